@@ -1,0 +1,1 @@
+"""Finite-difference gradients of labelled arrays of any size."""
