@@ -1,0 +1,194 @@
+"""`gradient` of a plain array: the signature of NumPy and JAX, whatever the array lives in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.lib.array_utils import normalize_axis_tuple
+
+from fdgrad_dask.errors import OptionError
+from fdgrad_dask.halo import differentiate, is_dask, length
+from fdgrad_dask.kernels import is_jax, is_traced
+from fdgrad_dask.plain import needs_numpy
+from fdgrad_dask.spacing import Boundary, boundary_pair
+from fdgrad_dask.stencil import stencil
+
+
+def gradient(
+    f: Any,
+    *varargs: Any,
+    axis: int | Sequence[int] | None = None,
+    edge_order: int = 1,
+    accuracy: int = 2,
+    boundary: Any = None,
+    period: float | Mapping[int, float] | None = None,
+) -> Any:
+    """∂f/∂x along each axis, in units of f per unit of x.
+
+    A drop-in for `numpy.gradient` and `jax.numpy.gradient`: NumPy in, NumPy out; JAX in, JAX
+    out, under ``jit``, ``vmap`` and ``grad`` too; dask in, dask out, nothing computed.
+
+    Parameters
+    ----------
+    f
+        The array, of any shape; a list is a NumPy array.
+    *varargs
+        Spacing: nothing (1), one number for all axes, or per axis a number or the coordinates
+        (n,) of its points.
+    axis
+        A number, several, or None for all.
+    edge_order
+        1 or 2: order of the one-sided differences at the two ends of the domain.
+    accuracy
+        2, 4, 6 or 8: order in the interior; above 2 the edges have it too.
+    boundary
+        None, ``"periodic"``, ``"reflect"`` (mirrored about the end point, as in `numpy.pad`),
+        ``"extend"`` (the end value goes on), or the number that stands outside; a pair for the
+        two ends; a mapping from axis to any of these.
+    period
+        Length of a periodic axis in units of its coordinate, where spacing is uneven; a mapping
+        from axis to lengths where they differ.
+
+    Returns
+    -------
+    array, or tuple of arrays
+        One array for one axis, a tuple for several. Integers become float64, all other dtypes
+        are kept. Dates, durations, masked arrays, long doubles and objects give what
+        `numpy.gradient` gives.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `numpy.gradient` does; `OptionError` and `CoordinateError` are ValueErrors.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> gradient(np.array([0.0, 1.0, 4.0, 9.0]), edge_order=2)
+    array([0., 2., 4., 6.])
+    >>> gradient(np.array([0.0, 3.0, 4.0, 3.0]), boundary="periodic")
+    array([ 0.,  2.,  0., -2.])
+    """
+    f = _array(f)
+    axes = tuple(range(f.ndim)) if axis is None else normalize_axis_tuple(axis, f.ndim)
+    spacings = [_coordinate(x) for x in _per_axis(varargs, len(axes))]
+    if edge_order > 2:
+        raise OptionError(f"'edge_order' greater than 2 not supported; it is {edge_order}")
+    plain = accuracy == 2 and boundary is None
+    if _is_for_numpy(f, spacings) and plain and not is_dask(f):
+        # Called by name: the overloads of NumPy have no room for a spacing of any kind.
+        return np.gradient(f, *spacings, axis=axis, edge_order=edge_order)  # type: ignore[call-overload]
+    _refuse_dtype(f, spacings)
+    results = []
+    for number, x in zip(axes, spacings, strict=True):
+        n = length(f, number)
+        _check_lengths(x, n, number)
+        table = stencil(
+            x,
+            n,
+            accuracy=accuracy,
+            edge_order=edge_order,
+            boundary=_boundary_of(boundary, number, f.ndim),
+            period=_period_of(period, number, f.ndim),
+            name=f"axis {number}",
+        )
+        results.append(differentiate(f, number, table))
+    return results[0] if len(results) == 1 else tuple(results)
+
+
+def _array(f: Any) -> Any:
+    """What NumPy would make of ``f``, without computing or copying anything."""
+    if hasattr(f, "dims") and hasattr(f, "data"):  # a labelled array: keep what it holds
+        f = f.data
+    if is_dask(f) or is_jax(f) or _has_own_numpy(f):
+        return f
+    f = np.asanyarray(f)
+    return f.view(np.ndarray) if isinstance(f, np.memmap) else f
+
+
+def _has_own_numpy(f: Any) -> bool:
+    """Arrays with units, on a device or sparse, which answer to NumPy's functions themselves."""
+    return hasattr(f, "__array_function__") and not isinstance(f, np.ndarray)
+
+
+def _per_axis(varargs: tuple[Any, ...], axes: int) -> list[Any]:
+    if not varargs:
+        return [1.0] * axes
+    if len(varargs) == 1 and np.ndim(varargs[0]) == 0:
+        return list(varargs) * axes
+    if len(varargs) == axes:
+        return list(varargs)
+    raise TypeError(
+        f"invalid number of arguments: {len(varargs)} spacings for {axes} axes; give none, one "
+        "number for all axes, or one number or 1d array per axis"
+    )
+
+
+def _coordinate(x: Any) -> Any:
+    """A spacing as a host number or array; a traced one as it is."""
+    if is_dask(x):
+        raise TypeError(
+            "the coordinate is a dask array, but weights are formed from it before anything is "
+            "computed; call compute() on the coordinate first"
+        )
+    if is_jax(x) and is_traced(x):
+        return x
+    x = np.asanyarray(x)
+    return x if x.ndim else x[()]
+
+
+def _is_for_numpy(f: Any, spacings: list[Any]) -> bool:
+    """True where `numpy.gradient` is the only one that knows the kind of ``f`` or a spacing."""
+    if is_jax(f):
+        return False
+    subclass = isinstance(f, np.ndarray) and type(f) is not np.ndarray
+    odd = any(np.dtype(x.dtype).kind not in "iuf" or needs_numpy(x) for x in spacings)
+    return subclass or odd or _has_own_numpy(f) or needs_numpy(f)
+
+
+def _refuse_dtype(f: Any, spacings: list[Any]) -> None:
+    """Raises what NumPy raises for a dtype without differences, such as bool."""
+    if _has_own_numpy(f) and not is_dask(f):
+        raise TypeError(
+            f"{type(f).__name__} is differentiated by its own numpy.gradient, which knows "
+            "neither accuracy nor boundary; give a NumPy, JAX or dask array"
+        )
+    if np.dtype(f.dtype).kind in "bSUV":
+        np.gradient(np.zeros(3, f.dtype))
+    for x in spacings:
+        if np.dtype(x.dtype).kind not in "iuf":
+            raise TypeError(
+                f"spacing of dtype {x.dtype} cannot be turned into weights; give real numbers "
+                "(dates as seconds since the first one)"
+            )
+
+
+def _check_lengths(x: Any, n: int, axis: int) -> None:
+    if x.ndim > 1:
+        raise ValueError(
+            f"distances must be either scalars or 1d; those of axis {axis} have {x.ndim} dimensions"
+        )
+    if x.ndim == 1 and len(x) != n:
+        raise ValueError(
+            "when 1d, distances must match the length of the corresponding dimension; there are "
+            f"{len(x)} for the {n} points of axis {axis}"
+        )
+
+
+def _boundary_of(boundary: Any, axis: int, ndim: int) -> tuple[Boundary, Boundary]:
+    if isinstance(boundary, Mapping):
+        unknown = [key for key in boundary if key not in range(-ndim, ndim)]
+        if unknown:
+            raise OptionError(
+                f"boundary names axis {unknown[0]!r}; the array has axes 0 to {ndim - 1}"
+            )
+        boundary = boundary.get(axis, boundary.get(axis - ndim))
+    return boundary_pair(boundary)
+
+
+def _period_of(period: Any, axis: int, ndim: int) -> float | None:
+    if isinstance(period, Mapping):
+        period = period.get(axis, period.get(axis - ndim))
+    return None if period is None else float(period)

@@ -1,0 +1,56 @@
+"""A coordinate that varies along other axes too: the height of model levels over terrain."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+
+import xarray as xr
+
+from fdgrad_dask.attributes import title
+from fdgrad_dask.errors import CoordinateError
+from fdgrad_dask.grid import Axis
+from fdgrad_dask.halo import check_levels
+
+
+def levels_of(
+    field: xr.DataArray, coordinate: xr.DataArray, dim: Hashable
+) -> tuple[xr.DataArray, xr.DataArray, Axis]:
+    """``field`` and ``coordinate`` over the same dimensions, and the axis ``dim`` of both.
+
+    Raises
+    ------
+    CoordinateError
+        The coordinate lacks ``dim``, has other labels than the field, or does not rise or fall
+        strictly along it. A lazy one is checked chunk by chunk when it is computed.
+    """
+    name = coordinate.name if coordinate.name is not None else "z"
+    if dim not in field.dims or dim not in coordinate.dims:
+        raise CoordinateError(
+            f"coordinate {name!r} has dimensions {coordinate.dims} and {field.name!r} has "
+            f"{field.dims}; both need {dim!r} for a derivative along it"
+        )
+    if coordinate.dtype.kind not in "iuf":
+        raise CoordinateError(
+            f"coordinate {name!r} holds {coordinate.dtype}; heights need to be real numbers"
+        )
+    try:
+        field, coordinate = xr.align(field, coordinate, join="exact", copy=False)
+    except ValueError as error:
+        raise CoordinateError(
+            f"coordinate {name!r} and {field.name!r} do not have the same labels; select the "
+            f"points that both have: xr.align({field.name}, {name}, join='inner') ({error})"
+        ) from None
+    field, coordinate = xr.broadcast(field, coordinate)
+    coordinate = coordinate.transpose(*field.dims)
+    number = field.dims.index(dim)
+    if field.shape[number] < 2:
+        raise CoordinateError(
+            f"coordinate {name!r} has {field.shape[number]} point along {dim!r}, but a "
+            f"derivative needs two or more; do not select a single {dim!r} first"
+        )
+    words = title(coordinate.attrs, name)
+    units = coordinate.attrs.get("units")
+    axis = Axis(dim, dim, name, number, None, words, units=units)
+    if coordinate.chunks is None:
+        check_levels(coordinate.values, number, repr(name))
+    return field, coordinate, axis

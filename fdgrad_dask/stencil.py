@@ -1,0 +1,261 @@
+"""Finite-difference weights along one axis, made once on the host in float64.
+
+A stencil is a table: row i holds the weights of the points used at point i. Spacing, edge order,
+accuracy, derivative order and periodic wrap all end in the table; the arithmetic that reads it
+knows none of them. A weight that is absent does not read its value, since 0 · NaN is NaN.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fdgrad_dask.errors import CoordinateError
+from fdgrad_dask.spacing import ACCURACIES, Boundary, check_options, extended, spacing
+from fdgrad_dask.weights import weigh
+
+
+class Tap(NamedTuple):
+    """One value that enters a sum: f[plus], or the difference f[plus] − f[minus]."""
+
+    plus: int
+    minus: int | None = None
+
+
+@dataclass(frozen=True)
+class Window:
+    """One way to form the derivative: Σ over taps of weight · value, or difference / step.
+
+    ``nodes`` are the points it reads and ``at`` the point it speaks of: offsets from the point
+    itself in the interior, positions counted from the wall (from the far one when negative) in
+    an edge row. ``weights`` is (taps, n), or (taps, 1) where every row has the same; None means
+    that they are formed beside the data, from a coordinate that varies along other axes.
+    """
+
+    nodes: tuple[int, ...]
+    at: int
+    taps: tuple[Tap, ...]
+    weights: Any = None
+
+    def cut(self, start: int, stop: int) -> Window:
+        """The same window for the rows ``start`` to ``stop``."""
+        if self.weights is None or self.weights.shape[1] == 1:
+            return self
+        return replace(self, weights=self.weights[:, start:stop])
+
+
+@dataclass(frozen=True)
+class Wall:
+    """A closed end of the domain: rows of its own, or values to stand outside (``fill``)."""
+
+    rows: tuple[Window, ...] = ()
+    fill: Boundary = None
+
+
+@dataclass(frozen=True)
+class Stencil:
+    """What one block needs to know: how far it looks, its windows, its two walls.
+
+    ``windows`` are tried in turn; there is more than one only when missing values are to be
+    stepped around. A wall that is None is open: ``reach`` rows of a neighbour are attached.
+    """
+
+    n: int
+    order: int
+    reach: int
+    windows: tuple[Window, ...]
+    low: Wall | None
+    high: Wall | None
+
+    def cut(self, start: int, stop: int) -> Stencil:
+        """The stencil of the chunk ``start`` to ``stop``: a smaller world with open walls."""
+        whole = start == 0 and stop == self.n
+        wrapped = self.low is not None and self.low.fill == "periodic"
+        return replace(
+            self,
+            n=stop - start,
+            windows=tuple(window.cut(start, stop) for window in self.windows),
+            low=self.low if whole or (start == 0 and not wrapped) else None,
+            high=self.high if whole or (stop == self.n and not wrapped) else None,
+        )
+
+    def least(self, wall: Wall | None) -> int:
+        """The fewest points that a chunk beside ``wall`` can hold."""
+        rows = wall.rows if wall else ()
+        width = max((max(abs(p) for p in row.nodes) + 1 for row in rows), default=0)
+        return max(1, self.reach, width - self.reach)
+
+
+def stencil(
+    points: Any,
+    n: int,
+    *,
+    order: int = 1,
+    accuracy: int = 2,
+    edge_order: int = 1,
+    boundary: tuple[Boundary, Boundary] = (None, None),
+    period: float | None = None,
+    skipna: bool = False,
+    name: str = "the axis",
+) -> Stencil:
+    """The table of the derivative of ``order`` along an axis of ``n`` points.
+
+    Parameters
+    ----------
+    points
+        The coordinate, (n,), or the distance between points, a scalar; None leaves the weights
+        to be formed beside the data. Anything with an array namespace, so JAX tracers too.
+    n
+        Number of points.
+    order, accuracy, edge_order
+        1 or 2; 2, 4, 6 or 8; 1 or 2. ``edge_order`` holds at accuracy 2, above it the edges
+        have the order of the interior.
+    boundary
+        For the lower and the upper end: None, a word, or the number held outside.
+    period
+        Length of a periodic axis in units of the coordinate; n steps if the spacing is even.
+    skipna
+        Add the windows to fall back on beside a missing value.
+    name
+        How messages call the axis.
+
+    Raises
+    ------
+    OptionError
+        An option has no such value.
+    CoordinateError
+        The axis is too short for the stencil.
+
+    Notes
+    -----
+    Weights by Fornberg (1988), Math. Comp. 51, 699-706. With three points or fewer they are
+    the closed forms, in the arithmetic of numpy.gradient, so that float64 has its bits.
+    """
+    low, high = boundary
+    check_options(order, accuracy, edge_order, low, high)
+    edge = order + (edge_order if accuracy == 2 else accuracy)
+    half = accuracy // 2
+    centred = tuple(range(-half, half + 1))
+    sets = _fallbacks(order, accuracy, edge_order) if skipna else [centred]
+    reach = max(max(-nodes[0], nodes[-1]) for nodes in sets)
+    needed = max(edge if low is None or high is None else len(centred), reach + 1)
+    if n < needed:
+        raise CoordinateError(_too_short(name, n, order, accuracy, edge_order, needed))
+    points, even = spacing(points, n, low == "periodic", period, name)
+    beyond = None if points is None or even else extended(points, reach, low, period)
+    windows = tuple(
+        _weighted(nodes, 0, order, even, points, _shifted(beyond, nodes, reach, n))
+        for nodes in sets
+    )
+    walls = []
+    for fill, side in ((low, 1), (high, -1)):
+        rows: tuple[Window, ...] = ()
+        if fill is None and not skipna:
+            rows = _edge_rows(side, half, edge, order, even, points)
+        elif fill is None:
+            fill = float("nan")
+        walls.append(Wall(rows, fill))
+    return Stencil(n, order, reach, windows, walls[0], walls[1])
+
+
+def _weighted(
+    nodes: tuple[int, ...], at: int, order: int, even: bool, points: Any, x: Sequence[Any] | None
+) -> Window:
+    """The window over ``nodes``: its taps, and its weights unless the data bring them.
+
+    On an even axis ``points`` is the step, and a window that is centred becomes differences:
+    f₊ − f₋ about the centre, which is then not read, or f± − f₀ for the second derivative.
+    """
+    centred = at == 0 and len(nodes) % 2 == 1 and nodes[0] == -nodes[-1]
+    if len(nodes) == 2:
+        taps: tuple[Tap, ...] = (Tap(nodes[1], nodes[0]),)
+    elif even and centred:
+        steps = range(1, nodes[-1] + 1)
+        pairs = [(Tap(j, -j),) if order == 1 else (Tap(j, 0), Tap(-j, 0)) for j in steps]
+        taps = tuple(tap for pair in pairs for tap in pair)
+    else:
+        taps = tuple(Tap(node) for node in nodes)
+    if points is None:
+        return Window(nodes, at, taps)
+    if even:
+        column = weigh([float(node) for node in nodes], nodes.index(at), order)
+        if len(nodes) == 2:
+            steps_ = [column[0] * points]
+        elif centred:
+            by_node = dict(zip(nodes, column, strict=True))
+            steps_ = [points**order / by_node[tap.plus] for tap in taps]
+        else:
+            return Window(nodes, at, taps, _columns([w / points**order for w in column]))
+        return Window(nodes, at, taps, _columns(steps_))
+    assert x is not None
+    return Window(nodes, at, taps, _columns(weigh(x, nodes.index(at), order)))
+
+
+def _columns(weights: Sequence[Any]) -> Any:
+    """k numbers or k arrays (n,) → (k, 1) or (k, n)."""
+    xp = np
+    for weight in weights:
+        if not isinstance(weight, (float, np.generic, np.ndarray)):
+            xp = weight.__array_namespace__()
+    return xp.stack([xp.reshape(xp.asarray(weight), (-1,)) for weight in weights])
+
+
+def _edge_rows(
+    side: int, half: int, width: int, order: int, even: bool, points: Any
+) -> tuple[Window, ...]:
+    """The rows whose centred window would leave the domain, inwards from the wall."""
+    nodes = tuple(range(width)) if side == 1 else tuple(range(-width, 0))
+    rows = []
+    for i in range(half):
+        at = i if side == 1 else -1 - i
+        x = None if even or points is None else [points[node] for node in nodes]
+        rows.append(_weighted(nodes, at, order, even, points, x))
+    return tuple(rows)
+
+
+def _fallbacks(order: int, accuracy: int, edge_order: int) -> list[tuple[int, ...]]:
+    """Windows in the order in which they are tried beside missing values.
+
+    Centred first, then the same accuracy pushed aside, then less accurate, and at the end the
+    fewest points that have a derivative.
+    """
+    sets: list[tuple[int, ...]] = []
+    for acc in range(accuracy, 0, -2):
+        sets.append(tuple(range(-(acc // 2), acc // 2 + 1)))
+        widths = [order + acc] if acc > 2 else range(order + edge_order, order, -1)
+        if acc == 2 and accuracy > 2:
+            widths = [order + 2, order + 1]
+        for width in widths:
+            starts = sorted(range(1 - width, 1), key=lambda s: (abs(2 * s + width - 1), -s))
+            if acc == 2:
+                starts = [0, 1 - width]
+            sets += [tuple(range(s, s + width)) for s in starts]
+    return list(dict.fromkeys(sets))
+
+
+def _shifted(
+    beyond: Any, nodes: tuple[int, ...], reach: int, n: int
+) -> list[NDArray[np.float64]] | None:
+    """For each node its coordinate seen from every point: k arrays (n,)."""
+    if beyond is None:
+        return None
+    return [beyond[reach + node : reach + node + n] for node in nodes]
+
+
+def _too_short(name: str, n: int, order: int, accuracy: int, edge_order: int, needed: int) -> str:
+    """What would fit is said, if anything does."""
+    best = [a for a in ACCURACIES if a < accuracy and order + (edge_order if a == 2 else a) <= n]
+    what = f"accuracy {accuracy}" if accuracy > 2 else f"edge order {edge_order}"
+    what += " of the second derivative" if order == 2 else ""
+    if best:
+        advice = f"lower accuracy to {best[-1]}, or give a longer axis"
+    elif edge_order == 2 and n > order:
+        advice = "lower edge_order to 1, or give a longer axis"
+    else:
+        advice = "give a longer axis"
+    points = "point" if n == 1 else "points"
+    return f"{name} has {n} {points}, but {what} needs {needed}; {advice}"
