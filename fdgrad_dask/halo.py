@@ -15,7 +15,7 @@ import dask.array as da
 import numpy as np
 from dask.array.overlap import overlap
 from dask.base import tokenize
-from dask.layers import ArrayValuesDep
+from dask.layers import ArrayBlockwiseDep
 from numpy.typing import NDArray
 
 from fdgrad_dask.errors import ChunkError, CoordinateError
@@ -71,14 +71,9 @@ def _differentiate_dask(f: da.Array, axis: int, stencil: Stencil, z: Any) -> da.
         fields = [
             overlap(field, {axis: reach}, {axis: ends}, allow_rechunk=False) for field in fields
         ]
-    stops = np.cumsum(merged).tolist()
-    pieces = {
-        (i,): stencil.cut(stop - size, stop)
-        for i, (size, stop) in enumerate(zip(merged, stops, strict=True))
-    }
     dtype = f.dtype.str.replace("M", "m") if f.dtype.kind == "M" else result_dtype(f.dtype)
     index = tuple(range(f.ndim))
-    pairs: list[Any] = [fields[0], index, ArrayValuesDep((merged,), pieces), (axis,)]
+    pairs: list[Any] = [fields[0], index, _Pieces(merged, stencil), (axis,)]
     pairs += [fields[1], index] if z is not None else [None, None]
     result = da.blockwise(
         _block,
@@ -92,6 +87,22 @@ def _differentiate_dask(f: da.Array, axis: int, stencil: Stencil, z: Any) -> da.
     )
     chunked: da.Array = result.rechunk({axis: sizes})
     return chunked
+
+
+class _Pieces(ArrayBlockwiseDep):
+    """For each chunk along one axis its piece of the stencil, cut when its task is made."""
+
+    def __init__(self, sizes: tuple[int, ...], stencil: Stencil) -> None:
+        super().__init__((sizes,))
+        self.stencil = stencil
+        self.ends = np.cumsum((0, *sizes)).tolist()
+
+    def __getitem__(self, index: tuple[int, ...]) -> Stencil:
+        (i,) = index
+        return self.stencil.cut(self.ends[i], self.ends[i + 1])
+
+    def __repr__(self) -> str:
+        return f"pieces-{tokenize(self.stencil)}"  # dask reads it, so it is short and stable
 
 
 def _block(f: Any, stencil: Stencil, z: Any, *, axis: int) -> Any:

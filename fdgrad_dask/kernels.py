@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from fdgrad_dask.stencil import Stencil, Tap, Wall, Window
@@ -242,12 +243,12 @@ def _first_whole(f: _Reader, windows: tuple[Window, ...], sums: list[jax.Array])
     return out
 
 
-def wide(dtype: Any) -> Any:
+def wide(dtype: Any) -> np.dtype[Any]:
     """The real dtype in which data of ``dtype`` is scaled: at least float32."""
-    dtype = jnp.dtype(dtype)
+    dtype = np.dtype(dtype)
     if dtype.itemsize == 2:
-        return jnp.dtype("float32")
-    return jnp.zeros(0, dtype).real.dtype
+        return np.dtype(np.float32)
+    return np.dtype(f"f{dtype.itemsize // 2}") if dtype.kind == "c" else dtype
 
 
 def shape_of(stencil: Stencil) -> Stencil:

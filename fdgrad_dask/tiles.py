@@ -55,7 +55,6 @@ def differentiate_block(
     pieces: dict[tuple[int, int], Any] = {}
     # float64 holds inside this block and this thread; the user's own switch stays as it is.
     with jax.enable_x64(True):
-        zero = jnp.zeros((), jnp.uint64)
         real = wide(dtype)
         window = _Window(0, dtype, steps, axis, stencil.reach)
         window_z = (
@@ -66,7 +65,7 @@ def differentiate_block(
             if (start, stop) not in pieces:
                 piece = stencil.cut(start, stop)
                 pieces[start, stop] = (
-                    weights_of(piece, lambda w: jnp.asarray(w, real)),
+                    weights_of(piece, lambda w: np.asarray(w, real)),
                     shape_of(piece),
                 )
             weights, shape = pieces[start, stop]
@@ -74,7 +73,7 @@ def differentiate_block(
             result = on_window(
                 window.filled(block, source, stencil),
                 weights,
-                zero,
+                np.uint64(0),
                 None if z is None or window_z is None else window_z.filled(z, source, stencil),
                 shape=shape,
             )

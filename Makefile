@@ -1,0 +1,50 @@
+# Every target makes its own environment: Python 3.11 or newer with pip and venv is enough.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: quickstart climate test test-min lint format bench clean
+
+quickstart: $(VENV)/.quickstart
+	$(BIN)/fdgrad run configs/quickstart.yaml --fresh
+
+climate: $(VENV)/.quickstart
+	$(BIN)/fdgrad run configs/climate.yaml --fresh
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+# The lower bounds of pyproject.toml, installed as they stand there.
+test-min: .venv-min/.dev
+	.venv-min/bin/python -m pytest -n 2 --dist worksteal
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.gradients
+
+clean:
+	rm -rf $(VENV) .venv-min out build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+$(VENV)/.quickstart: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable '.[quickstart]'
+	touch $@
+
+$(VENV)/.dev: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@
+
+.venv-min/.dev: pyproject.toml tests/lower_bounds.py
+	test -x .venv-min/bin/python || $(PYTHON) -m venv .venv-min
+	$(PYTHON) tests/lower_bounds.py > .venv-min/constraints.txt
+	.venv-min/bin/python -m pip install --quiet --constraint .venv-min/constraints.txt --editable '.[dev]'
+	touch $@
