@@ -42,3 +42,7 @@ class DatasetAccessor:
         """See :func:`fdgrad_dask.operators.gradient`."""
         result: xr.Dataset = operators.gradient(self._dataset, dim, **options)
         return result
+
+    def gradient_magnitude(self, name: Hashable, **options: Any) -> xr.DataArray:
+        """See :func:`fdgrad_dask.operators.gradient_magnitude`."""
+        return operators.gradient_magnitude(self._dataset[name], **options)

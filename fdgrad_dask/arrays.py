@@ -12,7 +12,7 @@ from fdgrad_dask.errors import OptionError
 from fdgrad_dask.halo import differentiate, is_dask, length
 from fdgrad_dask.kernels import is_jax, is_traced
 from fdgrad_dask.plain import needs_numpy
-from fdgrad_dask.spacing import Boundary, boundary_pair
+from fdgrad_dask.spacing import Boundary, boundary_pair, check_period
 from fdgrad_dask.stencil import stencil
 
 
@@ -76,6 +76,7 @@ def gradient(
     spacings = [_coordinate(x) for x in _per_axis(varargs, len(axes))]
     if edge_order > 2:
         raise OptionError(f"'edge_order' greater than 2 not supported; it is {edge_order}")
+    check_period(boundary, period)
     plain = accuracy == 2 and boundary is None
     if _is_for_numpy(f, spacings) and plain and not is_dask(f):
         # Called by name: the overloads of NumPy have no room for a spacing of any kind.

@@ -72,12 +72,15 @@ def _schema(arguments: argparse.Namespace, called: str) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
+    # Left out where it is not given, so that it may stand before the command or after it.
+    shared = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
+    shared.add_argument("--debug", action="store_true", help="show the traceback of an error")
     parser = argparse.ArgumentParser(
-        prog="fdgrad", description="Finite-difference gradients of labelled arrays, from a YAML."
+        prog="fdgrad",
+        description="Finite-difference gradients of labelled arrays, from a YAML.",
+        parents=[shared],
     )
     parser.add_argument("--version", action="version", version=f"fdgrad {version('fdgrad_dask')}")
-    shared = argparse.ArgumentParser(add_help=False)
-    shared.add_argument("--debug", action="store_true", help="show the traceback of an error")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
     def add(
@@ -101,7 +104,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _failed(arguments: argparse.Namespace, message: str, code: int) -> int:
-    if arguments.debug:
+    if "debug" in arguments:
         traceback.print_exc()
     print(f"fdgrad: {message}", file=sys.stderr)
     return code

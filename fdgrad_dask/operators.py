@@ -19,7 +19,7 @@ from fdgrad_dask.grid import Axis, as_numbers, axis_of, knows
 from fdgrad_dask.halo import differentiate, length
 from fdgrad_dask.horizontal import horizontal, is_global
 from fdgrad_dask.levels import levels_of
-from fdgrad_dask.spacing import boundary_pair
+from fdgrad_dask.spacing import boundary_pair, check_period
 from fdgrad_dask.stencil import Stencil, stencil
 
 __all__ = ["gradient", "gradient_magnitude"]
@@ -43,6 +43,7 @@ class _Scheme:
         """The table for one axis."""
         if self.skipna not in (None, "one-sided"):
             raise OptionError(f"skipna is {self.skipna!r}; choose None or 'one-sided'")
+        check_period(self.boundary, self.period)
         low, high = boundary_pair(_of_axis(self.boundary, axis))
         period = _of_axis(self.period, axis)
         return stencil(
@@ -52,7 +53,7 @@ class _Scheme:
             accuracy=self.accuracy,
             edge_order=self.edge_order,
             boundary=(low, high),
-            period=axis.period if period is None and low == "periodic" else period,
+            period=axis.period if period is None else period,
             skipna=self.skipna is not None,
             name=repr(axis.name),
         )

@@ -5,6 +5,7 @@ Here too are the checks of the options that say it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -49,6 +50,15 @@ def check_options(
     if (low == "periodic") != (high == "periodic"):
         raise OptionError(
             f"boundary is ({low!r}, {high!r}); an axis is periodic at both ends or at neither"
+        )
+
+
+def check_period(boundary: Any, period: Any) -> None:
+    """Raises if there is a period but no axis that it could belong to."""
+    given = boundary.values() if isinstance(boundary, Mapping) else [boundary]
+    if period is not None and not any("periodic" in boundary_pair(ends) for ends in given):
+        raise OptionError(
+            f"period is {period!r}, but boundary is {boundary!r}; say boundary='periodic' too"
         )
 
 

@@ -1,4 +1,4 @@
-"""The layout of docs/house.md as a test: who imports whom, and how large a room may be."""
+"""docs/house.md as a test: who imports whom, how large a room may be, and one list of each thing."""
 
 import ast
 import sys
@@ -10,7 +10,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "fdgrad_dask"
 
 MAY_IMPORT = {
-    "__init__": "accessor operators arrays geometry",
+    "__init__": "accessor arrays geometry operators",
     "errors": "",
     "weights": "",
     "spacing": "numpy errors",
@@ -27,5 +27,95 @@ MAY_IMPORT = {
     "horizontal": "numpy xarray attributes errors geometry grid",
     "operators": "numpy xarray attributes errors geometry grid halo horizontal levels spacing stencil",
     "accessor": "xarray operators",
-    "cli": "errors pipeline",
+    "cli": "errors pipeline.catalog pipeline.config pipeline.run",
+    "pipeline.__init__": "",
 }
+MODULES = sorted(
+    ".".join(path.relative_to(PACKAGE).with_suffix("").parts) for path in PACKAGE.rglob("*.py")
+)
+
+
+def tree(module: str) -> ast.Module:
+    return ast.parse((PACKAGE / Path(*module.split("."))).with_suffix(".py").read_text())
+
+
+def imports(module: str) -> set[str]:
+    """What a module imports anywhere in it: third parties by their top name, ours by the rest."""
+    found = set()
+    for node in ast.walk(tree(module)):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            names = [str(node.module)]
+            if names[0] in ("fdgrad_dask", "fdgrad_dask.pipeline"):
+                names = [f"{names[0]}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        for name in names:
+            ours = name.startswith("fdgrad_dask.")
+            found.add(name.removeprefix("fdgrad_dask.") if ours else name.split(".")[0])
+    return found - sys.stdlib_module_names
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_only_what_the_plan_allows(module):
+    assert imports(module) <= set(MAY_IMPORT[module].split())
+
+
+def test_the_plan_names_no_module_that_is_gone():
+    assert sorted(MAY_IMPORT) == MODULES
+
+
+def test_imports_run_downwards_only():
+    """No module reaches itself again through what it imports."""
+    below = {m: {i for i in imports(m) if i in MAY_IMPORT} - {"__init__"} for m in MODULES}
+
+    def reach(module: str, seen: frozenset[str]) -> None:
+        assert module not in seen, f"{module} imports itself by way of {sorted(seen)}"
+        for lower in below[module]:
+            reach(lower, seen | {module})
+
+    for module in MODULES:
+        reach(module, frozenset())
+
+
+def test_nothing_imports_the_pipeline_but_the_command():
+    users = {m for m in MODULES if any(i.startswith("pipeline") for i in imports(m))}
+    assert {m for m in users if not m.startswith("pipeline")} == {"cli"}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_file_is_read_in_one_sitting(module):
+    source = (PACKAGE / Path(*module.split("."))).with_suffix(".py").read_text()
+    assert source.count("\n") <= 300
+    for node in ast.walk(tree(module)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            described = (ast.get_docstring(node, clean=False) or "").count("\n")
+            assert node.end_lineno - node.lineno + 1 - described <= 50, f"{node.name} is too long"
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_every_module_says_what_it_is(module):
+    assert ast.get_docstring(tree(module))
+
+
+def test_the_page_names_every_module():
+    page = (ROOT / "docs" / "house.md").read_text()
+    missing = [m for m in MODULES if "." not in m and f"`{m}.py`" not in page]
+    assert missing == []
+
+
+def test_the_accessor_has_every_operator():
+    from fdgrad_dask import accessor, operators
+
+    for name in operators.__all__:
+        assert callable(getattr(accessor.DataArrayAccessor, name))
+        assert callable(getattr(accessor.DatasetAccessor, name))
+
+
+def test_importing_starts_no_backend():
+    import subprocess
+
+    code = "import fdgrad_dask, jax; from jax._src import xla_bridge as b; assert not b._backends"
+    subprocess.run([sys.executable, "-c", code], check=True)
