@@ -29,6 +29,21 @@ MAY_IMPORT = {
     "accessor": "xarray operators",
     "cli": "errors pipeline.catalog pipeline.config pipeline.run",
     "pipeline.__init__": "",
+    "pipeline.strict_yaml": "pydantic yaml errors pipeline.catalog",
+    "pipeline.config": "dask pydantic pipeline.catalog pipeline.strict_yaml",
+    "pipeline.catalog": "operators",
+    "pipeline.related": "xarray",
+    "pipeline.source": "dask numpy xarray errors pipeline.catalog pipeline.config pipeline.related",
+    "pipeline.steps": "xarray errors operators pipeline.catalog pipeline.config pipeline.related",
+    "pipeline.target": "dask xarray zarr errors pipeline.catalog pipeline.config pipeline.related",
+    "pipeline.cluster": "dask distributed errors pipeline.config",
+    "pipeline.worker": "distributed numpy xarray operators",
+    "pipeline.progress": "distributed tqdm",
+    "pipeline.describe": "dask xarray pipeline.config",
+    "pipeline.picture": "matplotlib numpy xarray errors pipeline.catalog pipeline.config",
+    "pipeline.run": "distributed xarray pipeline.cluster pipeline.config pipeline.describe "
+    "pipeline.picture pipeline.progress pipeline.source pipeline.steps pipeline.target "
+    "pipeline.worker",
 }
 MODULES = sorted(
     ".".join(path.relative_to(PACKAGE).with_suffix("").parts) for path in PACKAGE.rglob("*.py")

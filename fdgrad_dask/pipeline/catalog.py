@@ -1,0 +1,76 @@
+"""What a config may name: the operators, their inputs and their options.
+
+All of it is read off ``operators.__all__`` and the signatures found there, so that a new operator
+is known to the YAML, to ``fdgrad operators`` and to every message at once.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Iterable
+
+from fdgrad_dask import operators
+
+
+def operator_names() -> tuple[str, ...]:
+    """The operators, in the order of ``operators.__all__``."""
+    return tuple(operators.__all__)
+
+
+def inputs_of(name: str) -> tuple[str, ...]:
+    """The parameters of an operator that are fields: those that it cannot do without."""
+    return tuple(p.name for p in _parameters(name) if p.default is p.empty)
+
+
+def options_of(name: str) -> dict[str, inspect.Parameter]:
+    """The parameters of an operator that have a default and that a YAML value can stand for."""
+    return {
+        p.name: p
+        for p in _parameters(name)
+        if p.default is not p.empty and "Geometry" not in str(p.annotation)
+    }
+
+
+def takes_variable(option: inspect.Parameter) -> bool:
+    """Whether an option is an array, so that the YAML gives it as the name of a variable."""
+    return "DataArray" in str(option.annotation)
+
+
+def summary_of(name: str) -> str:
+    """The first line of the docstring: what comes out."""
+    return (inspect.getdoc(getattr(operators, name)) or "").partition("\n")[0]
+
+
+def described(name: str) -> str:
+    """An operator in lines: what comes out, its inputs, its options with their defaults.
+
+    Examples
+    --------
+    >>> print(described("gradient").splitlines()[1])
+      inputs   field
+    """
+    options = ", ".join(f"{key}={option.default!r}" for key, option in options_of(name).items())
+    inputs = ", ".join(inputs_of(name))
+    return f"{name}: {summary_of(name)}\n  inputs   {inputs}\n  options  {options}"
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The end of a message about a name that is not known.
+
+    Examples
+    --------
+    >>> did_you_mean("gradeint", ["gradient", "laplacian"])
+    "did you mean 'gradient'?"
+    >>> did_you_mean("x", ["gradient", "laplacian"])
+    'there is: gradient, laplacian'
+    """
+    names = [str(other) for other in known]
+    close = difflib.get_close_matches(str(name), names, n=1)
+    if close:
+        return f"did you mean {close[0]!r}?"
+    return f"there is: {', '.join(names)}" if names else "there is none"
+
+
+def _parameters(name: str) -> list[inspect.Parameter]:
+    return list(inspect.signature(getattr(operators, name)).parameters.values())

@@ -1,0 +1,111 @@
+"""A small source, a config around it, and the command run in this process."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+import yaml
+from distributed import LocalCluster
+
+from fdgrad_dask import cli
+from fdgrad_dask.pipeline import cluster
+
+
+@pytest.fixture(autouse=True)
+def in_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def sst() -> xr.Dataset:
+    """Four times, five latitudes, eight longitudes, in kelvin, with a grid mapping and bounds."""
+    time = np.arange("2000-01", "2000-05", dtype="datetime64[M]").astype("datetime64[ns]")
+    latitude, longitude = np.linspace(-20.0, 20.0, 5), np.arange(0.0, 80.0, 10.0)
+    values = 290 + latitude[:, None] * 0.1 + longitude**2 * 0.01 + np.arange(4)[:, None, None]
+    return xr.Dataset(
+        {
+            "sst": (
+                ("time", "latitude", "longitude"),
+                values.astype(np.float32),
+                {"units": "K", "grid_mapping": "crs", "standard_name": "sea_surface_temperature"},
+            ),
+            "crs": ((), 0, {"grid_mapping_name": "latitude_longitude", "earth_radius": 6371229.0}),
+            "latitude_bnds": (("latitude", "bnds"), np.stack([latitude - 5, latitude + 5], 1)),
+        },
+        coords={
+            "time": ("time", time, {"standard_name": "time"}),
+            "latitude": (
+                "latitude",
+                latitude,
+                {"units": "degrees_north", "standard_name": "latitude", "bounds": "latitude_bnds"},
+            ),
+            "longitude": (
+                "longitude",
+                longitude,
+                {"units": "degrees_east", "standard_name": "longitude"},
+            ),
+            "depth": ("latitude", np.linspace(1.0, 5.0, 5), {"units": "m"}),
+        },
+        attrs={"Conventions": "CF-1.8", "history": "1999 made by hand"},
+    )
+
+
+@pytest.fixture
+def source(sst: xr.Dataset, tmp_path: Path) -> str:
+    """The path of ``sst`` as Zarr, in chunks of 2 × 5 × 4."""
+    path = str(tmp_path / "sst.zarr")
+    chunked = sst.chunk({"time": 2, "longitude": 4})
+    chunked.to_zarr(path, zarr_format=3, consolidated=False)
+    return path
+
+
+@pytest.fixture
+def write(tmp_path: Path, source: str) -> Callable[..., str]:
+    """Writes a config; what is given replaces sections of one that works."""
+
+    def written(**sections: Any) -> str:
+        values = {
+            "source": {"path": source},
+            "steps": [{"operator": "gradient", "inputs": ["sst"], "options": {"dim": "latitude"}}],
+            "target": {"path": "out.zarr"},
+            "cluster": {"workers": 1, "threads": 1},
+            **sections,
+        }
+        path = tmp_path / "config.yaml"
+        path.write_text(yaml.safe_dump({k: v for k, v in values.items() if v is not None}))
+        return str(path)
+
+    return written
+
+
+@pytest.fixture
+def threads_only(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A cluster of threads in this process in place of ``local``, which takes seconds to start."""
+    level = logging.getLogger("distributed").level
+
+    def opened(_: Any) -> LocalCluster:
+        return LocalCluster(
+            n_workers=1, threads_per_worker=2, processes=False, dashboard_address="127.0.0.1:0"
+        )
+
+    monkeypatch.setitem(cluster.OPEN, "local", opened)
+    yield
+    logging.getLogger("distributed").setLevel(level)
+
+
+@pytest.fixture
+def fdgrad(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """The command in this process: exit code, what it printed, what it complained about."""
+
+    def called(*arguments: str) -> tuple[int, str, str]:
+        code = cli.main(arguments)
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
+
+    return called

@@ -1,0 +1,298 @@
+"""The command: what it prints, where, and with which exit code it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from fdgrad_dask import cli, operators
+from fdgrad_dask.pipeline import cluster
+from fdgrad_dask.pipeline import run as conductor
+from fdgrad_dask.pipeline import source as sources
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+HARMLESS = "ignore:numpy.ndarray size changed"  # of netCDF4 with an older NumPy
+COMMAND = [sys.executable, "-W", "error", "-W", HARMLESS, "-m", "fdgrad_dask.cli"]
+
+Called = Callable[..., tuple[int, str, str]]
+Write = Callable[..., str]
+
+
+def test_the_quickstart_end_to_end() -> None:
+    done = subprocess.run(
+        [*COMMAND, "run", str(CONFIGS / "quickstart.yaml")],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    told = done.stdout.splitlines()
+    assert told[0] == "read     sample:ostia_monthly.nc"
+    assert told[1].split()[0] == "surface_temperature"
+    assert told[1].endswith("K, 1.60 MiB, 9 chunks of 18 × 18 × 144")
+    assert told[2] == "wrote    out/quickstart.zarr"
+    assert [line.split()[0] for line in told[3:6]] == ["dsst_dlat", "dsst_dlon", "sst_gradient"]
+    assert told[6] == "picture  out/quickstart.png"
+    assert told[7].startswith("took     ")
+    assert "(100 %)" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert sorted(os.listdir("out")) == ["quickstart.png", "quickstart.zarr"]
+    field = sources.open_source(conductor_source()).surface_temperature
+    found = xr.open_zarr("out/quickstart.zarr", decode_timedelta=False)
+    np.testing.assert_array_equal(
+        found.dsst_dlon,
+        operators.gradient(field, "longitude", boundary="periodic", period=360),
+    )
+    np.testing.assert_array_equal(found.sst_gradient, operators.gradient_magnitude(field))
+    assert found.sst_gradient.attrs["units"] == "K m-1"
+    line = found.attrs["history"].splitlines()[0]
+    assert "fdgrad run" in line
+    assert f"(fdgrad_dask {version('fdgrad_dask')})" in line
+
+
+def conductor_source() -> Any:
+    from fdgrad_dask.pipeline.config import load
+
+    return load(str(CONFIGS / "quickstart.yaml")).source
+
+
+def test_the_climate_config(fdgrad: Called, threads_only: None) -> None:
+    assert fdgrad("run", str(CONFIGS / "climate.yaml"))[0] == 0
+    found = xr.open_zarr("out/climate.zarr", decode_timedelta=False)
+    seconds = 10 * 360 * 86400
+    np.testing.assert_allclose(found.trend * seconds, found.trend_per_decade, rtol=1e-5, atol=1e-6)
+    assert found.trend.attrs["units"] == "K s-1"
+    assert found.trend.encoding["chunks"] == (240, 37, 49)
+    # From the 1860s to the 2090s North America warms by some 5 K.
+    assert 3 < float(found.trend_per_decade.mean()) * 23.9 < 8
+
+
+def test_history_grows_and_the_cluster_may_come_from_a_file(
+    fdgrad: Called, write: Write, threads_only: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    opened = cluster.OPEN["local"]
+    monkeypatch.setitem(
+        cluster.OPEN, "local", lambda wanted: asked.append(wanted.workers) or opened(wanted)
+    )
+    Path("cluster.yaml").write_text("workers: 3")
+    assert fdgrad("run", write(), "--cluster", "cluster.yaml")[0] == 0
+    assert asked == [3]
+    lines = xr.open_zarr("out.zarr").attrs["history"].splitlines()
+    assert lines[0].endswith(f"cluster.yaml (fdgrad_dask {version('fdgrad_dask')})")
+    assert lines[1] == "1999 made by hand"
+
+
+def test_every_source_chunk_is_read_once(
+    fdgrad: Called, write: Write, threads_only: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = Path("read.log").resolve()
+    original = sources._read
+
+    def counted(stored: Any, key: Any) -> Any:
+        with log.open("a") as lines:  # the function is pickled on its way to the worker
+            print(stored.name, key, file=lines)
+        return original(stored, key)
+
+    monkeypatch.setattr(sources, "_read", counted)
+    step = {"operator": "gradient", "inputs": ["sst"]}
+    steps = [
+        {**step, "options": {"dim": ["time", "longitude"]}},
+        {"operator": "gradient_magnitude", "inputs": ["sst"]},
+    ]
+    assert fdgrad("run", write(steps=steps))[0] == 0
+    read = log.read_text().splitlines()
+    assert len(read) == 4
+    assert len(set(read)) == 4
+
+
+def test_check_computes_nothing_and_tells_everything(
+    fdgrad: Called, write: Write, source: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources, "_read", lambda *_: pytest.fail("a chunk was read"))
+    code, out, err = fdgrad("check", write(target={"path": "out.zarr", "chunks": {"time": 3}}))
+    assert (code, err) == (0, "")
+    assert out.splitlines() == [
+        f"read     {source}",
+        "         sst (time: 4, latitude: 5, longitude: 8) float32, K, 640 B, "
+        "4 chunks of 2 × 5 × 4",
+        "step     gradient(sst, dim='latitude')",
+        "target   out.zarr",
+        "         dsst_dlatitude (time: 4, latitude: 5, longitude: 8) float32, K degree-1, 640 B, "
+        "4 chunks of 3 × 5 × 4",
+    ]
+    Path("out.zarr").mkdir()
+    assert "out.zarr exists: run needs --fresh, or another target" in fdgrad("check", write())[1]
+
+
+def test_operators_and_schema(fdgrad: Called) -> None:
+    code, out, _ = fdgrad("operators")
+    assert code == 0
+    assert [line.split(":")[0] for line in out.splitlines() if line[0] != " "] == operators.__all__
+    code, out, _ = fdgrad("schema")
+    assert code == 0
+    assert set(json.loads(out)["properties"]) == {"source", "steps", "target", "cluster", "picture"}
+
+
+def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments, text in ((["--version"], version("fdgrad_dask")), (["--help"], "operators")):
+        with pytest.raises(SystemExit) as ended:
+            cli.main(arguments)
+        assert ended.value.code == 0
+        assert text in capsys.readouterr().out
+
+
+def test_exit_2_a_wrong_command_line_or_config(fdgrad: Called, write: Write) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["rum", "config.yaml"])
+    assert ended.value.code == 2
+    code, out, err = fdgrad("run", write(sourc={}))
+    assert (code, out) == (2, "")
+    assert "line" in err
+    assert "sourc: unknown key; did you mean 'source'?" in err
+    code, _, err = fdgrad("run", write(picture={"path": "a.png", "variable": "nothing"}))
+    assert code == 2
+    assert "no step gives 'nothing'; there is: dsst_dlatitude" in err
+    assert not Path("out.zarr.partial").exists()
+
+
+def test_exit_3_an_input_that_is_not_there_or_damaged(
+    fdgrad: Called, write: Write, source: str, threads_only: None
+) -> None:
+    code, _, err = fdgrad("run", write(source={"path": "nothing.zarr"}))
+    assert code == 3
+    assert "no source 'nothing.zarr'" in err
+    steps = [{"operator": "gradient", "inputs": ["sst"], "options": {"dim": "level"}}]
+    code, _, err = fdgrad("run", write(steps=steps))
+    assert code == 3
+    assert "fdgrad: steps[0], gradient of sst: no dimension 'level'" in err
+    assert "starting" not in err
+    Path(source, "sst", "c", "1", "0", "0").write_bytes(b"no zstd")
+    code, _, err = fdgrad("run", write())
+    assert code == 3
+    assert f"fdgrad: sst[2:4, 0:5, 0:4] of {source} cannot be read" in err
+    assert "Traceback" not in err
+    assert not Path("out.zarr").exists()
+
+
+def test_exit_4_a_target_in_the_way(fdgrad: Called, write: Write, threads_only: None) -> None:
+    assert fdgrad("run", write())[0] == 0
+    code, out, err = fdgrad("run", write())
+    assert (code, out) == (4, "")
+    assert "the target 'out.zarr' exists; run with --fresh to replace it" in err
+    assert fdgrad("run", write(), "--fresh")[0] == 0
+
+
+def test_exit_4_a_file_system_that_takes_no_more(write: Write) -> None:
+    large = xr.Dataset({"a": (("y", "x"), np.random.default_rng(0).random((300, 300)))})
+    large.chunk(y=100).to_zarr("large.zarr", zarr_format=3, consolidated=False)
+    steps = [{"operator": "gradient", "inputs": ["a"], "options": {"dim": "x"}}]
+    config = write(source={"path": "large.zarr"}, steps=steps)
+    done = subprocess.run(
+        ["sh", "-c", 'ulimit -f 120; exec "$@"', "sh", *COMMAND, "run", config],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 4, done.stderr
+    assert "out.zarr.partial" in done.stderr
+    assert "cannot be written: File too large; mend the path" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not Path("out.zarr").exists()
+
+
+def test_exit_5_workers_without_memory(
+    fdgrad: Called, write: Write, threads_only: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_room(*_: Any) -> None:
+        raise MemoryError("no room")
+
+    monkeypatch.setattr(sources, "_read", no_room)
+    code, _, err = fdgrad("run", write())
+    assert code == 5
+    assert "a worker ran out of memory (no room); each has" in err
+    assert not Path("out.zarr").exists()
+
+
+def test_exit_6_ctrl_c_reaches_all_processes_and_leaves_no_target(write: Write) -> None:
+    Path("slow.py").write_text(SLOW)
+    with subprocess.Popen(
+        [sys.executable, "slow.py", "run", write(), "--fresh"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as running:
+        assert running.stderr is not None
+        said = ""
+        while "computed" not in said:
+            said = running.stderr.readline()
+        os.killpg(running.pid, signal.SIGINT)
+        _, err = running.communicate(timeout=30)
+    assert running.returncode == 6, err
+    assert "fdgrad: interrupted; what was written so far does not bear the name of" in err
+    assert "To begin again: fdgrad run" in err
+    assert "Traceback" not in err
+    assert not Path("out.zarr").exists()
+    assert Path("out.zarr.partial").exists()
+
+
+SLOW = """
+import sys, time
+from fdgrad_dask import cli
+from fdgrad_dask.pipeline import source
+
+def slow(stored, key):
+    time.sleep(1)
+    return original(stored, key)
+
+if __name__ == "__main__":
+    original, source._read = source._read, slow
+    sys.exit(cli.main())
+"""
+
+
+def test_exit_1_a_bug_of_ours(
+    fdgrad: Called, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stumbles(_: Any) -> str:
+        raise KeyError("oops")
+
+    monkeypatch.setattr(conductor, "check", stumbles)
+    code, out, err = fdgrad("check", write())
+    assert (code, out) == (1, "")
+    assert "fdgrad: KeyError: 'oops'" in err
+    assert "This is a bug of fdgrad, not of your config; please report it with what --debug" in err
+    assert "Traceback" not in err
+    assert "Traceback" in fdgrad("check", write(), "--debug")[2]
+    assert "Traceback" in fdgrad("--debug", "check", write())[2]
+
+
+def test_debug_shows_where_an_error_of_the_user_came_from(fdgrad: Called) -> None:
+    code, _, err = fdgrad("run", "nothing.yaml", "--debug")
+    assert code == 2
+    assert "FileNotFoundError" in err
+    assert err.splitlines()[-1].startswith("fdgrad: no file 'nothing.yaml'")
+
+
+def test_the_rest_of_an_interrupted_run_is_mentioned(
+    fdgrad: Called, write: Write, threads_only: None
+) -> None:
+    Path("out.zarr.partial").mkdir()
+    code, _, err = fdgrad("run", write())
+    assert code == 0
+    assert "out.zarr.partial of a run that did not end is replaced" in err
+    assert not Path("out.zarr.partial").exists()

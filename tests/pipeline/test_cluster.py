@@ -1,0 +1,132 @@
+"""The local cluster: what its workers are told before they start, and how its loss is told."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import socket
+import threading
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from distributed import Client, KilledWorker
+from distributed.client import FutureCancelledError
+from distributed.comm.core import CommClosedError
+
+from fdgrad_dask.errors import ClusterError, InputError
+from fdgrad_dask.pipeline import cluster, worker
+from fdgrad_dask.pipeline.config import Cluster
+
+ONE = Cluster(workers=1, threads=1, memory_limit="2 GiB")
+
+
+def test_workers_start_with_their_environment_and_are_warm() -> None:
+    with cluster.opened(ONE) as client:
+        client.register_plugin(worker.Ready())
+        (environment,) = client.run(eval, "dict(__import__('os').environ)").values()
+        (level,) = client.run(eval, "__import__('logging').getLogger('distributed').level").values()
+        (warm,) = client.run(eval, "'jax' in __import__('sys').modules").values()
+        workers = client.scheduler_info()["workers"]
+    keep = str(2**29)
+    expected = {
+        "MALLOC_ARENA_MAX": "1",
+        "MALLOC_MMAP_THRESHOLD_": keep,
+        "MALLOC_TRIM_THRESHOLD_": keep,
+        "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
+        "NPROC": "1",
+        "ZARR_ASYNC__CONCURRENCY": "4",
+        "ZARR_THREADING__MAX_WORKERS": "4",
+    }
+    assert {name: environment.get(name) for name in expected} == expected
+    assert "NPROC" not in os.environ
+    assert level == logging.CRITICAL
+    assert warm
+    assert [found["nthreads"] for found in workers.values()] == [1]
+    assert [found["memory_limit"] for found in workers.values()] == [2**31]
+    assert all(address.startswith("tcp://127.0.0.1:") for address in workers)
+
+
+def test_the_dashboard_finds_another_port_where_its_own_is_taken() -> None:
+    with socket.socket() as taken:
+        with contextlib.suppress(OSError):
+            taken.bind(("127.0.0.1", 8787))
+        assert cluster._dashboard() == "127.0.0.1:0"
+
+
+def test_an_error_while_warming_up_reaches_the_driver(
+    threads_only: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails() -> None:
+        raise ModuleNotFoundError("No module named 'jax'")
+
+    monkeypatch.setattr(worker, "compile_one", fails)
+    with cluster.opened(ONE) as client, pytest.raises(ModuleNotFoundError, match="jax"):
+        client.register_plugin(worker.Ready())
+
+
+@pytest.mark.parametrize("error", [OSError("no port"), RuntimeError("Nanny failed")])
+def test_a_cluster_that_does_not_start(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(_: Cluster) -> Any:
+        raise error
+
+    monkeypatch.setitem(cluster.OPEN, "local", fails)
+    with (
+        pytest.raises(
+            ClusterError,
+            match=rf"the local cluster of 1 workers does not start \({error}\); ask for fewer",
+        ),
+        cluster.opened(ONE),
+    ):
+        pass
+
+
+TOLD = [
+    (
+        KilledWorker(("read-sst", 0), SimpleNamespace(address="tcp://1"), 3),  # type: ignore[arg-type]
+        r"4 workers died of one task, \('read-sst', 0\); each has 2.00 GiB, which is too little in "
+        r"most such cases: raise cluster.memory_limit, or lower .* or source.chunks",
+    ),
+    (MemoryError("8 GiB"), r"a worker ran out of memory \(8 GiB\); each has 2.00 GiB"),
+    (
+        FutureCancelledError("key", "scheduler-connection-lost"),
+        r"the cluster was lost \(FutureCancelledError: .*connection-lost.*\); run again",
+    ),
+    (CommClosedError("closed"), r"the cluster was lost \(CommClosedError: closed\); run again"),
+    (TimeoutError("30 s"), r"the cluster was lost \(TimeoutError: 30 s\)"),
+]
+
+
+@pytest.mark.parametrize(("error", "message"), TOLD, ids=lambda case: type(case).__name__)
+def test_the_loss_of_workers_is_told(error: Exception, message: str) -> None:
+    with pytest.raises(ClusterError, match=message), cluster.computing(ONE):
+        raise error
+
+
+def test_other_errors_pass() -> None:
+    with pytest.raises(InputError, match="damaged"), cluster.computing(ONE):
+        raise InputError("damaged")
+
+
+def test_threads_of_the_cluster_leave_ctrl_c_to_the_driver() -> None:
+    import signal
+
+    masks: list[set[int]] = []
+    with cluster._deaf_to_interrupts():
+        born = threading.Thread(
+            target=lambda: masks.append(set(signal.pthread_sigmask(signal.SIG_BLOCK, [])))
+        )
+        born.start()
+        born.join()
+    assert signal.SIGINT in masks[0]
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+
+def test_client_and_cluster_are_closed(threads_only: None) -> None:
+    with cluster.opened(ONE) as client:
+        assert isinstance(client, Client)
+        running = client.cluster
+    assert client.status == "closed"
+    assert running is not None
+    assert running.status.name == "closed"
