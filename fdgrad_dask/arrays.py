@@ -10,10 +10,10 @@ from numpy.lib.array_utils import normalize_axis_tuple
 
 from fdgrad_dask.errors import OptionError
 from fdgrad_dask.halo import differentiate, is_dask, length
-from fdgrad_dask.kernels import is_jax, is_traced
 from fdgrad_dask.plain import needs_numpy
 from fdgrad_dask.spacing import Boundary, boundary_pair, check_period
 from fdgrad_dask.stencil import stencil
+from fdgrad_dask.whole import is_jax, is_traced
 
 
 def gradient(

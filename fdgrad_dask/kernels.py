@@ -1,15 +1,14 @@
 """The arithmetic of a stencil on one block, jitted.
 
 A kernel knows rows, walls and a block that holds its halo; chunks and labels it does not know.
-Rows are sums of shifted slices; the few rows beside a closed wall are then set in place. There
-is one arithmetic and two ways to reach a neighbour: a slice of a window that holds its halo,
-or a shift of a whole JAX array.
+Rows are sums of shifted slices; the few rows beside a closed wall are then set in place. The
+arithmetic does not say how a neighbour is reached: here it is by a slice of a window that holds
+its halo, in `whole` by a shift of a whole JAX array.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -18,110 +17,127 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from fdgrad_dask.stencil import Stencil, Tap, Wall, Window
+from fdgrad_dask.program import Operand, Program
+from fdgrad_dask.stencil import Stencil, Tap, Window
 from fdgrad_dask.weights import weigh
 
-Weights = tuple[list[Any], list[Any], list[Any]]
+Weights = tuple[list[Any], ...]
 
 
-class _Reader(NamedTuple):
+class Reader(NamedTuple):
     """How to reach values: at an offset from every row, or at a position counted from a wall."""
 
     at: Callable[[int], jax.Array]
     row: Callable[[int], jax.Array]
 
 
-@partial(jax.jit, static_argnames="shape")
-def on_window(
-    window: jax.Array, weights: Weights, zero: jax.Array, z: jax.Array | None, *, shape: Stencil
-) -> jax.Array:
-    """(outer, reach + m + reach, inner) → (outer, m, inner), the derivative along the middle.
+@partial(jax.jit, static_argnames=("program", "halos"))
+def on_windows(
+    windows: list[jax.Array],
+    weights: list[Weights],
+    zero: jax.Array,
+    *,
+    program: Program,
+    halos: tuple[tuple[int, ...], ...],
+) -> list[jax.Array]:
+    """The outputs of a program on one tile: all its terms in one pass.
 
-    ``z`` is the coordinate where it varies along other axes too, float64 in the shape of the
-    window; ``zero`` an integer nought that the compiler cannot see through (`_rounded`).
+    Each window is (…, halo + m + halo, …): a field with its halo along the axes that need one,
+    m = 1 without a halo where the field does not vary. ``zero`` is an integer nought that the
+    compiler cannot see through (`_rounded`).
     """
-    m = window.shape[1] - 2 * shape.reach
 
-    def reader(array: jax.Array) -> _Reader:
-        def part(start: int, size: int) -> jax.Array:
-            start += shape.reach
-            return lax.slice_in_dim(array, start, start + size, axis=1)
+    def view(field: int, axis: int | None = None, reach: int = 0) -> jax.Array:
+        """A field without its halo, but for ``reach`` rows at either end of ``axis``."""
+        array = windows[field]
+        for i, halo in enumerate(halos[field]):
+            less = halo - reach if i == axis else halo
+            if less > 0:
+                array = lax.slice_in_dim(array, less, array.shape[i] - less, axis=i)
+        return array
 
-        return _Reader(lambda i: part(i, m), lambda p: part(p if p >= 0 else m + p, 1))
+    def operand(parts: Operand, axis: int, reach: int) -> jax.Array:
+        total = None
+        for field, factor in parts:
+            part = view(field, axis, reach)
+            if factor is not None:
+                part = _rounded(part * view(factor, axis, reach), zero)
+            total = part if total is None else total + part
+        assert total is not None
+        return total
 
-    return _derivative(
-        reader(window), weights, shape, axis=1, zero=zero, z=None if z is None else reader(z)
-    )
-
-
-def differentiate_jax(f: jax.Array, axis: int, stencil: Stencil) -> jax.Array:
-    """The derivative of a whole JAX array; traceable, and its weights may be traced too."""
-    if not jnp.issubdtype(f.dtype, jnp.inexact):
-        f = f.astype(jnp.result_type(float))
-    real = wide(f.dtype)
-    fills: list[Any] = []
-    values: list[Any] = []
-    for wall in (stencil.low, stencil.high):
-        fill = wall.fill if wall else None
-        number = not (fill is None or isinstance(fill, str))
-        fills.append("number" if number else fill)
-        values.append(jnp.asarray(fill, f.dtype) if number else None)
-    weights = weights_of(stencil, lambda w: jnp.asarray(w, real))
-    result: jax.Array = _on_whole(
-        f, weights, values, shape=shape_of(stencil), axis=axis, fills=tuple(fills)
-    )
-    return result
-
-
-@partial(jax.jit, static_argnames=("shape", "axis", "fills"))
-def _on_whole(
-    f: jax.Array, weights: Weights, values: list[Any], *, shape: Stencil, axis: int, fills: Any
-) -> jax.Array:
-    n = f.shape[axis]
-    part = partial(lax.slice_in_dim, axis=axis)
-    if fills == (None, None):
-        # A shift by padding fuses into the sum. Padding once and slicing does not, and to
-        # concatenate thin edges costs a second pass when the axis is the last one.
-        def at(i: int) -> jax.Array:
-            pads = [(0, 0, 0)] * f.ndim
-            pads[axis] = (-i, i, 0)
-            return lax.pad(f, jnp.zeros((), f.dtype), pads)
-    else:
-        ends = [_ghosts(f, axis, shape.reach, fills[i], values[i], low=i == 0) for i in (0, 1)]
-        window = lax.concatenate([ends[0], f, ends[1]], axis)
-
-        def at(i: int) -> jax.Array:
-            return part(window, shape.reach + i, shape.reach + i + n)
-
-    def row(p: int) -> jax.Array:
-        return part(f, p % n, p % n + 1)
-
-    return _derivative(_Reader(at, row), weights, shape, axis=axis)
+    derivatives = []
+    for d, columns in zip(program.derivatives, weights, strict=True):
+        read = partial(_reader, axis=d.axis, reach=d.stencil.reach)
+        derivatives.append(
+            derivative(
+                read(operand(program.operands[d.operand], d.axis, d.stencil.reach)),
+                columns,
+                d.stencil,
+                axis=d.axis,
+                zero=zero,
+                z=None if d.z is None else read(view(d.z, d.axis, d.stencil.reach)),
+            )
+        )
+    if program.formula is None:
+        return derivatives
+    here = [_Exact(view(i), zero) for i in range(len(windows))]
+    outputs = program.formula(here, [_Exact(d, zero) for d in derivatives])
+    shape = jnp.broadcast_shapes(*(w.shape for w in (h.value for h in here)))
+    return [jnp.broadcast_to(output.value, shape) for output in outputs]
 
 
-def _ghosts(
-    f: jax.Array, axis: int, reach: int, fill: str | None, value: Any, *, low: bool
-) -> jax.Array:
-    """The ``reach`` rows that stand outside one end of ``f``."""
-    n = f.shape[axis]
-    part = partial(lax.slice_in_dim, f, axis=axis)
-    if fill == "periodic":
-        return part(n - reach, n) if low else part(0, reach)
-    if fill == "reflect":
-        return lax.rev(part(1, reach + 1) if low else part(n - reach - 1, n - 1), (axis,))
-    edge = part(0, 1) if low else part(n - 1, n)
-    outside = (*f.shape[:axis], reach, *f.shape[axis + 1 :])
-    return jnp.broadcast_to(edge if value is None else value, outside)
+def _reader(array: jax.Array, axis: int, reach: int) -> Reader:
+    m = array.shape[axis] - 2 * reach
+
+    def part(start: int, size: int) -> jax.Array:
+        return lax.slice_in_dim(array, start + reach, start + reach + size, axis=axis)
+
+    return Reader(lambda i: part(i, m), lambda p: part(p if p >= 0 else m + p, 1))
 
 
-def _derivative(
-    f: _Reader,
+class _Exact:
+    """A number in a formula: products are rounded before they are added (`_rounded`)."""
+
+    def __init__(self, value: Any, zero: jax.Array) -> None:
+        self.value, self.zero = value, zero
+
+    def _new(self, value: jax.Array) -> _Exact:
+        return _Exact(value, self.zero)
+
+    def __add__(self, other: Any) -> _Exact:
+        return self._new(self.value + _value(other))
+
+    def __sub__(self, other: Any) -> _Exact:
+        return self._new(self.value - _value(other))
+
+    def __neg__(self) -> _Exact:
+        return self._new(-self.value)
+
+    def __mul__(self, other: Any) -> _Exact:
+        return self._new(_rounded(self.value * _value(other), self.zero))
+
+    def __truediv__(self, other: Any) -> _Exact:
+        return self._new(self.value / _value(other))
+
+    def sqrt(self) -> _Exact:
+        return self._new(jnp.sqrt(self.value))
+
+    __radd__, __rmul__ = __add__, __mul__
+
+
+def _value(number: Any) -> Any:
+    return number.value if isinstance(number, _Exact) else number
+
+
+def derivative(
+    f: Reader,
     weights: Weights,
     shape: Stencil,
     *,
     axis: int,
     zero: jax.Array | None = None,
-    z: _Reader | None = None,
+    z: Reader | None = None,
 ) -> jax.Array:
     """All rows by the windows, then the rows beside closed walls in their places."""
     total = partial(_sum, order=shape.order, axis=axis, zero=zero)
@@ -230,7 +246,7 @@ def _mixed(number: jax.Array, nought: jax.Array) -> jax.Array:
     return lax.bitcast_convert_type(mixed, number.dtype)
 
 
-def _first_whole(f: _Reader, windows: tuple[Window, ...], sums: list[jax.Array]) -> jax.Array:
+def _first_whole(f: Reader, windows: tuple[Window, ...], sums: list[jax.Array]) -> jax.Array:
     """The sum of the first window that misses nothing; NaN where all do, or the point itself."""
     here = ~jnp.isnan(f.at(0))
     out = jnp.full_like(sums[0], jnp.nan)
@@ -249,41 +265,3 @@ def wide(dtype: Any) -> np.dtype[Any]:
     if dtype.itemsize == 2:
         return np.dtype(np.float32)
     return np.dtype(f"f{dtype.itemsize // 2}") if dtype.kind == "c" else dtype
-
-
-def shape_of(stencil: Stencil) -> Stencil:
-    """What a kernel is compiled for: the stencil without its numbers."""
-
-    def bare(windows: tuple[Window, ...]) -> tuple[Window, ...]:
-        return tuple(replace(window, weights=None) for window in windows)
-
-    def wall(end: Wall | None) -> Wall | None:
-        return end and Wall(bare(end.rows))
-
-    return replace(
-        stencil,
-        n=0,
-        windows=bare(stencil.windows),
-        low=wall(stencil.low),
-        high=wall(stencil.high),
-    )
-
-
-def weights_of(stencil: Stencil, cast: Callable[[Any], Any]) -> Weights:
-    """The numbers of the stencil: of the windows, of the low rows, of the high rows."""
-
-    def numbers(windows: tuple[Window, ...]) -> list[Any]:
-        return [None if w.weights is None else cast(w.weights) for w in windows]
-
-    low, high = (wall.rows if wall else () for wall in (stencil.low, stencil.high))
-    return numbers(stencil.windows), numbers(low), numbers(high)
-
-
-def is_jax(f: Any) -> bool:
-    """True for JAX arrays, traced ones too."""
-    return isinstance(f, jax.Array)
-
-
-def is_traced(f: jax.Array) -> bool:
-    """True inside ``jit``, ``vmap`` or ``grad``, where an array has no values yet."""
-    return isinstance(f, jax.core.Tracer)

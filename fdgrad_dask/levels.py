@@ -52,5 +52,5 @@ def levels_of(
     units = coordinate.attrs.get("units")
     axis = Axis(dim, dim, name, number, None, words, units=units)
     if coordinate.chunks is None:
-        check_levels(coordinate.values, number, repr(name))
+        check_levels(coordinate.values, number)
     return field, coordinate, axis

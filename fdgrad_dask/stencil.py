@@ -87,7 +87,8 @@ class Stencil:
         """The fewest points that a chunk beside ``wall`` can hold."""
         rows = wall.rows if wall else ()
         width = max((max(abs(p) for p in row.nodes) + 1 for row in rows), default=0)
-        return max(1, self.reach, width - self.reach)
+        mirrored = self.reach + 1 if wall and wall.fill == "reflect" else 0
+        return max(1, self.reach, width - self.reach, mirrored)
 
 
 def stencil(

@@ -1,16 +1,17 @@
-"""A NumPy block streams through a small scratch buffer into the kernel.
+"""A NumPy block streams through small scratch buffers into the kernel.
 
 Three things make JAX slow on a CPU: fresh memory, NumPy arrays that it has to copy in, and
-results that cannot be written to. A scratch of a few MB, filled with a piece of the block and
-its halo, cures all three: it stays in the cache, it is aligned so that XLA takes it without a
-copy, and the result is copied from cache into an array that belongs to NumPy.
+results that cannot be written to. Scratch buffers of a few MB, filled with a piece of each field
+and its halo, cure all three: they stay in the cache, they are aligned so that XLA takes them
+without a copy, and the result is copied from cache into an array that belongs to NumPy.
 """
 
 from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
 
@@ -19,72 +20,92 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
-from fdgrad_dask.kernels import on_window, shape_of, weights_of, wide
+from fdgrad_dask.kernels import on_windows, wide
 from fdgrad_dask.plain import ghosts
-from fdgrad_dask.stencil import Stencil
+from fdgrad_dask.program import Program, weights_of
+from fdgrad_dask.stencil import Wall
 
-# Measured in benchmarks/kernel.py: below 1 MB the calls cost, above 8 MB the cache is left.
+# Measured in benchmarks/gradients.py: below 1 MB the calls cost, above 8 MB the cache is left.
 TILE_BYTES = 2 << 20
 # On a GPU a tile is one transfer: large enough to fill the bus, small beside the memory.
 TILE_BYTES_GPU = 256 << 20
 RUN = 4096  # elements; the shortest contiguous run worth a tile of its own
+LEAST = 16  # rows; no tile is cut shorter along a differentiated axis
 ALIGNMENT = 64  # bytes; XLA copies a host buffer that starts elsewhere
 
 _scratch = threading.local()
 
 
-def differentiate_block(
-    block: NDArray[Any], axis: int, stencil: Stencil, z: NDArray[Any] | None = None
-) -> NDArray[Any]:
-    """The derivative of one block along ``axis``: (…, lo + m + hi, …) → (…, m, …).
+@dataclass(frozen=True)
+class Block:
+    """One chunk of a field, and by axis the rows of its neighbours: before it, and behind it.
 
-    ``lo`` and ``hi`` are the reach of the stencil where its wall is open, else 0. Integers
-    become float64, all other dtypes are kept. ``z`` is the coordinate if it varies along other
-    axes too, of the shape of the block.
+    The block is of size 1 along axes on which the field does not vary.
     """
-    dtype = result_dtype(block.dtype)
-    lo = 0 if stencil.low else stencil.reach
-    hi = 0 if stencil.high else stencil.reach
-    rows = block.shape[axis] - lo - hi
-    out = np.empty((*block.shape[:axis], rows, *block.shape[axis + 1 :]), dtype)
-    if out.size == 0:
-        return out
-    on_cpu = jax.default_backend() == "cpu"
-    elements = (TILE_BYTES if on_cpu else TILE_BYTES_GPU) // dtype.itemsize
-    steps = tile_shape(out.shape, axis, elements)
-    pieces: dict[tuple[int, int], Any] = {}
+
+    core: NDArray[Any]
+    low: dict[int, NDArray[Any]] = field(default_factory=dict)
+    high: dict[int, NDArray[Any]] = field(default_factory=dict)
+
+
+def compute_block(
+    blocks: Sequence[Block], program: Program, dtype: np.dtype[Any]
+) -> list[NDArray[Any]]:
+    """The outputs of ``program`` on one chunk, each of its whole shape and of ``dtype``."""
+    shape = np.broadcast_shapes(*(block.core.shape for block in blocks))
+    outputs = [np.empty(shape, dtype) for _ in range(program.outputs)]
+    if math.prod(shape) == 0:
+        return outputs
+    capped = {cap.field for cap in program.caps}
+    used = [i for i in range(len(blocks)) if i not in capped]
+    steps = _steps(shape, program, len(used) * dtype.itemsize)
+    groups = _groups([blocks[i].core.shape for i in used], program.axes)
+    place = {axis: g for g, axes in enumerate(groups) for axis in axes}
+    pieces: dict[tuple[tuple[int, int], ...], Any] = {}
     # float64 holds inside this block and this thread; the user's own switch stays as it is.
     with jax.enable_x64(True):
-        real = wide(dtype)
-        window = _Window(0, dtype, steps, axis, stencil.reach)
-        window_z = (
-            _Window(1, np.dtype(float), steps, axis, stencil.reach) if z is not None else None
-        )
-        for tile in tiles(out.shape, steps):
-            start, stop = tile[axis].start, tile[axis].stop
-            if (start, stop) not in pieces:
-                piece = stencil.cut(start, stop)
-                pieces[start, stop] = (
-                    weights_of(piece, lambda w: np.asarray(w, real)),
-                    shape_of(piece),
-                )
-            weights, shape = pieces[start, stop]
-            source = (*tile[:axis], slice(start + lo, stop + lo), *tile[axis + 1 :])
-            result = on_window(
-                window.filled(block, source, stencil),
+        windows = [_Window(i, blocks[i], shape, steps, program, groups, dtype) for i in used]
+        halos = tuple(window.group_halo for window in windows)
+        for tile in tiles(shape, steps):
+            rows = {axis: (tile[axis].start, tile[axis].stop) for axis in program.axes}
+            key = tuple(rows.values())
+            if key not in pieces:
+                piece = program.cut(rows)
+                weights = [
+                    weights_of(d.stencil, lambda w: np.asarray(w, wide(dtype)))
+                    for d in piece.derivatives
+                ]
+                pieces[key] = weights, piece.bare().each(lambda d: d._replace(axis=place[d.axis]))
+            weights, bare = pieces[key]
+            results = on_windows(
+                [window.filled(tile) for window in windows],
                 weights,
                 np.uint64(0),
-                None if z is None or window_z is None else window_z.filled(z, source, stencil),
-                shape=shape,
+                program=bare,
+                halos=halos,
             )
-            out[tile] = np.asarray(result).reshape(steps)
-    return out
+            for output, result in zip(outputs, results, strict=True):
+                output[tile] = np.asarray(result).reshape(steps)
+    for cap in program.caps:
+        if (program.stencils(cap.axis)[0].low, program.stencils(cap.axis)[0].high)[cap.end]:
+            row = (slice(None),) * cap.axis + (slice(cap.end, cap.end + 1 or None),)
+            outputs[cap.output][row] = blocks[cap.field].core
+    return outputs
 
 
 def result_dtype(dtype: Any) -> np.dtype[Any]:
     """The dtype of a derivative: integers become float64, as in NumPy."""
     dtype = np.dtype(dtype)
     return np.dtype(np.float64) if dtype.kind in "iu" else dtype
+
+
+def _steps(shape: tuple[int, ...], program: Program, itemsize: int) -> tuple[int, ...]:
+    bytes_ = TILE_BYTES if jax.default_backend() == "cpu" else TILE_BYTES_GPU
+    steps = list(tile_shape(shape, program.axes[0], max(1, bytes_ // itemsize)))
+    for axis in program.axes:
+        if steps[axis] < LEAST:
+            steps[axis] = shape[axis] if shape[axis] < 2 * LEAST else LEAST
+    return tuple(steps)
 
 
 def tile_shape(shape: tuple[int, ...], axis: int, elements: int) -> tuple[int, ...]:
@@ -132,35 +153,99 @@ def tiles(shape: tuple[int, ...], steps: tuple[int, ...]) -> Iterator[tuple[slic
         yield tuple(slice(s, s + step) for s, step in zip(corner, steps, strict=True))
 
 
+def _groups(shapes: list[tuple[int, ...]], axes: tuple[int, ...]) -> list[list[int]]:
+    """Neighbouring axes that a kernel can take for one: not differentiated, varied on by the same.
+
+    >>> _groups([(5, 4, 3, 2), (1, 1, 3, 1)], (2,))
+    [[0, 1], [2], [3]]
+    """
+    groups: list[list[int]] = []
+    for i in range(len(shapes[0])):
+        alike = groups and all((s[i] == 1) == (s[i - 1] == 1) for s in shapes)
+        if alike and i not in axes and i - 1 not in axes:
+            groups[-1].append(i)
+        else:
+            groups.append([i])
+    return groups
+
+
 class _Window:
-    """A view of this thread's scratch, of the shape of a tile and its halo."""
+    """A view of this thread's scratch, of the shape of a tile of one field and its halo."""
 
     def __init__(
-        self, slot: int, dtype: np.dtype[Any], steps: tuple[int, ...], axis: int, reach: int
+        self,
+        number: int,
+        block: Block,
+        shape: tuple[int, ...],
+        steps: tuple[int, ...],
+        program: Program,
+        groups: list[list[int]],
+        dtype: np.dtype[Any],
     ) -> None:
-        shape = (*steps[:axis], reach + steps[axis] + reach, *steps[axis + 1 :])
-        self.axis, self.reach = axis, reach
-        self.array = _aligned(slot, math.prod(shape) * dtype.itemsize).view(dtype).reshape(shape)
-        # The kernel sees three axes, so that one compilation serves all ranks.
-        self.flat = self.array.reshape(
-            math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1 :])
+        self.block, self.halo = block, program.halo(number)
+        self.varies = [size == full for size, full in zip(block.core.shape, shape, strict=True)]
+        self.walls = {axis: _ends(program, axis, program.is_factor(number)) for axis in self.halo}
+        # A coordinate keeps its digits: its differences are what weights are made of.
+        dtype = np.dtype(float) if any(d.z == number for d in program.derivatives) else dtype
+        inner = [step if full else 1 for step, full in zip(steps, self.varies, strict=True)]
+        sizes = [size + 2 * self.halo.get(i, 0) for i, size in enumerate(inner)]
+        self.array = _aligned(number, math.prod(sizes) * dtype.itemsize).view(dtype).reshape(sizes)
+        self.inner = tuple(
+            slice(self.halo.get(i, 0), self.halo.get(i, 0) + n) for i, n in enumerate(inner)
         )
+        # The kernel sees few axes, so that one compilation serves all ranks.
+        self.flat = self.array.reshape([math.prod(sizes[i] for i in group) for group in groups])
+        self.group_halo = tuple(self.halo.get(group[0], 0) for group in groups)
         self.shared = jnp.from_dlpack(self.flat) if jax.default_backend() == "cpu" else None
 
-    def filled(self, block: NDArray[Any], source: tuple[slice, ...], stencil: Stencil) -> jax.Array:
-        """The rows ``source`` of the block and ``reach`` more on either side, on the device."""
-        first, last = source[self.axis].start - self.reach, source[self.axis].stop + self.reach
-        whole = (*source[: self.axis], slice(None), *source[self.axis + 1 :])
-        rows = np.moveaxis(block[whole], self.axis, 0)
-        scratch = np.moveaxis(self.array, self.axis, 0)
-        a, b = max(first, 0), min(last, len(rows))
-        scratch[a - first : b - first] = rows[a:b]
-        if first < 0:
-            scratch[:-first] = ghosts(stencil.low, rows, -first)
-        if last > len(rows):
-            # Seen from the far end, the rows above are the rows below.
-            scratch[b - first :][::-1] = ghosts(stencil.high, rows[::-1], last - b)
+    def filled(self, tile: tuple[slice, ...]) -> jax.Array:
+        """The tile and its halo, which is a star: corners are not read. On the device."""
+        source = tuple(
+            s if full else slice(0, 1) for s, full in zip(tile, self.varies, strict=True)
+        )
+        self.array[self.inner] = self.block.core[source]
+        for axis in self.halo:
+            self._fill_ends(axis, source)
         return jax.device_put(self.flat) if self.shared is None else self.shared
+
+    def _fill_ends(self, axis: int, source: tuple[slice, ...]) -> None:
+        """The rows before and behind the tile: of the block, of a neighbour, or ghosts."""
+        reach, n = self.halo[axis], self.block.core.shape[axis]
+        start, stop = source[axis].start, source[axis].stop
+        scratch = np.moveaxis(
+            self.array[(*self.inner[:axis], slice(None), *self.inner[axis + 1 :])], axis, 0
+        )
+        across = (*source[:axis], slice(None), *source[axis + 1 :])
+
+        def rows_of(array: NDArray[Any]) -> NDArray[Any]:
+            return np.moveaxis(array[across], axis, 0)
+
+        rows = rows_of(self.block.core)
+        low, high = self.walls[axis]
+        if start >= reach:
+            scratch[:reach] = rows[start - reach : start]
+        else:
+            before = axis in self.block.low
+            scratch[:reach] = (
+                rows_of(self.block.low[axis])[-reach:] if before else ghosts(low, rows, reach)
+            )
+        if stop + reach <= n:
+            scratch[-reach:] = rows[stop : stop + reach]
+        elif axis in self.block.high:
+            scratch[-reach:] = rows_of(self.block.high[axis])[:reach]
+        else:  # seen from the far end, the rows above are the rows below
+            scratch[-reach:][::-1] = ghosts(high, rows[::-1], reach)
+
+
+def _ends(program: Program, axis: int, factor: bool) -> tuple[Wall | None, Wall | None]:
+    """The walls of a field along ``axis``; a factor goes on where a fixed value stands outside."""
+    stencil = program.stencils(axis)[0]
+
+    def wall(end: Wall | None) -> Wall | None:
+        fixed = end is not None and not isinstance(end.fill, str)
+        return None if factor and fixed else end
+
+    return wall(stencil.low), wall(stencil.high)
 
 
 def _aligned(slot: int, size: int) -> NDArray[np.uint8]:
