@@ -1,48 +1,90 @@
-"""``.fdgrad`` on DataArrays and Datasets: a line per operator, which calls the function."""
+"""``.fdgrad`` on DataArrays and Datasets: the operators, called on fields.
+
+The methods are made from ``operators.__all__``, so there is one list. On a DataArray they are the
+operators of one field; on a Dataset the fields are named: ``ds.fdgrad.vorticity("u", "v")``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+import functools
+import inspect
+from collections.abc import Callable
 from typing import Any
 
 import xarray as xr
 
 from fdgrad_dask import operators
 
+Operator = Callable[..., Any]
+
 
 @xr.register_dataarray_accessor("fdgrad")
 class DataArrayAccessor:
-    """The operators on one field."""
+    """The operators of one field."""
 
     def __init__(self, field: xr.DataArray) -> None:
         self._field = field
 
-    def gradient(
-        self, dim: Hashable | Sequence[Hashable] | None = None, **options: Any
-    ) -> xr.DataArray | xr.Dataset:
-        """See :func:`fdgrad_dask.operators.gradient`."""
-        result: xr.DataArray | xr.Dataset = operators.gradient(self._field, dim, **options)
-        return result
-
-    def gradient_magnitude(self, **options: Any) -> xr.DataArray:
-        """See :func:`fdgrad_dask.operators.gradient_magnitude`."""
-        return operators.gradient_magnitude(self._field, **options)
-
 
 @xr.register_dataset_accessor("fdgrad")
 class DatasetAccessor:
-    """The operators on the fields of a dataset."""
+    """The operators on the fields of a dataset, which are given by name."""
 
     def __init__(self, dataset: xr.Dataset) -> None:
         self._dataset = dataset
 
-    def gradient(
-        self, dim: Hashable | Sequence[Hashable] | None = None, **options: Any
-    ) -> xr.Dataset:
-        """See :func:`fdgrad_dask.operators.gradient`."""
-        result: xr.Dataset = operators.gradient(self._dataset, dim, **options)
-        return result
 
-    def gradient_magnitude(self, name: Hashable, **options: Any) -> xr.DataArray:
-        """See :func:`fdgrad_dask.operators.gradient_magnitude`."""
-        return operators.gradient_magnitude(self._dataset[name], **options)
+def fields_of(operator: Operator) -> list[str]:
+    """The parameters of an operator that are fields; its options come behind a ``*``.
+
+    >>> fields_of(operators.vorticity), fields_of(operators.gradient)
+    (['u', 'v'], ['field'])
+    """
+    parameters = inspect.signature(operator).parameters.values()
+    positional = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+    return [name for name in positional if name != "dim"]
+
+
+def _on_field(operator: Operator) -> Operator:
+    @functools.wraps(operator)
+    def method(self: DataArrayAccessor, *args: Any, **options: Any) -> Any:
+        return operator(self._field, *args, **options)
+
+    return _shown(method, list(inspect.signature(operator).parameters.values())[1:])
+
+
+def _on_dataset(operator: Operator) -> Operator:
+    fields = fields_of(operator)
+
+    @functools.wraps(operator)
+    def method(self: DatasetAccessor, *args: Any, **options: Any) -> Any:
+        def field(given: Any) -> Any:
+            named = given is not None and not isinstance(given, xr.DataArray)
+            return self._dataset[given] if named else given
+
+        named = {key: field(v) if key in fields else v for key, v in options.items()}
+        return operator(*map(field, args), **named)
+
+    return _shown(method, list(inspect.signature(operator).parameters.values()))
+
+
+def _gradient_of_all(self: DatasetAccessor, *args: Any, **options: Any) -> xr.Dataset:
+    result: xr.Dataset = operators.gradient(self._dataset, *args, **options)
+    return result
+
+
+def _shown(method: Operator, parameters: list[inspect.Parameter]) -> Operator:
+    """The method with the signature that help and completion show."""
+    own = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
+    rest = [p for p in parameters if p.kind is not p.POSITIONAL_ONLY]
+    method.__signature__ = inspect.Signature([own, *rest])  # type: ignore[attr-defined]
+    return method
+
+
+for _name in operators.__all__:
+    _operator = getattr(operators, _name)
+    setattr(DatasetAccessor, _name, _on_dataset(_operator))
+    if len(fields_of(_operator)) == 1:
+        setattr(DataArrayAccessor, _name, _on_field(_operator))
+# Of a Dataset `gradient` takes all variables, as xarray's differentiate does.
+DatasetAccessor.gradient = functools.wraps(operators.gradient)(_gradient_of_all)  # type: ignore[attr-defined]

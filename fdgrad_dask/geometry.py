@@ -13,6 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 EARTH_RADIUS = 6371229.0  # m; GRIB2 code table 3.2, shape of the Earth 6
+EARTH_ROTATION = 7.292115e-5  # s-1; IERS Conventions 2010, table 1.2
+GRAVITY = 9.80665  # m s-2; standard gravity, CGPM 1901
+DRY_AIR = 287.05287  # J kg-1 K-1, gas constant; ISO 2533
+KAPPA = 2 / 7  # R / c_p of dry air, as of an ideal gas of two atoms
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,10 @@ class Plane:
         h = np.full(len(y), self.metres)
         return h, h
 
+    def tangent(self, y: NDArray[Any]) -> NDArray[np.float64]:
+        """The curvature of the lines of equal y: none."""
+        return np.zeros(len(y))
+
 
 @dataclass(frozen=True)
 class Sphere:
@@ -36,11 +44,16 @@ class Sphere:
     def scale_factors(self, y: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """h_x = a cos φ π/180 and h_y = a π/180 at the latitudes ``y`` (n,), in metres.
 
-        At a pole the direction east does not exist, and h_x is NaN.
+        At a pole h_x is 0 to the last bit.
         """
         degree = self.radius * np.pi / 180
-        cosine = np.cos(np.deg2rad(y.astype(np.float64)))
-        return np.where(np.abs(y) < 90, degree * cosine, np.nan), np.full(len(y), degree)
+        cosine = np.where(np.abs(y) < 90, np.cos(np.deg2rad(y.astype(np.float64))), 0.0)
+        return degree * cosine, np.full(len(y), degree)
+
+    def tangent(self, y: NDArray[Any]) -> NDArray[np.float64]:
+        """tan φ / a, in m-1: the curvature of the circles of latitude; NaN at a pole."""
+        tangent = np.tan(np.deg2rad(y.astype(np.float64))) / self.radius
+        return np.where(np.abs(y) < 90, tangent, np.nan)
 
 
 Geometry = Plane | Sphere

@@ -5,7 +5,7 @@ Whatever would give a wrong number in silence is refused here, with the place an
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -275,3 +275,10 @@ def is_longitude(coordinate: xr.DataArray) -> bool:
         coordinate.attrs.get("standard_name") in ("longitude", "grid_longitude")
         and units in ("degrees", "degree")
     )
+
+
+def of_axis(option: Any, axis: Axis) -> Any:
+    """The value of an option for one axis: one for all, or by name in a mapping."""
+    if not isinstance(option, Mapping):
+        return option
+    return next((option[key] for key in (axis.asked, axis.name, axis.dim) if key in option), None)

@@ -63,14 +63,13 @@ def differentiate(f: Any, axis: int, stencil: Stencil, z: Any = None) -> Any:
     return compute(fields, single(stencil, axis, None if z is None else 1))[0]
 
 
-def compute(fields: Sequence[Any], program: Program) -> list[Any]:
+def compute(fields: Sequence[Any], program: Program, dtype: Any = None) -> list[Any]:
     """The outputs of ``program`` over ``fields``: NumPy, or lazy if any of them is.
 
     The fields have the same dimensions in the same order, and size 1 along those on which they
-    do not vary.
+    do not vary. The outputs have ``dtype``, or that of the first field.
     """
-    used = sorted({part[0] for operand in program.operands for part in operand})
-    dtype = result_dtype(np.result_type(*(fields[i].dtype for i in used)))
+    dtype = result_dtype(fields[0].dtype if dtype is None else dtype)
     meta = fields[0]._meta if is_dask(fields[0]) else fields[0]
     task = _Task(program, dtype, needs_numpy(meta))
     if any(is_dask(f) for f in fields):
@@ -103,8 +102,10 @@ class _Task:
                 check_levels(blocks[d.z].core, d.axis)
         if not self.in_numpy:
             return list(compute_block(blocks, self.program, self.dtype))
-        (d,) = self.program.derivatives
-        return [differentiate_plain(_joined(blocks[0], d.axis), d.axis, d.stencil)]
+        return [
+            differentiate_plain(_joined(blocks[d.operand], d.axis), d.axis, d.stencil)
+            for d in self.program.derivatives
+        ]
 
 
 def _joined(block: Block, axis: int) -> Any:

@@ -3,26 +3,73 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from fdgrad_dask.attributes import ratio
 from fdgrad_dask.errors import CoordinateError
-from fdgrad_dask.geometry import EARTH_RADIUS, Geometry, Plane, Sphere
-from fdgrad_dask.grid import Axis, axis_of, cf_names, is_longitude
+from fdgrad_dask.geometry import EARTH_RADIUS, EARTH_ROTATION, Geometry, Plane, Sphere
+from fdgrad_dask.grid import Axis, axis_of, cf_names, is_longitude, of_axis
 
 _LATITUDES = ("lat", "latitude")
 _LONGITUDES = ("lon", "longitude")
 
 
-def horizontal(
-    field: xr.DataArray, geometry: Geometry | None = None
-) -> tuple[Axis, Axis, Geometry]:
-    """The axes x and y of ``field``, and the geometry: the one given, or that of the coordinates.
+@dataclass(frozen=True)
+class Horizontal:
+    """The horizontal axes of a field, and what turns their coordinates into metres.
 
-    1-D longitude and latitude lie on a sphere, 1-D x and y with a unit of length on a plane.
+    ``h_x``, ``h_y`` (metres in one unit) and ``tangent`` (m-1) are (n,) along y. ``wraps``: x goes
+    around the globe. ``poles``: the first, the last row along y is a pole with its whole circle.
+    """
+
+    x: Axis
+    y: Axis
+    geometry: Geometry
+    h_x: NDArray[np.float64]
+    h_y: NDArray[np.float64]
+    tangent: NDArray[np.float64]
+    wraps: bool
+    poles: tuple[bool, bool]
+    is_rotated: bool
+
+    def attrs(self) -> dict[str, Any]:
+        """What was decided, for the attributes of a result."""
+        decided: dict[str, Any] = {"geometry": type(self.geometry).__name__.lower()}
+        if isinstance(self.geometry, Sphere):
+            decided["earth_radius"] = self.geometry.radius
+        if self.wraps:
+            decided["periodic"] = str(self.x.name)
+        return decided
+
+    def coriolis(self, name: Hashable) -> NDArray[np.float64]:
+        """f = 2 Ω sin φ along y, in s-1.
+
+        Raises
+        ------
+        CoordinateError
+            y is no latitude.
+        """
+        if not isinstance(self.geometry, Sphere) or self.is_rotated:
+            raise CoordinateError(
+                f"the Coriolis parameter of {name!r} needs a latitude, but its axis "
+                f"{self.y.name!r} is none; give coriolis= in s-1"
+            )
+        latitude: NDArray[np.float64] = np.deg2rad(self.y.points.astype(np.float64))
+        return np.asarray(2 * EARTH_ROTATION * np.sin(latitude))
+
+
+def horizontal(
+    field: xr.DataArray, geometry: Geometry | None = None, boundary: Any = None
+) -> Horizontal:
+    """The horizontal axes of ``field`` in the geometry given, or in that of its coordinates.
+
+    1-D longitude and latitude lie on a sphere, 1-D x and y with a unit of length on a plane. A
+    longitude that goes around the globe is periodic unless ``boundary`` says what it is.
 
     Raises
     ------
@@ -33,20 +80,38 @@ def horizontal(
     lat = _one(field, "latitude", "grid_latitude", _LATITUDES)
     if lon is not None and lat is not None:
         x, y = axis_of(field, lon), axis_of(field, lat)
-        return x, y, geometry or Sphere(_radius(field))
+        geometry = geometry or Sphere(_radius(field))
+    else:
+        x, y = _planar_axes(field)
+        geometry = geometry or _plane(field, x, y)
+    h_x, h_y = geometry.scale_factors(y.points)
+    wraps = isinstance(geometry, Sphere) and _is_global(field, x) and of_axis(boundary, x) is None
+    ends = np.abs(y.points[[0, -1]].astype(np.float64)) == 90
+    standard = field.coords[y.name].attrs.get("standard_name")
+    return Horizontal(
+        x=x,
+        y=y,
+        geometry=geometry,
+        h_x=h_x,
+        h_y=h_y,
+        tangent=geometry.tangent(y.points),
+        wraps=wraps,
+        poles=(bool(wraps and ends[0]), bool(wraps and ends[1])),
+        is_rotated=standard == "grid_latitude",
+    )
+
+
+def _planar_axes(field: xr.DataArray) -> tuple[Axis, Axis]:
     names = [_one(field, axis, f"projection_{axis.lower()}_coordinate", ()) for axis in "XY"]
     if names[0] is None or names[1] is None:
         raise CoordinateError(
             f"the horizontal axes of {field.name!r} cannot be told from its coordinates "
             f"{tuple(field.coords)}; give them units (degrees_east, degrees_north; m) or a CF axis"
         )
-    x, y = axis_of(field, names[0]), axis_of(field, names[1])
-    if geometry is not None:
-        return x, y, geometry
-    return x, y, _plane(field, x, y)
+    return axis_of(field, names[0]), axis_of(field, names[1])
 
 
-def is_global(field: xr.DataArray, x: Axis) -> bool:
+def _is_global(field: xr.DataArray, x: Axis) -> bool:
     """True for a longitude whose span and one step more are the full turn."""
     if not is_longitude(field.coords[x.name]) and str(x.name).lower() not in _LONGITUDES:
         return False

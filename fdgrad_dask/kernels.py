@@ -120,8 +120,13 @@ class _Exact:
     def __truediv__(self, other: Any) -> _Exact:
         return self._new(self.value / _value(other))
 
-    def sqrt(self) -> _Exact:
-        return self._new(jnp.sqrt(self.value))
+    def length(self, other: _Exact) -> _Exact:
+        """√(self² + other²), without squares that overflow or vanish."""
+        a, b = jnp.abs(self.value), jnp.abs(other.value)
+        long, short = self._new(jnp.maximum(a, b)), self._new(jnp.minimum(a, b))
+        ratio = short / self._new(jnp.where(long.value == 0, 1, long.value))
+        scaled = long * self._new(jnp.sqrt((ratio * ratio + 1).value))
+        return self._new(jnp.where(jnp.isinf(long.value), jnp.inf, scaled.value))
 
     __radd__, __rmul__ = __add__, __mul__
 

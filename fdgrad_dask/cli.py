@@ -1,0 +1,121 @@
+"""The command ``fdgrad``: arguments in, exit code out, and every error as a message.
+
+Heavy imports wait until a command needs them, so that help and typing errors come at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+
+from fdgrad_dask.errors import FdgradError
+
+_INTERRUPTED = 6
+_BUG = 1
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command; the exit code says whose turn it is.
+
+    0 done, 2 the config, 3 the input data, 4 the target, 5 the cluster, 6 interrupted, 1 a bug.
+    """
+    given = list(sys.argv[1:] if argv is None else argv)
+    arguments = _parser().parse_args(given)
+    try:
+        print(arguments.command(arguments, shlex.join(["fdgrad", *given])))
+        return 0
+    except FdgradError as error:
+        return _failed(arguments, str(error), error.exit_code)
+    except KeyboardInterrupt:
+        return _failed(arguments, _how_to_go_on(given), _INTERRUPTED)
+    except Exception as error:
+        return _failed(
+            arguments,
+            f"{type(error).__name__}: {error}\nThis is a bug of fdgrad, not of your config; "
+            "please report it with what --debug shows",
+            _BUG,
+        )
+
+
+def _run(arguments: argparse.Namespace, called: str) -> str:
+    from fdgrad_dask.pipeline import config as configs
+    from fdgrad_dask.pipeline.run import run
+
+    config = configs.load(arguments.config)
+    if arguments.cluster:
+        config = config.model_copy(update={"cluster": configs.load_cluster(arguments.cluster)})
+    return run(config, called=called, fresh=arguments.fresh)
+
+
+def _check(arguments: argparse.Namespace, called: str) -> str:
+    from fdgrad_dask.pipeline import config as configs
+    from fdgrad_dask.pipeline.run import check
+
+    return check(configs.load(arguments.config))
+
+
+def _operators(arguments: argparse.Namespace, called: str) -> str:
+    from fdgrad_dask.pipeline import catalog
+
+    return "\n".join(map(catalog.described, catalog.operator_names()))
+
+
+def _schema(arguments: argparse.Namespace, called: str) -> str:
+    from fdgrad_dask.pipeline.config import Config
+
+    return json.dumps(Config.model_json_schema(), indent=2)
+
+
+def _parser() -> argparse.ArgumentParser:
+    # Left out where it is not given, so that it may stand before the command or after it.
+    shared = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
+    shared.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    parser = argparse.ArgumentParser(
+        prog="fdgrad",
+        description="Finite-difference gradients of labelled arrays, from a YAML.",
+        parents=[shared],
+    )
+    parser.add_argument("--version", action="version", version=f"fdgrad {version('fdgrad_dask')}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    def add(
+        name: str, does: Callable[[argparse.Namespace, str], str], help: str
+    ) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, parents=[shared], help=help, description=help)
+        command.set_defaults(command=does)
+        return command
+
+    run = add("run", _run, "compute what a config says, and write it")
+    check = add("check", _check, "tell what a config would read and write; compute nothing")
+    for command in (run, check):
+        command.add_argument("config", metavar="CONFIG", help="a YAML file")
+    run.add_argument(
+        "--cluster", metavar="FILE", help="a YAML file in place of the section cluster"
+    )
+    run.add_argument("--fresh", action="store_true", help="replace a target that exists")
+    add("operators", _operators, "list the operators that a step may name")
+    add("schema", _schema, "print the JSON schema of a config, for editors")
+    return parser
+
+
+def _failed(arguments: argparse.Namespace, message: str, code: int) -> int:
+    if "debug" in arguments:
+        traceback.print_exc()
+    print(f"fdgrad: {message}", file=sys.stderr)
+    return code
+
+
+def _how_to_go_on(given: Sequence[str]) -> str:
+    return (
+        "interrupted; what was written so far does not bear the name of the target. "
+        f"To begin again: {shlex.join(['fdgrad', *given])}"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,42 @@
+"""The operators: labelled fields in, labelled fields out, lazy wherever the input is.
+
+``__all__`` is the one list of them; the accessor, the YAML and ``fdgrad operators`` follow it.
+"""
+
+from fdgrad_dask.operators.dynamics import (
+    advection,
+    frontogenesis,
+    potential_vorticity,
+    q_vector,
+)
+from fdgrad_dask.operators.gradients import gradient
+from fdgrad_dask.operators.scalars import (
+    geostrophic_wind,
+    gradient_magnitude,
+    horizontal_gradient,
+    laplacian,
+)
+from fdgrad_dask.operators.winds import (
+    absolute_vorticity,
+    deformation,
+    divergence,
+    kinematics,
+    vorticity,
+)
+
+__all__ = [
+    "absolute_vorticity",
+    "advection",
+    "deformation",
+    "divergence",
+    "frontogenesis",
+    "geostrophic_wind",
+    "gradient",
+    "gradient_magnitude",
+    "horizontal_gradient",
+    "kinematics",
+    "laplacian",
+    "potential_vorticity",
+    "q_vector",
+    "vorticity",
+]

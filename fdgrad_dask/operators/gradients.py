@@ -1,0 +1,170 @@
+"""`gradient`: the derivative of a labelled field along its coordinates."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import Any
+
+import xarray as xr
+
+from fdgrad_dask.attributes import derivative_name, derived, quotient, title
+from fdgrad_dask.errors import CoordinateError, OptionError
+from fdgrad_dask.grid import Axis, as_numbers, axis_of, knows
+from fdgrad_dask.halo import differentiate, length
+from fdgrad_dask.levels import levels_of
+from fdgrad_dask.operators.scheme import Pass, Scheme, Skip
+
+
+def gradient(
+    field: xr.DataArray | xr.Dataset,
+    dim: Hashable | Sequence[Hashable] | None = None,
+    *,
+    edge_order: int = 1,
+    accuracy: int = 2,
+    order: int = 1,
+    boundary: Any = None,
+    period: Any = None,
+    datetime_unit: str | None = None,
+    skipna: Skip = None,
+    coordinate: xr.DataArray | None = None,
+) -> Any:
+    """∂field/∂dim, in units of the field per unit of the coordinate.
+
+    Parameters
+    ----------
+    field
+        A DataArray, or a Dataset: then each of its variables that has ``dim``.
+    dim
+        A dimension, a 1-D coordinate along one, or a CF name (``"X"``, ``"longitude"``, a
+        standard_name); several in a list; None for all dimensions that have a coordinate. A
+        dimension without a coordinate has unit spacing.
+    edge_order
+        1 or 2: order of the one-sided differences at the two ends of the domain.
+    accuracy
+        2, 4, 6 or 8: order in the interior; above 2 the edges have it too.
+    order
+        1, or 2 for the second derivative, by its own compact stencil.
+    boundary
+        None, ``"periodic"``, ``"reflect"``, ``"extend"``, or the number that stands outside; a
+        pair for the two ends; a mapping from dim to any of these.
+    period
+        Length of a periodic axis in units of its coordinate: 360 for a longitude in degrees,
+        n steps for an even axis; elsewhere it must be given. A mapping where they differ.
+    datetime_unit
+        What dates are counted in: W, D, h, m, s (the default), ms, us, ns, ps, fs, as; year,
+        decade or century of the calendar that they are in.
+    skipna
+        ``"one-sided"``: beside a missing value the difference uses the points that are there,
+        and is missing only where no two are, or the point itself is not.
+    coordinate
+        A field that shares ``dim`` and may vary along others: the derivative is with respect
+        to it, so ∂f/∂z on levels whose height is a field.
+
+    Returns
+    -------
+    DataArray for one name, Dataset for several, for None and for a Dataset
+        The dims, coords and chunks of the input; named ``d{name}_d{dim}``; units worked out.
+
+    Raises
+    ------
+    CoordinateError
+        The coordinate is not strictly monotonic, holds NaN, or is too short.
+    OptionError
+        An option has no such value.
+    TypeError
+        The field holds neither numbers nor dates.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> t = xr.DataArray([1.0, 3.0, 7.0], dims="x", coords={"x": [0.0, 1.0, 2.0]}, name="t")
+    >>> gradient(t, "x").values
+    array([2., 3., 4.])
+    >>> gradient(t, "depth")
+    Traceback (most recent call last):
+    ...
+    fdgrad_dask.errors.CoordinateError: no dimension 'depth'; 't' has the dimensions ('x',) ...
+    """
+    scheme = Scheme(edge_order, accuracy, order, boundary, period, datetime_unit, skipna)
+    several = list(dim) if isinstance(dim, (list, tuple)) else None
+    if isinstance(field, xr.DataArray):
+        if dim is not None and several is None:
+            return _derivative(field, dim, scheme, coordinate)
+        fields = [field]
+    else:
+        variables = list(field.data_vars.values())
+        fields = [variable for variable in variables if variable.dtype.kind in "iufcmM"]
+    results = []
+    for one in fields:
+        dims = several if several is not None else [dim]
+        if dim is None:
+            dims = [name for name in one.dims if name in one.coords]
+        elif isinstance(field, xr.Dataset):
+            dims = [name for name in dims if knows(one, name)]
+        results += _derivatives(one, dims, scheme, coordinate)
+    if not results:
+        raise CoordinateError(_nothing_along(dim, fields))
+    return xr.Dataset({result.name: result for result in results})
+
+
+def _derivatives(
+    field: xr.DataArray, dims: Sequence[Any], scheme: Scheme, coordinate: xr.DataArray | None
+) -> list[xr.DataArray]:
+    """Several derivatives of one field, in one pass."""
+    if coordinate is not None or len(dims) < 2:
+        return [_derivative(field, dim, scheme, coordinate) for dim in dims]
+    field = as_numbers(field, scheme.datetime_unit)
+    axes = [axis_of(field, dim, datetime_unit=scheme.datetime_unit) for dim in dims]
+    one = Pass(field)
+    for axis in axes:
+        one.derive(0, axis, scheme.stencil(axis, one.length(axis)))
+    results = zip(one.run(outputs=len(axes)), axes, strict=True)
+    return [_labelled(field, data, axis, scheme.order) for data, axis in results]
+
+
+def _derivative(
+    field: xr.DataArray, dim: Hashable, scheme: Scheme, coordinate: xr.DataArray | None
+) -> xr.DataArray:
+    """∂field/∂dim with its labels."""
+    field = as_numbers(field, scheme.datetime_unit)
+    z = None
+    if coordinate is None:
+        axis = axis_of(field, dim, datetime_unit=scheme.datetime_unit)
+    elif coordinate.ndim == 1:
+        name = coordinate.name or "z"
+        labelled = field.assign_coords({name: coordinate})
+        axis = axis_of(labelled, name, datetime_unit=scheme.datetime_unit)
+    else:
+        if scheme.boundary is not None:
+            raise OptionError("boundary and coordinate exclude each other; leave boundary at None")
+        field, z, axis = levels_of(field, coordinate, dim)
+        if scheme.skipna is not None:
+            field = field.where(z.notnull())
+    table = scheme.stencil(axis, length(field, axis.number))
+    data = differentiate(field.data, axis.number, table, None if z is None else z.data)
+    return _labelled(field, data, axis, scheme.order)
+
+
+def _labelled(field: xr.DataArray, data: Any, axis: Axis, order: int) -> xr.DataArray:
+    """A derivative with the labels of the field; the units of time are always said."""
+    units = field.attrs.get("units")
+    if units is None and axis.is_time:
+        units = "1"
+    words = f"derivative of {title(field.attrs, field.name)} with respect to {axis.title}"
+    return xr.DataArray(
+        data,
+        coords=field.coords,
+        dims=field.dims,
+        name=derivative_name(field.name, axis.name, order),
+        attrs=derived(
+            field.attrs,
+            quotient(units, axis.units, order),
+            words if order == 1 else "second " + words,
+        ),
+    )
+
+
+def _nothing_along(dim: Any, fields: Sequence[xr.DataArray]) -> str:
+    have = sorted({str(name) for field in fields for name in field.dims})
+    what = "a coordinate" if dim is None else f"{dim!r}"
+    return f"no variable of numbers extends along {what}; there are the dimensions {have}"

@@ -1,0 +1,143 @@
+"""How a derivative is taken, and one pass over labelled fields.
+
+What the operators share: their options, the fields of a pass over the same labels, the factors
+that vary along one axis, and the labels of what comes out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from fdgrad_dask.errors import CoordinateError, OptionError
+from fdgrad_dask.grid import Axis, as_numbers, of_axis
+from fdgrad_dask.halo import compute, length
+from fdgrad_dask.horizontal import Horizontal
+from fdgrad_dask.program import Cap, Derivative, Formula, Operand, Program
+from fdgrad_dask.spacing import boundary_pair, check_period
+from fdgrad_dask.stencil import Stencil, stencil
+
+Skip = Literal["one-sided"] | None
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """The options of a derivative, as the caller gave them."""
+
+    edge_order: int = 1
+    accuracy: int = 2
+    order: int = 1
+    boundary: Any = None
+    period: Any = None
+    datetime_unit: str | None = None
+    skipna: Skip = None
+
+    def stencil(self, axis: Axis, n: int, *, order: int | None = None) -> Stencil:
+        """The table for one axis."""
+        if self.skipna not in (None, "one-sided"):
+            raise OptionError(f"skipna is {self.skipna!r}; choose None or 'one-sided'")
+        check_period(self.boundary, self.period)
+        low, high = boundary_pair(of_axis(self.boundary, axis))
+        period = of_axis(self.period, axis)
+        return stencil(
+            axis.points,
+            n,
+            order=self.order if order is None else order,
+            accuracy=self.accuracy,
+            edge_order=self.edge_order,
+            boundary=(low, high),
+            period=axis.period if period is None else period,
+            skipna=self.skipna is not None,
+            name=repr(axis.name),
+        )
+
+    def along(self, grid: Horizontal, axis: Axis) -> Scheme:
+        """The scheme for one of the horizontal axes: a longitude around the globe has no ends."""
+        if grid.wraps and axis is grid.x:
+            return replace(self, boundary="periodic", period=360.0)
+        return self
+
+
+class Pass:
+    """One pass over fields that share their labels: they, factors, and what is done with them."""
+
+    def __init__(self, *fields: xr.DataArray) -> None:
+        fields = tuple(as_numbers(field, None) for field in fields)
+        try:
+            fields = xr.align(*fields, join="exact", copy=False)
+        except ValueError as error:
+            names = ", ".join(repr(field.name) for field in fields)
+            raise CoordinateError(
+                f"{names} do not lie on the same points; select those that all have: "
+                f"xr.align(…, join='inner') ({error})"
+            ) from None
+        if any(set(field.dims) != set(fields[0].dims) for field in fields):
+            fields = xr.broadcast(*fields)
+        self.like = fields[0]
+        self.labelled = [field.transpose(*self.like.dims) for field in fields]
+        self.data: list[Any] = [field.data for field in self.labelled]
+        self.dtype = np.result_type(*(field.dtype for field in fields))
+        self.operands: list[Operand] = [((i, None),) for i in range(len(fields))]
+        self.derivatives: list[Derivative] = []
+        self.caps: list[Cap] = []
+
+    def factor(self, values: NDArray[Any], axis: Axis) -> int:
+        """The number of a factor (n,) that varies along ``axis``."""
+        shape = [1] * self.like.ndim
+        shape[axis.number] = len(values)
+        self.data.append(values.reshape(shape))
+        return len(self.data) - 1
+
+    def operand(self, field: int, factor: int | None) -> int:
+        """The number of the operand field · factor."""
+        self.operands.append(((field, factor),))
+        return len(self.operands) - 1
+
+    def derive(self, operand: int, axis: Axis, table: Stencil) -> None:
+        """One more derivative."""
+        self.derivatives.append(Derivative(operand, axis.number, table))
+
+    def cap(self, output: int, grid: Horizontal, end: int, value: xr.DataArray) -> None:
+        """The row at a pole of one output: the same all around, (…, 1, 1)."""
+        expanded = value.expand_dims([grid.x.dim, grid.y.dim]).transpose(*self.like.dims)
+        self.data.append(expanded.data)
+        self.caps.append(Cap(output, grid.y.number, end, len(self.data) - 1))
+
+    def length(self, axis: Axis) -> int:
+        """The number of points along ``axis``."""
+        return length(self.data[0], axis.number)
+
+    def run(self, formula: Formula | None = None, outputs: int = 1) -> list[Any]:
+        """The data of the outputs."""
+        program = Program(
+            tuple(self.operands), tuple(self.derivatives), formula, outputs, tuple(self.caps)
+        )
+        return compute(self.data, program, self.dtype)
+
+    def label(self, data: Any, name: str, attrs: dict[str, Any]) -> xr.DataArray:
+        """One output with the labels of the fields."""
+        return xr.DataArray(
+            data, coords=self.like.coords, dims=self.like.dims, name=name, attrs=attrs
+        )
+
+
+def row(field: xr.DataArray, grid: Horizontal, index: int) -> xr.DataArray:
+    """The mean of ``field`` around the circle of latitude number ``index``."""
+    circle: xr.DataArray = field.isel({grid.y.dim: index}, drop=True)
+    return circle.mean([grid.x.dim], skipna=False, dtype=np.float64).reset_coords(drop=True)
+
+
+def pole_ends(grid: Horizontal) -> Sequence[tuple[int, int, float]]:
+    """(end, row beside it, +1 in the north or −1 in the south) for the rows that are poles."""
+    ends = zip((0, -1), (1, -2), grid.poles, strict=True)
+    return [(end, beside, float(np.sign(grid.y.points[end]))) for end, beside, pole in ends if pole]
+
+
+def inverse(values: Any) -> Any:
+    """1/values, NaN where they are nought: there is no direction, or no such wind."""
+    return np.divide(1.0, values, out=np.full_like(values, np.nan), where=values != 0)

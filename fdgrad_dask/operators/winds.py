@@ -1,0 +1,254 @@
+"""Divergence, vorticity, deformation: what the first derivatives of a wind, or a current, are.
+
+In flux form with the scale factors h_x and h_y of the geometry, so that the terms of the sphere
+are there. A row at a pole gets the value of its cap: the flux, or the circulation, through the
+first circle of latitude off the pole, over the area inside it; deformations have none there: NaN.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import xarray as xr
+
+from fdgrad_dask import formulas
+from fdgrad_dask.errors import OptionError
+from fdgrad_dask.geometry import Geometry
+from fdgrad_dask.operators.scheme import Scheme, Skip
+from fdgrad_dask.operators.wind import U, V, Wind
+
+
+class _Kind(NamedTuple):
+    """What one scalar made of a wind is called; CF standard names of air and of water."""
+
+    words: str
+    of_air: str | None = None
+    of_water: str | None = None
+
+
+_KINDS = {
+    "divergence": _Kind("divergence", "divergence_of_wind", "divergence_of_sea_water_velocity"),
+    "vorticity": _Kind(
+        "relative vorticity", "atmosphere_relative_vorticity", "ocean_relative_vorticity"
+    ),
+    "stretching_deformation": _Kind("stretching deformation"),
+    "shearing_deformation": _Kind("shearing deformation"),
+    "total_deformation": _Kind("total deformation"),
+    "absolute_vorticity": _Kind("absolute vorticity", "atmosphere_absolute_vorticity"),
+}
+_KINEMATIC = tuple(_KINDS)[:5]
+
+
+@dataclass(frozen=True)
+class _Selected:
+    """Some of the outputs of `formulas.kinematics`."""
+
+    numbers: tuple[int, ...]
+
+    def __call__(self, f: formulas.Numbers, d: formulas.Numbers) -> formulas.Numbers:
+        made = formulas.kinematics(f, d)
+        return [made[number] for number in self.numbers]
+
+
+def divergence(
+    u: xr.DataArray,
+    v: xr.DataArray,
+    *,
+    edge_order: int = 1,
+    accuracy: int = 2,
+    boundary: Any = None,
+    skipna: Skip = None,
+    geometry: Geometry | None = None,
+) -> xr.DataArray:
+    """∇·v = 1/(h_x h_y) ( ∂(h_y u)/∂x + ∂(h_x v)/∂y ), in units of u per metre.
+
+    On a sphere of radius a, h_x = a cos φ and h_y = a, which brings in the term −v tan φ / a
+    that a plain sum of two derivatives leaves out (Batchelor 1967, appendix 2).
+
+    Parameters
+    ----------
+    u, v
+        The components along x (east) and y (north), on the same points.
+    edge_order, accuracy, boundary, skipna, geometry
+        See `horizontal_gradient`; all operators of winds have them.
+
+    Returns
+    -------
+    DataArray
+        The dims, coords and chunks of u; at a pole the value of its cap. The row beside a pole
+        is first order where the wind blows over the pole. Attributes say which geometry was
+        used.
+
+    Raises
+    ------
+    CoordinateError
+        u and v do not lie on the same points, or their geometry cannot be told.
+    """
+    scheme = Scheme(edge_order, accuracy, 1, boundary, skipna=skipna)
+    wind = Wind(u, v, scheme=scheme, geometry=geometry)
+    h = wind.metric("x", "xy", "h")
+    wind.along_x(U)
+    wind.along_y(wind.operand(V, h))
+    wind.cap_flux(0, V, -1)
+    return _named(wind, "divergence", wind.run(formulas.divergence)[0])
+
+
+def vorticity(
+    u: xr.DataArray,
+    v: xr.DataArray,
+    *,
+    edge_order: int = 1,
+    accuracy: int = 2,
+    boundary: Any = None,
+    skipna: Skip = None,
+    geometry: Geometry | None = None,
+) -> xr.DataArray:
+    """ζ = 1/(h_x h_y) ( ∂(h_y v)/∂x − ∂(h_x u)/∂y ), in units of u per metre.
+
+    Positive where the wind turns counterclockwise (Batchelor 1967, appendix 2). Parameters and
+    errors are those of `divergence`.
+
+    Returns
+    -------
+    DataArray
+        The dims, coords and chunks of u; at a pole the value of its cap. The row beside a pole
+        is first order where the wind blows over the pole.
+    """
+    scheme = Scheme(edge_order, accuracy, 1, boundary, skipna=skipna)
+    wind = Wind(u, v, scheme=scheme, geometry=geometry)
+    h = wind.metric("x", "xy", "h")
+    wind.along_x(V)
+    wind.along_y(wind.operand(U, h))
+    wind.cap_flux(0, U, 1)
+    return _named(wind, "vorticity", wind.run(formulas.vorticity)[0])
+
+
+def absolute_vorticity(
+    u: xr.DataArray,
+    v: xr.DataArray,
+    *,
+    edge_order: int = 1,
+    accuracy: int = 2,
+    boundary: Any = None,
+    skipna: Skip = None,
+    geometry: Geometry | None = None,
+    coriolis: float | None = None,
+) -> xr.DataArray:
+    """ζ + f, the vorticity and that of the Earth, f = 2 Ω sin φ, in s-1.
+
+    Parameters
+    ----------
+    coriolis
+        f in s-1, where y is no latitude.
+    u, v, edge_order, accuracy, boundary, skipna, geometry
+        See `divergence`.
+
+    Returns
+    -------
+    DataArray
+        The dims, coords and chunks of u; at a pole the value of its cap.
+
+    Raises
+    ------
+    CoordinateError
+        As `divergence` does; and if y is no latitude and ``coriolis`` is not given.
+    """
+    scheme = Scheme(edge_order, accuracy, 1, boundary, skipna=skipna)
+    wind = Wind(u, v, scheme=scheme, geometry=geometry)
+    h = wind.metric("x", "xy", "h")
+    f = wind.metric("f", coriolis=coriolis)
+    wind.along_x(V)
+    wind.along_y(wind.operand(U, h))
+    wind.cap_flux(0, U, 1)
+    for cap in wind.caps:
+        wind.data[cap.field] = wind.data[cap.field] + wind.data[f].ravel()[cap.end]
+    return _named(wind, "absolute_vorticity", wind.run(formulas.absolute_vorticity)[0])
+
+
+def deformation(
+    u: xr.DataArray,
+    v: xr.DataArray,
+    *,
+    edge_order: int = 1,
+    accuracy: int = 2,
+    boundary: Any = None,
+    skipna: Skip = None,
+    geometry: Geometry | None = None,
+) -> xr.Dataset:
+    """Stretching ∂u/∂x − ∂v/∂y, shearing ∂v/∂x + ∂u/∂y and their length, in units of u per metre.
+
+    On a sphere the first has −v tan φ / a and the second u tan φ / a besides. Parameters and
+    errors are those of `divergence`.
+
+    Returns
+    -------
+    Dataset
+        ``stretching_deformation``, ``shearing_deformation`` and ``total_deformation``, with the
+        dims, coords and chunks of u; NaN at a pole.
+    """
+    scheme = Scheme(edge_order, accuracy, 1, boundary, skipna=skipna)
+    wind = Wind(u, v, scheme=scheme, geometry=geometry)
+    wind.metric("x", "y", "t")
+    wind.strain()
+    made = wind.run(formulas.deformation, 3)
+    names = _KINEMATIC[2:]
+    return xr.Dataset({n: _named(wind, n, data) for n, data in zip(names, made, strict=True)})
+
+
+def kinematics(
+    u: xr.DataArray,
+    v: xr.DataArray,
+    *,
+    which: Sequence[str] = _KINEMATIC,
+    edge_order: int = 1,
+    accuracy: int = 2,
+    boundary: Any = None,
+    skipna: Skip = None,
+    geometry: Geometry | None = None,
+) -> xr.Dataset:
+    """Divergence, vorticity and deformations of a wind, in one pass over it.
+
+    Parameters
+    ----------
+    which
+        Any of divergence, vorticity, stretching_deformation, shearing_deformation and
+        total_deformation; all if not given.
+    u, v, edge_order, accuracy, boundary, skipna, geometry
+        See `divergence`.
+
+    Returns
+    -------
+    Dataset
+        What the operators of these names give.
+
+    Raises
+    ------
+    OptionError
+        ``which`` names something else, or nothing.
+    """
+    unknown = [name for name in which if name not in _KINEMATIC]
+    if isinstance(which, str) or unknown or not which:
+        raise OptionError(f"which is {which!r}; give a list of some of {', '.join(_KINEMATIC)}")
+    scheme = Scheme(edge_order, accuracy, 1, boundary, skipna=skipna)
+    wind = Wind(u, v, scheme=scheme, geometry=geometry)
+    wind.metric("x", "y", "t", "xy")
+    h = wind.metric("h")
+    wind.strain()
+    wind.along_y(wind.operand(V, h))
+    wind.along_y(wind.operand(U, h))
+    for output, name in enumerate(which):
+        if name in ("divergence", "vorticity"):
+            wind.cap_flux(output, *((V, -1) if name == "divergence" else (U, 1)))
+    selected = _Selected(tuple(_KINEMATIC.index(name) for name in which))
+    made = wind.run(selected, len(which))
+    return xr.Dataset({n: _named(wind, n, data) for n, data in zip(which, made, strict=True)})
+
+
+def _named(wind: Wind, name: str, data: Any) -> xr.DataArray:
+    """One output with its words and, if the components say what flows, its standard name."""
+    kind = _KINDS[name]
+    flows = str(wind.like.attrs.get("standard_name", ""))
+    standard = kind.of_water if "sea_water" in flows else kind.of_air if "wind" in flows else None
+    return wind.labelled_as(name, data, kind.words, wind.per_metre("1"), standard)
