@@ -13,7 +13,7 @@ from fdgrad_dask.halo import differentiate, is_dask, length
 from fdgrad_dask.plain import needs_numpy
 from fdgrad_dask.spacing import Boundary, boundary_pair, check_period
 from fdgrad_dask.stencil import stencil
-from fdgrad_dask.whole import is_jax, is_traced
+from fdgrad_dask.whole import as_jax, is_jax, is_traced
 
 
 def gradient(
@@ -73,14 +73,17 @@ def gradient(
     """
     f = _array(f)
     axes = tuple(range(f.ndim)) if axis is None else normalize_axis_tuple(axis, f.ndim)
-    spacings = [_coordinate(x) for x in _per_axis(varargs, len(axes))]
+    given = _per_axis(varargs, len(axes))
+    spacings = [_coordinate(x) for x in given]
+    if isinstance(f, np.ndarray) and any(is_jax(x) for x in spacings):
+        f = as_jax(f)  # a spacing that has no values yet makes a result that has none
     if edge_order > 2:
         raise OptionError(f"'edge_order' greater than 2 not supported; it is {edge_order}")
     check_period(boundary, period)
     plain = accuracy == 2 and boundary is None
     if _is_for_numpy(f, spacings) and plain and not is_dask(f):
         # Called by name: the overloads of NumPy have no room for a spacing of any kind.
-        return np.gradient(f, *spacings, axis=axis, edge_order=edge_order)  # type: ignore[call-overload]
+        return np.gradient(f, *given, axis=axis, edge_order=edge_order)  # type: ignore[call-overload]
     _refuse_dtype(f, spacings)
     results = []
     for number, x in zip(axes, spacings, strict=True):
@@ -134,10 +137,10 @@ def _coordinate(x: Any) -> Any:
             "the coordinate is a dask array, but weights are formed from it before anything is "
             "computed; call compute() on the coordinate first"
         )
-    if is_jax(x) and is_traced(x):
+    if (is_jax(x) and is_traced(x)) or _has_own_numpy(x):
         return x
     x = np.asanyarray(x)
-    return x if x.ndim else x[()]
+    return x if x.ndim or x.dtype == object else x[()]
 
 
 def _is_for_numpy(f: Any, spacings: list[Any]) -> bool:
@@ -145,8 +148,12 @@ def _is_for_numpy(f: Any, spacings: list[Any]) -> bool:
     if is_jax(f):
         return False
     subclass = isinstance(f, np.ndarray) and type(f) is not np.ndarray
-    odd = any(np.dtype(x.dtype).kind not in "iuf" or needs_numpy(x) for x in spacings)
-    return subclass or odd or _has_own_numpy(f) or needs_numpy(f)
+    return subclass or _has_own_numpy(f) or needs_numpy(f) or any(map(_is_odd, spacings))
+
+
+def _is_odd(x: Any) -> bool:
+    """True for a spacing that is no real number of a dtype that XLA has."""
+    return _has_own_numpy(x) or np.dtype(x.dtype).kind not in "iuf" or needs_numpy(x)
 
 
 def _refuse_dtype(f: Any, spacings: list[Any]) -> None:
@@ -159,10 +166,11 @@ def _refuse_dtype(f: Any, spacings: list[Any]) -> None:
     if np.dtype(f.dtype).kind in "bSUV":
         np.gradient(np.zeros(3, f.dtype))
     for x in spacings:
-        if np.dtype(x.dtype).kind not in "iuf":
+        if _has_own_numpy(x) or np.dtype(x.dtype).kind not in "iuf":
+            kind = type(x).__name__ if _has_own_numpy(x) else f"dtype {x.dtype}"
             raise TypeError(
-                f"spacing of dtype {x.dtype} cannot be turned into weights; give real numbers "
-                "(dates as seconds since the first one)"
+                f"spacing of {kind} cannot be turned into weights; give real numbers (dates as "
+                "seconds since the first one)"
             )
 
 
@@ -179,17 +187,19 @@ def _check_lengths(x: Any, n: int, axis: int) -> None:
 
 
 def _boundary_of(boundary: Any, axis: int, ndim: int) -> tuple[Boundary, Boundary]:
-    if isinstance(boundary, Mapping):
-        unknown = [key for key in boundary if key not in range(-ndim, ndim)]
-        if unknown:
-            raise OptionError(
-                f"boundary names axis {unknown[0]!r}; the array has axes 0 to {ndim - 1}"
-            )
-        boundary = boundary.get(axis, boundary.get(axis - ndim))
-    return boundary_pair(boundary)
+    return boundary_pair(_of_axis("boundary", boundary, axis, ndim))
 
 
 def _period_of(period: Any, axis: int, ndim: int) -> float | None:
-    if isinstance(period, Mapping):
-        period = period.get(axis, period.get(axis - ndim))
+    period = _of_axis("period", period, axis, ndim)
     return None if period is None else float(period)
+
+
+def _of_axis(name: str, option: Any, axis: int, ndim: int) -> Any:
+    """The value of an option for one axis: one for all, or by number in a mapping."""
+    if not isinstance(option, Mapping):
+        return option
+    unknown = [key for key in option if key not in range(-ndim, ndim)]
+    if unknown:
+        raise OptionError(f"{name} names axis {unknown[0]!r}; the array has axes 0 to {ndim - 1}")
+    return option.get(axis, option.get(axis - ndim))

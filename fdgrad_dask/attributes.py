@@ -25,7 +25,11 @@ _WORDS = {
 for _side in ("north", "south", "east", "west", "N", "S", "E", "W", "true"):
     _WORDS |= dict.fromkeys((f"degree_{_side}", f"degrees_{_side}"), "degree")
     _WORDS |= dict.fromkeys((f"degree{_side}", f"degrees{_side}"), "degree")
+# What pint takes for something else: a coulomb, a constant.
+_AMBIGUOUS = {"C", "sigma"}
 _SYMBOLS = {
+    "micron": "um",
+    "nautical_mile": "nautical_mile",
     "degree": "degree",
     "day": "day",
     "year": "year",
@@ -46,7 +50,8 @@ def quotient(units: Any, per: Any, power: int = 1) -> str | None:
     if not isinstance(units, str) or not isinstance(per, str) or not units.strip():
         return None
     if per.startswith("("):  # a length of its own, as a decade of some calendar: not to be merged
-        return f"{units.strip()} {per}-{power}"
+        alone = quotient(units, "1")
+        return None if alone is None else f"{alone} {per}-{power}"
     below = _exponents(per.split(" since ")[0])
     if below is None:
         return None
@@ -91,6 +96,8 @@ def _factor(units: str) -> tuple[str, str]:
 
 def _exponents(units: str) -> dict[str, float] | None:
     """Unit → exponent, in the order of the string; None if pint does not know a word."""
+    if _AMBIGUOUS & set(re.findall(r"[A-Za-z_°]+", units)):
+        return None
     words = re.sub(r"[A-Za-z_°]+", lambda word: _WORDS.get(word[0], word[0]), units)
     try:
         container: Any = registry.Unit(words)._units
@@ -120,10 +127,12 @@ def derivative_name(name: Hashable | None, per: Hashable, order: int = 1) -> str
     return f"d{name}_d{per}" if order == 1 else f"d{order}{name}_d{per}{order}"
 
 
-def derived(
-    attrs: Mapping[Any, Any], units: str | None, long_name: str | None = None
-) -> dict[str, Any]:
-    """The attributes of a result: those still true of it, its units and its long name."""
+def derived(field: Any, units: str | None, long_name: str | None = None) -> dict[str, Any]:
+    """The attributes of a result: those of ``field`` still true, its units and its long name.
+
+    xarray moves some of them to the encoding when it opens a file with all its coordinates.
+    """
+    attrs = {**field.encoding, **field.attrs}
     kept: dict[str, Any] = {key: attrs[key] for key in KEPT if key in attrs}
     if units is not None:
         kept["units"] = units

@@ -5,9 +5,8 @@ Whatever would give a wrong number in silence is refused here, with the place an
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import Any
 
 import cf_xarray  # noqa: F401  (registers .cf)
@@ -17,34 +16,7 @@ from numpy.typing import NDArray
 
 from fdgrad_dask.attributes import title
 from fdgrad_dask.errors import CoordinateError, OptionError
-
-# UDUNITS names of what numpy calls datetime units; seconds are the default.
-TIME_UNITS = {
-    "W": "week",
-    "D": "day",
-    "h": "h",
-    "m": "min",
-    "s": "s",
-    "ms": "ms",
-    "us": "us",
-    "ns": "ns",
-    "ps": "ps",
-    "fs": "fs",
-    "as": "as",
-}
-# Days in a year of each CF calendar; those of the Gregorian ones are the mean over 400 years.
-YEAR_DAYS = {
-    "360_day": 360.0,
-    "noleap": 365.0,
-    "365_day": 365.0,
-    "all_leap": 366.0,
-    "366_day": 366.0,
-    "julian": 365.25,
-    "standard": 365.2425,
-    "gregorian": 365.2425,
-    "proleptic_gregorian": 365.2425,
-}
-YEARS = {"year": 1, "decade": 10, "century": 100}
+from fdgrad_dask.times import YEARS, is_time, seconds
 
 
 @dataclass(frozen=True)
@@ -82,8 +54,11 @@ def axis_of(field: xr.DataArray, dim: Hashable, *, datetime_unit: str | None = N
         return Axis(dim, dim, dim, number, 1.0, f"index of {dim}", units="1")
     along = coordinate.dims[0]
     name = along if coordinate.name is None else coordinate.name
+    _refuse_stacked(field, name, along)
     points, units = numbers(coordinate, datetime_unit)
     check_monotonic(points, name, along)
+    if coordinate.dtype.kind in "mMO" and datetime_unit in YEARS:
+        points = _even_again(points)
     return Axis(
         asked=dim,
         dim=along,
@@ -100,8 +75,8 @@ def axis_of(field: xr.DataArray, dim: Hashable, *, datetime_unit: str | None = N
 def find(field: xr.DataArray, dim: Hashable) -> xr.DataArray | None:
     """The 1-D coordinate that ``dim`` names, or None for a dimension without one."""
     if dim in field.dims:
-        index: xr.DataArray | None = field.coords.get(dim)
-        return index
+        # Asked for an index that is not there, coords makes one up: 0, 1, 2, …
+        return field.coords[dim] if dim in field.coords else None  # noqa: SIM401
     name = dim if dim in field.coords else _cf_name(field, dim)
     coordinate: xr.DataArray = field.coords[name]
     if coordinate.ndim != 1:
@@ -158,8 +133,11 @@ def numbers(coordinate: xr.DataArray, datetime_unit: str | None) -> tuple[NDArra
             f"anything is computed; load it first: .assign_coords({name}=….{name}.load())"
         )
     values = np.asarray(coordinate.values)
-    if _is_time(values):
-        return seconds(values, name, datetime_unit)
+    if is_time(values):
+        missing = np.isnat(values) if values.dtype.kind in "mM" else np.zeros(len(values), bool)
+        if missing.any():
+            _refuse_nan(int(missing.argmax()), name, coordinate.dims[0], "NaT")
+        return seconds(values, datetime_unit)
     if values.dtype.kind not in "iuf":
         raise CoordinateError(
             f"coordinate {name!r} holds {values.dtype}, but a derivative needs numbers or dates; "
@@ -167,69 +145,6 @@ def numbers(coordinate: xr.DataArray, datetime_unit: str | None) -> tuple[NDArra
         )
     units = coordinate.attrs.get("units")
     return values, units if isinstance(units, str) and units.strip() else None
-
-
-def _is_time(values: NDArray[Any]) -> bool:
-    if values.dtype.kind in "mM":
-        return True
-    if values.dtype != object or not values.size:
-        return False
-    return all(hasattr(v, "calendar") or isinstance(v, datetime | timedelta) for v in values.flat)
-
-
-def seconds(
-    values: NDArray[Any], name: Hashable, datetime_unit: str | None
-) -> tuple[NDArray[np.float64], str]:
-    """Dates or durations as float64 from the earliest on, and their unit."""
-    unit = "s" if datetime_unit is None else datetime_unit
-    if unit not in TIME_UNITS and unit not in YEARS:
-        raise OptionError(
-            f"datetime_unit is {unit!r}; choose one of {', '.join([*TIME_UNITS, *YEARS])}"
-        )
-    if values.dtype.kind in "mM":
-        if np.isnat(values).any():
-            _refuse_nan(int(np.isnat(values).argmax()), name)
-        calendar = "standard"
-        since = values - values.min()
-    else:
-        calendar = getattr(values.flat[0], "calendar", "standard")
-        first = min(values.flat)
-        since = (values - first).astype("timedelta64[us]")
-    if unit in YEARS:
-        days = YEAR_DAYS[calendar] * YEARS[unit]
-        return since / np.timedelta64(1, "us") / (days * 86400e6), f"({days:.10g} days)"
-    if values.dtype.kind in "mM":
-        return since / np.timedelta64(1, unit), TIME_UNITS[unit]  # type: ignore[call-overload]
-    # The factor first: so xarray has it, and its numbers are ours to the bit.
-    factor = np.timedelta64(1, "us") / np.timedelta64(1, unit)  # type: ignore[call-overload]
-    return factor * since.astype(np.float64), TIME_UNITS[unit]
-
-
-def as_numbers(field: xr.DataArray, datetime_unit: str | None) -> xr.DataArray:
-    """``field`` with dates and durations turned into numbers; lazy if it is.
-
-    Raises
-    ------
-    TypeError
-        It holds neither numbers nor dates.
-    """
-    if field.dtype.kind in "iufc":
-        return field
-    unit = "s" if datetime_unit is None or datetime_unit in YEARS else datetime_unit
-    attrs = {**field.attrs, "units": TIME_UNITS.get(unit, "s")}
-    if field.dtype.kind in "mM":
-        if field.dtype.kind == "M":
-            # Lazy dates count from a fixed one, since to find the earliest would read them.
-            field = field - (np.datetime64("2000-01-01") if field.chunks else field.min())
-        counted: xr.DataArray = field / np.timedelta64(1, unit)  # type: ignore[call-overload]
-        return counted.assign_attrs(attrs)
-    if field.chunks is None and _is_time(field.values):
-        values, _ = seconds(field.values, field.name, unit)
-        return field.copy(data=values).assign_attrs(attrs)
-    raise TypeError(
-        f"{field.name!r} holds {field.dtype}, which has no differences; give numbers or dates "
-        "(.astype(float) turns flags into numbers)"
-    )
 
 
 def check_monotonic(points: NDArray[Any], name: Hashable, dim: Hashable) -> None:
@@ -243,15 +158,16 @@ def check_monotonic(points: NDArray[Any], name: Hashable, dim: Hashable) -> None
     exact = points.astype(np.float64)
     broken = ~np.isfinite(exact)
     if broken.any():
-        _refuse_nan(int(broken.argmax()), name, exact[broken][0])
+        _refuse_nan(int(broken.argmax()), name, dim, exact[broken][0])
     steps = np.diff(exact)
     if (steps > 0).all() or (steps < 0).all():
         return
     if (steps == 0).any():
         i = int((steps == 0).argmax())
+        cure = f".drop_duplicates({dim!r})" if name == dim else f".drop_isel({dim}=[{i + 1}])"
         raise CoordinateError(
             f"coordinate {name!r} repeats {points[i]} at positions {i} and {i + 1}; "
-            f"drop one of them: .drop_duplicates({dim!r})"
+            f"drop one of them: {cure}"
         )
     i = int((np.sign(steps) != np.sign(steps[0])).argmax())
     raise CoordinateError(
@@ -261,11 +177,28 @@ def check_monotonic(points: NDArray[Any], name: Hashable, dim: Hashable) -> None
     )
 
 
-def _refuse_nan(position: int, name: Hashable, what: Any = "NaT") -> None:
+def _refuse_nan(position: int, name: Hashable, dim: Hashable, what: Any) -> None:
+    there = "notnull()" if str(what) in ("NaT", "nan") else "pipe(np.isfinite)"
     raise CoordinateError(
         f"coordinate {name!r} holds {what} at position {position}; give it a value there, or drop "
-        f"the point: .dropna({name!r})"
+        f"the point: .isel({dim}=….{name}.{there})"
     )
+
+
+def _refuse_stacked(field: xr.DataArray, name: Hashable, dim: Hashable) -> None:
+    if isinstance(field.xindexes.get(name), xr.indexes.PandasMultiIndex):
+        raise CoordinateError(
+            f"coordinate {name!r} is part of a MultiIndex, whose points lie on no line; take "
+            f"the dimensions apart first: .unstack({dim!r})"
+        )
+
+
+def _even_again(points: NDArray[np.float64]) -> Any:
+    """The step, if only the rounding to years keeps an axis from being even; else the points."""
+    steps = np.diff(points)
+    if np.ptp(steps) <= 8 * np.finfo(float).eps * np.abs(points).max():
+        return (points[-1] - points[0]) / len(steps)
+    return points
 
 
 def is_longitude(coordinate: xr.DataArray) -> bool:
@@ -277,8 +210,22 @@ def is_longitude(coordinate: xr.DataArray) -> bool:
     )
 
 
-def of_axis(option: Any, axis: Axis) -> Any:
+def of_axis(option: Any, axis: Axis, field: xr.DataArray) -> Any:
     """The value of an option for one axis: one for all, or by name in a mapping."""
     if not isinstance(option, Mapping):
         return option
-    return next((option[key] for key in (axis.asked, axis.name, axis.dim) if key in option), None)
+    for key, value in option.items():
+        if key in (axis.asked, axis.name, axis.dim) or axis.name in cf_names(field, key):
+            return value
+    return None
+
+
+def check_names(option: Any, fields: Sequence[xr.DataArray]) -> None:
+    """Raises if a mapping names an axis that none of ``fields`` has."""
+    for key in option if isinstance(option, Mapping) else ():
+        if not any(knows(field, key) for field in fields):
+            dims = sorted({str(dim) for field in fields for dim in field.dims})
+            raise OptionError(
+                f"{option!r} names {key!r}, but there are the dimensions {dims}; name one of "
+                "them, or a coordinate along one"
+            )

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from fdgrad_dask.attributes import ratio
 from fdgrad_dask.errors import CoordinateError
 from fdgrad_dask.geometry import EARTH_RADIUS, EARTH_ROTATION, Geometry, Plane, Sphere
-from fdgrad_dask.grid import Axis, axis_of, cf_names, is_longitude, of_axis
+from fdgrad_dask.grid import Axis, axis_of, cf_names, check_names, is_longitude, of_axis
 
 _LATITUDES = ("lat", "latitude")
 _LONGITUDES = ("lon", "longitude")
@@ -80,12 +80,15 @@ def horizontal(
     lat = _one(field, "latitude", "grid_latitude", _LATITUDES)
     if lon is not None and lat is not None:
         x, y = axis_of(field, lon), axis_of(field, lat)
+        _require_degrees(x, y)
         geometry = geometry or Sphere(_radius(field))
     else:
         x, y = _planar_axes(field)
         geometry = geometry or _plane(field, x, y)
+    check_names(boundary, [field])
     h_x, h_y = geometry.scale_factors(y.points)
-    wraps = isinstance(geometry, Sphere) and _is_global(field, x) and of_axis(boundary, x) is None
+    asked = of_axis(boundary, x, field)
+    wraps = isinstance(geometry, Sphere) and _is_global(field, x) and asked in (None, "periodic")
     ends = np.abs(y.points[[0, -1]].astype(np.float64)) == 90
     standard = field.coords[y.name].attrs.get("standard_name")
     return Horizontal(
@@ -101,9 +104,30 @@ def horizontal(
     )
 
 
+def _require_degrees(x: Axis, y: Axis) -> None:
+    if x.dim == y.dim:
+        raise CoordinateError(
+            f"{x.name!r} and {y.name!r} both run along {x.dim!r}: along a track there is no "
+            "gradient across it; give a field over both"
+        )
+    for axis in (x, y):
+        if "rad" in str(axis.units):
+            raise CoordinateError(
+                f"{axis.name!r} is in {axis.units}; turn it into degrees first: np.rad2deg"
+            )
+
+
 def _planar_axes(field: xr.DataArray) -> tuple[Axis, Axis]:
     names = [_one(field, axis, f"projection_{axis.lower()}_coordinate", ()) for axis in "XY"]
     if names[0] is None or names[1] is None:
+        for key in ("latitude", "longitude"):
+            for name in cf_names(field, key):
+                if field.coords[name].ndim < 2:
+                    continue
+                raise CoordinateError(
+                    f"{name!r} has the dimensions {field.coords[name].dims}; a latitude and a "
+                    "longitude of one dimension each are needed here"
+                )
         raise CoordinateError(
             f"the horizontal axes of {field.name!r} cannot be told from its coordinates "
             f"{tuple(field.coords)}; give them units (degrees_east, degrees_north; m) or a CF axis"
@@ -143,9 +167,10 @@ def _radius(field: xr.DataArray) -> float:
 
 
 def _plane(field: xr.DataArray, x: Axis, y: Axis) -> Plane:
-    if "grid_mapping" in field.attrs:
+    mapping = field.attrs.get("grid_mapping", field.encoding.get("grid_mapping"))
+    if mapping is not None:
         raise CoordinateError(
-            f"{field.name!r} lies on the projection {field.attrs['grid_mapping']!r}, where a step "
+            f"{field.name!r} lies on the projection {mapping!r}, where a step "
             "of the map is not a step on the ground; geometry=Plane() takes it as if it were"
         )
     metres = ratio(x.units, "m")

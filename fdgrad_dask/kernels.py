@@ -195,17 +195,22 @@ def _sum(
 
     if window.taps[0].minus is not None:
         return added(window.taps, terms, divide=True).astype(here.dtype)
-    total = added(window.taps, terms, divide=False)
-    if real.itemsize < 8:
-        # The weights add up to nought, so the value here can be taken off first. That saves
-        # the digits that a sum of large and nearly equal float32 products would lose.
-        others = [i for i, node in enumerate(window.nodes) if node != window.at]
-        less = added(
-            [Tap(window.nodes[i], window.at) for i in others],
-            [terms[i] for i in others],
-            divide=False,
-        )
-        total = jnp.where(jnp.isfinite(less), less, total)
+    if real.itemsize == 8:
+        return added(window.taps, terms, divide=False).astype(here.dtype)
+    # By a power of two the products are kept from an overflow that their sum does not have.
+    size = sum(abs(term) for term in terms)
+    scale = jnp.exp2(jnp.ceil(jnp.log2(size)))
+    scale = jnp.where(jnp.isfinite(scale) & (scale > 0), scale, 1)
+    total = added(window.taps, [term / scale for term in terms], divide=False) * scale
+    # The weights add up to nought, so the value here can be taken off first. That saves
+    # the digits that a sum of large and nearly equal float32 products would lose.
+    others = [i for i, node in enumerate(window.nodes) if node != window.at]
+    less = added(
+        [Tap(window.nodes[i], window.at) for i in others],
+        [terms[i] for i in others],
+        divide=False,
+    )
+    total = jnp.where(jnp.isfinite(less), less, total)
     return total.astype(here.dtype)
 
 

@@ -8,8 +8,8 @@ import xarray as xr
 
 from fdgrad_dask.attributes import title
 from fdgrad_dask.errors import CoordinateError
-from fdgrad_dask.grid import Axis
-from fdgrad_dask.halo import check_levels
+from fdgrad_dask.grid import Axis, axis_of
+from fdgrad_dask.tasks import check_levels
 
 
 def levels_of(
@@ -23,7 +23,7 @@ def levels_of(
         The coordinate lacks ``dim``, has other labels than the field, or does not rise or fall
         strictly along it. A lazy one is checked chunk by chunk when it is computed.
     """
-    name = coordinate.name if coordinate.name is not None else "z"
+    name = _name(coordinate)
     if dim not in field.dims or dim not in coordinate.dims:
         raise CoordinateError(
             f"coordinate {name!r} has dimensions {coordinate.dims} and {field.name!r} has "
@@ -33,15 +33,7 @@ def levels_of(
         raise CoordinateError(
             f"coordinate {name!r} holds {coordinate.dtype}; heights need to be real numbers"
         )
-    try:
-        field, coordinate = xr.align(field, coordinate, join="exact", copy=False)
-    except ValueError as error:
-        raise CoordinateError(
-            f"coordinate {name!r} and {field.name!r} do not have the same labels; select the "
-            f"points that both have: xr.align({field.name}, {name}, join='inner') ({error})"
-        ) from None
-    field, coordinate = xr.broadcast(field, coordinate)
-    coordinate = coordinate.transpose(*field.dims)
+    field, coordinate = xr.broadcast(*_aligned(field, coordinate))
     number = field.dims.index(dim)
     if field.shape[number] < 2:
         raise CoordinateError(
@@ -52,5 +44,49 @@ def levels_of(
     units = coordinate.attrs.get("units")
     axis = Axis(dim, dim, name, number, None, words, units=units)
     if coordinate.chunks is None:
-        check_levels(coordinate.values, number)
+        check_levels(coordinate.values, number, told(axis))
     return field, coordinate, axis
+
+
+def line_of(
+    field: xr.DataArray, coordinate: xr.DataArray, dim: Hashable, datetime_unit: str | None
+) -> Axis:
+    """The axis of a coordinate of one dimension, which has to be ``dim``."""
+    name = _name(coordinate)
+    if coordinate.dims != (dim,):
+        raise CoordinateError(
+            f"coordinate {name!r} runs along {coordinate.dims[0]!r}, but the derivative is asked "
+            f"for along {dim!r}; name the same"
+        )
+    _, coordinate = _aligned(field, coordinate)
+    bare = field.drop_vars([name], errors="ignore").assign_coords({name: coordinate.variable})
+    return axis_of(bare, name, datetime_unit=datetime_unit)
+
+
+def told(axis: Axis) -> str:
+    """How a message calls such a coordinate."""
+    return f"coordinate {axis.name!r} is not strictly monotonic along {axis.dim!r}"
+
+
+def require_dataarray(coordinate: object) -> None:
+    """Raises unless ``coordinate`` is a DataArray."""
+    if not isinstance(coordinate, xr.DataArray):
+        raise CoordinateError(
+            f"coordinate is a {type(coordinate).__name__}; give a DataArray, such as ds.height"
+        )
+
+
+def _aligned(field: xr.DataArray, coordinate: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
+    name = _name(coordinate)
+    try:
+        field, coordinate = xr.align(field, coordinate, join="exact", copy=False)
+    except ValueError as error:
+        raise CoordinateError(
+            f"coordinate {name!r} and {field.name!r} do not have the same labels; select the "
+            f"points that both have: xr.align({field.name}, {name}, join='inner') ({error})"
+        ) from None
+    return field, coordinate
+
+
+def _name(coordinate: xr.DataArray) -> Hashable:
+    return "z" if coordinate.name is None else coordinate.name

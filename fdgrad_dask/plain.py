@@ -31,6 +31,8 @@ def differentiate_plain(block: Any, axis: int, stencil: Stencil) -> Any:
     f = np.moveaxis(np.asanyarray(block), axis, 0)
     if f.dtype.kind == "M":
         f = f.view(f.dtype.str.replace("M", "m"))
+    if f.dtype.kind in "iu":
+        f = f.astype(np.float64)
     reach = stencil.reach
     lo, hi = (0 if wall else reach for wall in (stencil.low, stencil.high))
     n = len(f) - lo - hi
@@ -42,15 +44,29 @@ def differentiate_plain(block: Any, axis: int, stencil: Stencil) -> Any:
     if stencil.high and stencil.high.fill is not None:
         above, hi = _outside(stencil.high, f[::-1], reach)[::-1], reach
     f = join([below, f, above])
-    out = (np.ma.empty if masked else np.empty)((n, *f.shape[1:]), f.dtype)
-    (window,) = stencil.windows
+    dtype = np.dtype(np.float64) if f.dtype == object else f.dtype
+    out = (np.ma.empty if masked else np.empty)((n, *f.shape[1:]), dtype)
     first, last = reach - lo, n - (reach - hi)
-    out[first:last] = _sum(f, window, slice(first + lo, last + lo), slice(first, last))
-    for wall, step in ((stencil.low, 1), (stencil.high, -1)):
+    rows, columns = slice(first + lo, last + lo), slice(first, last)
+    sums = [_sum(f, window, rows, columns) for window in stencil.windows]
+    out[columns] = sums[0] if len(sums) == 1 else _first_whole(f, stencil, rows, sums)
+    for wall, step, seen in ((stencil.low, 1, f[lo:]), (stencil.high, -1, f[: lo + n])):
         for i, row in enumerate(wall.rows if wall else ()):
             here = i if step == 1 else n - 1 - i
-            out[here] = _sum(f[lo : lo + n], row, None, slice(None))[0]
+            out[here] = _sum(seen, row, None, slice(None))[0]
     return np.moveaxis(out, 0, axis)
+
+
+def _first_whole(f: Any, stencil: Stencil, rows: slice, sums: list[Any]) -> Any:
+    """The sum of the first window that misses nothing; NaN where all do, or the point itself."""
+    there = ~np.isnan(f)
+    out = np.full_like(sums[0], np.nan)
+    for window, total in reversed(list(zip(stencil.windows, sums, strict=True))):
+        whole = there[rows].copy()
+        for node in window.nodes:
+            whole &= there[rows.start + node : rows.stop + node]
+        out = np.where(whole, total, out)
+    return out
 
 
 def ghosts(wall: Wall | None, rows: NDArray[Any], count: int) -> Any:

@@ -20,12 +20,16 @@ Formula = Callable[[Sequence[Any], Sequence[Any]], Sequence[Any]]
 
 
 class Derivative(NamedTuple):
-    """A stencil along ``axis`` of an operand; ``z`` is the field that is its coordinate."""
+    """A stencil along ``axis`` of an operand.
+
+    ``z`` is the field that is its coordinate, and ``told`` what to say if that folds.
+    """
 
     operand: int
     axis: int
     stencil: Stencil
     z: int | None = None
+    told: str = ""
 
 
 class Cap(NamedTuple):
@@ -79,13 +83,13 @@ class Program:
 
     def bare(self) -> Program:
         """The program without its numbers: what a kernel is compiled for."""
-        stripped = self.each(lambda d: d._replace(stencil=bare(d.stencil)))
+        stripped = self.each(lambda d: d._replace(stencil=bare(d.stencil), told=""))
         return replace(stripped, caps=())
 
 
-def single(stencil: Stencil, axis: int, z: int | None = None) -> Program:
+def single(stencil: Stencil, axis: int, z: int | None = None, told: str = "") -> Program:
     """The program of one derivative of field 0."""
-    return Program((((0, None),),), (Derivative(0, axis, stencil, z),))
+    return Program((((0, None),),), (Derivative(0, axis, stencil, z, told),))
 
 
 def bare(stencil: Stencil) -> Stencil:

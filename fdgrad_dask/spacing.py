@@ -81,6 +81,11 @@ def spacing(
             return step, True
         points = step * np.arange(n)
     elif _traced(points):
+        if periodic and period is None:
+            raise OptionError(
+                f"{name} is periodic and its points have no values yet; give period= in units of "
+                "the coordinate"
+            )
         return points, False
     points = np.asarray(points)
     own = points.astype(np.float64) if points.dtype.kind in "iub" else points

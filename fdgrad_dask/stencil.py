@@ -86,9 +86,9 @@ class Stencil:
     def least(self, wall: Wall | None) -> int:
         """The fewest points that a chunk beside ``wall`` can hold."""
         rows = wall.rows if wall else ()
-        width = max((max(abs(p) for p in row.nodes) + 1 for row in rows), default=0)
+        widths = [p + 1 if p >= 0 else -p for row in rows for p in row.nodes]
         mirrored = self.reach + 1 if wall and wall.fill == "reflect" else 0
-        return max(1, self.reach, width - self.reach, mirrored)
+        return max(1, self.reach, max(widths, default=0) - self.reach, mirrored)
 
 
 def stencil(
@@ -138,6 +138,7 @@ def stencil(
     """
     low, high = boundary
     check_options(order, accuracy, edge_order, low, high)
+    order, accuracy, edge_order = int(order), int(accuracy), int(edge_order)
     edge = order + (edge_order if accuracy == 2 else accuracy)
     half = accuracy // 2
     centred = tuple(range(-half, half + 1))
@@ -145,7 +146,10 @@ def stencil(
     reach = max(max(-nodes[0], nodes[-1]) for nodes in sets)
     needed = max(edge if low is None or high is None else len(centred), reach + 1)
     if n < needed:
-        raise CoordinateError(_too_short(name, n, order, accuracy, edge_order, needed))
+        ends = repr(low) if low == high else f"({low!r}, {high!r})"
+        closed = low is None or high is None or accuracy > 2
+        what = None if closed else f"boundary {ends}"
+        raise CoordinateError(_too_short(name, n, order, accuracy, edge_order, needed, what))
     points, even = spacing(points, n, low == "periodic", period, name)
     beyond = None if points is None or even else extended(points, reach, low, period)
     windows = tuple(
@@ -190,13 +194,13 @@ def _weighted(
             by_node = dict(zip(nodes, column, strict=True))
             steps_ = [points**order / by_node[tap.plus] for tap in taps]
         else:
-            return Window(nodes, at, taps, _columns([w / points**order for w in column]))
-        return Window(nodes, at, taps, _columns(steps_))
+            return Window(nodes, at, taps, columns([w / points**order for w in column]))
+        return Window(nodes, at, taps, columns(steps_))
     assert x is not None
-    return Window(nodes, at, taps, _columns(weigh(x, nodes.index(at), order)))
+    return Window(nodes, at, taps, columns(weigh(x, nodes.index(at), order)))
 
 
-def _columns(weights: Sequence[Any]) -> Any:
+def columns(weights: Sequence[Any]) -> Any:
     """k numbers or k arrays (n,) → (k, 1) or (k, n)."""
     xp = np
     for weight in weights:
@@ -247,66 +251,19 @@ def _shifted(
     return [beyond[reach + node : reach + node + n] for node in nodes]
 
 
-def _too_short(name: str, n: int, order: int, accuracy: int, edge_order: int, needed: int) -> str:
+def _too_short(
+    name: str, n: int, order: int, accuracy: int, edge_order: int, needed: int, what: str | None
+) -> str:
     """What would fit is said, if anything does."""
     best = [a for a in ACCURACIES if a < accuracy and order + (edge_order if a == 2 else a) <= n]
-    what = f"accuracy {accuracy}" if accuracy > 2 else f"edge order {edge_order}"
-    what += " of the second derivative" if order == 2 else ""
+    if what is None:
+        what = f"accuracy {accuracy}" if accuracy > 2 else f"edge order {edge_order}"
+        what += " of the second derivative" if order == 2 else ""
     if best:
         advice = f"lower accuracy to {best[-1]}, or give a longer axis"
-    elif edge_order == 2 and n > order:
+    elif edge_order == 2 and n > order and needed == order + edge_order:
         advice = "lower edge_order to 1, or give a longer axis"
     else:
         advice = "give a longer axis"
     points = "point" if n == 1 else "points"
     return f"{name} has {n} {points}, but {what} needs {needed}; {advice}"
-
-
-def flux_stencil(
-    points: NDArray[np.float64],
-    conductance: tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]],
-    slope: NDArray[np.float64],
-    **options: Any,
-) -> Stencil:
-    """The table of (1/k) d/dx (k df/dx), which is f'' + slope · f' with slope = k'/k.
-
-    Interior rows of three points are the compact flux form, that sees a checkerboard and whose
-    fluxes are the same seen from either side; all others are sums of two tables.
-
-    Parameters
-    ----------
-    points
-        The coordinate, (n,).
-    conductance
-        k at the points, and half a step before and behind each of them: three times (n,).
-    slope
-        k'/k at the points, (n,).
-    **options
-        Those of `stencil`, but for order.
-    """
-    n = len(points)
-    table = stencil(points, n, order=2, **options)
-    beyond = extended(points, table.reach, options["boundary"][0], options.get("period"))
-    k, before, behind = conductance
-
-    def mixed(window: Window, x: Sequence[Any], slope: Any) -> Window:
-        if window.nodes == (-1, 0, 1):
-            width = k * (x[2] - x[0]) / 2
-            steps = [width * (x[2] - x[1]) / behind, -width * (x[0] - x[1]) / before]
-            return replace(window, taps=(Tap(1, 0), Tap(-1, 0)), weights=_columns(steps))
-        at = window.nodes.index(window.at)
-        first, second = (weigh(x, at, order) for order in (1, 2))
-        weights = [b + slope * a for a, b in zip(first, second, strict=True)]
-        return replace(window, taps=tuple(Tap(p) for p in window.nodes), weights=_columns(weights))
-
-    def wall(end: Wall | None) -> Wall | None:
-        if end is None:
-            return None
-        rows = [mixed(r, [points[p] for p in r.nodes], slope[r.at]) for r in end.rows]
-        return Wall(tuple(rows), end.fill)
-
-    windows = []
-    for window in table.windows:
-        x = [beyond[table.reach + p : table.reach + p + n] for p in window.nodes]
-        windows.append(mixed(window, x, slope))
-    return replace(table, windows=tuple(windows), low=wall(table.low), high=wall(table.high))

@@ -96,7 +96,7 @@ def compute_block(
 def result_dtype(dtype: Any) -> np.dtype[Any]:
     """The dtype of a derivative: integers become float64, as in NumPy."""
     dtype = np.dtype(dtype)
-    return np.dtype(np.float64) if dtype.kind in "iu" else dtype
+    return np.dtype(np.float64) if dtype.kind in "iuO" else dtype.newbyteorder("=")
 
 
 def _steps(shape: tuple[int, ...], program: Program, itemsize: int) -> tuple[int, ...]:

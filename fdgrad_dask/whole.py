@@ -18,6 +18,7 @@ def differentiate_jax(f: jax.Array, axis: int, stencil: Stencil) -> jax.Array:
     """The derivative of a whole JAX array; traceable, and its weights may be traced too."""
     if not jnp.issubdtype(f.dtype, jnp.inexact):
         f = f.astype(jnp.result_type(float))
+    f = f.astype(jax.dtypes.canonicalize_dtype(f.dtype))  # float64 may come from under the switch
     real = wide(f.dtype)
     fills: list[Any] = []
     values: list[Any] = []
@@ -82,3 +83,8 @@ def is_jax(f: Any) -> bool:
 def is_traced(f: jax.Array) -> bool:
     """True inside ``jit``, ``vmap`` or ``grad``, where an array has no values yet."""
     return isinstance(f, jax.core.Tracer)
+
+
+def as_jax(f: Any) -> jax.Array:
+    """``f`` as a JAX array."""
+    return jnp.asarray(f)

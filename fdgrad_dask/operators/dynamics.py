@@ -78,7 +78,7 @@ def advection(
                 f"{axis.units!r}; w needs those of the coordinate per second: set both"
             )
         wind.along(axis, SCALAR)
-        wind.factor(np.full(wind.length(axis), unit), axis)
+        wind.factor(np.full(wind.like.sizes[axis.dim], unit), axis)
         data = wind.run(formulas.advection_3d)[0]
     name = _name(scalar)
     units = wind.per_metre(scalar.attrs.get("units"))

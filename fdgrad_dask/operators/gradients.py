@@ -9,10 +9,11 @@ import xarray as xr
 
 from fdgrad_dask.attributes import derivative_name, derived, quotient, title
 from fdgrad_dask.errors import CoordinateError, OptionError
-from fdgrad_dask.grid import Axis, as_numbers, axis_of, knows
-from fdgrad_dask.halo import differentiate, length
-from fdgrad_dask.levels import levels_of
+from fdgrad_dask.grid import Axis, axis_of, check_names, knows
+from fdgrad_dask.halo import differentiate
+from fdgrad_dask.levels import levels_of, line_of, require_dataarray, told
 from fdgrad_dask.operators.scheme import Pass, Scheme, Skip
+from fdgrad_dask.times import as_numbers
 
 
 def gradient(
@@ -87,13 +88,14 @@ def gradient(
     """
     scheme = Scheme(edge_order, accuracy, order, boundary, period, datetime_unit, skipna)
     several = list(dim) if isinstance(dim, (list, tuple)) else None
-    if isinstance(field, xr.DataArray):
-        if dim is not None and several is None:
-            return _derivative(field, dim, scheme, coordinate)
-        fields = [field]
-    else:
-        variables = list(field.data_vars.values())
-        fields = [variable for variable in variables if variable.dtype.kind in "iufcmM"]
+    fields = [field] if isinstance(field, xr.DataArray) else _of_numbers(field)
+    check_names(boundary, fields)
+    check_names(period, fields)
+    if isinstance(field, xr.DataArray) and dim is not None and several is None:
+        return _derivative(field, dim, scheme, coordinate)
+    for name in [dim] if several is None else several:
+        if isinstance(field, xr.Dataset) and dim is not None:
+            _require_one_along(name, fields)
     results = []
     for one in fields:
         dims = several if several is not None else [dim]
@@ -103,7 +105,7 @@ def gradient(
             dims = [name for name in dims if knows(one, name)]
         results += _derivatives(one, dims, scheme, coordinate)
     if not results:
-        raise CoordinateError(_nothing_along(dim, fields))
+        _refuse_nothing_along("a coordinate", fields)
     return xr.Dataset({result.name: result for result in results})
 
 
@@ -117,7 +119,7 @@ def _derivatives(
     axes = [axis_of(field, dim, datetime_unit=scheme.datetime_unit) for dim in dims]
     one = Pass(field)
     for axis in axes:
-        one.derive(0, axis, scheme.stencil(axis, one.length(axis)))
+        one.derive(0, axis, scheme.stencil(axis, field))
     results = zip(one.run(outputs=len(axes)), axes, strict=True)
     return [_labelled(field, data, axis, scheme.order) for data, axis in results]
 
@@ -127,21 +129,22 @@ def _derivative(
 ) -> xr.DataArray:
     """∂field/∂dim with its labels."""
     field = as_numbers(field, scheme.datetime_unit)
-    z = None
+    z, what = None, ""
+    if coordinate is not None:
+        require_dataarray(coordinate)
     if coordinate is None:
         axis = axis_of(field, dim, datetime_unit=scheme.datetime_unit)
     elif coordinate.ndim == 1:
-        name = coordinate.name or "z"
-        labelled = field.assign_coords({name: coordinate})
-        axis = axis_of(labelled, name, datetime_unit=scheme.datetime_unit)
+        axis = line_of(field, coordinate, dim, scheme.datetime_unit)
     else:
         if scheme.boundary is not None:
             raise OptionError("boundary and coordinate exclude each other; leave boundary at None")
         field, z, axis = levels_of(field, coordinate, dim)
         if scheme.skipna is not None:
             field = field.where(z.notnull())
-    table = scheme.stencil(axis, length(field, axis.number))
-    data = differentiate(field.data, axis.number, table, None if z is None else z.data)
+        what = told(axis)
+    table = scheme.stencil(axis, field)
+    data = differentiate(field.data, axis.number, table, None if z is None else z.data, what)
     return _labelled(field, data, axis, scheme.order)
 
 
@@ -157,14 +160,24 @@ def _labelled(field: xr.DataArray, data: Any, axis: Axis, order: int) -> xr.Data
         dims=field.dims,
         name=derivative_name(field.name, axis.name, order),
         attrs=derived(
-            field.attrs,
+            field,
             quotient(units, axis.units, order),
             words if order == 1 else "second " + words,
         ),
     )
 
 
-def _nothing_along(dim: Any, fields: Sequence[xr.DataArray]) -> str:
+def _of_numbers(dataset: xr.Dataset) -> list[xr.DataArray]:
+    return [field for field in dataset.data_vars.values() if field.dtype.kind in "iufcmM"]
+
+
+def _require_one_along(name: Hashable, fields: Sequence[xr.DataArray]) -> None:
+    if not any(knows(field, name) for field in fields):
+        _refuse_nothing_along(repr(name), fields)
+
+
+def _refuse_nothing_along(what: str, fields: Sequence[xr.DataArray]) -> None:
     have = sorted({str(name) for field in fields for name in field.dims})
-    what = "a coordinate" if dim is None else f"{dim!r}"
-    return f"no variable of numbers extends along {what}; there are the dimensions {have}"
+    raise CoordinateError(
+        f"no variable of numbers extends along {what}; there are the dimensions {have}"
+    )

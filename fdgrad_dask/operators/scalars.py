@@ -11,12 +11,13 @@ import xarray as xr
 from fdgrad_dask import formulas
 from fdgrad_dask.attributes import derivative_name, derived, quotient, ratio, title
 from fdgrad_dask.errors import OptionError
+from fdgrad_dask.flux import flux_stencil
 from fdgrad_dask.geometry import GRAVITY, Geometry
 from fdgrad_dask.grid import of_axis
 from fdgrad_dask.horizontal import Horizontal, horizontal
 from fdgrad_dask.operators.scheme import Pass, Scheme, Skip, inverse, pole_ends, row
 from fdgrad_dask.spacing import boundary_pair, extended
-from fdgrad_dask.stencil import Stencil, flux_stencil
+from fdgrad_dask.stencil import Stencil
 
 
 def horizontal_gradient(
@@ -116,8 +117,8 @@ def laplacian(
     one.factor(inverse(grid.h_x), grid.y)
     one.factor(1 / grid.h_y, grid.y)
     x, y = grid.x, grid.y
-    one.derive(0, x, scheme.along(grid, x).stencil(x, one.length(x)))
-    one.derive(0, y, _flux_along_y(grid, scheme))
+    one.derive(0, x, scheme.along(grid, x).stencil(x, one.like))
+    one.derive(0, y, _flux_along_y(one.like, grid, scheme))
     for end, beside, _ in pole_ends(grid):
         points = np.deg2rad(y.points.astype(np.float64))
         half = abs(points[end] + points[beside]) / 2
@@ -194,11 +195,11 @@ def _slopes(field: xr.DataArray, grid: Horizontal, scheme: Scheme, scale: Any = 
     one.factor(scale * inverse(grid.h_x), grid.y)
     one.factor(scale / grid.h_y, grid.y)
     for axis in (grid.x, grid.y):
-        one.derive(0, axis, scheme.along(grid, axis).stencil(axis, one.length(axis)))
+        one.derive(0, axis, scheme.along(grid, axis).stencil(axis, one.like))
     return one
 
 
-def _flux_along_y(grid: Horizontal, scheme: Scheme) -> Stencil:
+def _flux_along_y(field: xr.DataArray, grid: Horizontal, scheme: Scheme) -> Stencil:
     """∂/∂y (h_x ∂f/∂y) / h_x as a table."""
     y = grid.y.points.astype(np.float64)
     around = extended(y, 1, None, None)
@@ -206,7 +207,7 @@ def _flux_along_y(grid: Horizontal, scheme: Scheme) -> Stencil:
     at, low_half, high_half = (
         np.abs(grid.geometry.scale_factors(p)[0]) for p in (y, before, behind)
     )
-    low, high = boundary_pair(of_axis(scheme.boundary, grid.y))
+    low, high = boundary_pair(of_axis(scheme.boundary, grid.y, field))
     with np.errstate(divide="ignore", invalid="ignore"):  # rows at a pole, which are capped
         return flux_stencil(
             y,
@@ -222,7 +223,7 @@ def _flux_along_y(grid: Horizontal, scheme: Scheme) -> Stencil:
 
 def _per_metre(field: xr.DataArray, grid: Horizontal, words: str, power: int = 1) -> dict[str, Any]:
     units = quotient(field.attrs.get("units"), "m", power)
-    return derived(field.attrs, units, words) | grid.attrs()
+    return derived(field, units, words) | grid.attrs()
 
 
 def _title(field: xr.DataArray) -> str:

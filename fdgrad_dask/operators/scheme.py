@@ -15,12 +15,13 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from fdgrad_dask.errors import CoordinateError, OptionError
-from fdgrad_dask.grid import Axis, as_numbers, of_axis
+from fdgrad_dask.grid import Axis, of_axis
 from fdgrad_dask.halo import compute, length
 from fdgrad_dask.horizontal import Horizontal
 from fdgrad_dask.program import Cap, Derivative, Formula, Operand, Program
 from fdgrad_dask.spacing import boundary_pair, check_period
 from fdgrad_dask.stencil import Stencil, stencil
+from fdgrad_dask.times import as_numbers
 
 Skip = Literal["one-sided"] | None
 
@@ -37,17 +38,19 @@ class Scheme:
     datetime_unit: str | None = None
     skipna: Skip = None
 
-    def stencil(self, axis: Axis, n: int, *, order: int | None = None) -> Stencil:
-        """The table for one axis."""
+    def stencil(self, axis: Axis, field: xr.DataArray) -> Stencil:
+        """The table for one axis of ``field``."""
         if self.skipna not in (None, "one-sided"):
             raise OptionError(f"skipna is {self.skipna!r}; choose None or 'one-sided'")
         check_period(self.boundary, self.period)
-        low, high = boundary_pair(of_axis(self.boundary, axis))
-        period = of_axis(self.period, axis)
+        low, high = boundary_pair(of_axis(self.boundary, axis, field))
+        period = of_axis(self.period, axis, field)
+        if period is None and low == "periodic" and axis.period is not None:
+            _require_room(axis)
         return stencil(
             axis.points,
-            n,
-            order=self.order if order is None else order,
+            length(field, axis.number),
+            order=self.order,
             accuracy=self.accuracy,
             edge_order=self.edge_order,
             boundary=(low, high),
@@ -108,10 +111,6 @@ class Pass:
         self.data.append(expanded.data)
         self.caps.append(Cap(output, grid.y.number, end, len(self.data) - 1))
 
-    def length(self, axis: Axis) -> int:
-        """The number of points along ``axis``."""
-        return length(self.data[0], axis.number)
-
     def run(self, formula: Formula | None = None, outputs: int = 1) -> list[Any]:
         """The data of the outputs."""
         program = Program(
@@ -141,3 +140,14 @@ def pole_ends(grid: Horizontal) -> Sequence[tuple[int, int, float]]:
 def inverse(values: Any) -> Any:
     """1/values, NaN where they are nought: there is no direction, or no such wind."""
     return np.divide(1.0, values, out=np.full_like(values, np.nan), where=values != 0)
+
+
+def _require_room(axis: Axis) -> None:
+    """Raises if both ends of a longitude are the same meridian, or have passed each other."""
+    span = abs(float(axis.points[-1]) - float(axis.points[0]))
+    if axis.period is not None and span >= axis.period:
+        raise CoordinateError(
+            f"the period {axis.period:g} of {axis.name!r} must be longer than the {span:g} from "
+            "its first point to its last; if these are the same place, drop one of them: "
+            f".isel({axis.dim}=slice(None, -1))"
+        )

@@ -57,7 +57,7 @@ class Wind(Pass):
 
     def along(self, axis: Axis, operand: int) -> None:
         """One more derivative, along ``axis``."""
-        table = self.scheme.along(self.grid, axis).stencil(axis, self.length(axis))
+        table = self.scheme.along(self.grid, axis).stencil(axis, self.like)
         self.derive(operand, axis, table)
 
     def along_x(self, operand: int) -> None:
@@ -120,7 +120,7 @@ class Wind(Pass):
         self, name: str, data: Any, words: str, units: str | None, standard: str | None = None
     ) -> xr.DataArray:
         """One output, with its words and what was decided."""
-        attrs = derived(self.like.attrs, units, words)
+        attrs = derived(self.like, units, words)
         if standard:
             attrs["standard_name"] = standard
         return self.label(data, name, attrs | self.grid.attrs())

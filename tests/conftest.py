@@ -1,0 +1,26 @@
+"""What all tests share: the way to `cases`, Hypothesis without clocks, a scheduler that refuses."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import dask
+import hypothesis
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))  # so that every test may say: from cases import …
+
+# No clocks and no luck: the same examples every time, on machines of any speed.
+hypothesis.settings.register_profile("fdgrad", deadline=None, derandomize=True, max_examples=50)
+hypothesis.settings.load_profile("fdgrad")
+
+
+@pytest.fixture
+def lazily():
+    """A context in which to compute anything is an error: ``with lazily(): build()``."""
+
+    def refuse(*args, **kwargs):
+        raise AssertionError("something was computed while the graph was built")
+
+    return lambda: dask.config.set(scheduler=refuse)
