@@ -1,4 +1,4 @@
-"""docs/house.md as a test: who imports whom, how large a room may be, and one list of each thing."""
+"""docs/house.md as a test: who imports whom, how large a room may be, one list of each thing."""
 
 import ast
 import sys
@@ -32,7 +32,8 @@ MAY_IMPORT = {
     "grid": "cf_xarray numpy xarray attributes errors times",
     "levels": "xarray attributes errors grid tasks",
     "horizontal": "numpy xarray attributes errors geometry grid",
-    "operators.__init__": "operators.dynamics operators.gradients operators.scalars operators.winds",
+    "operators.__init__": "operators.dynamics operators.gradients operators.scalars "
+    "operators.winds",
     "operators.scheme": "numpy xarray errors grid halo horizontal program spacing stencil times",
     "operators.gradients": "xarray attributes errors grid halo levels operators.scheme times",
     "operators.scalars": "numpy xarray attributes errors flux formulas geometry grid horizontal "
