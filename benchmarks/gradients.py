@@ -23,7 +23,8 @@ import xarray as xr
 
 import fdgrad_dask as fd
 from benchmarks.timing import in_turn, machine
-from fdgrad_dask.kernels import on_window, shape_of, weights_of
+from fdgrad_dask.kernels import on_windows
+from fdgrad_dask.program import single, weights_of
 from fdgrad_dask.stencil import stencil
 
 RESULT = Path(__file__).with_suffix(".md")
@@ -40,7 +41,7 @@ HEAD = """# Single gradients
 {machine}.
 
 Ratio = time of the peer / time of ours: the median of {runs} runs in turn (lowest – highest). For
-the kernel that is the fraction of the speed at which memory is copied. `make bench` made this table.
+the kernel that is the fraction of the speed at which memory is copied. Made by `make bench`.
 
 | what | axis | against | process as it comes | memory kept |
 |---|---|---|---|---|
@@ -82,14 +83,18 @@ def kernels() -> Iterator[Case]:
 
 def _kernel(window: np.ndarray) -> Callable[[], object]:
     table = stencil(2.0, window.shape[1] - 2)
+    program = single(table, 1).bare()
+    weights = [weights_of(table, lambda w: np.asarray(w, window.dtype))]
     with jax.enable_x64(True):
-        weights = weights_of(table, lambda w: jnp.asarray(w, window.dtype))
-        zero, on_device = jnp.zeros((), jnp.uint64), jax.device_put(window)
+        on_device = jax.device_put(window)
 
     def run() -> None:
         with jax.enable_x64(True):
             for _ in range(20):
-                on_window(on_device, weights, zero, None, shape=shape_of(table)).block_until_ready()
+                done = on_windows(
+                    [on_device], weights, np.uint64(0), program=program, halos=((0, 1, 0),)
+                )
+                done[0].block_until_ready()
 
     return run
 

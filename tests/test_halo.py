@@ -393,3 +393,12 @@ def test_merge_joins_what_is_too_small_and_leaves_the_rest(sizes, first, inner, 
 )
 def test_merge_by_hand(sizes, least, want):
     assert merge(sizes, *least) == want
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("x", [0.25, np.cumsum(1.0 + RNG.random(12))], ids=["even", "uneven"])
+def test_slabs_give_what_map_overlap_gives(axis, x):
+    """dask's own halos, with NumPy on each block, are the oracle of ours: to the bit."""
+    f = da.from_array(RNG.standard_normal((12, 12)), chunks=(4, 3))
+    oracle = da.gradient(f, x, axis=axis)  # map_overlap of numpy.gradient
+    np.testing.assert_array_equal(gradient(f, x, axis=axis).compute(), oracle.compute())
