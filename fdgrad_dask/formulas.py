@@ -1,16 +1,37 @@
 """The equations of the operators at one point: values and derivatives in, outputs out.
 
 ``f`` are the fields of a pass in the order in which they were given to it, then its factors;
-``d`` are its derivatives. Of the factors ``x`` is 1/h_x, ``y`` is 1/h_y, ``xy`` is 1/(h_x h_y)
-and ``t`` is tan φ / a, which is nought on a plane.
+``d`` are its derivatives. Of the factors ``x`` is 1/h_x, ``y`` is 1/h_y, ``t`` is tan φ / a, which
+is nought on a plane; ``p`` and ``q`` belong to the flux form: 1/h_x and 1/(h_x h_y).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 Numbers = Sequence[Any]
+
+
+@dataclass(frozen=True)
+class Turned:
+    """A formula on a grid whose axes are not east and north.
+
+    The last four fields make ∂/∂east and ∂/∂north of ∂/∂i and ∂/∂j, for each of the ``pairs`` of
+    derivatives; the factors x and y of the formula are 1 then.
+    """
+
+    formula: Callable[[Numbers, Numbers], Numbers]
+    pairs: tuple[tuple[int, int], ...]
+
+    def __call__(self, f: Numbers, d: Numbers) -> Numbers:
+        e_i, e_j, n_i, n_j = f[-4:]
+        turned = list(d)
+        for i, j in self.pairs:
+            turned[i] = e_i * d[i] + e_j * d[j]
+            turned[j] = n_i * d[i] + n_j * d[j]
+        return self.formula(f[:-4], turned)
 
 
 def components(f: Numbers, d: Numbers) -> Numbers:
@@ -37,22 +58,28 @@ def geostrophic(f: Numbers, d: Numbers) -> Numbers:
     return [-(y * d[1]), x * d[0]]
 
 
+def laplacian_curved(f: Numbers, d: Numbers) -> Numbers:
+    """(1/h_x²) s_ii + (1/h_y²) s_jj + a s_i + b s_j, the last two for metres that change."""
+    _, x, y, a, b = f
+    return [x * d[0] + y * d[1] + a * d[2] + b * d[3]]
+
+
 def divergence(f: Numbers, d: Numbers) -> Numbers:
     """∇·v = 1/h_x ∂u/∂x + 1/(h_x h_y) ∂(h_x v)/∂y"""
-    _, _, x, xy, _ = f
-    return [x * d[0] + xy * d[1]]
+    p, q = f[2:4]
+    return [p * d[0] + q * d[1]]
 
 
 def vorticity(f: Numbers, d: Numbers) -> Numbers:
     """ζ = 1/h_x ∂v/∂x − 1/(h_x h_y) ∂(h_x u)/∂y"""
-    _, _, x, xy, _ = f
-    return [x * d[0] - xy * d[1]]
+    p, q = f[2:4]
+    return [p * d[0] - q * d[1]]
 
 
 def absolute_vorticity(f: Numbers, d: Numbers) -> Numbers:
     """ζ + f"""
-    _, _, x, xy, _, coriolis = f[:6]
-    return [x * d[0] - xy * d[1] + coriolis]
+    p, q, coriolis = f[2:5]
+    return [p * d[0] - q * d[1] + coriolis]
 
 
 def _strain(u: Any, v: Any, x: Any, y: Any, t: Any, d: Numbers) -> Numbers:
@@ -70,8 +97,14 @@ def deformation(f: Numbers, d: Numbers) -> Numbers:
 
 def kinematics(f: Numbers, d: Numbers) -> Numbers:
     """Divergence, vorticity and deformations: all that a wind has in its first derivatives."""
-    x, xy = f[2], f[5]
-    return [x * d[0] + xy * d[4], x * d[2] - xy * d[5], *deformation(f, d)]
+    p, q = f[5:7]
+    return [p * d[0] + q * d[4], p * d[2] - q * d[5], *deformation(f, d)]
+
+
+def kinematics_curved(f: Numbers, d: Numbers) -> Numbers:
+    """The same where the flux form has derivatives of its own."""
+    p, q = f[5:7]
+    return [p * d[4] + q * d[5], p * d[6] - q * d[7], *deformation(f, d)]
 
 
 def advection(f: Numbers, d: Numbers) -> Numbers:
@@ -106,7 +139,7 @@ def q_vector(f: Numbers, d: Numbers) -> Numbers:
 
 def potential_vorticity(f: Numbers, d: Numbers) -> Numbers:
     """−g ((ζ + f) ∂θ/∂p − ∂v/∂p ∂θ/∂x + ∂u/∂p ∂θ/∂y); θ = e T with e along the levels."""
-    _, _, _, x, y, xy, coriolis, e, g, _ = f
-    vortex = x * d[0] - xy * d[1] + coriolis
+    _, _, _, x, y, p, q, coriolis, e, g = f[:10]
+    vortex = p * d[0] - q * d[1] + coriolis
     s_x, s_y = e * (x * d[2]), e * (y * d[3])
     return [-(g * (vortex * d[4] - d[6] * s_x + d[5] * s_y))]

@@ -56,4 +56,27 @@ class Sphere:
         return np.where(np.abs(y) < 90, tangent, np.nan)
 
 
-Geometry = Plane | Sphere
+@dataclass(frozen=True, eq=False)
+class Curvilinear:
+    """A grid with a latitude and a longitude of two dimensions, or of known spacings.
+
+    Where its x goes around the globe, say ``boundary={"x": "periodic"}``.
+
+    Parameters
+    ----------
+    radius
+        Of the sphere, in metres.
+    dx, dy
+        The spacing along x and y in metres, as DataArrays over both, instead of coordinates.
+    components
+        What u and v are: ``"east"`` (and north), or ``"grid"`` (along its axes). If None, a
+        standard_name has to say it.
+    """
+
+    radius: float = EARTH_RADIUS
+    dx: Any = None
+    dy: Any = None
+    components: str | None = None
+
+
+Geometry = Plane | Sphere | Curvilinear

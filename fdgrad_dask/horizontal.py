@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,17 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from fdgrad_dask.attributes import ratio
+from fdgrad_dask.curved import curved_grid, one_of, radii_of
 from fdgrad_dask.errors import CoordinateError
-from fdgrad_dask.geometry import EARTH_RADIUS, EARTH_ROTATION, Geometry, Plane, Sphere
-from fdgrad_dask.grid import Axis, axis_of, cf_names, check_names, is_longitude, of_axis
+from fdgrad_dask.geometry import (
+    EARTH_RADIUS,
+    EARTH_ROTATION,
+    Curvilinear,
+    Geometry,
+    Plane,
+    Sphere,
+)
+from fdgrad_dask.grid import Axis, axis_of, check_names, is_longitude, of_axis
 
 _LATITUDES = ("lat", "latitude")
 _LONGITUDES = ("lon", "longitude")
@@ -23,44 +32,50 @@ _LONGITUDES = ("lon", "longitude")
 class Horizontal:
     """The horizontal axes of a field, and what turns their coordinates into metres.
 
-    ``h_x``, ``h_y`` (metres in one unit) and ``tangent`` (m-1) are (n,) along y. ``wraps``: x goes
-    around the globe. ``poles``: the first, the last row along y is a pole with its whole circle.
+    ``h_x``, ``h_y`` (metres in one unit) and ``tangent`` (m-1) are (n,) along y; they are empty on
+    a curvilinear grid, which has ``curved`` instead: latitude and longitude in degrees, (ny, nx),
+    or the spacings. ``wraps``: x goes around the globe. ``poles``: the first, the last row along
+    y is a pole with its whole circle.
     """
 
     x: Axis
     y: Axis
     geometry: Geometry
-    h_x: NDArray[np.float64]
-    h_y: NDArray[np.float64]
-    tangent: NDArray[np.float64]
     wraps: bool
-    poles: tuple[bool, bool]
-    is_rotated: bool
+    h_x: NDArray[np.float64] = dataclass_field(default_factory=lambda: np.empty(0))
+    h_y: NDArray[np.float64] = dataclass_field(default_factory=lambda: np.empty(0))
+    tangent: NDArray[np.float64] = dataclass_field(default_factory=lambda: np.empty(0))
+    poles: tuple[bool, bool] = (False, False)
+    is_rotated: bool = False
+    curved: tuple[Any, Any] | None = None
+    radii: tuple[float, float] = (EARTH_RADIUS, EARTH_RADIUS)
 
     def attrs(self) -> dict[str, Any]:
         """What was decided, for the attributes of a result."""
         decided: dict[str, Any] = {"geometry": type(self.geometry).__name__.lower()}
-        if isinstance(self.geometry, Sphere):
-            decided["earth_radius"] = self.geometry.radius
+        if not isinstance(self.geometry, Plane):
+            decided["earth_radius"] = self.radii[0]
         if self.wraps:
             decided["periodic"] = str(self.x.name)
         return decided
 
-    def coriolis(self, name: Hashable) -> NDArray[np.float64]:
-        """f = 2 Ω sin φ along y, in s-1.
+    def coriolis(self, name: Hashable) -> Any:
+        """f = 2 Ω sin φ, in s-1, along y or over the grid.
 
         Raises
         ------
         CoordinateError
-            y is no latitude.
+            There is no latitude.
         """
-        if not isinstance(self.geometry, Sphere) or self.is_rotated:
+        latitude = self.y.points
+        if self.curved is not None and not _spacings_given(self.geometry):
+            latitude = self.curved[0]
+        elif not isinstance(self.geometry, Sphere) or self.is_rotated:
             raise CoordinateError(
                 f"the Coriolis parameter of {name!r} needs a latitude, but its axis "
                 f"{self.y.name!r} is none; give coriolis= in s-1"
             )
-        latitude: NDArray[np.float64] = np.deg2rad(self.y.points.astype(np.float64))
-        return np.asarray(2 * EARTH_ROTATION * np.sin(latitude))
+        return 2 * EARTH_ROTATION * np.sin(np.deg2rad(latitude.astype(np.float64)))
 
 
 def horizontal(
@@ -68,7 +83,8 @@ def horizontal(
 ) -> Horizontal:
     """The horizontal axes of ``field`` in the geometry given, or in that of its coordinates.
 
-    1-D longitude and latitude lie on a sphere, 1-D x and y with a unit of length on a plane. A
+    1-D longitude and latitude lie on a sphere, 1-D x and y with a unit of length on a plane, or
+    where their grid mapping says if it is known; 2-D longitude and latitude are curvilinear. A
     longitude that goes around the globe is periodic unless ``boundary`` says what it is.
 
     Raises
@@ -76,32 +92,45 @@ def horizontal(
     CoordinateError
         There are no such two axes, or their geometry cannot be told.
     """
-    lon = _one(field, "longitude", "grid_longitude", _LONGITUDES)
-    lat = _one(field, "latitude", "grid_latitude", _LATITUDES)
+    check_names(boundary, [field])
+    curved = curved_grid(field, geometry)
+    if curved is not None:
+        x, y, grid, geometry = curved
+        around = of_axis(boundary, x, field) == "periodic"
+        radii = radii_of(field, geometry.radius)
+        return Horizontal(x, y, geometry, around, curved=grid, radii=radii)
+    lon = one_of(field, "longitude", "grid_longitude", _LONGITUDES)
+    lat = one_of(field, "latitude", "grid_latitude", _LATITUDES)
     if lon is not None and lat is not None:
         x, y = axis_of(field, lon), axis_of(field, lat)
         _require_degrees(x, y)
-        geometry = geometry or Sphere(_radius(field))
+        geometry = geometry or Sphere(radii_of(field)[0])
     else:
         x, y = _planar_axes(field)
         geometry = geometry or _plane(field, x, y)
-    check_names(boundary, [field])
+    assert not isinstance(geometry, Curvilinear)
     h_x, h_y = geometry.scale_factors(y.points)
     asked = of_axis(boundary, x, field)
-    wraps = isinstance(geometry, Sphere) and _is_global(field, x) and asked in (None, "periodic")
+    is_sphere = isinstance(geometry, Sphere)
+    around = is_sphere and _is_global(field, x) and asked in (None, "periodic")
     ends = np.abs(y.points[[0, -1]].astype(np.float64)) == 90
-    standard = field.coords[y.name].attrs.get("standard_name")
+    radius = geometry.radius if isinstance(geometry, Sphere) else EARTH_RADIUS
     return Horizontal(
         x=x,
         y=y,
         geometry=geometry,
+        wraps=around,
         h_x=h_x,
         h_y=h_y,
         tangent=geometry.tangent(y.points),
-        wraps=wraps,
-        poles=(bool(wraps and ends[0]), bool(wraps and ends[1])),
-        is_rotated=standard == "grid_latitude",
+        poles=(bool(around and ends[0]), bool(around and ends[1])),
+        is_rotated=field.coords[y.name].attrs.get("standard_name") == "grid_latitude",
+        radii=(radius, radius),
     )
+
+
+def _spacings_given(geometry: Geometry) -> bool:
+    return isinstance(geometry, Curvilinear) and geometry.dx is not None
 
 
 def _require_degrees(x: Axis, y: Axis) -> None:
@@ -118,16 +147,8 @@ def _require_degrees(x: Axis, y: Axis) -> None:
 
 
 def _planar_axes(field: xr.DataArray) -> tuple[Axis, Axis]:
-    names = [_one(field, axis, f"projection_{axis.lower()}_coordinate", ()) for axis in "XY"]
+    names = [one_of(field, axis, f"projection_{axis.lower()}_coordinate", ()) for axis in "XY"]
     if names[0] is None or names[1] is None:
-        for key in ("latitude", "longitude"):
-            for name in cf_names(field, key):
-                if field.coords[name].ndim < 2:
-                    continue
-                raise CoordinateError(
-                    f"{name!r} has the dimensions {field.coords[name].dims}; a latitude and a "
-                    "longitude of one dimension each are needed here"
-                )
         raise CoordinateError(
             f"the horizontal axes of {field.name!r} cannot be told from its coordinates "
             f"{tuple(field.coords)}; give them units (degrees_east, degrees_north; m) or a CF axis"
@@ -143,27 +164,6 @@ def _is_global(field: xr.DataArray, x: Axis) -> bool:
     span = abs(points[-1] - points[0])
     step = span / (len(points) - 1)
     return bool(abs(span + step - 360.0) < 1e-3 * step)
-
-
-def _one(field: xr.DataArray, key: str, standard: str, names: tuple[str, ...]) -> Hashable | None:
-    """The one 1-D coordinate that is ``key`` by its attributes, or unmistakably by its name."""
-    found = [n for k in (key, standard) for n in cf_names(field, k) if field.coords[n].ndim == 1]
-    if not found:
-        found = [
-            name
-            for name, coordinate in field.coords.items()
-            if str(name).lower() in names
-            and coordinate.ndim == 1
-            and "units" not in coordinate.attrs
-        ]
-    return found[0] if found else None
-
-
-def _radius(field: xr.DataArray) -> float:
-    """That of the grid mapping, if the field carries it; else the mean Earth's."""
-    mapping = field.attrs.get("grid_mapping", field.encoding.get("grid_mapping"))
-    attrs: Any = field.coords[mapping].attrs if mapping in field.coords else {}
-    return float(attrs.get("earth_radius", attrs.get("semi_major_axis", EARTH_RADIUS)))
 
 
 def _plane(field: xr.DataArray, x: Axis, y: Axis) -> Plane:

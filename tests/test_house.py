@@ -26,18 +26,21 @@ MAY_IMPORT = {
     "halo": "numpy chunks errors plain program stencil tasks tiles whole",
     "arrays": "numpy errors halo plain spacing stencil whole",
     "geometry": "numpy",
+    "curvilinear": "numpy halo stencil",
+    "curved": "numpy pyproj xarray errors geometry grid",
     "formulas": "",
     "attributes": "cf_xarray",
     "times": "numpy xarray errors",
     "grid": "cf_xarray numpy xarray attributes errors times",
     "levels": "xarray attributes errors grid tasks",
-    "horizontal": "numpy xarray attributes errors geometry grid",
+    "horizontal": "numpy xarray attributes curved errors geometry grid",
     "operators.__init__": "operators.dynamics operators.gradients operators.scalars "
     "operators.winds",
-    "operators.scheme": "numpy xarray errors grid halo horizontal program spacing stencil times",
+    "operators.scheme": "numpy xarray curvilinear errors formulas geometry grid halo horizontal "
+    "program spacing stencil times",
     "operators.gradients": "xarray attributes errors grid halo levels operators.scheme times",
-    "operators.scalars": "numpy xarray attributes errors flux formulas geometry grid horizontal "
-    "operators.scheme spacing stencil",
+    "operators.scalars": "numpy xarray attributes curvilinear errors flux formulas geometry grid "
+    "halo horizontal operators.scheme spacing stencil",
     "operators.wind": "numpy xarray attributes errors geometry grid horizontal operators.scheme",
     "operators.winds": "xarray errors formulas geometry operators.scheme operators.wind",
     "operators.dynamics": "numpy xarray attributes errors formulas geometry operators.scheme "

@@ -268,15 +268,6 @@ TRACK = xr.DataArray(
     },
     name="t",
 )
-CURVED = xr.DataArray(
-    np.ones((3, 4)),
-    dims=("y", "x"),
-    coords={
-        "lat": (("y", "x"), np.ones((3, 4)), {"units": "degrees_north"}),
-        "lon": (("y", "x"), np.ones((3, 4)), {"units": "degrees_east"}),
-    },
-    name="t",
-)
 REFUSED = {
     "no attributes": (
         plane(x_attrs={}),
@@ -304,7 +295,6 @@ REFUSED = {
     "projection in the encoding": (in_encoding(plane()), r"'t' lies on the projection 'crs'"),
     "one column": (globe()[0].isel(lon=[3]), r"coordinate 'lon' has 1 point, but a derivative"),
     "radians": (in_radians(globe()[0]), r"radians"),
-    "two dims": (CURVED, r"'lat'.*\('y', 'x'\)"),
     "a track": (TRACK, r"'time'"),
 }
 

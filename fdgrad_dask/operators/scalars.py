@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,12 +11,22 @@ import xarray as xr
 
 from fdgrad_dask import formulas
 from fdgrad_dask.attributes import derivative_name, derived, quotient, ratio, title
+from fdgrad_dask.curvilinear import Metrics
 from fdgrad_dask.errors import OptionError
 from fdgrad_dask.flux import flux_stencil
-from fdgrad_dask.geometry import GRAVITY, Geometry
+from fdgrad_dask.geometry import GRAVITY, Curvilinear, Geometry
 from fdgrad_dask.grid import of_axis
+from fdgrad_dask.halo import differentiate
 from fdgrad_dask.horizontal import Horizontal, horizontal
-from fdgrad_dask.operators.scheme import Pass, Scheme, Skip, inverse, pole_ends, row
+from fdgrad_dask.operators.scheme import (
+    Pass,
+    Scheme,
+    Skip,
+    inverse,
+    metrics_of,
+    pole_ends,
+    row,
+)
 from fdgrad_dask.spacing import boundary_pair, extended
 from fdgrad_dask.stencil import Stencil
 
@@ -58,9 +69,9 @@ def horizontal_gradient(
         The horizontal axes or their geometry cannot be told.
     """
     grid = horizontal(field, geometry, boundary)
-    one = _slopes(field, grid, Scheme(edge_order, accuracy, 1, boundary, skipna=skipna))
+    one, run = _slopes(field, grid, Scheme(edge_order, accuracy, 1, boundary, skipna=skipna))
     results = {}
-    for data, axis in zip(one.run(formulas.components, 2), "xy", strict=True):
+    for data, axis in zip(run(formulas.components, 2), "xy", strict=True):
         attrs = _per_metre(field, grid, f"derivative of {_title(field)} per metre along {axis}")
         name = derivative_name(field.name, axis)
         results[name] = one.label(data, name, attrs)
@@ -86,9 +97,9 @@ def gradient_magnitude(
         The dims, coords and chunks of the field. NaN at a pole.
     """
     grid = horizontal(field, geometry, boundary)
-    one = _slopes(field, grid, Scheme(edge_order, accuracy, 1, boundary, skipna=skipna))
+    one, run = _slopes(field, grid, Scheme(edge_order, accuracy, 1, boundary, skipna=skipna))
     attrs = _per_metre(field, grid, f"magnitude of the gradient of {_title(field)}")
-    return one.label(one.run(formulas.magnitude)[0], f"{_name(field)}_gradient_magnitude", attrs)
+    return one.label(run(formulas.magnitude, 1)[0], f"{_name(field)}_gradient_magnitude", attrs)
 
 
 def laplacian(
@@ -113,6 +124,11 @@ def laplacian(
     """
     grid = horizontal(field, geometry, boundary)
     scheme = Scheme(edge_order, accuracy, 2, boundary, skipna=skipna)
+    attrs = _per_metre(field, grid, f"laplacian of {_title(field)}", power=2)
+    if grid.curved is not None:
+        one = _curved_laplacian(field, grid, scheme)
+        data = one.run(formulas.laplacian_curved)[0]
+        return one.label(data, f"{_name(field)}_laplacian", attrs)
     one = Pass(field)
     one.factor(inverse(grid.h_x), grid.y)
     one.factor(1 / grid.h_y, grid.y)
@@ -126,7 +142,6 @@ def laplacian(
         radius = grid.h_y[0] / np.deg2rad(1.0)
         flux = row(one.like, grid, beside) - row(one.like, grid, end)
         one.cap(0, grid, end, flux * (np.cos(half) / (step * radius**2 * (1 - np.sin(half)))))
-    attrs = _per_metre(field, grid, f"laplacian of {_title(field)}", power=2)
     return one.label(one.run(formulas.laplacian)[0], f"{_name(field)}_laplacian", attrs)
 
 
@@ -175,13 +190,13 @@ def geostrophic_wind(
         )
     scale = geopotential if metres is None else metres * GRAVITY
     grid = horizontal(field, geometry, boundary)
-    f = grid.coriolis(field.name) if coriolis is None else np.full_like(grid.h_x, coriolis)
+    f = grid.coriolis(field.name) if coriolis is None else np.full(1, coriolis)
     over_f = scale * inverse(f)
     scheme = Scheme(edge_order, accuracy, 1, boundary, skipna=skipna)
-    one = _slopes(field, grid, scheme, over_f)
+    one, run = _slopes(field, grid, scheme, over_f)
     results = {}
     for data, name, side in zip(
-        one.run(formulas.geostrophic, 2), ("ug", "vg"), ("east", "north"), strict=True
+        run(formulas.geostrophic, 2), ("ug", "vg"), ("east", "north"), strict=True
     ):
         attrs = _per_metre(field, grid, f"geostrophic {side}ward wind")
         attrs |= {"units": "m s-1", "standard_name": f"geostrophic_{side}ward_wind"}
@@ -189,14 +204,48 @@ def geostrophic_wind(
     return xr.Dataset(results)
 
 
-def _slopes(field: xr.DataArray, grid: Horizontal, scheme: Scheme, scale: Any = 1.0) -> Pass:
-    """A pass with ∂f/∂x and ∂f/∂y, and the factors that make them metric."""
+def _slopes(
+    field: xr.DataArray, grid: Horizontal, scheme: Scheme, scale: Any = None
+) -> tuple[Pass, Callable[[Any, int], list[Any]]]:
+    """A pass with ∂f/∂x and ∂f/∂y and the factors that make them metric; and how to run it."""
     one = Pass(field)
-    one.factor(scale * inverse(grid.h_x), grid.y)
-    one.factor(scale / grid.h_y, grid.y)
+    metrics = metrics_of(grid, scheme)
+    scale = np.ones(1) if scale is None else scale
+    if metrics is None:
+        one.factor(scale * inverse(grid.h_x), grid.y)
+        one.factor(scale / grid.h_y, grid.y)
+    else:  # the turn to east and north brings the metres
+        for _ in range(2):
+            one.factor(scale, *(grid.y, grid.x)[-scale.ndim :])
     for axis in (grid.x, grid.y):
         one.derive(0, axis, scheme.along(grid, axis).stencil(axis, one.like))
+    return one, lambda formula, outputs: one.run_along(
+        grid, metrics, formula, (0, 1), outputs=outputs
+    )
+
+
+def _curved_laplacian(field: xr.DataArray, grid: Horizontal, scheme: Scheme) -> Pass:
+    """A pass with first and second derivatives, on a grid whose axes are at right angles."""
+    one = Pass(field)
+    metrics = metrics_of(grid, scheme)
+    assert metrics is not None
+    x, y = grid.x, grid.y
+    first = replace(scheme, order=1)
+    h_x, h_y = np.broadcast_arrays(*metrics.lengths()) if _in_memory(metrics) else metrics.lengths()
+    tables = [first.along(grid, axis).stencil(axis, one.like) for axis in (x, y)]
+    one.factor(1 / h_x**2, y, x)
+    one.factor(1 / h_y**2, y, x)
+    one.factor(differentiate(h_y / h_x, 1, tables[0]) / (h_x * h_y), y, x)
+    one.factor(differentiate(h_x / h_y, 0, tables[1]) / (h_x * h_y), y, x)
+    for axis in (x, y):
+        one.derive(0, axis, scheme.along(grid, axis).stencil(axis, one.like))
+    for axis, table in zip((x, y), tables, strict=True):
+        one.derive(0, axis, table)
     return one
+
+
+def _in_memory(metrics: Metrics) -> bool:
+    return isinstance(metrics.x_e, np.ndarray)
 
 
 def _flux_along_y(field: xr.DataArray, grid: Horizontal, scheme: Scheme) -> Stencil:
@@ -204,9 +253,9 @@ def _flux_along_y(field: xr.DataArray, grid: Horizontal, scheme: Scheme) -> Sten
     y = grid.y.points.astype(np.float64)
     around = extended(y, 1, None, None)
     before, behind = ((around[:-2] + y) / 2, (around[2:] + y) / 2)
-    at, low_half, high_half = (
-        np.abs(grid.geometry.scale_factors(p)[0]) for p in (y, before, behind)
-    )
+    geometry = grid.geometry
+    assert not isinstance(geometry, Curvilinear)
+    at, low_half, high_half = (np.abs(geometry.scale_factors(p)[0]) for p in (y, before, behind))
     low, high = boundary_pair(of_axis(scheme.boundary, grid.y, field))
     with np.errstate(divide="ignore", invalid="ignore"):  # rows at a pole, which are capped
         return flux_stencil(

@@ -12,14 +12,16 @@ from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 
+from fdgrad_dask.curvilinear import Metrics, on_earth
 from fdgrad_dask.errors import CoordinateError, OptionError
+from fdgrad_dask.formulas import Turned
+from fdgrad_dask.geometry import Curvilinear
 from fdgrad_dask.grid import Axis, of_axis
 from fdgrad_dask.halo import compute, length
 from fdgrad_dask.horizontal import Horizontal
 from fdgrad_dask.program import Cap, Derivative, Formula, Operand, Program
-from fdgrad_dask.spacing import boundary_pair, check_period
+from fdgrad_dask.spacing import Boundary, boundary_pair, check_period
 from fdgrad_dask.stencil import Stencil, stencil
 from fdgrad_dask.times import as_numbers
 
@@ -62,7 +64,8 @@ class Scheme:
     def along(self, grid: Horizontal, axis: Axis) -> Scheme:
         """The scheme for one of the horizontal axes: a longitude around the globe has no ends."""
         if grid.wraps and axis is grid.x:
-            return replace(self, boundary="periodic", period=360.0)
+            period = None if grid.curved is not None else 360.0
+            return replace(self, boundary="periodic", period=period)
         return self
 
 
@@ -89,17 +92,34 @@ class Pass:
         self.derivatives: list[Derivative] = []
         self.caps: list[Cap] = []
 
-    def factor(self, values: NDArray[Any], axis: Axis) -> int:
-        """The number of a factor (n,) that varies along ``axis``."""
+    def factor(self, values: Any, *axes: Axis) -> int:
+        """The number of a factor that varies along ``axes``, in their order."""
+        order = sorted(range(len(axes)), key=lambda i: axes[i].number)
         shape = [1] * self.like.ndim
-        shape[axis.number] = len(values)
-        self.data.append(values.reshape(shape))
+        for axis, n in zip(axes, values.shape, strict=True):
+            shape[axis.number] = n
+        self.data.append(values.transpose(order).reshape(shape))
         return len(self.data) - 1
 
-    def operand(self, field: int, factor: int | None) -> int:
-        """The number of the operand field · factor."""
-        self.operands.append(((field, factor),))
+    def operand(self, *parts: tuple[int, int | None]) -> int:
+        """The number of the operand Σ field · factor."""
+        self.operands.append(parts)
         return len(self.operands) - 1
+
+    def run_along(
+        self,
+        grid: Horizontal,
+        metrics: Metrics | None,
+        formula: Formula,
+        *pairs: tuple[int, int],
+        outputs: int = 1,
+    ) -> list[Any]:
+        """`run`, with these pairs of derivatives turned to east and north if they are not so."""
+        if metrics is None:
+            return self.run(formula, outputs)
+        for slope in metrics.slopes():
+            self.factor(slope, grid.y, grid.x)
+        return self.run(Turned(formula, pairs), outputs)
 
     def derive(self, operand: int, axis: Axis, table: Stencil) -> None:
         """One more derivative."""
@@ -125,6 +145,24 @@ class Pass:
         )
 
 
+def metrics_of(grid: Horizontal, scheme: Scheme) -> Metrics | None:
+    """The metrics of a curvilinear grid; None where x and y are east and north."""
+    if grid.curved is None:
+        return None
+    if isinstance(grid.geometry, Curvilinear) and grid.geometry.dx is not None:
+        dx, dy = grid.curved
+        nought = np.zeros((1, 1))
+        return Metrics(dx, nought, nought, dy, latitude=None, radius=grid.radii[0])
+    ends: Boundary = "periodic" if grid.wraps else None
+    along_y, along_x = (
+        stencil(1.0, n, accuracy=scheme.accuracy, edge_order=2, boundary=(end, end), name=name)
+        for n, end, name in zip(
+            grid.curved[0].shape, (None, ends), (repr(grid.y.dim), repr(grid.x.dim)), strict=True
+        )
+    )
+    return on_earth(*grid.curved, grid.radii, along_x, along_y)
+
+
 def row(field: xr.DataArray, grid: Horizontal, index: int) -> xr.DataArray:
     """The mean of ``field`` around the circle of latitude number ``index``."""
     circle: xr.DataArray = field.isel({grid.y.dim: index}, drop=True)
@@ -139,6 +177,8 @@ def pole_ends(grid: Horizontal) -> Sequence[tuple[int, int, float]]:
 
 def inverse(values: Any) -> Any:
     """1/values, NaN where they are nought: there is no direction, or no such wind."""
+    if not isinstance(values, np.ndarray):
+        return 1.0 / values
     return np.divide(1.0, values, out=np.full_like(values, np.nan), where=values != 0)
 
 

@@ -14,9 +14,31 @@ from fdgrad_dask.errors import CoordinateError, OptionError
 from fdgrad_dask.geometry import Geometry
 from fdgrad_dask.grid import Axis, axis_of, cf_names
 from fdgrad_dask.horizontal import horizontal
-from fdgrad_dask.operators.scheme import Pass, Scheme, inverse, pole_ends, row
+from fdgrad_dask.operators.scheme import Pass, Scheme, inverse, metrics_of, pole_ends, row
 
 U, V = 0, 1
+
+
+def components_of(u: xr.DataArray, geometry: Geometry | None) -> str:
+    """``"east"`` or ``"grid"``: what the geometry says, or the standard_name of u.
+
+    Raises
+    ------
+    OptionError
+        Neither says it.
+    """
+    given = getattr(geometry, "components", None)
+    spaced = getattr(geometry, "dx", None) is not None
+    name = str(u.attrs.get("standard_name", ""))
+    if given is None:
+        along = spaced or name.startswith(("x_", "grid_")) or "_x_" in name
+        given = "east" if "eastward" in name and not along else "grid" if along else None
+    if given not in ("east", "grid"):
+        raise OptionError(
+            f"{u.name!r} lies on a curvilinear grid and has no standard_name that says whether it "
+            "points east or along the grid; give geometry=Curvilinear(components='east') or 'grid'"
+        )
+    return str(given)
 
 
 class Wind(Pass):
@@ -33,27 +55,79 @@ class Wind(Pass):
         super().__init__(u, v, *others)
         self.scheme = scheme
         self.grid = horizontal(self.like, geometry, scheme.boundary)
+        self.metrics = metrics_of(self.grid, scheme)
+        self.components = "east" if self.metrics is None else components_of(self.like, geometry)
 
     def metric(self, *names: str, coriolis: float | None = None) -> int:
-        """Appends factors along y, in this order; the number of the last.
+        """Appends factors, in this order; the number of the last.
 
-        ``x`` 1/h_x, ``y`` 1/h_y, ``xy`` 1/(h_x h_y), ``h`` h_x, ``t`` tan φ / a, ``f`` 2 Ω sin φ.
+        ``x`` 1/h_x, ``y`` 1/h_y and ``t`` tan φ / a of the gradient, ``f`` 2 Ω sin φ, and those of
+        the flux form: ``p`` 1/h_x, ``q`` 1/(h_x h_y), both 1/J on a curvilinear grid.
         """
-        grid = self.grid
-        over_x = inverse(grid.h_x)
-        made = {"x": over_x, "y": 1 / grid.h_y, "xy": over_x / grid.h_y, "h": grid.h_x}
         number = -1
         for name in names:
-            if name == "t":
-                values = grid.tangent
-            elif name == "f" and coriolis is None:
-                values = grid.coriolis(self.like.name)
-            elif name == "f":
-                values = np.full_like(grid.h_x, coriolis)
-            else:
-                values = made[name]
-            number = self.factor(values, grid.y)
+            if name == "f":
+                f = self.grid.coriolis(self.like.name) if coriolis is None else np.full(1, coriolis)
+                number = self.over_grid(f)
+            elif self.metrics is None:
+                number = self.over_grid(self._straight(name))
+            elif name == "t":
+                number = self.over_grid(self.metrics.tangent())
+            else:  # the gradient has its metres from the turn to east and north
+                values = 1 / self.metrics.area if name in "pq" else np.ones(1)
+                number = self.over_grid(values)
         return number
+
+    def over_grid(self, values: Any) -> int:
+        """A factor that varies along y, or along y and x."""
+        return self.factor(values, *(self.grid.y, self.grid.x)[: values.ndim])
+
+    def _straight(self, name: str) -> Any:
+        grid = self.grid
+        if name == "t":
+            return grid.tangent
+        if name == "y":
+            return 1 / grid.h_y
+        over_x = inverse(grid.h_x)
+        return over_x / grid.h_y if name == "q" else over_x
+
+    def fluxes(self) -> None:
+        """Two derivatives whose sum, with p and q, is the divergence."""
+        if self.metrics is None:
+            self.along_x(U)
+            self.along_y(self.operand((V, self.over_grid(self.grid.h_x))))
+        else:
+            self._two(self.metrics.fluxes(self.components), (self.along_x, self.along_y))
+
+    def circulation(self) -> None:
+        """Two derivatives whose difference, with p and q, is the vorticity."""
+        if self.metrics is None:
+            self.along_x(V)
+            self.along_y(self.operand((U, self.over_grid(self.grid.h_x))))
+        else:
+            along, across = self.metrics.circulations(self.components)
+            self._two((across, along), (self.along_x, self.along_y))
+
+    def _two(self, parts: Any, derive: Any) -> None:
+        for factors, one in zip(parts, derive, strict=True):
+            pairs = zip((U, V), factors, strict=True)
+            one(self.operand(*((c, self.over_grid(f)) for c, f in pairs if f is not None)))
+
+    def run_turned(self, formula: Any, *pairs: tuple[int, int], outputs: int = 1) -> list[Any]:
+        """`run`, with these pairs of derivatives to the east and to the north."""
+        return self.run_along(self.grid, self.metrics, formula, *pairs, outputs=outputs)
+
+    def require_east(self, what: str) -> None:
+        """Raises if the components do not point east and north where the grid does not."""
+        if self.metrics is not None and self.components != "east":
+            raise OptionError(
+                f"{what} needs components to the east and to the north, and {self.like.name!r} "
+                "lies along the axes of its grid; turn the wind first"
+            )
+        if self.metrics is not None and self.metrics.latitude is None:
+            raise CoordinateError(
+                f"{what} needs the latitude of the grid, of which only dx and dy are given"
+            )
 
     def along(self, axis: Axis, operand: int) -> None:
         """One more derivative, along ``axis``."""
@@ -79,10 +153,9 @@ class Wind(Pass):
 
         ± cos φ₁ mean / (a (1 − |sin φ₁|)), φ₁ the first circle off the pole.
         """
-        points = np.deg2rad(self.grid.y.points.astype(np.float64))
-        radius = self.grid.h_y[0] / np.deg2rad(1.0)
         for end, beside, side in pole_ends(self.grid):
-            phi = points[beside]
+            radius = self.grid.h_y[0] / np.deg2rad(1.0)
+            phi = np.deg2rad(float(self.grid.y.points[beside]))
             over_area = np.cos(phi) / (radius * (1 - abs(np.sin(phi))))
             mean = row(self.labelled[component], self.grid, beside)
             self.cap(output, self.grid, end, mean * (sign * side * over_area))

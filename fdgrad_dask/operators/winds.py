@@ -46,9 +46,10 @@ class _Selected:
     """Some of the outputs of `formulas.kinematics`."""
 
     numbers: tuple[int, ...]
+    is_curved: bool
 
     def __call__(self, f: formulas.Numbers, d: formulas.Numbers) -> formulas.Numbers:
-        made = formulas.kinematics(f, d)
+        made = (formulas.kinematics_curved if self.is_curved else formulas.kinematics)(f, d)
         return [made[number] for number in self.numbers]
 
 
@@ -88,9 +89,8 @@ def divergence(
     """
     scheme = Scheme(edge_order, accuracy, 1, boundary, skipna=skipna)
     wind = Wind(u, v, scheme=scheme, geometry=geometry)
-    h = wind.metric("x", "xy", "h")
-    wind.along_x(U)
-    wind.along_y(wind.operand(V, h))
+    wind.metric("p", "q")
+    wind.fluxes()
     wind.cap_flux(0, V, -1)
     return _named(wind, "divergence", wind.run(formulas.divergence)[0])
 
@@ -118,9 +118,8 @@ def vorticity(
     """
     scheme = Scheme(edge_order, accuracy, 1, boundary, skipna=skipna)
     wind = Wind(u, v, scheme=scheme, geometry=geometry)
-    h = wind.metric("x", "xy", "h")
-    wind.along_x(V)
-    wind.along_y(wind.operand(U, h))
+    wind.metric("p", "q")
+    wind.circulation()
     wind.cap_flux(0, U, 1)
     return _named(wind, "vorticity", wind.run(formulas.vorticity)[0])
 
@@ -157,10 +156,9 @@ def absolute_vorticity(
     """
     scheme = Scheme(edge_order, accuracy, 1, boundary, skipna=skipna)
     wind = Wind(u, v, scheme=scheme, geometry=geometry)
-    h = wind.metric("x", "xy", "h")
+    wind.metric("p", "q")
     f = wind.metric("f", coriolis=coriolis)
-    wind.along_x(V)
-    wind.along_y(wind.operand(U, h))
+    wind.circulation()
     wind.cap_flux(0, U, 1)
     for cap in wind.caps:
         wind.data[cap.field] = wind.data[cap.field] + wind.data[f].ravel()[cap.end]
@@ -190,9 +188,10 @@ def deformation(
     """
     scheme = Scheme(edge_order, accuracy, 1, boundary, skipna=skipna)
     wind = Wind(u, v, scheme=scheme, geometry=geometry)
+    wind.require_east("the deformation")
     wind.metric("x", "y", "t")
     wind.strain()
-    made = wind.run(formulas.deformation, 3)
+    made = wind.run_turned(formulas.deformation, (0, 1), (2, 3), outputs=3)
     names = _KINEMATIC[2:]
     return xr.Dataset({n: _named(wind, n, data) for n, data in zip(names, made, strict=True)})
 
@@ -233,16 +232,21 @@ def kinematics(
         raise OptionError(f"which is {which!r}; give a list of some of {', '.join(_KINEMATIC)}")
     scheme = Scheme(edge_order, accuracy, 1, boundary, skipna=skipna)
     wind = Wind(u, v, scheme=scheme, geometry=geometry)
-    wind.metric("x", "y", "t", "xy")
-    h = wind.metric("h")
+    wind.require_east("the deformation")
+    wind.metric("x", "y", "t", "p", "q")
     wind.strain()
-    wind.along_y(wind.operand(V, h))
-    wind.along_y(wind.operand(U, h))
+    if wind.metrics is None:  # ∂u/∂x and ∂v/∂x serve both forms
+        h = wind.over_grid(wind.grid.h_x)
+        wind.along_y(wind.operand((V, h)))
+        wind.along_y(wind.operand((U, h)))
+    else:
+        wind.fluxes()
+        wind.circulation()
     for output, name in enumerate(which):
         if name in ("divergence", "vorticity"):
             wind.cap_flux(output, *((V, -1) if name == "divergence" else (U, 1)))
-    selected = _Selected(tuple(_KINEMATIC.index(name) for name in which))
-    made = wind.run(selected, len(which))
+    selected = _Selected(tuple(map(_KINEMATIC.index, which)), wind.metrics is not None)
+    made = wind.run_turned(selected, (0, 1), (2, 3), outputs=len(which))
     return xr.Dataset({n: _named(wind, n, data) for n, data in zip(which, made, strict=True)})
 
 
