@@ -143,3 +143,9 @@ def potential_vorticity(f: Numbers, d: Numbers) -> Numbers:
     vortex = p * d[0] - q * d[1] + coriolis
     s_x, s_y = e * (x * d[2]), e * (y * d[3])
     return [-(g * (vortex * d[4] - d[6] * s_x + d[5] * s_y))]
+
+
+def curl(f: Numbers, d: Numbers) -> Numbers:
+    """(∂w/∂y − ∂v/∂z, ∂u/∂z − ∂w/∂x, ∂v/∂x − ∂u/∂y); ``z`` is one over the unit of the height."""
+    x, y, z = f[3:6]
+    return [y * d[0] - z * d[1], z * d[2] - x * d[3], x * d[4] - y * d[5]]

@@ -35,7 +35,9 @@ MAY_IMPORT = {
     "levels": "xarray attributes errors grid tasks",
     "horizontal": "numpy xarray attributes curved errors geometry grid",
     "operators.__init__": "operators.dynamics operators.gradients operators.scalars "
-    "operators.winds",
+    "operators.space operators.winds",
+    "operators.space": "numpy xarray attributes errors formulas geometry operators.scheme "
+    "operators.wind",
     "operators.scheme": "numpy xarray curvilinear errors formulas geometry grid halo horizontal "
     "program spacing stencil times",
     "operators.gradients": "xarray attributes errors grid halo levels operators.scheme times",

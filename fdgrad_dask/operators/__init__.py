@@ -16,6 +16,7 @@ from fdgrad_dask.operators.scalars import (
     horizontal_gradient,
     laplacian,
 )
+from fdgrad_dask.operators.space import curl
 from fdgrad_dask.operators.winds import (
     absolute_vorticity,
     deformation,
@@ -27,6 +28,7 @@ from fdgrad_dask.operators.winds import (
 __all__ = [
     "absolute_vorticity",
     "advection",
+    "curl",
     "deformation",
     "divergence",
     "frontogenesis",

@@ -1,0 +1,89 @@
+"""Operators of a vector field in three dimensions, on a plane."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from fdgrad_dask import formulas
+from fdgrad_dask.attributes import ratio
+from fdgrad_dask.errors import CoordinateError, OptionError
+from fdgrad_dask.geometry import Geometry, Plane
+from fdgrad_dask.operators.scheme import Scheme, Skip
+from fdgrad_dask.operators.wind import U, V, Wind
+
+W = 2
+
+
+def curl(
+    u: xr.DataArray,
+    v: xr.DataArray,
+    w: xr.DataArray,
+    *,
+    vertical: Hashable | None = None,
+    edge_order: int = 1,
+    accuracy: int = 2,
+    boundary: Any = None,
+    skipna: Skip = None,
+    geometry: Geometry | None = None,
+) -> xr.Dataset:
+    """∇ × v = (∂w/∂y − ∂v/∂z, ∂u/∂z − ∂w/∂x, ∂v/∂x − ∂u/∂y), in units of u per metre.
+
+    Parameters
+    ----------
+    u, v, w
+        The components along x, y and z, on the same points of a Cartesian grid.
+    vertical
+        The coordinate z, with a unit of length and upwards, if CF attributes do not tell.
+    edge_order, accuracy, boundary, skipna, geometry
+        See `divergence`.
+
+    Returns
+    -------
+    Dataset
+        ``curl_x``, ``curl_y`` and ``curl_z``, with the dims, coords and chunks of u.
+
+    Raises
+    ------
+    CoordinateError
+        The fields do not lie on the same points, or the axes are not those of a plane.
+    OptionError
+        The vertical coordinate has no unit of length.
+    """
+    scheme = Scheme(edge_order, accuracy, 1, boundary, skipna=skipna)
+    wind = Wind(u, v, w, scheme=scheme, geometry=geometry)
+    if not isinstance(wind.grid.geometry, Plane):
+        kind = type(wind.grid.geometry).__name__.lower()
+        raise CoordinateError(
+            f"{u.name!r} lies on a {kind} grid, but the curl of three components is that of a "
+            "plane; for the part around the vertical see vorticity"
+        )
+    axis = wind.vertical(vertical)
+    metres = ratio(axis.units, "m")
+    if metres is None:
+        raise OptionError(
+            f"the vertical axis {axis.name!r} has the units {axis.units!r}; a curl needs a length: "
+            "set them"
+        )
+    down = wind.like.coords[axis.name].attrs.get("positive") == "down"
+    wind.metric("x", "y")
+    wind.factor(np.full(wind.like.sizes[axis.dim], (-1 if down else 1) / metres), axis)
+    wind.along_y(W)
+    wind.along(axis, V)
+    wind.along(axis, U)
+    wind.along_x(W)
+    wind.along_x(V)
+    wind.along_y(U)
+    made = zip("xyz", wind.run(formulas.curl, 3), strict=True)
+    units = wind.per_metre("1")
+    return xr.Dataset(
+        {
+            f"curl_{side}": wind.labelled_as(
+                f"curl_{side}", data, f"curl, component along {side}", units
+            )
+            for side, data in made
+        }
+    )
