@@ -29,6 +29,7 @@ format: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.gradients
+	$(BIN)/python -m benchmarks.calculus
 
 clean:
 	rm -rf $(VENV) .venv-min out build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

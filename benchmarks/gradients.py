@@ -6,8 +6,6 @@ it comes, and in one whose allocator keeps its memory, as the workers of `fdgrad
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -22,18 +20,12 @@ import numpy as np
 import xarray as xr
 
 import fdgrad_dask as fd
-from benchmarks.timing import in_turn, machine
+from benchmarks.timing import KEEP_MEMORY, in_turn, lines_of, machine
 from fdgrad_dask.kernels import on_windows
 from fdgrad_dask.program import single, weights_of
 from fdgrad_dask.stencil import stencil
 
 RESULT = Path(__file__).with_suffix(".md")
-# glibc gives every large array back and faults it in again; these keep it.
-KEEP_MEMORY = {
-    "MALLOC_ARENA_MAX": "1",
-    "MALLOC_MMAP_THRESHOLD_": str(4 << 30),
-    "MALLOC_TRIM_THRESHOLD_": str(4 << 30),
-}
 AXES = ("first", "middle", "last")
 RUNS = 5
 HEAD = """# Single gradients
@@ -166,23 +158,12 @@ def measure(group: str) -> None:
             print(case.what, case.axis, case.peer, ratio, sep=" | ", flush=True)
 
 
-def _measured(group: str, environment: dict[str, str]) -> list[str]:
-    run = subprocess.run(
-        [sys.executable, "-m", "benchmarks.gradients", group],
-        env={**os.environ, **environment},
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-    )
-    return run.stdout.splitlines()
-
-
 def main() -> None:
     """Runs every group in fresh processes of both kinds, and writes the table."""
     text = HEAD.format(machine=machine(), runs=RUNS)
     print(text, end="")
     for group in GROUPS:
-        plain, kept = _measured(group, {}), _measured(group, KEEP_MEMORY)
+        plain, kept = (lines_of("benchmarks.gradients", group, env) for env in ({}, KEEP_MEMORY))
         for line, other in zip(plain, kept, strict=True):
             row = f"| {line} | {other.rsplit(' | ', 1)[1]} |"
             print(row, flush=True)

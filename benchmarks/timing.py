@@ -5,10 +5,19 @@ from __future__ import annotations
 import os
 import platform
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+
+# glibc gives every large array back and faults it in again; these keep it.
+KEEP_MEMORY = {
+    "MALLOC_ARENA_MAX": "1",
+    "MALLOC_MMAP_THRESHOLD_": str(4 << 30),
+    "MALLOC_TRIM_THRESHOLD_": str(4 << 30),
+}
 
 
 @dataclass(frozen=True)
@@ -63,3 +72,15 @@ def machine() -> str:
     versions = ", ".join(f"{m.__name__} {m.__version__}" for m in (numpy, jax, dask, xarray))
     python = platform.python_version()
     return f"{cpu}, {os.cpu_count()} cores, {memory:.0f} GiB; Python {python}, {versions}"
+
+
+def lines_of(module: str, argument: str, environment: dict[str, str]) -> list[str]:
+    """What a benchmark prints in a fresh process of this environment."""
+    run = subprocess.run(
+        [sys.executable, "-m", module, argument],
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    return run.stdout.splitlines()

@@ -29,7 +29,7 @@ def curved_grid(field: xr.DataArray, geometry: Geometry | None) -> Found | None:
         return _given(field, geometry)
     lat, lon = (two_dimensional(field, key) for key in ("latitude", "longitude"))
     if lat is None or lon is None or lat.dims != lon.dims:
-        mapped = _mapped(field) if geometry is None else None
+        mapped = _mapped(field)
         if mapped is not None:
             lat, lon = mapped
         elif geometry is not None:

@@ -147,13 +147,24 @@ def _require_degrees(x: Axis, y: Axis) -> None:
 
 
 def _planar_axes(field: xr.DataArray) -> tuple[Axis, Axis]:
-    names = [one_of(field, axis, f"projection_{axis.lower()}_coordinate", ()) for axis in "XY"]
+    names = [
+        one_of(field, axis, f"projection_{axis.lower()}_coordinate", ())
+        or _length_named(field, axis.lower())
+        for axis in "XY"
+    ]
     if names[0] is None or names[1] is None:
         raise CoordinateError(
             f"the horizontal axes of {field.name!r} cannot be told from its coordinates "
             f"{tuple(field.coords)}; give them units (degrees_east, degrees_north; m) or a CF axis"
         )
     return axis_of(field, names[0]), axis_of(field, names[1])
+
+
+def _length_named(field: xr.DataArray, name: str) -> Hashable | None:
+    """``x`` or ``y`` itself, if it is a coordinate in a unit of length."""
+    if name not in field.coords or field.coords[name].ndim != 1:
+        return None
+    return name if ratio(field.coords[name].attrs.get("units"), "m") is not None else None
 
 
 def _is_global(field: xr.DataArray, x: Axis) -> bool:

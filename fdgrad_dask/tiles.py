@@ -58,7 +58,8 @@ def compute_block(
         return outputs
     capped = {cap.field for cap in program.caps}
     used = [i for i in range(len(blocks)) if i not in capped]
-    steps = _steps(shape, program, len(used) * dtype.itemsize)
+    whole = sum(blocks[i].core.shape == shape for i in used)
+    steps = _steps(shape, program, whole * dtype.itemsize)
     groups = _groups([blocks[i].core.shape for i in used], program.axes)
     place = {axis: g for g, axes in enumerate(groups) for axis in axes}
     pieces: dict[tuple[tuple[int, int], ...], Any] = {}

@@ -39,6 +39,7 @@ YEAR_DAYS = {
     "gregorian": 365.2425,
     "proleptic_gregorian": 365.2425,
 }
+_MICRO = {"µs": "us", "μs": "us"}  # the micro sign and the Greek letter
 YEARS = {"year": 1, "decade": 10, "century": 100}
 
 
@@ -63,7 +64,7 @@ def seconds(values: NDArray[Any], datetime_unit: str | None) -> tuple[NDArray[np
     CoordinateError
         The dates are of several calendars.
     """
-    unit = "s" if datetime_unit is None else datetime_unit
+    unit = "s" if datetime_unit is None else _MICRO.get(datetime_unit, datetime_unit)
     if unit not in TIME_UNITS and unit not in YEARS:
         raise OptionError(
             f"datetime_unit is {unit!r}; choose one of {', '.join([*TIME_UNITS, *YEARS])}"

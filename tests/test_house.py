@@ -39,7 +39,7 @@ MAY_IMPORT = {
     "operators.space": "numpy xarray attributes errors formulas geometry operators.scheme "
     "operators.wind",
     "operators.scheme": "numpy xarray curvilinear errors formulas geometry grid halo horizontal "
-    "program spacing stencil times",
+    "program spacing stencil times weights",
     "operators.gradients": "xarray attributes errors grid halo levels operators.scheme times",
     "operators.scalars": "numpy xarray attributes curvilinear errors flux formulas geometry grid "
     "halo horizontal operators.scheme spacing stencil",

@@ -150,7 +150,7 @@ def q_vector(
     temperature
         In kelvin, on the same pressure levels.
     vertical
-        The pressure coordinate, if CF attributes do not tell.
+        The pressure coordinate, if CF attributes do not tell; of one level a scalar one.
     edge_order, accuracy, boundary, skipna, geometry
         See `divergence`.
 
@@ -169,9 +169,13 @@ def q_vector(
     scheme = Scheme(edge_order, accuracy, 1, boundary, skipna=skipna)
     wind = Wind(u, v, temperature, scheme=scheme, geometry=geometry)
     wind.require_east("the Q vector")
-    axis, pascals = wind.pressure(vertical)
+    level = wind.one_pressure(vertical)
     wind.metric("x", "y", "t")
-    wind.factor(DRY_AIR / pascals, axis)
+    if level is not None:
+        wind.factor(np.full(1, DRY_AIR / level))
+    else:
+        axis, pascals = wind.pressure(vertical)
+        wind.factor(DRY_AIR / pascals, axis)
     wind.strain()
     wind.along_x(SCALAR)
     wind.along_y(SCALAR)

@@ -14,7 +14,7 @@ from fdgrad_dask.attributes import derivative_name, derived, quotient, ratio, ti
 from fdgrad_dask.curvilinear import Metrics
 from fdgrad_dask.errors import OptionError
 from fdgrad_dask.flux import flux_stencil
-from fdgrad_dask.geometry import GRAVITY, Curvilinear, Geometry
+from fdgrad_dask.geometry import GRAVITY, Curvilinear, Geometry, Plane
 from fdgrad_dask.grid import of_axis
 from fdgrad_dask.halo import differentiate
 from fdgrad_dask.horizontal import Horizontal, horizontal
@@ -24,6 +24,7 @@ from fdgrad_dask.operators.scheme import (
     Skip,
     inverse,
     metrics_of,
+    over_y,
     pole_ends,
     row,
 )
@@ -71,8 +72,10 @@ def horizontal_gradient(
     grid = horizontal(field, geometry, boundary)
     one, run = _slopes(field, grid, Scheme(edge_order, accuracy, 1, boundary, skipna=skipna))
     results = {}
+    flat = isinstance(grid.geometry, Plane)
     for data, axis in zip(run(formulas.components, 2), "xy", strict=True):
-        attrs = _per_metre(field, grid, f"derivative of {_title(field)} per metre along {axis}")
+        side = f"along {axis}" if flat else {"x": "eastward", "y": "northward"}[axis]
+        attrs = _per_metre(field, grid, f"derivative of {_title(field)} per metre {side}")
         name = derivative_name(field.name, axis)
         results[name] = one.label(data, name, attrs)
     return xr.Dataset(results)
@@ -213,7 +216,7 @@ def _slopes(
     scale = np.ones(1) if scale is None else scale
     if metrics is None:
         one.factor(scale * inverse(grid.h_x), grid.y)
-        one.factor(scale / grid.h_y, grid.y)
+        one.factor(scale * over_y(grid), grid.y)
     else:  # the turn to east and north brings the metres
         for _ in range(2):
             one.factor(scale, *(grid.y, grid.x)[-scale.ndim :])

@@ -22,8 +22,9 @@ from fdgrad_dask.halo import compute, length
 from fdgrad_dask.horizontal import Horizontal
 from fdgrad_dask.program import Cap, Derivative, Formula, Operand, Program
 from fdgrad_dask.spacing import Boundary, boundary_pair, check_period
-from fdgrad_dask.stencil import Stencil, stencil
+from fdgrad_dask.stencil import Stencil, Tap, Wall, Window, stencil
 from fdgrad_dask.times import as_numbers
+from fdgrad_dask.weights import weigh
 
 Skip = Literal["one-sided"] | None
 
@@ -96,9 +97,9 @@ class Pass:
         """The number of a factor that varies along ``axes``, in their order."""
         order = sorted(range(len(axes)), key=lambda i: axes[i].number)
         shape = [1] * self.like.ndim
-        for axis, n in zip(axes, values.shape, strict=True):
+        for axis, n in zip(axes, values.shape[: len(axes)], strict=True):
             shape[axis.number] = n
-        self.data.append(values.transpose(order).reshape(shape))
+        self.data.append(values.transpose(order or None).reshape(shape))
         return len(self.data) - 1
 
     def operand(self, *parts: tuple[int, int | None]) -> int:
@@ -173,6 +174,38 @@ def pole_ends(grid: Horizontal) -> Sequence[tuple[int, int, float]]:
     """(end, row beside it, +1 in the north or −1 in the south) for the rows that are poles."""
     ends = zip((0, -1), (1, -2), grid.poles, strict=True)
     return [(end, beside, float(np.sign(grid.y.points[end]))) for end, beside, pole in ends if pole]
+
+
+def closed_at_poles(table: Stencil, grid: Horizontal) -> Stencil:
+    """The table along y of a field that is nought at the poles, as h_x · u is.
+
+    Where the last row of a whole circle lies beside a pole and not on it, the pole is one more
+    point, of known value. Without it the row would be a one-sided difference of something small
+    over something small: wrong by its own size, at any resolution.
+    """
+    y = grid.y.points
+    if not grid.wraps or len(table.windows) > 1 or table.reach > 1:
+        return table
+    ends = {}
+    for side, near, far in (("low", 0, 1), ("high", -1, -2)):
+        here, beyond = float(y[near]), float(y[far])
+        pole = float(np.copysign(90.0, here))
+        wall = getattr(table, side)
+        beside = 0 < abs(pole - here) <= abs(here - beyond) * (1 + 1e-6)
+        if wall is None or wall.fill is not None or not beside:
+            continue
+        nodes = (pole, here, beyond) if side == "low" else (beyond, here, pole)
+        weights = weigh(nodes, 1, 1)
+        known = slice(1, 3) if side == "low" else slice(0, 2)
+        read = (0, 1) if side == "low" else (-2, -1)
+        columns = np.array(weights[known]).reshape(2, 1)
+        ends[side] = Wall((Window(read, near, tuple(map(Tap, read)), columns),))
+    return replace(table, low=ends.get("low", table.low), high=ends.get("high", table.high))
+
+
+def over_y(grid: Horizontal) -> Any:
+    """1/h_y along y, NaN at a pole: a gradient has no direction there."""
+    return np.where(grid.h_x == 0, np.nan, 1 / grid.h_y)
 
 
 def inverse(values: Any) -> Any:

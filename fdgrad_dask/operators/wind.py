@@ -14,7 +14,16 @@ from fdgrad_dask.errors import CoordinateError, OptionError
 from fdgrad_dask.geometry import Geometry
 from fdgrad_dask.grid import Axis, axis_of, cf_names
 from fdgrad_dask.horizontal import horizontal
-from fdgrad_dask.operators.scheme import Pass, Scheme, inverse, metrics_of, pole_ends, row
+from fdgrad_dask.operators.scheme import (
+    Pass,
+    Scheme,
+    closed_at_poles,
+    inverse,
+    metrics_of,
+    over_y,
+    pole_ends,
+    row,
+)
 
 U, V = 0, 1
 
@@ -87,7 +96,7 @@ class Wind(Pass):
         if name == "t":
             return grid.tangent
         if name == "y":
-            return 1 / grid.h_y
+            return over_y(grid)
         over_x = inverse(grid.h_x)
         return over_x / grid.h_y if name == "q" else over_x
 
@@ -95,7 +104,7 @@ class Wind(Pass):
         """Two derivatives whose sum, with p and q, is the divergence."""
         if self.metrics is None:
             self.along_x(U)
-            self.along_y(self.operand((V, self.over_grid(self.grid.h_x))))
+            self.along_y_of_flux(V)
         else:
             self._two(self.metrics.fluxes(self.components), (self.along_x, self.along_y))
 
@@ -103,7 +112,7 @@ class Wind(Pass):
         """Two derivatives whose difference, with p and q, is the vorticity."""
         if self.metrics is None:
             self.along_x(V)
-            self.along_y(self.operand((U, self.over_grid(self.grid.h_x))))
+            self.along_y_of_flux(U)
         else:
             along, across = self.metrics.circulations(self.components)
             self._two((across, along), (self.along_x, self.along_y))
@@ -142,6 +151,13 @@ class Wind(Pass):
         """One more ∂/∂y."""
         self.along(self.grid.y, operand)
 
+    def along_y_of_flux(self, component: int) -> None:
+        """One more ∂(h_x component)/∂y, which knows that h_x is nought at a pole."""
+        axis = self.grid.y
+        operand = self.operand((component, self.over_grid(self.grid.h_x)))
+        table = self.scheme.stencil(axis, self.like)
+        self.derive(operand, axis, closed_at_poles(table, self.grid))
+
     def strain(self) -> None:
         """∂u/∂x, ∂u/∂y, ∂v/∂x, ∂v/∂y."""
         for component in (U, V):
@@ -172,6 +188,17 @@ class Wind(Pass):
                 )
             name = along[0]
         return axis_of(self.like, name)
+
+    def one_pressure(self, name: Hashable | None) -> float | None:
+        """The pressure in Pa of fields on a single level, if a scalar coordinate tells it."""
+        names = list(self.like.coords) if name is None else [name]
+        for one in names:
+            coordinate = self.like.coords.get(one)
+            if coordinate is not None and coordinate.ndim == 0:
+                pascals = ratio(coordinate.attrs.get("units"), "Pa")
+                if pascals is not None:
+                    return float(coordinate) * pascals
+        return None
 
     def pressure(self, name: Hashable | None) -> tuple[Axis, NDArray[np.float64]]:
         """The vertical axis and the pressure of its levels in Pa, (n,)."""

@@ -236,9 +236,8 @@ def kinematics(
     wind.metric("x", "y", "t", "p", "q")
     wind.strain()
     if wind.metrics is None:  # ∂u/∂x and ∂v/∂x serve both forms
-        h = wind.over_grid(wind.grid.h_x)
-        wind.along_y(wind.operand((V, h)))
-        wind.along_y(wind.operand((U, h)))
+        wind.along_y_of_flux(V)
+        wind.along_y_of_flux(U)
     else:
         wind.fluxes()
         wind.circulation()
