@@ -81,6 +81,11 @@ class Program:
         """The program with every derivative changed."""
         return replace(self, derivatives=tuple(change(d) for d in self.derivatives))
 
+    def moved(self, place: Mapping[int, int]) -> Program:
+        """The program for transposed blocks: axis i has become axis ``place[i]``."""
+        caps = tuple(cap._replace(axis=place[cap.axis]) for cap in self.caps)
+        return replace(self.each(lambda d: d._replace(axis=place[d.axis])), caps=caps)
+
     def bare(self) -> Program:
         """The program without its numbers: what a kernel is compiled for."""
         stripped = self.each(lambda d: d._replace(stencil=bare(d.stencil), told=""))

@@ -56,6 +56,9 @@ def compute_block(
     outputs = [np.empty(shape, dtype) for _ in range(program.outputs)]
     if math.prod(shape) == 0:
         return outputs
+    order = _memory_order(blocks, shape)
+    if order != tuple(range(len(shape))):
+        return _in_order(order, blocks, program, dtype)
     capped = {cap.field for cap in program.caps}
     used = [i for i in range(len(blocks)) if i not in capped]
     whole = sum(blocks[i].core.shape == shape for i in used)
@@ -92,6 +95,33 @@ def compute_block(
             row = (slice(None),) * cap.axis + (slice(cap.end, cap.end + 1 or None),)
             outputs[cap.output][row] = blocks[cap.field].core
     return outputs
+
+
+def _memory_order(blocks: Sequence[Block], shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The axes from the longest stride to the shortest, of the first field that has them all."""
+    strides = next((b.core.strides for b in blocks if b.core.shape == shape), None)
+    axes = range(len(shape))
+    if strides is None:
+        return tuple(axes)
+    return tuple(sorted(axes, key=lambda i: -abs(strides[i]) if shape[i] > 1 else -np.inf))
+
+
+def _in_order(
+    order: tuple[int, ...], blocks: Sequence[Block], program: Program, dtype: np.dtype[Any]
+) -> list[NDArray[Any]]:
+    """The same for transposed blocks, so that runs are long: in the order of their memory."""
+    place = {axis: i for i, axis in enumerate(order)}
+
+    def turned(slabs: dict[int, NDArray[Any]]) -> dict[int, NDArray[Any]]:
+        return {place[axis]: slab.transpose(order) for axis, slab in slabs.items()}
+
+    made = compute_block(
+        [Block(b.core.transpose(order), turned(b.low), turned(b.high)) for b in blocks],
+        program.moved(place),
+        dtype,
+    )
+    back = tuple(place[axis] for axis in range(len(order)))
+    return [output.transpose(back) for output in made]
 
 
 def result_dtype(dtype: Any) -> np.dtype[Any]:
