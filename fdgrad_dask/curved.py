@@ -16,17 +16,15 @@ Found = tuple[Axis, Axis, tuple[Any, Any], Curvilinear]
 
 
 def curved_grid(field: xr.DataArray, geometry: Geometry | None) -> Found | None:
-    """x, y, (latitude, longitude) or (dx, dy) over (y, x), and the geometry; None if it is not one.
+    """x, y, (latitude, longitude) over (y, x), and the geometry; None if it is not one.
 
     Raises
     ------
     CoordinateError
-        `Curvilinear` is asked for and the coordinates or spacings of such a grid are not there.
+        `Curvilinear` is asked for and the coordinates of such a grid are not there.
     """
     if geometry is not None and not isinstance(geometry, Curvilinear):
         return None
-    if geometry is not None and geometry.dx is not None:
-        return _given(field, geometry)
     lat, lon = (two_dimensional(field, key) for key in ("latitude", "longitude"))
     if lat is None or lon is None or lat.dims != lon.dims:
         mapped = _mapped(field)
@@ -35,10 +33,16 @@ def curved_grid(field: xr.DataArray, geometry: Geometry | None) -> Found | None:
         elif geometry is not None:
             raise CoordinateError(
                 f"{field.name!r} has no latitude and longitude over the same two dimensions "
-                f"among its coordinates {tuple(field.coords)}; set them, or give dx and dy"
+                f"among its coordinates {tuple(field.coords)}; set them"
             )
         else:
             return None
+    for coordinate in (lat, lon):
+        if "rad" in str(coordinate.attrs.get("units")):
+            raise CoordinateError(
+                f"{coordinate.name!r} is in {coordinate.attrs['units']}; turn it into degrees "
+                "first: np.rad2deg"
+            )
     y, x = lat.dims
     straight = one_of(field, "longitude", "", ()), one_of(field, "latitude", "", ())
     if geometry is None and None not in straight:
@@ -63,7 +67,7 @@ def one_of(field: xr.DataArray, key: str, standard: str, names: tuple[str, ...])
             for name, coordinate in field.coords.items()
             if str(name).lower() in names
             and coordinate.ndim == 1
-            and "units" not in coordinate.attrs
+            and coordinate.attrs.get("units") in (None, "degrees", "degree")
         ]
     return found[0] if found else None
 
@@ -77,9 +81,9 @@ def mapping_of(field: xr.DataArray) -> tuple[Any, dict[str, Any]]:
 def radii_of(field: xr.DataArray, given: float = EARTH_RADIUS) -> tuple[float, float]:
     """Those of the equator and the poles in the grid mapping, if the field carries it."""
     _, attrs = mapping_of(field)
-    if given != EARTH_RADIUS or not attrs:
+    major = float(attrs.get("earth_radius", attrs.get("semi_major_axis", EARTH_RADIUS)))
+    if given not in (EARTH_RADIUS, major):
         return given, given
-    major = float(attrs.get("earth_radius", attrs.get("semi_major_axis", given)))
     minor = float(attrs.get("semi_minor_axis", major))
     if attrs.get("inverse_flattening"):
         minor = major * (1 - 1 / float(attrs["inverse_flattening"]))
@@ -116,15 +120,6 @@ def _mapped(field: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray] | None:
     lon, lat = turn.transform(across, along)
     dims = (*y.dims, *x.dims)
     return xr.DataArray(lat, dims=dims), xr.DataArray(lon, dims=dims)
-
-
-def _given(field: xr.DataArray, geometry: Curvilinear) -> Found:
-    dx, dy = geometry.dx, geometry.dy
-    if not isinstance(dx, xr.DataArray) or not isinstance(dy, xr.DataArray) or dx.ndim != 2:
-        raise CoordinateError("dx and dy of a curvilinear grid are DataArrays over its y and x")
-    dy = dy.transpose(*dx.dims)
-    y, x = dx.dims
-    return _index(field, x), _index(field, y), (dx.data, dy.data), geometry
 
 
 def _index(field: xr.DataArray, dim: Hashable) -> Axis:

@@ -19,17 +19,12 @@ from fdgrad_dask.stencil import Stencil
 
 @dataclass(frozen=True)
 class Metrics:
-    """The steps of a grid, in metres per index, and its latitude in radians; all (ny, nx).
-
-    ``latitude`` is None for a grid of which only the spacings are known; its east is its x axis.
-    """
+    """The steps of a grid, in metres per index; all (ny, nx)."""
 
     x_e: Any
     x_n: Any
     y_e: Any
     y_n: Any
-    latitude: Any
-    radius: float
 
     @property
     def area(self) -> Any:
@@ -42,28 +37,13 @@ class Metrics:
         area = self.area
         return self.y_n / area, -self.x_n / area, -self.y_e / area, self.x_e / area
 
-    def lengths(self) -> tuple[Any, Any]:
-        """h_x and h_y, in metres per index."""
-        return np.hypot(self.x_e, self.x_n), np.hypot(self.y_e, self.y_n)
-
-    def fluxes(self, components: str) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
+    def fluxes(self) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
         """Factors of (u, v) in the fluxes across i and across j."""
-        if components == "grid":
-            h_x, h_y = self.lengths()
-            return (self.area / h_x, None), (None, self.area / h_y)
         return (self.y_n, -self.y_e), (-self.x_n, self.x_e)
 
-    def circulations(self, components: str) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
+    def circulations(self) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
         """Factors of (u, v) in the flows along i and along j."""
-        if components == "grid":
-            h_x, h_y = self.lengths()
-            across = self.x_e * self.y_e + self.x_n * self.y_n
-            return (h_x, across / h_y), (across / h_x, h_y)
         return (self.x_e, self.x_n), (self.y_e, self.y_n)
-
-    def tangent(self) -> Any:
-        """tan φ / a, in m-1."""
-        return np.tan(self.latitude) / self.radius
 
 
 def on_earth(
@@ -73,6 +53,7 @@ def on_earth(
 
     ``radii`` are those of the equator and of the poles, in metres: a sphere has two equal ones.
     """
+    lat, lon = (np.where(np.isfinite(array), array, np.nan) for array in (lat, lon))
     phi, lam = (np.deg2rad(array.astype(np.float64)) for array in (lat, lon))
     sin_p, cos_p, sin_l, cos_l = np.sin(phi), np.cos(phi), np.sin(lam), np.cos(lam)
     east = (-sin_l, cos_l)
@@ -86,4 +67,4 @@ def on_earth(
         steps.append(sum(a * b for a, b in zip(step[:2], east, strict=True)))
         steps.append(sum(a * b for a, b in zip(step, north, strict=True)))
     x_e, x_n, y_e, y_n = steps
-    return Metrics(x_e, x_n, y_e, y_n, phi, a)
+    return Metrics(x_e, x_n, y_e, y_n)

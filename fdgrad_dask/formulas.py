@@ -58,12 +58,6 @@ def geostrophic(f: Numbers, d: Numbers) -> Numbers:
     return [-(y * d[1]), x * d[0]]
 
 
-def laplacian_curved(f: Numbers, d: Numbers) -> Numbers:
-    """(1/h_x²) s_ii + (1/h_y²) s_jj + a s_i + b s_j, the last two for metres that change."""
-    _, x, y, a, b = f
-    return [x * d[0] + y * d[1] + a * d[2] + b * d[3]]
-
-
 def divergence(f: Numbers, d: Numbers) -> Numbers:
     """∇·v = 1/h_x ∂u/∂x + 1/(h_x h_y) ∂(h_x v)/∂y"""
     p, q = f[2:4]
@@ -99,12 +93,6 @@ def kinematics(f: Numbers, d: Numbers) -> Numbers:
     """Divergence, vorticity and deformations: all that a wind has in its first derivatives."""
     p, q = f[5:7]
     return [p * d[0] + q * d[4], p * d[2] - q * d[5], *deformation(f, d)]
-
-
-def kinematics_curved(f: Numbers, d: Numbers) -> Numbers:
-    """The same where the flux form has derivatives of its own."""
-    p, q = f[5:7]
-    return [p * d[4] + q * d[5], p * d[6] - q * d[7], *deformation(f, d)]
 
 
 def advection(f: Numbers, d: Numbers) -> Numbers:

@@ -19,6 +19,11 @@ DRY_AIR = 287.05287  # J kg-1 K-1, gas constant; ISO 2533
 KAPPA = 2 / 7  # R / c_p of dry air, as of an ideal gas of two atoms
 
 
+def is_pole(latitude: NDArray[Any]) -> NDArray[np.bool_]:
+    """True for ±90°, to the rounding of a float32 coordinate."""
+    return np.asarray(np.abs(np.abs(latitude.astype(np.float64)) - 90) < 1e-5)
+
+
 @dataclass(frozen=True)
 class Plane:
     """Cartesian x and y, ``metres`` in one unit of them."""
@@ -47,36 +52,23 @@ class Sphere:
         At a pole h_x is 0 to the last bit.
         """
         degree = self.radius * np.pi / 180
-        cosine = np.where(np.abs(y) < 90, np.cos(np.deg2rad(y.astype(np.float64))), 0.0)
+        cosine = np.where(is_pole(y), 0.0, np.cos(np.deg2rad(y.astype(np.float64))))
         return degree * cosine, np.full(len(y), degree)
 
     def tangent(self, y: NDArray[Any]) -> NDArray[np.float64]:
         """tan φ / a, in m-1: the curvature of the circles of latitude; NaN at a pole."""
         tangent = np.tan(np.deg2rad(y.astype(np.float64))) / self.radius
-        return np.where(np.abs(y) < 90, tangent, np.nan)
+        return np.where(is_pole(y), np.nan, tangent)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Curvilinear:
-    """A grid with a latitude and a longitude of two dimensions, or of known spacings.
+    """A grid whose latitude and longitude have two dimensions, on a sphere of ``radius`` metres.
 
     Where its x goes around the globe, say ``boundary={"x": "periodic"}``.
-
-    Parameters
-    ----------
-    radius
-        Of the sphere, in metres.
-    dx, dy
-        The spacing along x and y in metres, as DataArrays over both, instead of coordinates.
-    components
-        What u and v are: ``"east"`` (and north), or ``"grid"`` (along its axes). If None, a
-        standard_name has to say it.
     """
 
     radius: float = EARTH_RADIUS
-    dx: Any = None
-    dy: Any = None
-    components: str | None = None
 
 
 Geometry = Plane | Sphere | Curvilinear

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
 from typing import Any
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from fdgrad_dask.attributes import ratio
 from fdgrad_dask.curved import curved_grid, one_of, radii_of
-from fdgrad_dask.errors import CoordinateError
+from fdgrad_dask.errors import CoordinateError, OptionError
 from fdgrad_dask.geometry import (
     EARTH_RADIUS,
     EARTH_ROTATION,
@@ -21,6 +21,7 @@ from fdgrad_dask.geometry import (
     Geometry,
     Plane,
     Sphere,
+    is_pole,
 )
 from fdgrad_dask.grid import Axis, axis_of, check_names, is_longitude, of_axis
 
@@ -33,9 +34,9 @@ class Horizontal:
     """The horizontal axes of a field, and what turns their coordinates into metres.
 
     ``h_x``, ``h_y`` (metres in one unit) and ``tangent`` (m-1) are (n,) along y; they are empty on
-    a curvilinear grid, which has ``curved`` instead: latitude and longitude in degrees, (ny, nx),
-    or the spacings. ``wraps``: x goes around the globe. ``poles``: the first, the last row along
-    y is a pole with its whole circle.
+    a curvilinear grid, which has ``curved`` instead: latitude and longitude in degrees, (ny, nx).
+    ``wraps``: x goes around the globe; ``closed`` says it of y and x on a curvilinear grid.
+    ``poles``: the first, the last row along y is a pole with its whole circle.
     """
 
     x: Axis
@@ -49,6 +50,7 @@ class Horizontal:
     is_rotated: bool = False
     curved: tuple[Any, Any] | None = None
     radii: tuple[float, float] = (EARTH_RADIUS, EARTH_RADIUS)
+    closed: tuple[bool, ...] = (False, False)
 
     def attrs(self) -> dict[str, Any]:
         """What was decided, for the attributes of a result."""
@@ -68,14 +70,16 @@ class Horizontal:
             There is no latitude.
         """
         latitude = self.y.points
-        if self.curved is not None and not _spacings_given(self.geometry):
+        if self.curved is not None:
             latitude = self.curved[0]
         elif not isinstance(self.geometry, Sphere) or self.is_rotated:
             raise CoordinateError(
                 f"the Coriolis parameter of {name!r} needs a latitude, but its axis "
                 f"{self.y.name!r} is none; give coriolis= in s-1"
             )
-        return 2 * EARTH_ROTATION * np.sin(np.deg2rad(latitude.astype(np.float64)))
+        sine = np.sin(np.deg2rad(latitude.astype(np.float64)))
+        # On the equator there is none, also where a coordinate misses it by its rounding.
+        return 2 * EARTH_ROTATION * np.where(np.abs(sine) < 1e-7, 0.0, sine)
 
 
 def horizontal(
@@ -96,9 +100,15 @@ def horizontal(
     curved = curved_grid(field, geometry)
     if curved is not None:
         x, y, grid, geometry = curved
-        around = of_axis(boundary, x, field) == "periodic"
+        for key in boundary if isinstance(boundary, Mapping) else ():
+            if key not in (x.dim, y.dim):
+                raise OptionError(
+                    f"boundary names {key!r}; on a curvilinear grid it is for the dimensions "
+                    f"{y.dim!r} and {x.dim!r}"
+                )
+        closed = tuple(of_axis(boundary, axis, field) == "periodic" for axis in (y, x))
         radii = radii_of(field, geometry.radius)
-        return Horizontal(x, y, geometry, around, curved=grid, radii=radii)
+        return Horizontal(x, y, geometry, closed[1], curved=grid, radii=radii, closed=closed)
     lon = one_of(field, "longitude", "grid_longitude", _LONGITUDES)
     lat = one_of(field, "latitude", "grid_latitude", _LATITUDES)
     if lon is not None and lat is not None:
@@ -113,7 +123,7 @@ def horizontal(
     asked = of_axis(boundary, x, field)
     is_sphere = isinstance(geometry, Sphere)
     around = is_sphere and _is_global(field, x) and asked in (None, "periodic")
-    ends = np.abs(y.points[[0, -1]].astype(np.float64)) == 90
+    ends = is_pole(y.points[[0, -1]])
     radius = geometry.radius if isinstance(geometry, Sphere) else EARTH_RADIUS
     return Horizontal(
         x=x,
@@ -127,10 +137,6 @@ def horizontal(
         is_rotated=field.coords[y.name].attrs.get("standard_name") == "grid_latitude",
         radii=(radius, radius),
     )
-
-
-def _spacings_given(geometry: Geometry) -> bool:
-    return isinstance(geometry, Curvilinear) and geometry.dx is not None
 
 
 def _require_degrees(x: Axis, y: Axis) -> None:

@@ -38,13 +38,14 @@ MAY_IMPORT = {
     "operators.space operators.winds",
     "operators.space": "numpy xarray attributes errors formulas geometry operators.scheme "
     "operators.wind",
-    "operators.scheme": "numpy xarray curvilinear errors formulas geometry grid halo horizontal "
+    "operators.scheme": "numpy xarray curvilinear errors formulas grid halo horizontal "
     "program spacing stencil times weights",
     "operators.gradients": "xarray attributes errors grid halo levels operators.scheme times",
-    "operators.scalars": "numpy xarray attributes curvilinear errors flux formulas geometry grid "
-    "halo horizontal operators.scheme spacing stencil",
+    "operators.scalars": "numpy xarray attributes errors flux formulas geometry grid horizontal "
+    "operators.scheme spacing stencil",
     "operators.wind": "numpy xarray attributes errors geometry grid horizontal operators.scheme",
-    "operators.winds": "xarray errors formulas geometry operators.scheme operators.wind",
+    "operators.winds": "numpy xarray attributes errors formulas geometry operators.scheme "
+    "operators.wind",
     "operators.dynamics": "numpy xarray attributes errors formulas geometry operators.scheme "
     "operators.wind",
     "accessor": "xarray operators",

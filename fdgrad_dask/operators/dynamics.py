@@ -64,17 +64,11 @@ def advection(
     scheme = Scheme(edge_order, accuracy, 1, boundary, skipna=skipna)
     others = [scalar] if w is None else [scalar, w]
     wind = Wind(u, v, *others, scheme=scheme, geometry=geometry)
-    if wind.metrics is not None and wind.components == "grid":
-        for h in wind.metrics.lengths():  # a step along the grid needs no turn
-            wind.over_grid(1 / h)
-        pairs = []
-    else:
-        wind.metric("x", "y")
-        pairs = [(0, 1)]
+    wind.metric("x", "y")
     wind.along_x(SCALAR)
     wind.along_y(SCALAR)
     if w is None:
-        data = wind.run_turned(formulas.advection, *pairs)[0]
+        data = wind.run_turned(formulas.advection, (0, 1))[0]
     else:
         axis = wind.vertical(vertical)
         unit = ratio(quotient(w.attrs.get("units"), "s-1"), str(axis.units))
@@ -85,7 +79,7 @@ def advection(
             )
         wind.along(axis, SCALAR)
         wind.factor(np.full(wind.like.sizes[axis.dim], unit), axis)
-        data = wind.run_turned(formulas.advection_3d, *pairs)[0]
+        data = wind.run_turned(formulas.advection_3d, (0, 1))[0]
     name = _name(scalar)
     units = wind.per_metre(scalar.attrs.get("units"))
     return wind.labelled_as(f"{name}_advection", data, f"advection of {name}", units)
@@ -115,14 +109,14 @@ def frontogenesis(
     """
     scheme = Scheme(edge_order, accuracy, 1, boundary, skipna=skipna)
     wind = Wind(u, v, scalar, scheme=scheme, geometry=geometry)
-    wind.require_east("frontogenesis")
+    wind.require_straight("frontogenesis")
     wind.metric("x", "y", "t")
     wind.strain()
     wind.along_x(SCALAR)
     wind.along_y(SCALAR)
     name = _name(scalar)
     units = wind.per_metre(scalar.attrs.get("units"), 2)
-    data = wind.run_turned(formulas.frontogenesis, (0, 1), (2, 3), (4, 5))[0]
+    data = wind.run(formulas.frontogenesis)[0]
     return wind.labelled_as(f"{name}_frontogenesis", data, f"frontogenesis of {name}", units)
 
 
@@ -168,7 +162,7 @@ def q_vector(
     """
     scheme = Scheme(edge_order, accuracy, 1, boundary, skipna=skipna)
     wind = Wind(u, v, temperature, scheme=scheme, geometry=geometry)
-    wind.require_east("the Q vector")
+    wind.require_straight("the Q vector")
     level = wind.one_pressure(vertical)
     wind.metric("x", "y", "t")
     if level is not None:
@@ -179,7 +173,7 @@ def q_vector(
     wind.strain()
     wind.along_x(SCALAR)
     wind.along_y(SCALAR)
-    made = wind.run_turned(formulas.q_vector, (0, 1), (2, 3), (4, 5), outputs=2)
+    made = wind.run(formulas.q_vector, 2)
     return xr.Dataset(
         {
             name: wind.labelled_as(name, data, f"Q vector along {side}", "m2 kg-1 s-1")
@@ -236,7 +230,13 @@ def potential_vorticity(
     axis, pascals = wind.pressure(vertical)
     potential = temperature.attrs.get("standard_name") == "air_potential_temperature"
     exner = np.ones(len(pascals)) if potential else (REFERENCE_PRESSURE / pascals) ** KAPPA
-    wind.require_east("potential vorticity")
+    wind.require_straight("potential vorticity")
+    units = temperature.attrs.get("units")
+    if ratio(units, "K") is not None and units not in ("K", "kelvin", "Kelvin", "kelvins"):
+        raise OptionError(
+            f"{temperature.name!r} is in {temperature.attrs['units']!r}, but potential vorticity "
+            "needs kelvin; convert it first"
+        )
     wind.metric("x", "y", "p", "q")
     wind.metric("f", coriolis=coriolis)
     e = wind.factor(exner, axis)
@@ -246,7 +246,7 @@ def potential_vorticity(
     wind.along_y(SCALAR)
     for operand in (wind.operand((SCALAR, e)), U, V):
         wind.along(axis, operand)
-    data = wind.run_turned(formulas.potential_vorticity, (2, 3))[0]
+    data = wind.run(formulas.potential_vorticity)[0]
     return wind.labelled_as(
         "potential_vorticity",
         data,

@@ -117,7 +117,7 @@ def _derivatives(
         return [_derivative(field, dim, scheme, coordinate) for dim in dims]
     field = as_numbers(field, scheme.datetime_unit)
     axes = [axis_of(field, dim, datetime_unit=scheme.datetime_unit) for dim in dims]
-    one = Pass(field)
+    one = Pass(field, is_metric=False)
     for axis in axes:
         one.derive(0, axis, scheme.stencil(axis, field))
     results = zip(one.run(outputs=len(axes)), axes, strict=True)

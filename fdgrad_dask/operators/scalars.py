@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,12 +10,10 @@ import xarray as xr
 
 from fdgrad_dask import formulas
 from fdgrad_dask.attributes import derivative_name, derived, quotient, ratio, title
-from fdgrad_dask.curvilinear import Metrics
-from fdgrad_dask.errors import OptionError
+from fdgrad_dask.errors import CoordinateError, OptionError
 from fdgrad_dask.flux import flux_stencil
 from fdgrad_dask.geometry import GRAVITY, Curvilinear, Geometry, Plane
 from fdgrad_dask.grid import of_axis
-from fdgrad_dask.halo import differentiate
 from fdgrad_dask.horizontal import Horizontal, horizontal
 from fdgrad_dask.operators.scheme import (
     Pass,
@@ -129,15 +126,17 @@ def laplacian(
     scheme = Scheme(edge_order, accuracy, 2, boundary, skipna=skipna)
     attrs = _per_metre(field, grid, f"laplacian of {_title(field)}", power=2)
     if grid.curved is not None:
-        one = _curved_laplacian(field, grid, scheme)
-        data = one.run(formulas.laplacian_curved)[0]
-        return one.label(data, f"{_name(field)}_laplacian", attrs)
+        raise CoordinateError(
+            "the laplacian is not known on a curvilinear grid; interpolate to 1-D latitudes and "
+            "longitudes first"
+        )
     one = Pass(field)
     one.factor(inverse(grid.h_x), grid.y)
     one.factor(1 / grid.h_y, grid.y)
     x, y = grid.x, grid.y
     one.derive(0, x, scheme.along(grid, x).stencil(x, one.like))
-    one.derive(0, y, _flux_along_y(one.like, grid, scheme))
+    flat = isinstance(grid.geometry, Plane)
+    one.derive(0, y, scheme.stencil(y, one.like) if flat else _flux_along_y(one.like, grid, scheme))
     for end, beside, _ in pole_ends(grid):
         points = np.deg2rad(y.points.astype(np.float64))
         half = abs(points[end] + points[beside]) / 2
@@ -225,30 +224,6 @@ def _slopes(
     return one, lambda formula, outputs: one.run_along(
         grid, metrics, formula, (0, 1), outputs=outputs
     )
-
-
-def _curved_laplacian(field: xr.DataArray, grid: Horizontal, scheme: Scheme) -> Pass:
-    """A pass with first and second derivatives, on a grid whose axes are at right angles."""
-    one = Pass(field)
-    metrics = metrics_of(grid, scheme)
-    assert metrics is not None
-    x, y = grid.x, grid.y
-    first = replace(scheme, order=1)
-    h_x, h_y = np.broadcast_arrays(*metrics.lengths()) if _in_memory(metrics) else metrics.lengths()
-    tables = [first.along(grid, axis).stencil(axis, one.like) for axis in (x, y)]
-    one.factor(1 / h_x**2, y, x)
-    one.factor(1 / h_y**2, y, x)
-    one.factor(differentiate(h_y / h_x, 1, tables[0]) / (h_x * h_y), y, x)
-    one.factor(differentiate(h_x / h_y, 0, tables[1]) / (h_x * h_y), y, x)
-    for axis in (x, y):
-        one.derive(0, axis, scheme.along(grid, axis).stencil(axis, one.like))
-    for axis, table in zip((x, y), tables, strict=True):
-        one.derive(0, axis, table)
-    return one
-
-
-def _in_memory(metrics: Metrics) -> bool:
-    return isinstance(metrics.x_e, np.ndarray)
 
 
 def _flux_along_y(field: xr.DataArray, grid: Horizontal, scheme: Scheme) -> Stencil:

@@ -16,15 +16,21 @@ import xarray as xr
 from fdgrad_dask.curvilinear import Metrics, on_earth
 from fdgrad_dask.errors import CoordinateError, OptionError
 from fdgrad_dask.formulas import Turned
-from fdgrad_dask.geometry import Curvilinear
 from fdgrad_dask.grid import Axis, of_axis
 from fdgrad_dask.halo import compute, length
 from fdgrad_dask.horizontal import Horizontal
 from fdgrad_dask.program import Cap, Derivative, Formula, Operand, Program
-from fdgrad_dask.spacing import Boundary, boundary_pair, check_period
+from fdgrad_dask.spacing import boundary_pair, check_period
 from fdgrad_dask.stencil import Stencil, Tap, Wall, Window, stencil
 from fdgrad_dask.times import as_numbers
 from fdgrad_dask.weights import weigh
+
+# Metres of a degree do not fit into half precision, and XLA has no long doubles.
+_WORK: dict[Any, Any] = {
+    np.dtype(np.float16): np.dtype(np.float32),
+    np.dtype(np.longdouble): np.dtype(np.float64),
+    np.dtype(np.clongdouble): np.dtype(np.complex128),
+}
 
 Skip = Literal["one-sided"] | None
 
@@ -73,7 +79,7 @@ class Scheme:
 class Pass:
     """One pass over fields that share their labels: they, factors, and what is done with them."""
 
-    def __init__(self, *fields: xr.DataArray) -> None:
+    def __init__(self, *fields: xr.DataArray, is_metric: bool = True) -> None:
         fields = tuple(as_numbers(field, None) for field in fields)
         try:
             fields = xr.align(*fields, join="exact", copy=False)
@@ -85,10 +91,13 @@ class Pass:
             ) from None
         if any(set(field.dims) != set(fields[0].dims) for field in fields):
             fields = xr.broadcast(*fields)
+        self.dtype = np.result_type(*(field.dtype for field in fields))
+        self.work = _WORK.get(self.dtype, self.dtype) if is_metric else self.dtype
+        if self.work != self.dtype:
+            fields = tuple(field.astype(self.work) for field in fields)
         self.like = fields[0]
         self.labelled = [field.transpose(*self.like.dims) for field in fields]
         self.data: list[Any] = [field.data for field in self.labelled]
-        self.dtype = np.result_type(*(field.dtype for field in fields))
         self.operands: list[Operand] = [((i, None),) for i in range(len(fields))]
         self.derivatives: list[Derivative] = []
         self.caps: list[Cap] = []
@@ -137,10 +146,11 @@ class Pass:
         program = Program(
             tuple(self.operands), tuple(self.derivatives), formula, outputs, tuple(self.caps)
         )
-        return compute(self.data, program, self.dtype)
+        return compute(self.data, program, self.work)
 
     def label(self, data: Any, name: str, attrs: dict[str, Any]) -> xr.DataArray:
         """One output with the labels of the fields."""
+        data = data if self.work == self.dtype else data.astype(self.dtype)
         return xr.DataArray(
             data, coords=self.like.coords, dims=self.like.dims, name=name, attrs=attrs
         )
@@ -150,16 +160,16 @@ def metrics_of(grid: Horizontal, scheme: Scheme) -> Metrics | None:
     """The metrics of a curvilinear grid; None where x and y are east and north."""
     if grid.curved is None:
         return None
-    if isinstance(grid.geometry, Curvilinear) and grid.geometry.dx is not None:
-        dx, dy = grid.curved
-        nought = np.zeros((1, 1))
-        return Metrics(dx, nought, nought, dy, latitude=None, radius=grid.radii[0])
-    ends: Boundary = "periodic" if grid.wraps else None
     along_y, along_x = (
-        stencil(1.0, n, accuracy=scheme.accuracy, edge_order=2, boundary=(end, end), name=name)
-        for n, end, name in zip(
-            grid.curved[0].shape, (None, ends), (repr(grid.y.dim), repr(grid.x.dim)), strict=True
+        stencil(
+            1.0,
+            n,
+            accuracy=scheme.accuracy,
+            edge_order=2,
+            boundary=("periodic", "periodic") if closed else (None, None),
+            name=repr(axis.dim),
         )
+        for n, closed, axis in zip(grid.curved[0].shape, grid.closed, (grid.y, grid.x), strict=True)
     )
     return on_earth(*grid.curved, grid.radii, along_x, along_y)
 
@@ -167,7 +177,8 @@ def metrics_of(grid: Horizontal, scheme: Scheme) -> Metrics | None:
 def row(field: xr.DataArray, grid: Horizontal, index: int) -> xr.DataArray:
     """The mean of ``field`` around the circle of latitude number ``index``."""
     circle: xr.DataArray = field.isel({grid.y.dim: index}, drop=True)
-    return circle.mean([grid.x.dim], skipna=False, dtype=np.float64).reset_coords(drop=True)
+    dtype = np.complex128 if field.dtype.kind == "c" else np.float64
+    return circle.mean([grid.x.dim], skipna=False, dtype=dtype).reset_coords(drop=True)
 
 
 def pole_ends(grid: Horizontal) -> Sequence[tuple[int, int, float]]:
@@ -191,7 +202,7 @@ def closed_at_poles(table: Stencil, grid: Horizontal) -> Stencil:
         here, beyond = float(y[near]), float(y[far])
         pole = float(np.copysign(90.0, here))
         wall = getattr(table, side)
-        beside = 0 < abs(pole - here) <= abs(here - beyond) * (1 + 1e-6)
+        beside = 1e-5 < abs(pole - here) <= abs(here - beyond) * (1 + 1e-6)
         if wall is None or wall.fill is not None or not beside:
             continue
         nodes = (pole, here, beyond) if side == "low" else (beyond, here, pole)

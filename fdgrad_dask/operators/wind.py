@@ -28,26 +28,29 @@ from fdgrad_dask.operators.scheme import (
 U, V = 0, 1
 
 
-def components_of(u: xr.DataArray, geometry: Geometry | None) -> str:
-    """``"east"`` or ``"grid"``: what the geometry says, or the standard_name of u.
+def _require_one_unit(u: xr.DataArray, v: xr.DataArray) -> None:
+    one, other = (ratio(c.attrs.get("units"), "m s-1") for c in (u, v))
+    if one is not None and other is not None and not np.isclose(one, other):
+        raise OptionError(
+            f"{u.name!r} is in {u.attrs['units']} and {v.name!r} in {v.attrs['units']}; turn both "
+            "into one unit first"
+        )
+
+
+def require_east(u: xr.DataArray) -> None:
+    """Raises unless u is said to point east: on a curvilinear grid its x axis does not.
 
     Raises
     ------
     OptionError
-        Neither says it.
+        Its standard_name says something else, or there is none.
     """
-    given = getattr(geometry, "components", None)
-    spaced = getattr(geometry, "dx", None) is not None
-    name = str(u.attrs.get("standard_name", ""))
-    if given is None:
-        along = spaced or name.startswith(("x_", "grid_")) or "_x_" in name
-        given = "east" if "eastward" in name and not along else "grid" if along else None
-    if given not in ("east", "grid"):
+    if "eastward" not in str(u.attrs.get("standard_name", "")):
         raise OptionError(
-            f"{u.name!r} lies on a curvilinear grid and has no standard_name that says whether it "
-            "points east or along the grid; give geometry=Curvilinear(components='east') or 'grid'"
+            f"{u.name!r} lies on a curvilinear grid, where the components are to point east and "
+            f"north, but its standard_name is {u.attrs.get('standard_name')!r}; turn the wind "
+            "first, and name it eastward_wind"
         )
-    return str(given)
 
 
 class Wind(Pass):
@@ -61,11 +64,13 @@ class Wind(Pass):
         scheme: Scheme,
         geometry: Geometry | None,
     ) -> None:
+        _require_one_unit(u, v)
         super().__init__(u, v, *others)
         self.scheme = scheme
         self.grid = horizontal(self.like, geometry, scheme.boundary)
         self.metrics = metrics_of(self.grid, scheme)
-        self.components = "east" if self.metrics is None else components_of(self.like, geometry)
+        if self.metrics is not None:
+            require_east(self.like)
 
     def metric(self, *names: str, coriolis: float | None = None) -> int:
         """Appends factors, in this order; the number of the last.
@@ -77,11 +82,10 @@ class Wind(Pass):
         for name in names:
             if name == "f":
                 f = self.grid.coriolis(self.like.name) if coriolis is None else np.full(1, coriolis)
-                number = self.over_grid(f)
+                speed = ratio(self.like.attrs.get("units"), "m s-1")
+                number = self.over_grid(f if speed is None else f / speed)
             elif self.metrics is None:
                 number = self.over_grid(self._straight(name))
-            elif name == "t":
-                number = self.over_grid(self.metrics.tangent())
             else:  # the gradient has its metres from the turn to east and north
                 values = 1 / self.metrics.area if name in "pq" else np.ones(1)
                 number = self.over_grid(values)
@@ -106,7 +110,7 @@ class Wind(Pass):
             self.along_x(U)
             self.along_y_of_flux(V)
         else:
-            self._two(self.metrics.fluxes(self.components), (self.along_x, self.along_y))
+            self._two(self.metrics.fluxes(), (self.along_x, self.along_y))
 
     def circulation(self) -> None:
         """Two derivatives whose difference, with p and q, is the vorticity."""
@@ -114,7 +118,7 @@ class Wind(Pass):
             self.along_x(V)
             self.along_y_of_flux(U)
         else:
-            along, across = self.metrics.circulations(self.components)
+            along, across = self.metrics.circulations()
             self._two((across, along), (self.along_x, self.along_y))
 
     def _two(self, parts: Any, derive: Any) -> None:
@@ -126,16 +130,12 @@ class Wind(Pass):
         """`run`, with these pairs of derivatives to the east and to the north."""
         return self.run_along(self.grid, self.metrics, formula, *pairs, outputs=outputs)
 
-    def require_east(self, what: str) -> None:
-        """Raises if the components do not point east and north where the grid does not."""
-        if self.metrics is not None and self.components != "east":
-            raise OptionError(
-                f"{what} needs components to the east and to the north, and {self.like.name!r} "
-                "lies along the axes of its grid; turn the wind first"
-            )
-        if self.metrics is not None and self.metrics.latitude is None:
+    def require_straight(self, what: str) -> None:
+        """Raises on a curvilinear grid, for what needs the turning of east and north along it."""
+        if self.metrics is not None:
             raise CoordinateError(
-                f"{what} needs the latitude of the grid, of which only dx and dy are given"
+                f"{what} is not known on a curvilinear grid; interpolate to 1-D latitudes and "
+                "longitudes first"
             )
 
     def along(self, axis: Axis, operand: int) -> None:

@@ -11,9 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import numpy as np
 import xarray as xr
 
 from fdgrad_dask import formulas
+from fdgrad_dask.attributes import ratio
 from fdgrad_dask.errors import OptionError
 from fdgrad_dask.geometry import Geometry
 from fdgrad_dask.operators.scheme import Scheme, Skip
@@ -46,10 +48,9 @@ class _Selected:
     """Some of the outputs of `formulas.kinematics`."""
 
     numbers: tuple[int, ...]
-    is_curved: bool
 
     def __call__(self, f: formulas.Numbers, d: formulas.Numbers) -> formulas.Numbers:
-        made = (formulas.kinematics_curved if self.is_curved else formulas.kinematics)(f, d)
+        made = formulas.kinematics(f, d)
         return [made[number] for number in self.numbers]
 
 
@@ -162,7 +163,12 @@ def absolute_vorticity(
     wind.cap_flux(0, U, 1)
     for cap in wind.caps:
         wind.data[cap.field] = wind.data[cap.field] + wind.data[f].ravel()[cap.end]
-    return _named(wind, "absolute_vorticity", wind.run(formulas.absolute_vorticity)[0])
+    made = _named(wind, "absolute_vorticity", wind.run(formulas.absolute_vorticity)[0])
+    speed = ratio(wind.like.attrs.get("units"), "m s-1")
+    if speed is not None and speed != 1:
+        attrs = made.attrs | {"units": "s-1"}
+        made = (made * np.asarray(speed, made.dtype)).assign_attrs(attrs)
+    return made
 
 
 def deformation(
@@ -188,10 +194,10 @@ def deformation(
     """
     scheme = Scheme(edge_order, accuracy, 1, boundary, skipna=skipna)
     wind = Wind(u, v, scheme=scheme, geometry=geometry)
-    wind.require_east("the deformation")
+    wind.require_straight("the deformation")
     wind.metric("x", "y", "t")
     wind.strain()
-    made = wind.run_turned(formulas.deformation, (0, 1), (2, 3), outputs=3)
+    made = wind.run(formulas.deformation, 3)
     names = _KINEMATIC[2:]
     return xr.Dataset({n: _named(wind, n, data) for n, data in zip(names, made, strict=True)})
 
@@ -232,20 +238,15 @@ def kinematics(
         raise OptionError(f"which is {which!r}; give a list of some of {', '.join(_KINEMATIC)}")
     scheme = Scheme(edge_order, accuracy, 1, boundary, skipna=skipna)
     wind = Wind(u, v, scheme=scheme, geometry=geometry)
-    wind.require_east("the deformation")
+    wind.require_straight("the deformation")
     wind.metric("x", "y", "t", "p", "q")
     wind.strain()
-    if wind.metrics is None:  # ∂u/∂x and ∂v/∂x serve both forms
-        wind.along_y_of_flux(V)
-        wind.along_y_of_flux(U)
-    else:
-        wind.fluxes()
-        wind.circulation()
+    wind.along_y_of_flux(V)
+    wind.along_y_of_flux(U)
     for output, name in enumerate(which):
         if name in ("divergence", "vorticity"):
             wind.cap_flux(output, *((V, -1) if name == "divergence" else (U, 1)))
-    selected = _Selected(tuple(map(_KINEMATIC.index, which)), wind.metrics is not None)
-    made = wind.run_turned(selected, (0, 1), (2, 3), outputs=len(which))
+    made = wind.run(_Selected(tuple(map(_KINEMATIC.index, which))), len(which))
     return xr.Dataset({n: _named(wind, n, data) for n, data in zip(which, made, strict=True)})
 
 
