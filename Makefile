@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: quickstart climate test test-min lint format bench clean
+.PHONY: quickstart climate test test-min test-peers lint format bench clean
 
 quickstart: $(VENV)/.quickstart
 	$(BIN)/fdgrad run configs/quickstart.yaml --fresh
@@ -17,6 +17,10 @@ test: $(VENV)/.dev
 # The lower bounds of pyproject.toml, installed as they stand there.
 test-min: .venv-min/.dev
 	.venv-min/bin/python -m pytest -n 2 --dist worksteal
+
+# MetPy, iris, findiff and xgcm beside us, on the same fields.
+test-peers: .venv-peers/.dev
+	.venv-peers/bin/python -m pytest tests/peers
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -32,7 +36,7 @@ bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.calculus
 
 clean:
-	rm -rf $(VENV) .venv-min out build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-min .venv-peers out build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(VENV)/.quickstart: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -42,6 +46,11 @@ $(VENV)/.quickstart: pyproject.toml
 $(VENV)/.dev: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@
+
+.venv-peers/.dev: pyproject.toml
+	test -x .venv-peers/bin/python || $(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python -m pip install --quiet --editable '.[peers]'
 	touch $@
 
 .venv-min/.dev: pyproject.toml tests/lower_bounds.py

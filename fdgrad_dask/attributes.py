@@ -10,7 +10,22 @@ import re
 from collections.abc import Hashable, Mapping
 from typing import Any
 
-from cf_xarray.units import units as registry
+import pint
+
+
+def _registry() -> Any:
+    """cf-xarray's units, without making them those of the whole application.
+
+    Its import does that; MetPy and others would then meet units that are not theirs.
+    """
+    before = pint.application_registry.get()
+    from cf_xarray.units import units
+
+    pint.set_application_registry(before)
+    return units
+
+
+registry = _registry()
 
 # What holds for a derivative as it held for the field.
 KEPT = ("cell_methods", "grid_mapping")

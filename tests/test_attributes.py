@@ -6,6 +6,9 @@ there the size and the dimension of the quotient.
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -266,3 +269,12 @@ def test_a_derivative_of_a_derivative_has_the_units_of_both():
     once = f.fdgrad.gradient("x")
     assert once.fdgrad.gradient("x").attrs["units"] == "K m-2"
     assert once.fdgrad.gradient("x").name == "ddt_dx_dx"
+
+
+def test_the_units_of_the_application_are_left_alone():
+    """cf-xarray's import makes its registry that of all; MetPy would meet units not its own."""
+    code = (
+        "import pint; before = pint.application_registry.get(); import fdgrad_dask; "
+        "assert pint.application_registry.get() is before"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -29,7 +29,7 @@ MAY_IMPORT = {
     "curvilinear": "numpy halo stencil",
     "curved": "numpy pyproj xarray errors geometry grid",
     "formulas": "",
-    "attributes": "cf_xarray",
+    "attributes": "cf_xarray pint",
     "times": "numpy xarray errors",
     "grid": "cf_xarray numpy xarray attributes errors times",
     "levels": "xarray attributes errors grid tasks",
