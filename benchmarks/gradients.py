@@ -27,7 +27,7 @@ from fdgrad_dask.stencil import stencil
 
 RESULT = Path(__file__).with_suffix(".md")
 AXES = ("first", "middle", "last")
-RUNS = 5
+RUNS = 3
 HEAD = """# Single gradients
 
 {machine}.
@@ -119,8 +119,8 @@ def _as_numpy(function: Any, f: np.ndarray, x: Any, axis: int) -> np.ndarray:
 
 
 def chunked_arrays() -> Iterator[Case]:
-    """A dask array of 0.8 GB in memory, computed by two threads into nowhere."""
-    f = np.random.default_rng(0).random((100, 1000, 2000), dtype="float32")
+    """A dask array of 0.4 GB in memory, computed by two threads into nowhere."""
+    f = np.random.default_rng(0).random((50, 1000, 2000), dtype="float32")
     for megabytes, chunks in ((100, (25, 500, 2000)), (14, (12, 300, 1000)), (2, (5, 250, 400))):
         lazy = da.from_array(f, chunks=chunks, name=f"f-{megabytes}")
         for number, axis in enumerate(AXES):
