@@ -27,7 +27,7 @@ def needs_numpy(f: Any) -> bool:
 
 
 def differentiate_plain(block: Any, axis: int, stencil: Stencil) -> Any:
-    """The derivative of one block along ``axis``, with the meaning of `differentiate_block`."""
+    """The derivative of one block along ``axis``, slabs and all, as `compute_block` has it."""
     f = np.moveaxis(np.asanyarray(block), axis, 0)
     if f.dtype.kind == "M":
         f = f.view(f.dtype.str.replace("M", "m"))

@@ -124,7 +124,7 @@ class Wind(Pass):
     def _two(self, parts: Any, derive: Any) -> None:
         for factors, one in zip(parts, derive, strict=True):
             pairs = zip((U, V), factors, strict=True)
-            one(self.operand(*((c, self.over_grid(f)) for c, f in pairs if f is not None)))
+            one(self.operand(*((c, self.over_grid(f)) for c, f in pairs)))
 
     def run_turned(self, formula: Any, *pairs: tuple[int, int], outputs: int = 1) -> list[Any]:
         """`run`, with these pairs of derivatives to the east and to the north."""
