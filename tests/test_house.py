@@ -52,17 +52,31 @@ MAY_IMPORT = {
     "cli": "errors pipeline.catalog pipeline.config pipeline.run",
     "pipeline.__init__": "",
     "pipeline.strict_yaml": "pydantic yaml errors pipeline.catalog",
-    "pipeline.config": "dask pydantic pipeline.catalog pipeline.strict_yaml",
+    "pipeline.sections.__init__": "",
+    "pipeline.sections.section": "pydantic",
+    "pipeline.sections.source": "pydantic pipeline.sections.section",
+    "pipeline.sections.step": "pydantic pipeline.catalog pipeline.strict_yaml "
+    "pipeline.sections.section",
+    "pipeline.sections.target": "pydantic pipeline.sections.section",
+    "pipeline.sections.cluster": "dask pydantic pipeline.sections.section",
+    "pipeline.sections.picture": "pydantic pipeline.sections.section",
+    "pipeline.config": "pydantic pipeline.strict_yaml pipeline.sections.cluster "
+    "pipeline.sections.picture pipeline.sections.section pipeline.sections.source "
+    "pipeline.sections.step pipeline.sections.target",
     "pipeline.catalog": "operators",
     "pipeline.related": "xarray",
-    "pipeline.source": "dask numpy xarray errors pipeline.catalog pipeline.config pipeline.related",
-    "pipeline.steps": "xarray errors operators pipeline.catalog pipeline.config pipeline.related",
-    "pipeline.target": "dask xarray zarr errors pipeline.catalog pipeline.config pipeline.related",
-    "pipeline.cluster": "dask distributed errors pipeline.config",
+    "pipeline.source": "dask numpy xarray errors pipeline.catalog pipeline.related "
+    "pipeline.sections.source",
+    "pipeline.steps": "xarray errors operators pipeline.catalog pipeline.config pipeline.related "
+    "pipeline.sections.step",
+    "pipeline.target": "dask xarray zarr errors pipeline.catalog pipeline.related "
+    "pipeline.sections.target",
+    "pipeline.cluster": "dask distributed errors pipeline.sections.cluster",
     "pipeline.worker": "distributed numpy xarray operators",
     "pipeline.progress": "distributed tqdm",
     "pipeline.describe": "dask xarray pipeline.config",
-    "pipeline.picture": "matplotlib numpy xarray errors pipeline.catalog pipeline.config",
+    "pipeline.picture": "matplotlib numpy xarray errors pipeline.catalog pipeline.sections.picture "
+    "pipeline.sections.target",
     "pipeline.run": "distributed xarray pipeline.cluster pipeline.config pipeline.describe "
     "pipeline.picture pipeline.progress pipeline.source pipeline.steps pipeline.target "
     "pipeline.worker",

@@ -18,7 +18,7 @@ from distributed.comm.core import CommClosedError
 from distributed.system import MEMORY_LIMIT
 
 from fdgrad_dask.errors import ClusterError
-from fdgrad_dask.pipeline.config import Cluster
+from fdgrad_dask.pipeline.sections.cluster import Cluster
 
 _DASHBOARD = 8787
 

@@ -11,7 +11,8 @@ import xarray as xr
 
 from fdgrad_dask.errors import ConfigError, OutputError
 from fdgrad_dask.pipeline.catalog import did_you_mean
-from fdgrad_dask.pipeline.config import Picture, Target
+from fdgrad_dask.pipeline.sections.picture import Picture
+from fdgrad_dask.pipeline.sections.target import Target
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

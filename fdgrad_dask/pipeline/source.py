@@ -21,8 +21,8 @@ from dask.base import tokenize
 
 from fdgrad_dask.errors import ConfigError, InputError
 from fdgrad_dask.pipeline.catalog import did_you_mean
-from fdgrad_dask.pipeline.config import SAMPLE, Source
 from fdgrad_dask.pipeline.related import named_in
+from fdgrad_dask.pipeline.sections.source import SAMPLE, Source
 
 _IN_MEMORY = 2**20  # values; a coordinate up to this size is read when the source is opened
 

@@ -14,8 +14,9 @@ import xarray as xr
 from fdgrad_dask import operators
 from fdgrad_dask.errors import ConfigError, FdgradError, InputError
 from fdgrad_dask.pipeline import catalog
-from fdgrad_dask.pipeline.config import Config, Step
+from fdgrad_dask.pipeline.config import Config
 from fdgrad_dask.pipeline.related import named_in
+from fdgrad_dask.pipeline.sections.step import Step
 
 
 def build(config: Config, source: xr.Dataset) -> xr.Dataset:

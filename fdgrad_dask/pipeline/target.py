@@ -21,8 +21,8 @@ from zarr.codecs import Crc32cCodec, ZstdCodec
 
 from fdgrad_dask.errors import ConfigError, FdgradError, OutputError
 from fdgrad_dask.pipeline.catalog import did_you_mean
-from fdgrad_dask.pipeline.config import Target
 from fdgrad_dask.pipeline.related import ATTRIBUTES, named_in
+from fdgrad_dask.pipeline.sections.target import Target
 
 _TIME = ("units", "calendar")  # the only encoding of a source that holds for its coordinates here
 

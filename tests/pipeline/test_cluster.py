@@ -17,7 +17,7 @@ from distributed.comm.core import CommClosedError
 
 from fdgrad_dask.errors import ClusterError, InputError
 from fdgrad_dask.pipeline import cluster, worker
-from fdgrad_dask.pipeline.config import Cluster
+from fdgrad_dask.pipeline.sections.cluster import Cluster
 
 ONE = Cluster(workers=1, threads=1, memory_limit="2 GiB")
 

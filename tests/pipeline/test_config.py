@@ -11,7 +11,8 @@ import pytest
 from fdgrad_dask import operators
 from fdgrad_dask.errors import ConfigError
 from fdgrad_dask.pipeline import catalog, cluster
-from fdgrad_dask.pipeline.config import Cluster, Config, load, load_cluster
+from fdgrad_dask.pipeline.config import Config, load, load_cluster
+from fdgrad_dask.pipeline.sections.cluster import Cluster
 
 STEP = {"operator": "gradient", "inputs": ["sst"]}
 

@@ -15,7 +15,8 @@ from PIL import Image
 from fdgrad_dask.errors import ConfigError, OutputError
 from fdgrad_dask.pipeline import picture as pictures
 from fdgrad_dask.pipeline import target as targets
-from fdgrad_dask.pipeline.config import Picture, Target
+from fdgrad_dask.pipeline.sections.picture import Picture
+from fdgrad_dask.pipeline.sections.target import Target
 
 TARGET = Target(path="out.zarr")
 

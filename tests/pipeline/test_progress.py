@@ -10,7 +10,7 @@ import dask.array as da
 import pytest
 
 from fdgrad_dask.pipeline import cluster, progress
-from fdgrad_dask.pipeline.config import Cluster
+from fdgrad_dask.pipeline.sections.cluster import Cluster
 
 
 class Terminal(io.StringIO):

@@ -12,7 +12,7 @@ import pytest
 import xarray as xr
 
 from fdgrad_dask.errors import ConfigError, InputError
-from fdgrad_dask.pipeline.config import Source
+from fdgrad_dask.pipeline.sections.source import Source
 from fdgrad_dask.pipeline.source import open_source
 
 ERA_INTERIM = Path(__file__).parents[3] / "shared" / "data" / "eraint_uvz.nc"

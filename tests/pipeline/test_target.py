@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from fdgrad_dask.errors import ConfigError, InputError, OutputError
 from fdgrad_dask.pipeline import target as targets
-from fdgrad_dask.pipeline.config import Target
+from fdgrad_dask.pipeline.sections.target import Target
 
 TARGET = Target(path="deep/out.zarr")
 
