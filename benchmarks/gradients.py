@@ -21,7 +21,7 @@ import xarray as xr
 
 import fdgrad_dask as fd
 from benchmarks.timing import KEEP_MEMORY, in_turn, lines_of, machine
-from fdgrad_dask.kernels import on_windows
+from fdgrad_dask.kernels import on_tile
 from fdgrad_dask.program import single, weights_of
 from fdgrad_dask.stencil import stencil
 
@@ -83,7 +83,7 @@ def _kernel(window: np.ndarray) -> Callable[[], object]:
     def run() -> None:
         with jax.enable_x64(True):
             for _ in range(20):
-                done = on_windows(
+                done = on_tile(
                     [on_device], weights, np.uint64(0), program=program, halos=((0, 1, 0),)
                 )
                 done[0].block_until_ready()

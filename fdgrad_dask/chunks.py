@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 
 from fdgrad_dask.errors import ChunkError
 from fdgrad_dask.program import Program
+from fdgrad_dask.scratch import Block
 from fdgrad_dask.tasks import Task
-from fdgrad_dask.tiles import Block
 
 
 def is_dask(f: Any) -> bool:
@@ -81,7 +81,7 @@ def _shape(fields: Sequence[Any], program: Program) -> tuple[int, ...]:
 
 
 def _together(*cores: Any, task: Task) -> Any:
-    return task(cores)
+    return task(*cores)
 
 
 def _by_hand(
@@ -112,7 +112,7 @@ def _by_hand(
             task, program=pieces[along], fixed=fixed, slabs=tuple(w[:3] for w in wanted)
         )
         cores = [_key(arrays[i], place) for i in lazy]
-        layer[(name, *place)] = (piece, cores, [w[3] for w in wanted])
+        layer[(name, *place)] = (piece, *cores, *(w[3] for w in wanted))
     dependencies = [arrays[i] for i in lazy]
     if program.outputs == 1:
         graph = HighLevelGraph.from_collections(name, layer, dependencies=dependencies)

@@ -17,9 +17,10 @@ from fdgrad_dask.chunks import lazy
 from fdgrad_dask.errors import ChunkError
 from fdgrad_dask.plain import needs_numpy
 from fdgrad_dask.program import Program, single
+from fdgrad_dask.scratch import Block
 from fdgrad_dask.stencil import Stencil
 from fdgrad_dask.tasks import Task
-from fdgrad_dask.tiles import Block, result_dtype
+from fdgrad_dask.tiles import result_dtype
 from fdgrad_dask.whole import differentiate_jax, is_jax
 
 

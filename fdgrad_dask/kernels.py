@@ -1,15 +1,14 @@
 """The arithmetic of a stencil on one block, jitted.
 
-A kernel knows rows, walls and a block that holds its halo; chunks and labels it does not know.
-Rows are sums of shifted slices; the few rows beside a closed wall are then set in place. The
-arithmetic does not say how a neighbour is reached: here it is by a slice of a window that holds
-its halo, in `whole` by a shift of a whole JAX array.
+A kernel knows rows, walls and a tile; chunks and labels it does not know. Rows are sums of shifted
+slices; the few rows beside a closed wall are then set in place. The arithmetic does not say how a
+neighbour is reached: `views` know that, and for a whole JAX array `whole`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import partial, reduce
 from typing import Any, NamedTuple
 
 import jax
@@ -19,6 +18,7 @@ from jax import lax
 
 from fdgrad_dask.program import Operand, Program
 from fdgrad_dask.stencil import Stencil, Tap, Window
+from fdgrad_dask.views import View
 from fdgrad_dask.weights import weigh
 
 Weights = tuple[list[Any], ...]
@@ -31,69 +31,52 @@ class Reader(NamedTuple):
     row: Callable[[int], jax.Array]
 
 
-@partial(jax.jit, static_argnames=("program", "halos"))
-def on_windows(
-    windows: list[jax.Array],
-    weights: list[Weights],
-    zero: jax.Array,
-    *,
-    program: Program,
-    halos: tuple[tuple[int, ...], ...],
+@partial(jax.jit, static_argnames="program")
+def on_tile(
+    views: list[View], weights: list[Weights], zero: jax.Array, *, program: Program
 ) -> list[jax.Array]:
     """The outputs of a program on one tile: all its terms in one pass.
 
-    Each window is (…, halo + m + halo, …): a field with its halo along the axes that need one,
-    m = 1 without a halo where the field does not vary. ``zero`` is an integer nought that the
-    compiler cannot see through (`_rounded`).
+    ``zero`` is an integer nought that the compiler cannot see through (`_rounded`). Where a
+    formula follows, differences are not divided by their step but multiplied by one over it,
+    which is then what ``weights`` hold.
     """
 
-    def view(field: int, axis: int | None = None, reach: int = 0) -> jax.Array:
-        """A field without its halo, but for ``reach`` rows at either end of ``axis``."""
-        array = windows[field]
-        for i, halo in enumerate(halos[field]):
-            less = halo - reach if i == axis else halo
-            if less > 0:
-                array = lax.slice_in_dim(array, less, array.shape[i] - less, axis=i)
-        return array
+    def operand(parts: Operand, axis: int) -> Reader:
+        def total(read: Callable[[View], jax.Array]) -> jax.Array:
+            terms = []
+            for field, factor in parts:
+                term = read(views[field])
+                if factor is not None:
+                    term = _rounded(term * read(views[factor]), zero)
+                terms.append(term)
+            return reduce(jnp.add, terms)
 
-    def operand(parts: Operand, axis: int, reach: int) -> jax.Array:
-        total = None
-        for field, factor in parts:
-            part = view(field, axis, reach)
-            if factor is not None:
-                part = _rounded(part * view(factor, axis, reach), zero)
-            total = part if total is None else total + part
-        assert total is not None
-        return total
-
-    derivatives = []
-    for d, columns in zip(program.derivatives, weights, strict=True):
-        read = partial(_reader, axis=d.axis, reach=d.stencil.reach)
-        derivatives.append(
-            derivative(
-                read(operand(program.operands[d.operand], d.axis, d.stencil.reach)),
-                columns,
-                d.stencil,
-                axis=d.axis,
-                zero=zero,
-                z=None if d.z is None else read(view(d.z, d.axis, d.stencil.reach)),
-            )
+        return Reader(
+            lambda offset: total(lambda view: view.at(axis, offset)),
+            lambda position: total(lambda view: view.row(axis, position)),
         )
+
+    derivatives = [
+        derivative(
+            operand(program.operands[d.operand], d.axis),
+            columns,
+            d.stencil,
+            axis=d.axis,
+            zero=zero,
+            z=None if d.z is None else operand(((d.z, None),), d.axis),
+            divide=program.formula is None,
+        )
+        for d, columns in zip(program.derivatives, weights, strict=True)
+    ]
     if program.formula is None:
         return derivatives
-    here = [_Exact(view(i), zero) for i in range(len(windows))]
-    outputs = program.formula(here, [_Exact(d, zero) for d in derivatives])
-    shape = jnp.broadcast_shapes(*(w.shape for w in (h.value for h in here)))
+    here = [view.at(0, 0) for view in views]
+    outputs = program.formula(
+        [_Exact(value, zero) for value in here], [_Exact(d, zero) for d in derivatives]
+    )
+    shape = jnp.broadcast_shapes(*(value.shape for value in here))
     return [jnp.broadcast_to(output.value, shape) for output in outputs]
-
-
-def _reader(array: jax.Array, axis: int, reach: int) -> Reader:
-    m = array.shape[axis] - 2 * reach
-
-    def part(start: int, size: int) -> jax.Array:
-        return lax.slice_in_dim(array, start + reach, start + reach + size, axis=axis)
-
-    return Reader(lambda i: part(i, m), lambda p: part(p if p >= 0 else m + p, 1))
 
 
 class _Exact:
@@ -143,9 +126,10 @@ def derivative(
     axis: int,
     zero: jax.Array | None = None,
     z: Reader | None = None,
+    divide: bool = True,
 ) -> jax.Array:
     """All rows by the windows, then the rows beside closed walls in their places."""
-    total = partial(_sum, order=shape.order, axis=axis, zero=zero)
+    total = partial(_sum, order=shape.order, axis=axis, zero=zero, divide=divide)
     sums = [
         total(window, w, f.at, z=z and z.at)
         for window, w in zip(shape.windows, weights[0], strict=True)
@@ -171,6 +155,7 @@ def _sum(
     axis: int,
     zero: jax.Array | None,
     z: Callable[[int], jax.Array] | None,
+    divide: bool,
 ) -> jax.Array:
     """Σ over the taps of one window: weight · value, or difference / step."""
     here = f(window.at)
@@ -182,19 +167,9 @@ def _sum(
     real = wide(here.dtype)
     terms = [term.astype(real) for term in terms]
 
-    def added(taps: Sequence[Tap], by: Sequence[jax.Array], *, divide: bool) -> jax.Array:
-        total = None
-        for (plus, minus), weight in zip(taps, by, strict=True):
-            value = f(plus) if minus is None else f(plus) - f(minus)
-            term = _scaled(value, weight, zero, divide=divide)
-            if zero is not None and len(taps) > 1:
-                term = _rounded(term, zero)
-            total = term if total is None else total + term
-        assert total is not None
-        return total
-
+    added = partial(_added, f, zero)
     if window.taps[0].minus is not None:
-        return added(window.taps, terms, divide=True).astype(here.dtype)
+        return added(window.taps, terms, divide=divide or z is not None).astype(here.dtype)
     if real.itemsize == 8:
         return added(window.taps, terms, divide=False).astype(here.dtype)
     # By a power of two the products are kept from an overflow that their sum does not have.
@@ -212,6 +187,23 @@ def _sum(
     )
     total = jnp.where(jnp.isfinite(less), less, total)
     return total.astype(here.dtype)
+
+
+def _added(
+    f: Callable[[int], jax.Array],
+    zero: jax.Array | None,
+    taps: Sequence[Tap],
+    by: Sequence[jax.Array],
+    *,
+    divide: bool,
+) -> jax.Array:
+    """Σ value · by, or Σ value / by."""
+    terms = []
+    for (plus, minus), weight in zip(taps, by, strict=True):
+        value = f(plus) if minus is None else f(plus) - f(minus)
+        term = _scaled(value, weight, zero, divide=divide)
+        terms.append(term if zero is None or len(taps) == 1 else _rounded(term, zero))
+    return reduce(jnp.add, terms)
 
 
 def _scaled(value: jax.Array, by: jax.Array, zero: jax.Array | None, *, divide: bool) -> jax.Array:

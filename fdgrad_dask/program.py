@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from fdgrad_dask.stencil import Stencil, Wall, Window
 
 # Σ field · factor, as the numbers of the fields; no factor is None.
@@ -81,6 +83,15 @@ class Program:
         """The program with every derivative changed."""
         return replace(self, derivatives=tuple(change(d) for d in self.derivatives))
 
+    def open(self) -> Program:
+        """The program of rows that lie far enough from all walls."""
+        return self.each(lambda d: d._replace(stencil=replace(d.stencil, low=None, high=None)))
+
+    def edge(self, axis: int, end: int) -> int:
+        """The rows at the ``end`` (0 or 1) of ``axis`` that are not like those further in."""
+        stencils = self.stencils(axis)
+        return max(s.least((s.low, s.high)[end]) for s in stencils)
+
     def moved(self, place: Mapping[int, int]) -> Program:
         """The program for transposed blocks: axis i has become axis ``place[i]``."""
         caps = tuple(cap._replace(axis=place[cap.axis]) for cap in self.caps)
@@ -115,11 +126,24 @@ def bare(stencil: Stencil) -> Stencil:
     )
 
 
-def weights_of(stencil: Stencil, cast: Callable[[Any], Any]) -> tuple[list[Any], ...]:
-    """The numbers of a stencil: of its windows, of the low rows, of the high rows."""
+def weights_of(
+    stencil: Stencil, cast: Callable[[Any], Any], inverted: bool = False
+) -> tuple[list[Any], ...]:
+    """The numbers of a stencil: of its windows, of the low rows, of the high rows.
+
+    ``inverted`` gives one over each step by which a difference is divided.
+    """
+
+    def number(window: Window) -> Any:
+        if window.weights is None:
+            return None
+        if inverted and window.taps[0].minus is not None:
+            with np.errstate(divide="ignore"):  # the step of a pole row, which has a cap instead
+                return cast(1 / window.weights)
+        return cast(window.weights)
 
     def numbers(windows: tuple[Window, ...]) -> list[Any]:
-        return [None if w.weights is None else cast(w.weights) for w in windows]
+        return [number(window) for window in windows]
 
     low, high = (wall.rows if wall else () for wall in (stencil.low, stencil.high))
     return numbers(stencil.windows), numbers(low), numbers(high)

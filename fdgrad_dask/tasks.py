@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from fdgrad_dask.errors import CoordinateError
 from fdgrad_dask.plain import differentiate_plain
 from fdgrad_dask.program import Program
-from fdgrad_dask.tiles import Block, compute_block
+from fdgrad_dask.scratch import Block
+from fdgrad_dask.tiles import compute_block
 
 
 @dataclass(frozen=True)
@@ -25,11 +26,12 @@ class Task:
     fixed: dict[int, Block] = field(default_factory=dict)
     slabs: tuple[tuple[int, int, str], ...] = ()
 
-    def __call__(self, cores: Sequence[Any], slabs: Sequence[Any] = ()) -> Any:
-        """The one output, or a list of several."""
-        numbers = [i for i in range(len(cores) + len(self.fixed)) if i not in self.fixed]
-        blocks = {i: Block(core) for i, core in zip(numbers, cores, strict=True)} | self.fixed
-        for (i, axis, side), slab in zip(self.slabs, slabs, strict=True):
+    def __call__(self, *parts: Any) -> Any:
+        """The one output, or a list of several, of the cores and then the slabs of a chunk."""
+        cores = len(parts) - len(self.slabs)
+        numbers = [i for i in range(cores + len(self.fixed)) if i not in self.fixed]
+        blocks = {i: Block(core) for i, core in zip(numbers, parts, strict=False)} | self.fixed
+        for (i, axis, side), slab in zip(self.slabs, parts[cores:], strict=True):
             getattr(blocks[i], side)[axis] = slab
         outputs = self.outputs([blocks[i] for i in sorted(blocks)])
         return outputs[0] if len(outputs) == 1 else outputs

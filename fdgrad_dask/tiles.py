@@ -1,100 +1,171 @@
-"""A NumPy block streams through small scratch buffers into the kernel.
+"""A NumPy block streams through the kernel in tiles.
 
 Three things make JAX slow on a CPU: fresh memory, NumPy arrays that it has to copy in, and
-results that cannot be written to. Scratch buffers of a few MB, filled with a piece of each field
-and its halo, cure all three: they stay in the cache, they are aligned so that XLA takes them
-without a copy, and the result is copied from cache into an array that belongs to NumPy.
+results that cannot be written to. Tiles of a few MB cure all three: the inside of a contiguous
+block is read where it lies, the rows beside its walls and all other blocks by way of a scratch
+(`scratch`), and the result is copied from cache into an array that belongs to NumPy.
 """
 
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from itertools import product
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
-from fdgrad_dask.kernels import on_windows, wide
-from fdgrad_dask.plain import ghosts
+from fdgrad_dask.kernels import on_tile, wide
 from fdgrad_dask.program import Program, weights_of
-from fdgrad_dask.stencil import Wall
+from fdgrad_dask.scratch import Block, Field, Tile
+from fdgrad_dask.stencil import Stencil
 
 # Measured in benchmarks/gradients.py: below 1 MB the calls cost, above 8 MB the cache is left.
-TILE_BYTES = 2 << 20
+TILE_BYTES = 4 << 20
 # On a GPU a tile is one transfer: large enough to fill the bus, small beside the memory.
 TILE_BYTES_GPU = 256 << 20
 RUN = 4096  # elements; the shortest contiguous run worth a tile of its own
-LEAST = 16  # rows; no tile is cut shorter along a differentiated axis
-ALIGNMENT = 64  # bytes; XLA copies a host buffer that starts elsewhere
-
-_scratch = threading.local()
+LEAST = 16  # rows; no tile in a scratch is cut shorter along a differentiated axis
+WORTH = 4  # tiles; a smaller block goes through the scratch whole
 
 
-@dataclass(frozen=True)
-class Block:
-    """One chunk of a field, and by axis the rows of its neighbours: before it, and behind it.
+class Box(NamedTuple):
+    """A part of a block, the shape of its tiles, and whether it is far from all walls."""
 
-    The block is of size 1 along axes on which the field does not vary.
-    """
+    ranges: tuple[tuple[int, int], ...]
+    steps: tuple[int, ...]
+    inside: bool
 
-    core: NDArray[Any]
-    low: dict[int, NDArray[Any]] = field(default_factory=dict)
-    high: dict[int, NDArray[Any]] = field(default_factory=dict)
+    def tiles(self) -> Iterator[Tile]:
+        """Its tiles, in the numbers of the block."""
+        for tile in tiles(tuple(stop - start for start, stop in self.ranges), self.steps):
+            yield tuple(
+                slice(start + s.start, start + s.stop)
+                for s, (start, _) in zip(tile, self.ranges, strict=True)
+            )
 
 
 def compute_block(
     blocks: Sequence[Block], program: Program, dtype: np.dtype[Any]
 ) -> list[NDArray[Any]]:
     """The outputs of ``program`` on one chunk, each of its whole shape and of ``dtype``."""
-    shape = np.broadcast_shapes(*(block.core.shape for block in blocks))
+    capped = {cap.field for cap in program.caps}
+    used = {i: blocks[i] for i in range(len(blocks)) if i not in capped}
+    shape = np.broadcast_shapes(*(block.core.shape for block in used.values()))
     outputs = [np.empty(shape, dtype) for _ in range(program.outputs)]
     if math.prod(shape) == 0:
         return outputs
-    order = _memory_order(blocks, shape)
+    order = _memory_order(list(used.values()), shape)
     if order != tuple(range(len(shape))):
         return _in_order(order, blocks, program, dtype)
-    capped = {cap.field for cap in program.caps}
-    used = [i for i in range(len(blocks)) if i not in capped]
-    whole = sum(blocks[i].core.shape == shape for i in used)
-    steps = _steps(shape, program, whole * dtype.itemsize)
-    groups = _groups([blocks[i].core.shape for i in used], program.axes)
-    place = {axis: g for g, axes in enumerate(groups) for axis in axes}
-    pieces: dict[tuple[tuple[int, int], ...], Any] = {}
     # float64 holds inside this block and this thread; the user's own switch stays as it is.
     with jax.enable_x64(True):
-        windows = [_Window(i, blocks[i], shape, steps, program, groups, dtype) for i in used]
-        halos = tuple(window.group_halo for window in windows)
-        for tile in tiles(shape, steps):
-            rows = {axis: (tile[axis].start, tile[axis].stop) for axis in program.axes}
-            key = tuple(rows.values())
-            if key not in pieces:
-                piece = program.cut(rows)
-                weights = [
-                    weights_of(d.stencil, lambda w: np.asarray(w, wide(dtype)))
-                    for d in piece.derivatives
-                ]
-                pieces[key] = weights, piece.bare().each(lambda d: d._replace(axis=place[d.axis]))
-            weights, bare = pieces[key]
-            results = on_windows(
-                [window.filled(tile) for window in windows],
-                weights,
-                np.uint64(0),
-                program=bare,
-                halos=halos,
-            )
-            for output, result in zip(outputs, results, strict=True):
-                output[tile] = np.asarray(result).reshape(steps)
+        for box in _boxes(used, shape, program, dtype):
+            _compute_box(box, used, shape, program, outputs)
     for cap in program.caps:
         if (program.stencils(cap.axis)[0].low, program.stencils(cap.axis)[0].high)[cap.end]:
             row = (slice(None),) * cap.axis + (slice(cap.end, cap.end + 1 or None),)
             outputs[cap.output][row] = blocks[cap.field].core
     return outputs
+
+
+def _compute_box(
+    box: Box,
+    used: dict[int, Block],
+    shape: tuple[int, ...],
+    program: Program,
+    outputs: list[NDArray[Any]],
+) -> None:
+    dtype = outputs[0].dtype
+    groups = _groups([block.core.shape for block in used.values()], program.axes)
+    place = {axis: g for g, axes in enumerate(groups) for axis in axes}
+    fields = [
+        Field(i, block, shape, box.steps, box.inside, program, groups, dtype)
+        for i, block in used.items()
+    ]
+    pieces: dict[tuple[tuple[int, int], ...], Any] = {}
+    made: tuple[list[NDArray[Any]], Tile, Sequence[jax.Array]] = ([], (), [])
+    for tile in box.tiles():
+        rows = {axis: (tile[axis].start, tile[axis].stop) for axis in program.axes}
+        key = tuple(rows.values())
+        if key not in pieces:
+            piece = program.cut(rows)
+            piece = piece.open() if box.inside else piece
+            weights = [_weights(d.stencil, program, dtype) for d in piece.derivatives]
+            pieces[key] = weights, piece.bare().each(lambda d: d._replace(axis=place[d.axis]))
+        weights, bare = pieces[key]
+        views = [field.direct(tile) or field.padded(tile) for field in fields]
+        results = on_tile(views, weights, np.uint64(0), program=bare)
+        # The kernel runs beside this thread, which meanwhile copies out what the last one made.
+        _copy_out(*made)
+        made = outputs, tile, results
+    _copy_out(*made)
+
+
+def _copy_out(outputs: list[NDArray[Any]], tile: Tile, results: Sequence[jax.Array]) -> None:
+    for output, result in zip(outputs, results, strict=True):
+        part = output[tile]
+        part[...] = np.asarray(result).reshape(part.shape)
+
+
+def _weights(stencil: Stencil, program: Program, dtype: np.dtype[Any]) -> tuple[list[Any], ...]:
+    """The numbers of a stencil; what a formula follows is multiplied by one over each step."""
+    return weights_of(stencil, lambda w: np.asarray(w, wide(dtype)), program.formula is not None)
+
+
+def _boxes(
+    used: dict[int, Block], shape: tuple[int, ...], program: Program, dtype: np.dtype[Any]
+) -> Iterator[Box]:
+    """The inside of a block in runs of its memory, and strips beside its walls; or all in one."""
+    whole = [block.core for block in used.values() if block.core.shape == shape]
+    elements = _room(dtype.itemsize * len(whole))
+    everything = tuple((0, n) for n in shape)
+    inner = list(everything)
+    for axis in program.axes:
+        inner[axis] = (program.edge(axis, 0), shape[axis] - program.edge(axis, 1))
+    steps = _run_shape(tuple(stop - start for start, stop in inner), shape, elements)
+    held = tuple(
+        full if step == n else part
+        for full, part, step, n in zip(everything, inner, steps, shape, strict=True)
+    )
+    most = all(2 * (stop - start) >= n for (start, stop), n in zip(held, shape, strict=True))
+    plain = any(core.flags.c_contiguous and core.dtype == dtype for core in whole)
+    if not (most and plain) or math.prod(shape) < WORTH * elements or not _on_cpu():
+        yield Box(everything, _steps(shape, program, elements), False)
+        return
+    yield Box(held, steps, True)
+    for axis in program.axes:
+        for rows in ((0, inner[axis][0]), (inner[axis][1], shape[axis])):
+            ranges = (*everything[:axis], rows, *everything[axis + 1 :])
+            strip = tuple(stop - start for start, stop in ranges)
+            yield Box(ranges, _steps(strip, program, elements), False)
+
+
+def _on_cpu() -> bool:
+    return jax.default_backend() == "cpu"
+
+
+def _room(itemsize: int) -> int:
+    """The elements of a tile."""
+    return max(1, (TILE_BYTES if _on_cpu() else TILE_BYTES_GPU) // max(1, itemsize))
+
+
+def _run_shape(inner: tuple[int, ...], shape: tuple[int, ...], elements: int) -> tuple[int, ...]:
+    """A tile that is one run of the memory of a block: the last axes whole, one of them cut.
+
+    >>> _run_shape((22, 719, 1438), (24, 721, 1440), 262144)
+    (1, 180, 1440)
+    """
+    steps = [1] * len(shape)
+    for i in range(len(shape) - 1, -1, -1):
+        if shape[i] > elements:
+            steps[i] = _even_step(max(1, inner[i]), elements)
+            break
+        steps[i] = shape[i]
+        elements //= shape[i]
+    return tuple(steps)
 
 
 def _memory_order(blocks: Sequence[Block], shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -130,9 +201,8 @@ def result_dtype(dtype: Any) -> np.dtype[Any]:
     return np.dtype(np.float64) if dtype.kind in "iuO" else dtype.newbyteorder("=")
 
 
-def _steps(shape: tuple[int, ...], program: Program, itemsize: int) -> tuple[int, ...]:
-    bytes_ = TILE_BYTES if jax.default_backend() == "cpu" else TILE_BYTES_GPU
-    steps = list(tile_shape(shape, program.axes[0], max(1, bytes_ // itemsize)))
+def _steps(shape: tuple[int, ...], program: Program, elements: int) -> tuple[int, ...]:
+    steps = list(tile_shape(shape, program.axes[0], elements))
     for axis in program.axes:
         if steps[axis] < LEAST:
             steps[axis] = shape[axis] if shape[axis] < 2 * LEAST else LEAST
@@ -198,92 +268,3 @@ def _groups(shapes: list[tuple[int, ...]], axes: tuple[int, ...]) -> list[list[i
         else:
             groups.append([i])
     return groups
-
-
-class _Window:
-    """A view of this thread's scratch, of the shape of a tile of one field and its halo."""
-
-    def __init__(
-        self,
-        number: int,
-        block: Block,
-        shape: tuple[int, ...],
-        steps: tuple[int, ...],
-        program: Program,
-        groups: list[list[int]],
-        dtype: np.dtype[Any],
-    ) -> None:
-        self.block, self.halo = block, program.halo(number)
-        self.varies = [size == full for size, full in zip(block.core.shape, shape, strict=True)]
-        self.walls = {axis: _ends(program, axis, program.is_factor(number)) for axis in self.halo}
-        # A coordinate keeps its digits: its differences are what weights are made of.
-        dtype = np.dtype(float) if any(d.z == number for d in program.derivatives) else dtype
-        inner = [step if full else 1 for step, full in zip(steps, self.varies, strict=True)]
-        sizes = [size + 2 * self.halo.get(i, 0) for i, size in enumerate(inner)]
-        self.array = _aligned(number, math.prod(sizes) * dtype.itemsize).view(dtype).reshape(sizes)
-        self.inner = tuple(
-            slice(self.halo.get(i, 0), self.halo.get(i, 0) + n) for i, n in enumerate(inner)
-        )
-        # The kernel sees few axes, so that one compilation serves all ranks.
-        self.flat = self.array.reshape([math.prod(sizes[i] for i in group) for group in groups])
-        self.group_halo = tuple(self.halo.get(group[0], 0) for group in groups)
-        self.shared = jnp.from_dlpack(self.flat) if jax.default_backend() == "cpu" else None
-
-    def filled(self, tile: tuple[slice, ...]) -> jax.Array:
-        """The tile and its halo, which is a star: corners are not read. On the device."""
-        source = tuple(
-            s if full else slice(0, 1) for s, full in zip(tile, self.varies, strict=True)
-        )
-        self.array[self.inner] = self.block.core[source]
-        for axis in self.halo:
-            self._fill_ends(axis, source)
-        return jax.device_put(self.flat) if self.shared is None else self.shared
-
-    def _fill_ends(self, axis: int, source: tuple[slice, ...]) -> None:
-        """The rows before and behind the tile: of the block, of a neighbour, or ghosts."""
-        reach, n = self.halo[axis], self.block.core.shape[axis]
-        start, stop = source[axis].start, source[axis].stop
-        scratch = np.moveaxis(
-            self.array[(*self.inner[:axis], slice(None), *self.inner[axis + 1 :])], axis, 0
-        )
-        across = (*source[:axis], slice(None), *source[axis + 1 :])
-
-        def rows_of(array: NDArray[Any]) -> NDArray[Any]:
-            return np.moveaxis(array[across], axis, 0)
-
-        rows = rows_of(self.block.core)
-        low, high = self.walls[axis]
-        if start >= reach:
-            scratch[:reach] = rows[start - reach : start]
-        else:
-            before = axis in self.block.low
-            scratch[:reach] = (
-                rows_of(self.block.low[axis])[-reach:] if before else ghosts(low, rows, reach)
-            )
-        if stop + reach <= n:
-            scratch[-reach:] = rows[stop : stop + reach]
-        elif axis in self.block.high:
-            scratch[-reach:] = rows_of(self.block.high[axis])[:reach]
-        else:  # seen from the far end, the rows above are the rows below
-            scratch[-reach:][::-1] = ghosts(high, rows[::-1], reach)
-
-
-def _ends(program: Program, axis: int, factor: bool) -> tuple[Wall | None, Wall | None]:
-    """The walls of a field along ``axis``; a factor goes on where a fixed value stands outside."""
-    stencil = program.stencils(axis)[0]
-
-    def wall(end: Wall | None) -> Wall | None:
-        fixed = end is not None and not isinstance(end.fill, str)
-        return None if factor and fixed else end
-
-    return wall(stencil.low), wall(stencil.high)
-
-
-def _aligned(slot: int, size: int) -> NDArray[np.uint8]:
-    """``size`` bytes of this thread's scratch number ``slot``, at a multiple of 64."""
-    buffers: dict[int, NDArray[np.uint8]] = _scratch.__dict__.setdefault("buffers", {})
-    raw = buffers.get(slot)
-    if raw is None or raw.size < size + ALIGNMENT:
-        raw = buffers[slot] = np.empty(size + ALIGNMENT, np.uint8)
-    start = -raw.ctypes.data % ALIGNMENT
-    return raw[start : start + size]

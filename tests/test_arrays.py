@@ -21,8 +21,8 @@ from fdgrad_dask import gradient, tiles
 from fdgrad_dask.errors import CoordinateError, OptionError
 from fdgrad_dask.halo import differentiate
 from fdgrad_dask.program import single
+from fdgrad_dask.scratch import Block
 from fdgrad_dask.stencil import stencil
-from fdgrad_dask.tiles import Block
 
 SHAPE = (3, 6, 4)
 F = np.random.default_rng(7).standard_normal(SHAPE) * 100

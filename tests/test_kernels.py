@@ -12,11 +12,12 @@ import pytest
 
 from fdgrad_dask import gradient
 from fdgrad_dask.halo import differentiate
-from fdgrad_dask.kernels import on_windows
+from fdgrad_dask.kernels import on_tile
 from fdgrad_dask.plain import differentiate_plain
 from fdgrad_dask.program import single
+from fdgrad_dask.scratch import Block
 from fdgrad_dask.stencil import stencil
-from fdgrad_dask.tiles import Block, compute_block
+from fdgrad_dask.tiles import compute_block
 
 COMPILED = "/jax/core/compile/backend_compile_duration"
 UNEVEN = np.cumsum(0.2 + np.random.default_rng(5).random(40))
@@ -27,7 +28,7 @@ F = np.random.default_rng(6).standard_normal((40, 3))
 def compilations():
     """A list that grows by one for everything that XLA compiles meanwhile; it begins anew."""
     seen = []
-    on_windows.clear_cache()
+    on_tile.clear_cache()
 
     def listen(event, duration, **details):
         if event == COMPILED:

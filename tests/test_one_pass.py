@@ -15,7 +15,7 @@ from numpy.testing import assert_allclose
 from fdgrad_dask import operators as op
 from fdgrad_dask import tasks as tasks_module
 from fdgrad_dask.geometry import Sphere
-from fdgrad_dask.kernels import on_windows
+from fdgrad_dask.kernels import on_tile
 
 DIMS = ("time", "lat", "lon")
 SHAPE, CHUNKS = (12, 60, 120), (1, 20, 30)
@@ -214,8 +214,8 @@ def test_part_of_a_result_reads_that_part_and_its_halo():
 @pytest.fixture
 def compiled():
     """How many kernels were compiled since the test began."""
-    on_windows.clear_cache()
-    return on_windows._cache_size
+    on_tile.clear_cache()
+    return on_tile._cache_size
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,213 @@
+"""Fields as a kernel sees them, tile by tile: where they lie, or copied into a scratch.
+
+A scratch is a small buffer of this thread, aligned as XLA wants it, which is filled with a tile of
+the field and its halo: rows of the block, slabs of a neighbour, or what stands outside a wall.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import NDArray
+
+from fdgrad_dask.plain import ghosts
+from fdgrad_dask.program import Program
+from fdgrad_dask.stencil import Wall
+from fdgrad_dask.views import Direct, Padded
+
+ALIGNMENT = 64  # bytes; XLA copies a host buffer that starts elsewhere
+SHARED = 64  # imports of scratches that a thread remembers
+KEPT = 1 << 16  # bytes; a factor up to this size is handed over once for all its tiles
+
+
+class _Scratch(threading.local):
+    """The buffers of this thread, and as what XLA has them."""
+
+    def __init__(self) -> None:
+        self.buffers: dict[tuple[int, int], NDArray[np.uint8]] = {}
+        self.shared: dict[tuple[Any, ...], jax.Array] = {}
+
+
+_scratch = _Scratch()
+
+Tile = tuple[slice, ...]
+
+
+@dataclass(frozen=True)
+class Block:
+    """One chunk of a field, and by axis the rows of its neighbours: before it, and behind it.
+
+    The block is of size 1 along axes on which the field does not vary.
+    """
+
+    core: NDArray[Any]
+    low: dict[int, NDArray[Any]] = field(default_factory=dict)
+    high: dict[int, NDArray[Any]] = field(default_factory=dict)
+
+
+class Field:
+    """One field of a block, and how the kernel is shown it for tiles of the shape ``steps``."""
+
+    def __init__(
+        self,
+        number: int,
+        block: Block,
+        shape: tuple[int, ...],
+        steps: tuple[int, ...],
+        inside: bool,
+        program: Program,
+        groups: list[list[int]],
+        dtype: np.dtype[Any],
+    ) -> None:
+        self.number, self.block, self.steps, self.groups = number, block, steps, groups
+        self.halo = program.halo(number)
+        self.varies = [size == full for size, full in zip(block.core.shape, shape, strict=True)]
+        self.walls = {axis: _ends(program, axis, program.is_factor(number)) for axis in self.halo}
+        # A coordinate keeps its digits: its differences are what weights are made of.
+        is_z = any(d.z == number for d in program.derivatives)
+        self.dtype = np.dtype(float) if is_z else dtype
+        inner = [step if full else 1 for step, full in zip(steps, self.varies, strict=True)]
+        self.inner = tuple(
+            slice(self.halo.get(i, 0), self.halo.get(i, 0) + n) for i, n in enumerate(inner)
+        )
+        self.kept: dict[tuple[int, ...], Padded] = {}
+        self.turn = 0
+        self.memory = self._shared_memory() if inside and all(self.varies) else None
+
+    def _shared_memory(self) -> jax.Array | None:
+        """The block as XLA reads it where it lies, if it can and a tile is one run of it."""
+        core, itemsize = self.block.core, self.dtype.itemsize
+        cut = next((i for i, step in enumerate(self.steps) if step > 1), len(self.steps))
+        run = self.steps[cut + 1 :] == core.shape[cut + 1 :]
+        plain = core.dtype == self.dtype and core.flags.c_contiguous
+        spare = ALIGNMENT // itemsize
+        if not (run and plain) or core.ctypes.data % itemsize or core.size <= spare:
+            return None
+        # Of one length, wherever the block begins: one compilation.
+        self.skipped = (-core.ctypes.data % ALIGNMENT) // itemsize
+        memory = core.reshape(-1)[self.skipped :][: core.size - spare]
+        return jnp.from_dlpack(_writable(memory)) if jax.default_backend() == "cpu" else None
+
+    def direct(self, tile: Tile) -> Direct | None:
+        """The tile where it lies; None if there is no room about it for the halo."""
+        if self.memory is None:
+            return None
+        shape = self.block.core.shape
+        strides = [math.prod(shape[i + 1 :]) for i in range(len(shape))]
+        margin = max((reach * strides[axis] for axis, reach in self.halo.items()), default=0)
+        start = sum(s.start * n for s, n in zip(tile, strides, strict=True)) - self.skipped
+        if start < margin or start + math.prod(self.steps) + margin > self.memory.size:
+            return None
+        return Direct(
+            self.memory,
+            np.int64(start),
+            tuple(math.prod(self.steps[i] for i in group) for group in self.groups),
+            tuple(strides[group[-1]] for group in self.groups),
+        )
+
+    def padded(self, tile: Tile) -> Padded:
+        """The tile and its halo, which is a star: corners are not read. On the device."""
+        source = tuple(
+            s if full else slice(0, 1) for s, full in zip(tile, self.varies, strict=True)
+        )
+        place = tuple(s.start for s in source)
+        if place in self.kept:
+            return self.kept[place]
+        self.turn = 1 - self.turn
+        scratch = self._scratch(self.turn)
+        scratch[self.inner] = self.block.core[source]
+        for axis in self.halo:
+            self._fill_ends(scratch, axis, source)
+        # The kernel sees few axes, so that one compilation serves all ranks.
+        flat = scratch.reshape([math.prod(scratch.shape[i] for i in g) for g in self.groups])
+        halo = tuple(self.halo.get(group[0], 0) for group in self.groups)
+        if not all(self.varies) and flat.nbytes <= KEPT:
+            self.kept[place] = Padded(jnp.array(flat, copy=True), halo)
+            return self.kept[place]
+        if jax.default_backend() != "cpu":
+            return Padded(jax.device_put(flat), halo)
+        return Padded(_shared((self.number, self.turn), flat), halo)
+
+    def _scratch(self, turn: int) -> NDArray[Any]:
+        """One of two buffers: while the kernel reads one, the other is filled."""
+        sizes = [n.stop + n.start for n in self.inner]
+        raw = _aligned((self.number, turn), math.prod(sizes) * self.dtype.itemsize)
+        return raw.view(self.dtype).reshape(sizes)
+
+    def _fill_ends(self, array: NDArray[Any], axis: int, source: Tile) -> None:
+        """The rows before and behind the tile: of the block, of a neighbour, or ghosts."""
+        reach, n = self.halo[axis], self.block.core.shape[axis]
+        start, stop = source[axis].start, source[axis].stop
+        scratch = np.moveaxis(
+            array[(*self.inner[:axis], slice(None), *self.inner[axis + 1 :])], axis, 0
+        )
+        across = (*source[:axis], slice(None), *source[axis + 1 :])
+
+        def rows_of(array: NDArray[Any]) -> NDArray[Any]:
+            return np.moveaxis(array[across], axis, 0)
+
+        rows = rows_of(self.block.core)
+        low, high = self.walls[axis]
+        if start >= reach:
+            scratch[:reach] = rows[start - reach : start]
+        else:
+            before = axis in self.block.low
+            scratch[:reach] = (
+                rows_of(self.block.low[axis])[-reach:] if before else ghosts(low, rows, reach)
+            )
+        if stop + reach <= n:
+            scratch[-reach:] = rows[stop : stop + reach]
+        elif axis in self.block.high:
+            scratch[-reach:] = rows_of(self.block.high[axis])[:reach]
+        else:  # seen from the far end, the rows above are the rows below
+            scratch[-reach:][::-1] = ghosts(high, rows[::-1], reach)
+
+
+def _ends(program: Program, axis: int, factor: bool) -> tuple[Wall | None, Wall | None]:
+    """The walls of a field along ``axis``; a factor goes on where a fixed value stands outside."""
+    stencil = program.stencils(axis)[0]
+
+    def wall(end: Wall | None) -> Wall | None:
+        fixed = end is not None and not isinstance(end.fill, str)
+        return None if factor and fixed else end
+
+    return wall(stencil.low), wall(stencil.high)
+
+
+class _Writable:
+    """A read-only array as one that dlpack hands on: the kernel only reads it."""
+
+    def __init__(self, array: NDArray[Any]) -> None:
+        self._array = array
+        place = (array.ctypes.data, False)
+        self.__array_interface__ = {**array.__array_interface__, "data": place}
+
+
+def _writable(array: NDArray[Any]) -> NDArray[Any]:
+    return array if array.flags.writeable else np.asarray(_Writable(array))
+
+
+def _aligned(slot: tuple[int, int], size: int) -> NDArray[np.uint8]:
+    """``size`` bytes of this thread's scratch ``slot``, at a multiple of 64."""
+    raw = _scratch.buffers.get(slot)
+    if raw is None or raw.size < size + ALIGNMENT:
+        raw = _scratch.buffers[slot] = np.empty(size + ALIGNMENT, np.uint8)
+        _scratch.shared = {key: one for key, one in _scratch.shared.items() if key[0] != slot}
+    start = -raw.ctypes.data % ALIGNMENT
+    return raw[start : start + size]
+
+
+def _shared(slot: tuple[int, int], array: NDArray[Any]) -> jax.Array:
+    """A scratch as XLA reads it, imported once for each shape."""
+    key = (slot, array.shape, array.dtype)
+    if key not in _scratch.shared:
+        if len(_scratch.shared) >= SHARED:
+            _scratch.shared.clear()
+        _scratch.shared[key] = jnp.from_dlpack(array)
+    return _scratch.shared[key]
