@@ -8,16 +8,18 @@ that is its own. A star of slabs: no corners.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
 from operator import getitem
-from typing import Any
+from typing import Any, NamedTuple
 
 import dask.array as da
 import numpy as np
 from dask.base import tokenize
 from dask.highlevelgraph import HighLevelGraph
+from dask.task_spec import Task as Node
+from dask.task_spec import TaskRef
 from numpy.typing import NDArray
 
 from fdgrad_dask.errors import ChunkError
@@ -88,45 +90,20 @@ def _by_hand(
     arrays: list[Any], chunks: list[tuple[int, ...]], task: Task, name: str, meta: Any
 ) -> list[da.Array]:
     """The graph of chunks that need their neighbours' rows."""
-    program = task.program
-    layer: dict[Any, Any] = {}
-    ends = [np.cumsum((0, *sizes)).tolist() for sizes in chunks]
-    lazy = [i for i, f in enumerate(arrays) if is_dask(f)]
-    pieces: dict[tuple[int, ...], Program] = {}
-    for place in product(*(range(len(sizes)) for sizes in chunks)):
-        along = tuple(place[axis] for axis in program.axes)
-        if along not in pieces:
-            rows = {
-                axis: (ends[axis][i], ends[axis][i + 1])
-                for axis, i in zip(program.axes, along, strict=True)
-            }
-            pieces[along] = program.cut(rows)
-        fixed = {i: _cut(f, i, program, ends, place) for i, f in enumerate(arrays) if i not in lazy}
-        afar = _caps_afar(pieces[along])
-        fixed |= {i: Block(np.empty((1,) * len(chunks))) for i in afar if i in lazy}
-        handed = [i for i in lazy if i not in afar]
-        wanted = [
-            (i, axis, side, key)
-            for i in handed
-            for axis, reach in program.halo(i).items()
-            for side, key in _slabs(layer, name, arrays[i], i, axis, reach, place, pieces[along])
-        ]
-        piece = replace(
-            task, program=pieces[along], fixed=fixed, slabs=tuple(w[:3] for w in wanted)
-        )
-        cores = [_key(arrays[i], place) for i in handed]
-        layer[(name, *place)] = (piece, *cores, *(w[3] for w in wanted))
-    dependencies = [arrays[i] for i in lazy]
-    if program.outputs == 1:
-        graph = HighLevelGraph.from_collections(name, layer, dependencies=dependencies)
-        return [da.Array(graph, name, chunks=chunks, meta=meta)]
-    both = HighLevelGraph.from_collections(name, layer, dependencies=dependencies)
+    places = list(product(*(range(len(sizes)) for sizes in chunks)))
+    layer = _Layer(arrays, chunks, task, name)
+    for place in places:
+        layer.add(place)
+    dependencies = [f for f in arrays if is_dask(f)]
+    both = HighLevelGraph.from_collections(name, layer.tasks, dependencies=dependencies)
+    if task.program.outputs == 1:
+        return [da.Array(both, name, chunks=chunks, meta=meta)]
     results = []
-    for number in range(program.outputs):
+    for number in range(task.program.outputs):
         one = f"{name}-{number}"
         taken = {
-            (one, *place): (getitem, (name, *place), number)
-            for place in product(*(range(len(sizes)) for sizes in chunks))
+            (one, *place): Node((one, *place), getitem, TaskRef((name, *place)), number)
+            for place in places
         }
         layers: dict[str, Any] = {**both.layers, one: taken}
         graph = HighLevelGraph(layers, {**both.dependencies, one: {name}})
@@ -134,42 +111,91 @@ def _by_hand(
     return results
 
 
-def _caps_afar(piece: Program) -> set[int]:
-    """The means around poles that no row of this chunk is: it need not wait for them."""
-    ends = {
-        axis: (piece.stencils(axis)[0].low, piece.stencils(axis)[0].high) for axis in piece.axes
-    }
-    return {cap.field for cap in piece.caps if ends[cap.axis][cap.end] is None}
+class _Slab(NamedTuple):
+    """The rows of a neighbour of a chunk that travel: which, and how they are cut out of it."""
+
+    field: int
+    axis: int
+    side: str
+    step: int
+    rows: tuple[slice, ...]
 
 
-def _slabs(
-    layer: dict[Any, Any],
-    name: str,
-    f: da.Array,
-    number: int,
-    axis: int,
-    reach: int,
-    place: tuple[int, ...],
-    piece: Program,
-) -> Iterator[tuple[str, Any]]:
-    """Keys of the rows before and behind a chunk where its walls are open; makes their tasks."""
-    stencil = piece.stencils(axis)[0]
-    count = f.numblocks[axis]
-    for side, wall, step, rows in (
-        ("low", stencil.low, -1, slice(-reach, None)),
-        ("high", stencil.high, 1, slice(0, reach)),
-    ):
-        if wall is not None:
-            continue
-        neighbour = (*place[:axis], (place[axis] + step) % count, *place[axis + 1 :])
-        source = _key(f, neighbour)
-        key = (f"{name}-{side}-{number}-{axis}", *source[1:])
-        layer.setdefault(key, (getitem, source, (slice(None),) * axis + (rows,)))
-        yield side, key
+class _Layer:
+    """The tasks of the chunks. Chunks that are alike share what is done with them."""
 
+    def __init__(
+        self, arrays: list[Any], chunks: list[tuple[int, ...]], task: Task, name: str
+    ) -> None:
+        self.arrays, self.task, self.name = arrays, task, name
+        self.ends = [np.cumsum((0, *sizes)).tolist() for sizes in chunks]
+        self.counts = {i: f.numblocks for i, f in enumerate(arrays) if is_dask(f)}
+        self.halos = {i: task.program.halo(i) for i in self.counts}
+        self.axes = task.program.axes
+        self.varying = [
+            axis
+            for axis in range(len(chunks))
+            if axis in self.axes
+            or any(f.shape[axis] > 1 for i, f in enumerate(arrays) if i not in self.counts)
+        ]
+        self.pieces: dict[tuple[int, ...], tuple[Task, list[int], list[_Slab]]] = {}
+        self.tasks: dict[Any, Node] = {}
 
-def _key(f: da.Array, place: tuple[int, ...]) -> tuple[Any, ...]:
-    return (f.name, *(i if count > 1 else 0 for i, count in zip(place, f.numblocks, strict=True)))
+    def add(self, place: tuple[int, ...]) -> None:
+        """The task of one chunk, and those of the slabs that it is the first to need."""
+        alike = tuple(place[axis] for axis in self.varying)
+        if alike not in self.pieces:
+            self.pieces[alike] = self._piece(place)
+        piece, handed, slabs = self.pieces[alike]
+        refs = [TaskRef(self._key(i, place)) for i in handed]
+        refs += [TaskRef(self._slab(slab, place)) for slab in slabs]
+        key = (self.name, *place)
+        self.tasks[key] = Node(key, piece, *refs)
+
+    def _piece(self, place: tuple[int, ...]) -> tuple[Task, list[int], list[_Slab]]:
+        """What is done with a chunk, the fields that it is handed, and its slabs."""
+        rows = {axis: (self.ends[axis][i], self.ends[axis][i + 1]) for axis, i in enumerate(place)}
+        program = self.task.program.cut(rows)
+        ends = {
+            axis: (program.stencils(axis)[0].low, program.stencils(axis)[0].high)
+            for axis in self.axes
+        }
+        # The mean around a pole that is no row of this chunk: it need not wait for that.
+        afar = {cap.field for cap in program.caps if ends[cap.axis][cap.end] is None}
+        fixed = {
+            i: _cut(f, i, program, self.ends, place)
+            for i, f in enumerate(self.arrays)
+            if i not in self.counts
+        }
+        fixed |= {i: Block(np.empty((1,) * len(place))) for i in afar if i in self.counts}
+        handed = [i for i in self.counts if i not in afar]
+        slabs = [
+            _Slab(i, axis, side, step, (slice(None),) * axis + (cut,))
+            for i in handed
+            for axis, reach in self.halos[i].items()
+            for side, wall, step, cut in (
+                ("low", ends[axis][0], -1, slice(-reach, None)),
+                ("high", ends[axis][1], 1, slice(0, reach)),
+            )
+            if wall is None
+        ]
+        told = tuple((slab.field, slab.axis, slab.side) for slab in slabs)
+        return replace(self.task, program=program, fixed=fixed, slabs=told), handed, slabs
+
+    def _key(self, i: int, place: tuple[int, ...]) -> tuple[Any, ...]:
+        """The chunk of a field; the one there is along axes on which it does not vary."""
+        counts = self.counts[i]
+        return (self.arrays[i].name, *[p if n > 1 else 0 for p, n in zip(place, counts)])  # noqa: B905
+
+    def _slab(self, slab: _Slab, place: tuple[int, ...]) -> tuple[Any, ...]:
+        """The key of a slab, whose task is made if it is not there."""
+        axis, count = slab.axis, self.counts[slab.field][slab.axis]
+        neighbour = (*place[:axis], (place[axis] + slab.step) % count, *place[axis + 1 :])
+        source = self._key(slab.field, neighbour)
+        key = (f"{self.name}-{slab.side}-{slab.field}-{axis}", *source[1:])
+        if key not in self.tasks:
+            self.tasks[key] = Node(key, getitem, TaskRef(source), slab.rows)
+        return key
 
 
 def _chunked(f: Any, shape: tuple[int, ...], chunks: Sequence[tuple[int, ...]]) -> Any:
