@@ -183,7 +183,7 @@ def on_earth(
     radii: tuple[float, float],
     tables: Tables,
     *,
-    finer: Tables | None = None,
+    smooth: Tables | None = None,
     senses: tuple[int, int] = (1, 1),
 ) -> OnEarth:
     """The metrics of the points ``lat``, ``lon`` in degrees, (ny, nx); lazy if they are.
@@ -194,9 +194,9 @@ def on_earth(
         Of the equator and of the poles, in metres: a sphere has two equal ones.
     tables
         The stencils along x and along y.
-    finer
-        Those for the directions of x and y, if the components of a wind lie along them. These are
-        differenced with the wind, so that a coarser one at an edge would spoil the row beside it.
+    smooth
+        Those for the directions of x and y, if the components of a wind lie along them: these are
+        differenced with the wind.
     senses
         -1 where x, or y, falls with its index: the components then point against it.
     """
@@ -219,10 +219,10 @@ def on_earth(
 
     (x_e, x_n), (y_e, y_n) = steps(tables)
     along = None
-    if finer is not None:
+    if smooth is not None:
         along_x, along_y = (
             (_over(e, sense * np.hypot(e, n)), _over(n, sense * np.hypot(e, n)))
-            for (e, n), sense in zip(steps(finer), senses, strict=True)
+            for (e, n), sense in zip(steps(smooth), senses, strict=True)
         )
         along = along_x, along_y
     return OnEarth(x_e, x_n, y_e, y_n, east, north, along)

@@ -14,7 +14,7 @@ from fdgrad_dask.errors import CoordinateError, OptionError
 from fdgrad_dask.geometry import DRY_AIR, GRAVITY, KAPPA, Geometry
 from fdgrad_dask.operators.metric import inverse
 from fdgrad_dask.operators.scheme import Scheme, Skip
-from fdgrad_dask.operators.wind import U, V, Wind
+from fdgrad_dask.operators.wind import Wind
 
 SCALAR = 2
 REFERENCE_PRESSURE = 1e5  # Pa; of potential temperature
@@ -240,8 +240,8 @@ def potential_vorticity(
     wind.factor(np.full(len(pascals), GRAVITY / (ratio(axis.units, "Pa") or 1.0)), axis)
     wind.vorticity()
     wind.slopes(SCALAR)
-    for operand in (wind.operand((SCALAR, e)), wind.to_earth(U), wind.to_earth(V)):
-        wind.plain(axis, operand)
+    wind.plain(axis, wind.operand((SCALAR, e)))
+    wind.winds_along(axis)
     data = wind.solve(formulas.potential_vorticity)[0]
     return wind.labelled_as(
         "potential_vorticity",

@@ -86,9 +86,9 @@ def _curved(field: Pass, grid: Horizontal, scheme: Scheme) -> tuple[Pass, Any]:
     """
     like = field.like
     x, y = grid.x, grid.y
-    metrics = metrics_of(grid, like, scheme, finer=True)
+    metrics = metrics_of(grid, like, scheme, smooth=True)
     assert metrics is not None
-    tables = tables_of(grid, like, scheme, finer=True)
+    tables = tables_of(grid, like, scheme)
     seconds = tables_of(grid, like, scheme, order=2) if scheme.accuracy == 2 else None
     *factors, over_area, across = conduction(metrics, tables, seconds)
     fluxes = [] if isinstance(across, int) else _fluxes_across(like, grid, scheme, across)

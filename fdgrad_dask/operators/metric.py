@@ -15,6 +15,7 @@ import xarray as xr
 
 from fdgrad_dask.attributes import derived, quotient, title
 from fdgrad_dask.curvilinear import Given, Metrics, Pair, Tables, at_points, on_earth
+from fdgrad_dask.ends import smooth_ends
 from fdgrad_dask.grid import Axis, of_axis
 from fdgrad_dask.halo import length
 from fdgrad_dask.horizontal import Horizontal
@@ -53,8 +54,15 @@ class OnGrid(Pass):
         )
 
     def sum_of(self, factors: Sequence[Any], of: Sequence[int]) -> int:
-        """The operand that is such a sum of fields."""
-        return self.operand(*((number, factor) for factor, number in self.row(factors, of)))
+        """The operand that is such a sum of fields, to be differenced along x or y."""
+        sizes = [self.like.sizes[axis.dim] for axis in (self.grid.y, self.grid.x)]
+        whole = [
+            factor
+            if isinstance(factor, int) or factor.shape in (tuple(sizes), (sizes[0],))
+            else np.broadcast_to(factor, sizes)
+            for factor in factors
+        ]
+        return self.operand(*((number, factor) for factor, number in self.row(whole, of)))
 
     def along(self, axis: Axis, operand: int) -> int:
         """The number of the derivative of an operand along ``axis``."""
@@ -90,13 +98,13 @@ def metrics_of(
     scheme: Scheme,
     components: str = "earth",
     *,
-    finer: bool = False,
+    smooth: bool = False,
 ) -> Metrics | None:
     """The metrics of a curvilinear grid; None where x and y are east and north, or a plane."""
     curved = grid.curved
     if curved is None:
         return None
-    tables = tables_of(grid, field, scheme, finer=finer)
+    tables = tables_of(grid, field, scheme, smooth=smooth)
     is_along = components == "grid"
     if curved.spacings is not None:
         h_x, h_y = (
@@ -107,8 +115,8 @@ def metrics_of(
     assert curved.places is not None
     directions = None
     if is_along and curved.turn is None:
-        directions = tables_of(grid, field, scheme, finer=True)
-    made = on_earth(*curved.places, curved.radii, tables, finer=directions, senses=curved.senses)
+        directions = tables_of(grid, field, scheme, smooth=True)
+    made = on_earth(*curved.places, curved.radii, tables, smooth=directions, senses=curved.senses)
     if is_along and curved.turn is not None:
         c, s = curved.turn
         made = replace(made, along=((c, s), (-s, c)))
@@ -116,41 +124,27 @@ def metrics_of(
 
 
 def tables_of(
-    grid: Horizontal, field: xr.DataArray, scheme: Scheme, *, order: int = 1, finer: bool = False
+    grid: Horizontal, field: xr.DataArray, scheme: Scheme, *, order: int = 1, smooth: bool = False
 ) -> Tables:
     """The stencils of the metres along x and y: of the order of the field's, with their own ends.
 
     The grid goes on where a value is held outside or a field is mirrored, so that it is one-sided
-    there; at open ends both are so alike. ``finer`` ends are two orders better: those of what is
-    differenced once more, or the row beside them would be an order worse.
+    there; at open ends both are so alike. ``smooth`` is for what is differenced once more.
     """
 
     def table(axis: Axis, is_closed: bool) -> Stencil:
         n = length(field, axis.number)
-        is_open = of_axis(scheme.boundary, axis, field) is None and not finer
-        edge_order = scheme.edge_order if is_open else 2
-
-        def of(accuracy: int) -> Stencil:
-            return stencil(
-                1.0,
-                n,
-                order=order,
-                accuracy=accuracy,
-                edge_order=max(1, min(edge_order, n - order)),
-                boundary=("periodic", "periodic") if is_closed else (None, None),
-                name=repr(axis.dim),
-            )
-
-        made = of(scheme.accuracy)
-        better = scheme.accuracy + 2
-        if is_closed or not finer or better > 8 or n < order + better:
-            return made
-        low, high = (
-            Wall(wall.rows[: scheme.accuracy // 2])
-            for wall in (of(better).low, of(better).high)
-            if wall
+        is_open = of_axis(scheme.boundary, axis, field) is None
+        made = stencil(
+            1.0,
+            n,
+            order=order,
+            accuracy=scheme.accuracy,
+            edge_order=max(1, min(scheme.edge_order if is_open else 2, n - order)),
+            boundary=("periodic", "periodic") if is_closed else (None, None),
+            name=repr(axis.dim),
         )
-        return replace(made, low=low, high=high)
+        return smooth_ends(made, n, scheme.accuracy) if smooth else made
 
     closed_y, closed_x = grid.closed
     return table(grid.x, closed_x), table(grid.y, closed_y)

@@ -25,7 +25,7 @@ from fdgrad_dask.operators.metric import (
     row,
 )
 from fdgrad_dask.operators.scheme import Scheme
-from fdgrad_dask.slopes import Bent, InSpace, Row, Slopes, Values
+from fdgrad_dask.slopes import Bent, InSpace, Slopes, Values
 
 U, V = 0, 1
 
@@ -76,8 +76,8 @@ def components_of(u: xr.DataArray, v: xr.DataArray, grid: Horizontal) -> str:
     if along == "grid" and not curved.told:
         raise OptionError(
             f"{u.name!r} is along the x of its grid, but which of {grid.y.dim!r} and "
-            f"{grid.x.dim!r} is x cannot be told; rename them to x and y, or give each a "
-            "with the attribute axis, 'X' or 'Y'"
+            f"{grid.x.dim!r} is x cannot be told; rename them to x and y, or give each "
+            "a coordinate with the attribute axis, 'X' or 'Y'"
         )
     return along
 
@@ -112,12 +112,11 @@ class Wind(OnGrid):
         speed = ratio(self.like.attrs.get("units"), "m s-1")
         return self.over_grid(f if speed is None else f / speed)
 
-    def to_earth(self, component: int) -> int:
-        """The operand of the wind to the east (U) or to the north (V)."""
-        if self.metrics is None:
-            return component
-        winds = self.metrics.winds
-        return component if winds is PLAIN else self.sum_of(winds[component], (U, V))
+    def winds_along(self, axis: Axis) -> None:
+        """Asks for the derivatives of the wind to the east and north along a vertical axis."""
+        d = [self.along(axis, component) for component in (U, V)]
+        rows = PLAIN if self.metrics is None else self.metrics.winds
+        self.recipes.append(Slopes(tuple(self.row(pair, d) for pair in rows)))
 
     def values(self) -> None:
         """Asks for the wind itself, to the east and to the north."""
@@ -142,12 +141,18 @@ class Wind(OnGrid):
 
     def _of_two(self, pairs: tuple[Pair, Pair]) -> None:
         assert self.metrics is not None
-        over_area = self.metrics.over_area
-        d = [
-            self.along(axis, self.sum_of(pair, (U, V)))
-            for axis, pair in zip((self.grid.x, self.grid.y), pairs, strict=True)
-        ]
-        self._sum(d, (over_area, over_area))
+        numbers, factors = [], []
+        for axis, pair, i in zip((self.grid.x, self.grid.y), pairs, (1, 0), strict=True):
+            operand, factor = None, self.metrics.over_area
+            for component in (U, V):
+                h = pair[component]
+                alone = isinstance(pair[1 - component], int) and not isinstance(h, int)
+                if alone and h.shape[i] == 1:  # what does not vary there stays outside
+                    operand, factor = component, factor * h
+            operand = self.sum_of(pair, (U, V)) if operand is None else operand
+            numbers.append(self.along(axis, operand))
+            factors.append(factor)
+        self._sum(numbers, (factors[0], factors[1]))
 
     def _flux_factors(self) -> Pair:
         over_x = inverse(self.grid.h_x)
@@ -190,15 +195,9 @@ class Wind(OnGrid):
     ) -> None:
         u, v = (self.row(pair, (U, V)) for pair in along)
         axes = self.grid.x, self.grid.y
-        d = [
-            self.along(axis, component if along is PLAIN else self._operand_of(row))
-            for component, row in ((U, u), (V, v))
-            for axis in axes
-        ]
+        parts = [U, V] if along is PLAIN else [self.sum_of(pair, (U, V)) for pair in along]
+        d = [self.along(axis, part) for part in parts for axis in axes]
         self.recipes.append(Bent((d[0], d[1], d[2], d[3]), metres, bends, (u, v), turn))
-
-    def _operand_of(self, row: Row) -> int:
-        return self.operand(*((number, factor) for factor, number in row))
 
     def _strain_in_space(self, metrics: OnEarth) -> None:
         parts = [self.sum_of(pair, (U, V)) for pair in metrics.in_space()]
