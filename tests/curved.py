@@ -95,7 +95,8 @@ def closed_forms(lat, lon, tilt=np.pi / 4, shear=1.0):
     u_x, u_y = (div + stretch) / 2, (shearing - vortex) / 2
     v_x, v_y = (shearing + vortex) / 2, (div - stretch) / 2
     size = np.hypot(s_x, s_y)
-    f = 2 * OMEGA * np.where(abs(sin) < 1e-7, np.nan, sin)
+    f = 2 * OMEGA * sin
+    over_f = 1 / np.where(abs(sin) < 1e-7, np.nan, f)
     per = 1 / 5e4  # Pa-1
     return {
         "u": u,
@@ -111,8 +112,8 @@ def closed_forms(lat, lon, tilt=np.pi / 4, shear=1.0):
         "ds_dy": s_y,
         "s_gradient_magnitude": size,
         "s_laplacian": (-6 * cos * cos_q * sin - cos * sin_q) / A**2,
-        "ug": -GRAVITY / f * s_y,
-        "vg": GRAVITY / f * s_x,
+        "ug": -GRAVITY * over_f * s_y,
+        "vg": GRAVITY * over_f * s_x,
         "s_advection": -(u * s_x + v * s_y),
         "s_frontogenesis": -(s_x**2 * u_x + s_y**2 * v_y + s_x * s_y * (v_x + u_y)) / size,
         "q1": -DRY_AIR / 5e4 * (u_x * s_x + v_x * s_y),

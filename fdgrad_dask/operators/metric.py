@@ -16,6 +16,7 @@ import xarray as xr
 from fdgrad_dask.attributes import derived, quotient, title
 from fdgrad_dask.curvilinear import Given, Metrics, Pair, Tables, at_points, on_earth
 from fdgrad_dask.ends import smooth_ends
+from fdgrad_dask.errors import CoordinateError
 from fdgrad_dask.grid import Axis, of_axis
 from fdgrad_dask.halo import length
 from fdgrad_dask.horizontal import Horizontal
@@ -107,6 +108,13 @@ def metrics_of(
     tables = tables_of(grid, field, scheme, smooth=smooth)
     is_along = components == "grid"
     if curved.spacings is not None:
+        for name, spacing, closed in zip(
+            ("dy", "dx"), curved.spacings[::-1], grid.closed, strict=True
+        ):
+            if spacing.between and closed:
+                raise CoordinateError(
+                    f"{name} between points knows no gap of a closed axis; give it at the points"
+                )
         h_x, h_y = (
             at_points(spacing.values, axis, table) if spacing.between else spacing.values
             for spacing, axis, table in zip(curved.spacings, (1, 0), tables, strict=True)
