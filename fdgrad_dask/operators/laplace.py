@@ -44,7 +44,8 @@ def laplacian(
     """∇²f = 1/h_x² ∂²f/∂x² + 1/(h_x h_y) ∂/∂y (h_x/h_y ∂f/∂y), in units of the field per m².
 
     In the compact flux form, which is not blind to a checkerboard as a derivative taken twice
-    is. At a pole: the flux through the circle half a row off it, over the area of its cap.
+    is; on a curvilinear grid with the mixed derivatives of oblique axes. At a pole: the flux
+    through the circle half a row off it, over the area of its cap.
     Parameters and errors are those of `horizontal_gradient`.
 
     Returns

@@ -32,8 +32,8 @@ def horizontal_gradient(
     Parameters
     ----------
     field
-        Longitude and latitude in degrees, or x and y with a unit of length, found by their CF
-        attributes; other dimensions in any order.
+        Longitude and latitude in degrees, of one dimension or of two, or x and y with a unit of
+        length, found by their CF attributes; other dimensions in any order.
     edge_order, accuracy, skipna
         See `gradient`.
     boundary

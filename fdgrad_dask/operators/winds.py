@@ -55,12 +55,15 @@ def divergence(
     """∇·v = 1/(h_x h_y) ( ∂(h_y u)/∂x + ∂(h_x v)/∂y ), in units of u per metre.
 
     On a sphere of radius a, h_x = a cos φ and h_y = a, which brings in the term −v tan φ / a
-    that a plain sum of two derivatives leaves out (Batchelor 1967, appendix 2).
+    that a plain sum of two derivatives leaves out (Batchelor 1967, appendix 2). On a curvilinear
+    grid these are the fluxes through its own cells.
 
     Parameters
     ----------
     u, v
-        The components along x (east) and y (north), on the same points.
+        The components along x (east) and y (north), on the same points. On a curvilinear grid
+        their standard_name says whether they are to the east and north or along the grid, or
+        ``geometry=Curvilinear(components=…)`` does.
     edge_order, accuracy, boundary, skipna, geometry
         See `horizontal_gradient`; all operators of winds have them.
 
@@ -168,8 +171,8 @@ def deformation(
 ) -> xr.Dataset:
     """Stretching ∂u/∂x − ∂v/∂y, shearing ∂v/∂x + ∂u/∂y and their length, in units of u per metre.
 
-    On a sphere the first has −v tan φ / a and the second u tan φ / a besides. Parameters and
-    errors are those of `divergence`.
+    On a sphere the first has −v tan φ / a and the second u tan φ / a besides; on a curvilinear grid
+    the wind is differenced as a vector in space. Parameters and errors are those of `divergence`.
 
     Returns
     -------
