@@ -161,31 +161,24 @@ def test_the_laplacian_of_oblique_axes_has_its_mixed_term():
 
 
 def test_the_laplacian_conserves():
-    """Its sum over a closed belt is the flux through the two ends, to rounding."""
+    """Its sum over a closed belt is the flux through the two ends, here nought, to rounding."""
     j, i = np.mgrid[0:24, 0:32]
     lon, lat = 360 * i / 32.0, 10 * (j - 12) / 3.0
     ds, _ = fields(lat + 3 * np.sin(np.deg2rad(lon)), lon)
     bump = np.exp(-((j - 12.0) ** 2) / 4) * (2 + np.sin(3 * i))
     f = ds.s.copy(data=np.where(abs(j - 12) < 7, bump, 0.0))
-    options = {"boundary": {"x": "periodic"}}
-    made = op.laplacian(f, **options).values
-    step = op.horizontal_gradient(ds.s.copy(data=ds.lat.values), **options)
-    assert np.isfinite(step.ds_dx).all()
-    area = cell_areas(ds, closed=True)
+    made = op.laplacian(f, boundary={"x": "periodic"}).values
+    area = cell_areas(ds)
     assert abs((made * area).sum()) < 1e-12 * abs(made * area).sum()
 
 
-def cell_areas(ds, *, closed):
-    """J of centred differences along x and y, of points as vectors in space."""
+def cell_areas(ds):
+    """J of centred differences along y and around x, of points as vectors in space."""
     p, q = np.deg2rad(ds.lat.values), np.deg2rad(ds.lon.values)
     place = A * np.array([np.cos(p) * np.cos(q), np.cos(p) * np.sin(q), np.sin(p)])
-    east = np.array([-np.sin(q), np.cos(q), 0 * q])
-    north = np.array([-np.sin(p) * np.cos(q), -np.sin(p) * np.sin(q), np.cos(p)])
     by_x = (np.roll(place, -1, 2) - np.roll(place, 1, 2)) / 2
     by_y = np.gradient(place, axis=1)
-    assert closed
-    dot = lambda a, b: (a * b).sum(0)  # noqa: E731
-    return dot(by_x, east) * dot(by_y, north) - dot(by_x, north) * dot(by_y, east)
+    return np.einsum("kji,kji->ji", place / A, np.cross(by_x, by_y, axis=0))
 
 
 # --- the way round of the axes ------------------------------------------------------------------

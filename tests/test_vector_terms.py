@@ -368,7 +368,7 @@ def test_a_wind_that_draws_isotherms_together_makes_a_front():
 
 def test_a_level_of_no_pressure():
     """It has no potential temperature, and a Q vector nowhere but on the others."""
-    u, v, t = (f.assign_coords(p=[0.0, 500.0, 800.0]) for f in three_levels())
+    u, v, t = three_levels(0.0, 500.0, 800.0)
     with pytest.raises(CoordinateError, match=r"'p' has the level 0, with no potential .*drop the"):
         op.potential_vorticity(u, v, t)
     potential = t.assign_attrs(standard_name="air_potential_temperature")
@@ -378,11 +378,11 @@ def test_a_level_of_no_pressure():
         assert np.isfinite(q.sel(p=[500, 800])).all()
 
 
-def three_levels():
-    """u, v and t that vary everywhere, on levels p in hPa."""
+def three_levels(*p):
+    """u, v and t that vary everywhere, on these levels in hPa."""
     rng = np.random.default_rng(2)
     coords = {
-        "p": ("p", [200.0, 500.0, 800.0], {"units": "hPa", "axis": "Z"}),
+        "p": ("p", list(p), {"units": "hPa", "axis": "Z"}),
         "lat": ("lat", np.arange(20.0, 70, 10), {"units": "degrees_north"}),
         "lon": ("lon", np.arange(0.0, 60, 10), {"units": "degrees_east"}),
     }
