@@ -1,39 +1,67 @@
-"""Finds latitude and longitude of a curvilinear grid: in the coordinates, or by a projection."""
+"""Finds the places of a curvilinear grid, or its spacings: in the field, a projection, a call."""
 
 from __future__ import annotations
 
 from collections.abc import Hashable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from fdgrad_dask.errors import CoordinateError
+from fdgrad_dask.errors import CoordinateError, OptionError
 from fdgrad_dask.geometry import EARTH_RADIUS, Curvilinear, Geometry
 from fdgrad_dask.grid import Axis, cf_names
+from fdgrad_dask.spacings import Sides, Spacing, angle_of, sides, spaced, spacing
 
-Found = tuple[Axis, Axis, tuple[Any, Any], Curvilinear]
+
+@dataclass(frozen=True)
+class Curved:
+    """What is known of a curvilinear grid; arrays are over (y, x).
+
+    ``places`` are latitude and longitude in degrees, ``spacings`` dx and dy: one of them is there.
+    ``turn`` are cosine and sine of the angle from east to x, ``latitude`` is that of the Coriolis
+    parameter. ``senses`` are -1 where x, or y, falls along its index; ``told`` says that they are x
+    and y not by their order alone, ``is_east`` that results are along east and north.
+    """
+
+    x: Axis
+    y: Axis
+    geometry: Curvilinear
+    radii: tuple[float, float]
+    senses: tuple[int, int]
+    told: bool
+    places: tuple[Any, Any] | None = None
+    spacings: tuple[Spacing, Spacing] | None = None
+    turn: tuple[Any, Any] | None = None
+    latitude: Any = None
+    is_east: bool = True
 
 
-def curved_grid(field: xr.DataArray, geometry: Geometry | None) -> Found | None:
-    """x, y, (latitude, longitude) over (y, x), and the geometry; None if it is not one.
+def curved_grid(field: xr.DataArray, geometry: Geometry | None) -> Curved | None:
+    """The grid of ``field`` if it is a curvilinear one.
 
     Raises
     ------
     CoordinateError
-        `Curvilinear` is asked for and the coordinates of such a grid are not there.
+        `Curvilinear` is asked for, and neither the coordinates of such a grid nor spacings that fit
+        are there.
+    OptionError
+        Of dx and dy only one is given.
     """
     if geometry is not None and not isinstance(geometry, Curvilinear):
         return None
+    if geometry is not None and not (geometry.dx is None and geometry.dy is None):
+        return _spaced_grid(field, geometry)
     lat, lon = (two_dimensional(field, key) for key in ("latitude", "longitude"))
-    if lat is None or lon is None or lat.dims != lon.dims:
+    if lat is None or lon is None or set(lat.dims) != set(lon.dims):
         mapped = _mapped(field)
         if mapped is not None:
             lat, lon = mapped
         elif geometry is not None:
             raise CoordinateError(
                 f"{field.name!r} has no latitude and longitude over the same two dimensions "
-                f"among its coordinates {tuple(field.coords)}; set them"
+                f"among its coordinates {tuple(field.coords)}; set them, or give dx and dy"
             )
         else:
             return None
@@ -43,12 +71,74 @@ def curved_grid(field: xr.DataArray, geometry: Geometry | None) -> Found | None:
                 f"{coordinate.name!r} is in {coordinate.attrs['units']}; turn it into degrees "
                 "first: np.rad2deg"
             )
-    y, x = lat.dims
     straight = one_of(field, "longitude", "", ()), one_of(field, "latitude", "", ())
     if geometry is None and None not in straight:
         return None  # beside 1-D coordinates the 2-D ones are a convenience
     geometry = geometry or Curvilinear(radii_of(field)[0])
-    return _index(field, x), _index(field, y), (lat.data, lon.data), geometry
+    at = sides(field, lat.dims)
+    lat, lon = (coordinate.transpose(at.y, at.x) for coordinate in (lat, lon))
+    return Curved(
+        _index(field, at.x),
+        _index(field, at.y),
+        geometry,
+        radii_of(field, geometry.radius),
+        _senses(field, at),
+        at.told,
+        places=(lat.data, lon.data),
+        turn=None if geometry.angle is None else angle_of(field, geometry.angle, at),
+        latitude=lat.data,
+    )
+
+
+def _spaced_grid(field: xr.DataArray, geometry: Curvilinear) -> Curved:
+    """The grid of given dx and dy. Where x and y are longitude and latitude, its x is east."""
+    if geometry.dx is None or geometry.dy is None:
+        one, other = ("dx", "dy") if geometry.dy is None else ("dy", "dx")
+        raise OptionError(f"{one} is given without {other}; give both")
+    at = spaced(field, (geometry.dx, geometry.dy, geometry.angle))
+    dx, dy = (spacing(field, n, getattr(geometry, n), at) for n in ("dx", "dy"))
+    lon, lat = (one_of(field, key, "", (key, key[:3])) for key in ("longitude", "latitude"))
+    straight = bool(lon and lat) and [field.coords[name].dims for name in (lat, lon)] == [
+        (at.y,),
+        (at.x,),
+    ]
+    places = two_dimensional(field, "latitude")
+    latitude = field.coords[lat].values[:, None] if straight else None
+    if places is not None and set(places.dims) == {at.y, at.x}:
+        latitude = places.transpose(at.y, at.x).data
+    level = geometry.angle is None or (np.ndim(geometry.angle) == 0 and geometry.angle == 0)
+    turn = None if level else angle_of(field, geometry.angle, at)
+    return Curved(
+        _index(field, at.x),
+        _index(field, at.y),
+        geometry,
+        radii_of(field, geometry.radius),
+        (1, 1),
+        told=True,
+        spacings=(dx, dy),
+        turn=turn,
+        latitude=latitude,
+        is_east=straight or geometry.angle is not None,
+    )
+
+
+def _senses(field: xr.DataArray, at: Sides) -> tuple[int, int]:
+    """1, or -1 where the coordinate of x, or of y, falls along its index."""
+
+    def sense(dim: Hashable, keys: tuple[str, ...]) -> int:
+        names = [name for key in keys for name in cf_names(field, key)]
+        for name in (*names, dim):
+            if name not in field.coords or field.coords[name].dims != (dim,):
+                continue
+            points = field.coords[name].values
+            if points.dtype.kind in "iuf":
+                return -1 if points[-1] < points[0] else 1
+        return 1
+
+    return (
+        sense(at.x, ("projection_x_coordinate", "grid_longitude", "X")),
+        sense(at.y, ("projection_y_coordinate", "grid_latitude", "Y")),
+    )
 
 
 def two_dimensional(field: xr.DataArray, key: str) -> xr.DataArray | None:

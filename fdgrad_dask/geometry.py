@@ -61,14 +61,36 @@ class Sphere:
         return np.where(is_pole(y), np.nan, tangent)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Curvilinear:
-    """A grid whose latitude and longitude have two dimensions, on a sphere of ``radius`` metres.
+    """A grid whose x and y are no lines of equal latitude and longitude.
 
-    Where its x goes around the globe, say ``boundary={"x": "periodic"}``.
+    Its metres are those between its latitudes and longitudes, which have two dimensions or come
+    from a grid mapping, or they are given as dx and dy. Where it goes around the globe, say
+    ``boundary={"x": "periodic"}``.
+
+    Parameters
+    ----------
+    radius
+        Of the sphere, in metres.
+    dx, dy
+        The metres of a step along x and along y: numbers, or DataArrays over one or both of these
+        dimensions, at the points or, one fewer along its own, between them. Negative where x or y
+        falls with its index. The axes are taken to be at right angles.
+    angle
+        From east to the x axis of the grid, counter-clockwise; in degrees, or as a DataArray in its
+        units. With dx and dy alone results are along x and y, not east and north.
+    components
+        What u and v are along: ``"earth"``, east and north, or ``"grid"``, x and y as these grow.
+        If not given a standard_name says it, as eastward_wind or x_wind; with dx and dy alone they
+        are along the grid.
     """
 
     radius: float = EARTH_RADIUS
+    dx: Any = None
+    dy: Any = None
+    angle: Any = None
+    components: str | None = None
 
 
 Geometry = Plane | Sphere | Curvilinear

@@ -12,7 +12,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from fdgrad_dask.attributes import ratio
-from fdgrad_dask.curved import curved_grid, one_of, radii_of
+from fdgrad_dask.curved import Curved, curved_grid, one_of, radii_of
 from fdgrad_dask.errors import CoordinateError, OptionError
 from fdgrad_dask.geometry import (
     EARTH_RADIUS,
@@ -24,6 +24,7 @@ from fdgrad_dask.geometry import (
     is_pole,
 )
 from fdgrad_dask.grid import Axis, axis_of, check_names, is_longitude, of_axis
+from fdgrad_dask.spacing import boundary_pair
 
 _LATITUDES = ("lat", "latitude")
 _LONGITUDES = ("lon", "longitude")
@@ -34,9 +35,9 @@ class Horizontal:
     """The horizontal axes of a field, and what turns their coordinates into metres.
 
     ``h_x``, ``h_y`` (metres in one unit) and ``tangent`` (m-1) are (n,) along y; they are empty on
-    a curvilinear grid, which has ``curved`` instead: latitude and longitude in degrees, (ny, nx).
-    ``wraps``: x goes around the globe; ``closed`` says it of y and x on a curvilinear grid.
-    ``poles``: the first, the last row along y is a pole with its whole circle.
+    a curvilinear grid, which has ``curved`` instead. ``wraps``: x goes around the globe; ``closed``
+    says it of y and x on a curvilinear grid. ``poles``: the first, the last row along y is a pole
+    with its whole circle.
     """
 
     x: Axis
@@ -48,31 +49,40 @@ class Horizontal:
     tangent: NDArray[np.float64] = dataclass_field(default_factory=lambda: np.empty(0))
     poles: tuple[bool, bool] = (False, False)
     is_rotated: bool = False
-    curved: tuple[Any, Any] | None = None
-    radii: tuple[float, float] = (EARTH_RADIUS, EARTH_RADIUS)
+    curved: Curved | None = None
+    radius: float = EARTH_RADIUS
     closed: tuple[bool, ...] = (False, False)
+
+    @property
+    def is_east(self) -> bool:
+        """True if the results are along east and north, not along x and y."""
+        if self.curved is not None:
+            return self.curved.is_east
+        return not isinstance(self.geometry, Plane)
 
     def attrs(self) -> dict[str, Any]:
         """What was decided, for the attributes of a result."""
         decided: dict[str, Any] = {"geometry": type(self.geometry).__name__.lower()}
-        if not isinstance(self.geometry, Plane):
-            decided["earth_radius"] = self.radii[0]
+        spaced = self.curved is not None and self.curved.spacings is not None
+        if not isinstance(self.geometry, Plane) and not spaced:
+            decided["earth_radius"] = self.radius
         if self.wraps:
             decided["periodic"] = str(self.x.name)
         return decided
 
     def coriolis(self, name: Hashable) -> Any:
-        """f = 2 Ω sin φ, in s-1, along y or over the grid.
+        """f = 2 Ω sin φ, in s-1, along y, or over the grid as (ny, nx).
 
         Raises
         ------
         CoordinateError
             There is no latitude.
         """
-        latitude = self.y.points
+        is_latitude = isinstance(self.geometry, Sphere) and not self.is_rotated
+        latitude = self.y.points if is_latitude else None
         if self.curved is not None:
-            latitude = self.curved[0]
-        elif not isinstance(self.geometry, Sphere) or self.is_rotated:
+            latitude = self.curved.latitude
+        if latitude is None:
             raise CoordinateError(
                 f"the Coriolis parameter of {name!r} needs a latitude, but its axis "
                 f"{self.y.name!r} is none; give coriolis= in s-1"
@@ -88,8 +98,9 @@ def horizontal(
     """The horizontal axes of ``field`` in the geometry given, or in that of its coordinates.
 
     1-D longitude and latitude lie on a sphere, 1-D x and y with a unit of length on a plane, or
-    where their grid mapping says if it is known; 2-D longitude and latitude are curvilinear. A
-    longitude that goes around the globe is periodic unless ``boundary`` says what it is.
+    where their grid mapping says if it is known; 2-D longitude and latitude are curvilinear, and so
+    is a grid of given dx and dy. A longitude that goes around the globe is periodic unless
+    ``boundary`` names it.
 
     Raises
     ------
@@ -99,16 +110,17 @@ def horizontal(
     check_names(boundary, [field])
     curved = curved_grid(field, geometry)
     if curved is not None:
-        x, y, grid, geometry = curved
+        x, y = curved.x, curved.y
         for key in boundary if isinstance(boundary, Mapping) else ():
-            if key not in (x.dim, y.dim):
+            if not any(of_axis({key: True}, axis, field) for axis in (x, y)):
                 raise OptionError(
                     f"boundary names {key!r}; on a curvilinear grid it is for the dimensions "
                     f"{y.dim!r} and {x.dim!r}"
                 )
-        closed = tuple(of_axis(boundary, axis, field) == "periodic" for axis in (y, x))
-        radii = radii_of(field, geometry.radius)
-        return Horizontal(x, y, geometry, closed[1], curved=grid, radii=radii, closed=closed)
+        closed = tuple(_is_closed(of_axis(boundary, axis, field)) for axis in (y, x))
+        return Horizontal(
+            x, y, curved.geometry, closed[1], curved=curved, radius=curved.radii[0], closed=closed
+        )
     lon = one_of(field, "longitude", "grid_longitude", _LONGITUDES)
     lat = one_of(field, "latitude", "grid_latitude", _LATITUDES)
     if lon is not None and lat is not None:
@@ -120,9 +132,12 @@ def horizontal(
         geometry = geometry or _plane(field, x, y)
     assert not isinstance(geometry, Curvilinear)
     h_x, h_y = geometry.scale_factors(y.points)
+    open_ = isinstance(boundary, Mapping) and any(
+        of_axis({key: True}, x, field) and not _is_closed(ends) for key, ends in boundary.items()
+    )
     asked = of_axis(boundary, x, field)
-    is_sphere = isinstance(geometry, Sphere)
-    around = is_sphere and _is_global(field, x) and asked in (None, "periodic")
+    free = not open_ and (asked is None or _is_closed(asked))
+    around = isinstance(geometry, Sphere) and _is_global(field, x) and free
     ends = is_pole(y.points[[0, -1]])
     radius = geometry.radius if isinstance(geometry, Sphere) else EARTH_RADIUS
     return Horizontal(
@@ -135,8 +150,12 @@ def horizontal(
         tangent=geometry.tangent(y.points),
         poles=(bool(around and ends[0]), bool(around and ends[1])),
         is_rotated=field.coords[y.name].attrs.get("standard_name") == "grid_latitude",
-        radii=(radius, radius),
+        radius=radius,
     )
+
+
+def _is_closed(ends: Any) -> bool:
+    return bool(boundary_pair(ends)[0] == "periodic")
 
 
 def _require_degrees(x: Axis, y: Axis) -> None:

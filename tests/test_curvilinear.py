@@ -1,196 +1,338 @@
-"""Grids whose latitude and longitude have two dimensions: exact fields, real grids, refusals."""
-
-import importlib.util
-from pathlib import Path
+"""Every operator on grids of two-dimensional latitude and longitude, against closed forms."""
 
 import numpy as np
 import pytest
 import xarray as xr
+from curved import (
+    DIMS,
+    GRIDS,
+    OF_WINDS,
+    OPERATORS,
+    U0,
+    UNITS,
+    A,
+    along_the_grid,
+    assert_order,
+    beside_rims,
+    directions,
+    errors,
+    fields,
+    interior,
+    oblique,
+    outputs,
+    regular,
+    rotated_pole,
+    sampled,
+    turned,
+)
+from fields import FLOWS, degrees
+from numpy.testing import assert_allclose, assert_array_equal
 
-from fdgrad_dask import Curvilinear, operators
+import fdgrad_dask as fd
+from fdgrad_dask import operators as op
 from fdgrad_dask.errors import CoordinateError, OptionError
 
-A = 6371229.0
-U0 = 40.0
-DEGREE = np.deg2rad(A)
-SAMPLES = importlib.util.find_spec("iris_sample_data")
-needs_samples = pytest.mark.skipif(SAMPLES is None, reason="iris-sample-data is not installed")
+
+def as_components(kind):
+    """Leaves the wind to the east and north, or turns it along the grid."""
+    turn = {"earth": lambda ds, grid: ds, "grid": along_the_grid}[kind]
+    return lambda ds, grid: (turn(ds, grid), {})
 
 
-def places(n, kind):
-    """Latitude and longitude (n, n) in degrees of a patch: straight, turned, or a rotated pole."""
-    j, i = np.meshgrid(np.linspace(-1, 1, n), np.linspace(-1, 1, n), indexing="ij")
-    if kind == "straight":
-        return 40 + 15 * j, 20 + 20 * i
-    if kind == "turned":
-        return 30 + 12 * (0.8 * j - 0.6 * i), 175 + 15 * (0.8 * i + 0.6 * j)  # over the date line
-    phi, lam, tilt = np.deg2rad(20 * j), np.deg2rad(25 * i), np.deg2rad(50)
-    x, y, z = np.cos(phi) * np.cos(lam), np.cos(phi) * np.sin(lam), np.sin(phi)
-    x, z = x * np.cos(tilt) - z * np.sin(tilt), x * np.sin(tilt) + z * np.cos(tilt)
-    return np.rad2deg(np.arcsin(z)), np.rad2deg(np.arctan2(y, x))
+# --- order ------------------------------------------------------------------------------------
 
 
-def labelled(values, lat, lon, name, **attrs):
-    coords = {
-        "nav_lat": (("y", "x"), lat, {"standard_name": "latitude", "units": "degrees_north"}),
-        "nav_lon": (("y", "x"), lon, {"standard_name": "longitude", "units": "degrees_east"}),
-    }
-    return xr.DataArray(values, dims=("y", "x"), coords=coords, name=name, attrs=attrs)
+def test_every_operator_is_measured_here():
+    assert set(OPERATORS) | {"gradient", "curl"} == set(op.__all__)
 
 
-def rotation(lat, lon, alpha):
-    """Solid-body rotation tilted by alpha, and its vorticity (Williamson et al. 1992)."""
-    p, l = np.deg2rad(lat), np.deg2rad(lon)  # noqa: E741
-    u = U0 * (np.cos(p) * np.cos(alpha) + np.sin(p) * np.cos(l) * np.sin(alpha))
-    v = -U0 * np.sin(l) * np.sin(alpha)
-    zeta = 2 * U0 / A * (np.sin(p) * np.cos(alpha) - np.cos(l) * np.cos(p) * np.sin(alpha))
-    east = {"standard_name": "eastward_wind", "units": "m s-1"}
-    north = {"standard_name": "northward_wind", "units": "m s-1"}
-    return labelled(u, lat, lon, "u", **east), labelled(v, lat, lon, "v", **north), zeta
+@pytest.mark.parametrize("name", OPERATORS)
+@pytest.mark.parametrize("grid", GRIDS.values(), ids=GRIDS)
+def test_operators_are_second_order(grid, name):
+    coarse, fine = errors(name, grid, 17), errors(name, grid, 33)
+    assert max(fine.values()) < 6e-3
+    assert_order(coarse, fine)
 
 
-KINDS = ["straight", "turned", "rotated pole"]
-INSIDE = (slice(2, -2), slice(2, -2))
+@pytest.mark.parametrize("name", OF_WINDS)
+@pytest.mark.parametrize("grid", GRIDS.values(), ids=GRIDS)
+def test_so_they_are_for_winds_along_the_grid(grid, name):
+    options = {"prepare": as_components("grid")}
+    coarse, fine = errors(name, grid, 17, **options), errors(name, grid, 33, **options)
+    assert max(fine.values()) < 6e-3
+    assert_order(coarse, fine)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("alpha", [0, np.pi / 4, np.pi / 2], ids=["0", "45", "90"])
-def test_a_rotation_has_its_vorticity_and_no_divergence_at_second_order(kind, alpha):
-    errors = []
+@pytest.mark.parametrize("components", ["earth", "grid"])
+@pytest.mark.parametrize("name", OPERATORS)
+def test_rows_beside_the_rims_are_of_the_same_order(name, components):
+    """The metres and directions of the rim are part of what is differenced there."""
+    options = {"prepare": as_components(components), "part": beside_rims}
+    coarse, fine = (errors(name, oblique, n, **options) for n in (33, 65))
+    assert max(fine.values()) < 2e-3
+    assert_order(coarse, fine)
+
+
+@pytest.mark.parametrize("name", ["kinematics", "horizontal_gradient", "laplacian"])
+def test_rims_are_of_second_order_with_edge_order_2(name):
+    options = {"options": {"edge_order": 2}, "part": np.asarray}
+    coarse, fine = (errors(name, rotated_pole, n, **options) for n in (33, 65))
+    # of a second derivative the one-sided difference is an order less
+    assert_order(coarse, fine, order=1 if name == "laplacian" else 2, slack=0.2)
+
+
+@pytest.mark.parametrize(
+    ("name", "accuracy"), [("kinematics", 4), ("horizontal_gradient", 6), ("laplacian", 4)]
+)
+def test_higher_accuracy_is_that_of_the_metres_too(name, accuracy):
+    options = {"options": {"accuracy": accuracy}}
+    coarse, fine = (errors(name, oblique, n, **options) for n in (25, 49))
+    assert_order(coarse, fine, order=accuracy, slack=0.4)
+
+
+@pytest.mark.parametrize("flow", FLOWS, ids=lambda flow: flow.name)
+def test_flows_in_two_dimensions_are_those_in_one(flow):
+    """The same points, their coordinates 1-D and 2-D: apart by the order of the scheme."""
+    apart = []
+    for n in (31, 61):
+        grid = degrees(np.linspace(-70, 70, n), np.linspace(-100, 60, n))
+        u, v = flow.wind(grid)
+        lat, lon = np.meshgrid(grid.lat, grid.lon, indexing="ij")
+        there = op.kinematics(u, v)
+        here = op.kinematics(*(two_dimensional(f, lat, lon) for f in (u, v)))
+        exact = {k: flow.exact(k, grid).values for k in here}
+        part = {k: np.abs(interior(here[k].values - exact[k])).max() for k in here}
+        assert {a.attrs["geometry"] for a in there.values()} == {"sphere"}
+        for k in here:
+            between = np.abs(interior(here[k].values - there[k].values)).max()
+            size = max(np.abs(there[k].values).max(), U0 / A)
+            assert between < 0.08 * size
+        apart.append({k: part[k] * A / U0 for k in part})
+    assert_order(*apart, slack=0.25)
+
+
+def two_dimensional(field, lat, lon):
+    """A field on 1-D latitude and longitude with coordinates of two dimensions instead."""
+    bare = field.drop_vars(["lat", "lon"]).rename(lat="y", lon="x")
+    attrs = {"units": "degrees_north"}, {"units": "degrees_east"}
+    return bare.assign_coords(nav_lat=(DIMS, lat, attrs[0]), nav_lon=(DIMS, lon, attrs[1]))
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_a_regular_grid_is_the_sphere_to_second_order(name):
+    apart = []
+    for n in (33, 65):
+        ds, _ = fields(*sampled(regular, n))
+        straight = ds.drop_vars(["lat", "lon"]).assign_coords(
+            lat=("y", ds.lat.values[:, 0], {"units": "degrees_north"}),
+            lon=("x", ds.lon.values[0], {"units": "degrees_east"}),
+        )
+        here, there = outputs(name, ds), outputs(name, straight)
+        assert here.keys() == there.keys()
+        for k in here:
+            same = {"units", "long_name", "standard_name", "earth_radius"}
+            mine, theirs = (
+                {w: f[k].attrs[w] for w in same & f[k].attrs.keys()} for f in (here, there)
+            )
+            assert mine == theirs
+        apart.append(
+            {
+                k: np.abs(interior(here[k].values - there[k].values)).max() / UNITS.get(k, U0 / A)
+                for k in here
+            }
+        )
+    assert max(apart[1].values()) < 2e-3
+    assert_order(*apart)
+
+
+# --- the laplacian is that of oblique axes -----------------------------------------------------
+
+
+def test_the_laplacian_of_oblique_axes_has_its_mixed_term():
+    """On a plane of sheared axes, small enough to be flat, of f = x y, x² and x² − y²."""
+    n, size, shear = 21, 1e-3, 0.7
+    t, s = np.meshgrid(np.linspace(-1, 1, n), np.linspace(-1, 1, n), indexing="ij")
+    x, y = size * (s + shear * t), size * t
+    metre = np.deg2rad(1) * A
+    for f, exact in ((x * y, 0.0), (x**2, 2.0), (x**2 - y**2, 0.0)):
+        ds, _ = fields(y, x)
+        made = op.laplacian(ds.s.copy(data=f)).values * metre**2
+        assert_allclose(made[2:-2, 2:-2], exact, atol=1e-4)
+
+
+def test_the_laplacian_conserves():
+    """Its sum over a closed belt is the flux through the two ends, here nought, to rounding."""
+    j, i = np.mgrid[0:24, 0:32]
+    lon, lat = 360 * i / 32.0, 10 * (j - 12) / 3.0
+    ds, _ = fields(lat + 3 * np.sin(np.deg2rad(lon)), lon)
+    bump = np.exp(-((j - 12.0) ** 2) / 4) * (2 + np.sin(3 * i))
+    f = ds.s.copy(data=np.where(abs(j - 12) < 7, bump, 0.0))
+    made = op.laplacian(f, boundary={"x": "periodic"}).values
+    area = cell_areas(ds)
+    assert abs((made * area).sum()) < 1e-12 * abs(made * area).sum()
+
+
+def cell_areas(ds):
+    """J of centred differences along y and around x, of points as vectors in space."""
+    p, q = np.deg2rad(ds.lat.values), np.deg2rad(ds.lon.values)
+    place = A * np.array([np.cos(p) * np.cos(q), np.cos(p) * np.sin(q), np.sin(p)])
+    by_x = (np.roll(place, -1, 2) - np.roll(place, 1, 2)) / 2
+    by_y = np.gradient(place, axis=1)
+    return np.einsum("kji,kji->ji", place / A, np.cross(by_x, by_y, axis=0))
+
+
+# --- the way round of the axes ------------------------------------------------------------------
+
+WAYS_ROUND = {
+    "y descending": lambda ds: ds.isel(y=slice(None, None, -1)),
+    "x reversed": lambda ds: ds.isel(x=slice(None, None, -1)),
+    "x before y": lambda ds: ds.transpose("x", "y"),
+    "coordinates x before y": lambda ds: ds.assign_coords(
+        lat=ds.lat.transpose("x", "y"), lon=ds.lon.transpose("x", "y")
+    ),
+    "only longitude x before y": lambda ds: ds.assign_coords(lon=ds.lon.transpose("x", "y")),
+    "longitudes to 360": lambda ds: ds.assign_coords(lon=ds.lon % 360),
+}
+
+
+@pytest.mark.parametrize("components", ["earth", "grid"])
+@pytest.mark.parametrize("way", WAYS_ROUND.values(), ids=WAYS_ROUND)
+@pytest.mark.parametrize("name", OPERATORS)
+def test_the_way_round_changes_no_number_at_its_place(name, way, components):
+    ds, _ = fields(*sampled(rotated_pole, 13))
+    ds = along_the_grid(ds, rotated_pole) if components == "grid" else ds
+    ds = ds.assign_coords(y=("y", np.arange(13)), x=("x", np.arange(13)))
+    asked = outputs(name, ds)
+    for k, a in outputs(name, way(ds)).items():
+        back = a.sortby(["y", "x"]).transpose(*asked[k].dims)
+        scale = np.nanmax(np.abs(asked[k].values))
+        assert_allclose(back.values, asked[k].values, rtol=0, atol=1e-9 * scale, err_msg=k)
+
+
+@pytest.mark.parametrize("name", ["kinematics", "laplacian", "horizontal_gradient"])
+def test_dimensions_without_a_name_that_tells_may_be_either(name):
+    ds, _ = fields(*sampled(rotated_pole, 9, 11))
+    bare = ds.rename(x="a", y="b")
+    swapped = bare.assign_coords({k: bare[k].transpose("a", "b") for k in ("lat", "lon")})
+    for k, a in outputs(name, ds).items():
+        scale = np.abs(a.values).max()
+        for made in (outputs(name, bare), outputs(name, swapped)):
+            assert_allclose(made[k].values, a.values, rtol=0, atol=1e-9 * scale)
+
+
+def test_winds_along_such_a_grid_are_refused():
+    ds = along_the_grid(fields(*sampled(rotated_pole, 9, 11))[0], rotated_pole)
+    bare = ds.rename(x="a", y="b")
+    with pytest.raises(OptionError, match="which of 'b' and 'a' is x cannot be told; rename them"):
+        op.vorticity(bare.u, bare.v)
+    told = bare.assign_coords(a=("a", np.arange(11), {"axis": "X"}))
+    assert_array_equal(op.vorticity(told.u, told.v), op.vorticity(ds.u, ds.v))
+
+
+@pytest.mark.parametrize(
+    "names",
+    ["south_north west_east", "j i", "nj ni", "nlat nlon", "rlat rlon", "eta_rho xi_rho", "iy jx"],
+)
+def test_models_call_x_by_many_names(names):
+    y, x = names.split()
+    ds = along_the_grid(fields(*sampled(rotated_pole, 9, 11))[0], rotated_pole)
+    named = ds.rename(x=x, y=y)
+    named = named.assign_coords(lat=named.lat.transpose(x, y), lon=named.lon.transpose(x, y))
+    assert_allclose(op.vorticity(named.u, named.v), op.vorticity(ds.u, ds.v), rtol=1e-9)
+
+
+# --- what a wind is along -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("u_name", "v_name", "kind"),
+    [
+        ("x_wind", "y_wind", "grid"),
+        ("sea_water_x_velocity", "sea_water_y_velocity", "grid"),
+        ("grid_eastward_wind", "grid_northward_wind", "grid"),
+        ("eastward_wind", "northward_wind", "earth"),
+        ("surface_eastward_sea_water_velocity", None, "earth"),
+        (None, "sea_water_y_velocity", "grid"),
+    ],
+)
+def test_a_standard_name_says_what_a_wind_is_along(u_name, v_name, kind):
+    ds, _ = fields(*sampled(rotated_pole, 9))
+    blank = {k: ds[k].copy() for k in "uv"}
+    for k, name in (("u", u_name), ("v", v_name)):
+        blank[k].attrs = {"units": "m s-1"}
+        ds[k].attrs = {"units": "m s-1"} | ({"standard_name": name} if name else {})
+    want = op.vorticity(blank["u"], blank["v"], geometry=fd.Curvilinear(components=kind))
+    assert_array_equal(op.vorticity(ds.u, ds.v), want)
+
+
+def test_components_are_asked_for_where_nothing_tells_them():
+    ds, _ = fields(*sampled(rotated_pole, 9))
+    u, v = ds.u, ds.v.assign_attrs(standard_name="y_wind")
+    with pytest.raises(OptionError, match=r"'eastward_wind' and 'y_wind', one to the east or nor"):
+        op.vorticity(u, v)
+    for f in (u, v):
+        del f.attrs["standard_name"]
+    with pytest.raises(
+        OptionError, match=r"'u' lies on a curvilinear grid, and its standard_name "
+    ):
+        op.deformation(u, v)
+    with pytest.raises(OptionError, match="components is 'north'; choose 'earth', 'grid', or None"):
+        op.vorticity(u, v, geometry=fd.Curvilinear(components="north"))
+
+
+def test_kinematics_is_its_parts():
+    ds, _ = fields(*sampled(oblique, 13))
+    for winds in (ds, along_the_grid(ds, oblique)):
+        some = op.kinematics(winds.u, winds.v, which=["vorticity", "divergence"])
+        every = op.kinematics(winds.u, winds.v)
+        assert list(some) == ["vorticity", "divergence"]
+        for k in some:
+            assert_array_equal(some[k], getattr(op, k)(winds.u, winds.v))
+            assert_array_equal(some[k], every[k])
+        assert_array_equal(
+            every.total_deformation, op.deformation(winds.u, winds.v).total_deformation
+        )
+
+
+def test_the_angle_may_be_given_beside_the_places():
+    """ROMS has it: directions along the grid are then not differenced but read."""
+    wrong = []
     for n in (17, 33):
-        u, v, zeta = rotation(*places(n, kind), alpha)
-        vorticity = operators.vorticity(u, v).values - zeta
-        divergence = operators.divergence(u, v).values
-        errors.append([abs(e[INSIDE]).max() * A / U0 for e in (vorticity, divergence)])
-    assert max(errors[1]) < 6e-3
-    assert np.log2(errors[0][0] / errors[1][0]) > 1.8
-    assert errors[1][1] < 1e-9 or np.log2(errors[0][1] / errors[1][1]) > 1.8
+        ds, exact = fields(*sampled(rotated_pole, n))
+        winds = along_the_grid(ds, rotated_pole)
+        (x_e, x_n, _), _ = directions(rotated_pole, n)
+        angle = xr.DataArray(np.arctan2(x_n, x_e), dims=DIMS, attrs={"units": "radians"})
+        made = op.kinematics(winds.u, winds.v, geometry=fd.Curvilinear(angle=angle))
+        wrong.append({k: np.abs(interior(made[k].values - exact[k])).max() * A / U0 for k in made})
+    assert_order(*wrong)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_the_gradient_points_east_and_north(kind):
-    lat, lon = places(33, kind)
-    p, l = np.deg2rad(lat), np.deg2rad(lon)  # noqa: E741
-    f = labelled(np.cos(p) * np.sin(l), lat, lon, "f", units="K")
-    result = operators.horizontal_gradient(f)
-    east, north = np.cos(l) / A, -np.sin(p) * np.sin(l) / A
-    np.testing.assert_allclose(result.df_dx.values[INSIDE], east[INSIDE], atol=2e-3 / A)
-    np.testing.assert_allclose(result.df_dy.values[INSIDE], north[INSIDE], atol=2e-3 / A)
-    magnitude = operators.gradient_magnitude(f).values
-    np.testing.assert_allclose(magnitude[INSIDE], np.hypot(east, north)[INSIDE], atol=2e-3 / A)
-    assert result.df_dx.attrs["geometry"] == "curvilinear"
-    assert result.df_dx.attrs["units"] == "K m-1"
+# --- what is asked for and not there -----------------------------------------------------------
 
 
-def test_the_sense_of_the_axes_does_not_matter():
-    u, v, _ = rotation(*places(17, "turned"), 0.7)
-    expected = operators.vorticity(u, v)
-    for order in ({"y": slice(None, None, -1)}, {"x": slice(None, None, -1)}):
-        turned = operators.vorticity(u.isel(order), v.isel(order)).isel(order)
-        np.testing.assert_allclose(turned.values, expected.values, atol=1e-9 * U0 / A)
-    swapped = [f.transpose("x", "y") for f in (u, v)]
-    result = operators.vorticity(*swapped).transpose("y", "x")
-    np.testing.assert_allclose(result.values, expected.values, atol=1e-9 * U0 / A)
-
-
-@pytest.mark.parametrize("coordinates", ["in memory", "lazy"])
-def test_chunks_never_change_the_answer_and_building_computes_nothing(coordinates, lazily):
-    u, v, _ = rotation(*places(17, "turned"), 0.7)
-    whole = operators.vorticity(u, v)
-    with lazily():
-        chunked = [f.chunk(y=5, x=(1, 7, 9)) for f in (u, v)]
-        if coordinates == "in memory":
-            chunked = [f.assign_coords(u.coords) for f in chunked]
-        result = operators.vorticity(*chunked)
-    np.testing.assert_array_equal(result.values, whole.values)
-
-
-def test_advection_and_planetary_vorticity_know_the_true_directions():
-    u, v, zeta = rotation(*places(33, "rotated pole"), 0.0)
-    f = 2 * 7.292115e-5 * np.sin(np.deg2rad(u.nav_lat.values))
-    absolute = operators.absolute_vorticity(u, v).values
-    np.testing.assert_allclose(absolute[INSIDE], (zeta + f)[INSIDE], atol=1e-2 * U0 / A)
-    warm = u.copy(data=np.sin(np.deg2rad(u.nav_lon.values))).rename("t").assign_attrs(units="K")
-    expected = -U0 / A * np.cos(np.deg2rad(u.nav_lon.values))
-    result = operators.advection(u, v, warm).values
-    np.testing.assert_allclose(result[INSIDE], expected[INSIDE], atol=1e-2 * U0 / A)
-
-
-def test_a_circle_is_closed_where_it_is_asked_for():
-    lon, lat = np.meshgrid(np.arange(0.0, 360, 10), np.arange(-60.0, 61, 10))
-    u, v, _ = rotation(lat, lon, 0.7)
-    closed = operators.vorticity(u, v, boundary={"x": "periodic"})
-    rolled = [f.roll(x=5, roll_coords=True) for f in (u, v)]
-    inside = operators.vorticity(*rolled).roll(x=-5, roll_coords=True)
-    np.testing.assert_allclose(closed.values[:, :3], inside.values[:, :3], rtol=1e-9, atol=1e-18)
-    with pytest.raises(OptionError, match="boundary names 'nav_lon'; on a curvilinear grid it is"):
-        operators.vorticity(u, v, boundary={"nav_lon": "periodic"})
-
-
-def test_cells_without_an_area_are_nan():
-    lat, lon = places(9, "straight")
-    lat[4:, :], lon[4:, :] = 50.0, 20.0
-    u, v, _ = rotation(lat, lon, 0.0)
-    result = operators.vorticity(u, v).values
-    assert np.isnan(result[6:-1]).all()
-    assert np.isfinite(result[:3]).all()
-
-
-def test_what_is_not_known_there_is_refused():
-    u, v, _ = rotation(*places(9, "turned"), 0.0)
-    with pytest.raises(CoordinateError, match="the deformation is not known on a curvilinear grid"):
-        operators.deformation(u, v)
-    with pytest.raises(CoordinateError, match="the laplacian is not known on a curvilinear grid"):
-        operators.laplacian(u)
-    along = u.assign_attrs(standard_name="x_wind")
-    with pytest.raises(OptionError, match=r"are to point east and north, but its .*x_wind"):
-        operators.vorticity(along, v)
-    bare = u.drop_vars("nav_lat")
+def test_what_is_missing_is_said():
+    ds, _ = fields(*sampled(rotated_pole, 9))
+    bare = ds.s.drop_vars("lat")
     with pytest.raises(
-        CoordinateError, match="'u' has no latitude and longitude over the same two"
+        CoordinateError, match="'s' has no latitude and longitude over the same two"
     ):
-        operators.gradient_magnitude(bare, geometry=Curvilinear())
-    radians = u.assign_coords(nav_lat=u.nav_lat.assign_attrs(units="radians"))
-    with pytest.raises(
-        CoordinateError, match="'nav_lat' is in radians; turn it into degrees first"
-    ):
-        operators.gradient_magnitude(radians)
+        op.gradient_magnitude(bare, geometry=fd.Curvilinear())
+    radians = ds.s.assign_coords(lat=ds.lat.assign_attrs(units="radians"))
+    with pytest.raises(CoordinateError, match="'lat' is in radians; turn it into degrees first"):
+        op.gradient_magnitude(radians)
+    with pytest.raises(CoordinateError, match="along a track there is no gradient across it"):
+        op.horizontal_gradient(fields(*sampled(turned, 9))[0].s.isel(y=3))
+    with pytest.raises(OptionError, match="boundary names 'lat'; on a curvilinear grid it is for"):
+        op.vorticity(ds.u, ds.v, boundary={"lat": "periodic"})
 
 
-def sample(name, **options):
-    folder = Path(SAMPLES.origin).parent / "sample_data"
-    return xr.open_dataset(folder / name, **options)
-
-
-@needs_samples
-def test_on_the_orca_grid_latitude_grows_by_a_degree_per_its_arc():
-    """Away from the fold, and from land in the south whose coordinates are made up."""
-    ds = sample("NEMO/nemo_1m_20150101-20150201_grid-T.nc", decode_times=False)
-    places = {"nav_lat": ds.nav_lat, "nav_lon": ds.nav_lon}
-    f = ds.nav_lat.astype("f8").rename("f").drop_attrs().assign_coords(places)
-    result = operators.horizontal_gradient(f)
-    wet = {"y": slice(60, -5), "x": slice(2, -2)}
-    for name, expected in (("df_dx", 0.0), ("df_dy", 1.0)):
-        error = abs(result[name].isel(wet) * DEGREE - expected)
-        assert float(error.median()) < 1e-4
-        assert float(error.quantile(0.99)) < 2e-3
-    u, v, zeta = rotation(ds.nav_lat.values.astype("f8"), ds.nav_lon.values.astype("f8"), 0.7)
-    error = abs(operators.vorticity(u, v).values - zeta)[60:-5, 2:-2] * A / U0
-    assert np.median(error) < 1e-3
-    assert np.quantile(error, 0.99) < 1e-2
-
-
-@needs_samples
-def test_a_projection_is_read_from_its_grid_mapping():
-    pytest.importorskip("pyproj", reason="pyproj is not installed")
-    data = sample("toa_brightness_stereographic.nc", decode_coords="all").data
-    f = data.lat.astype("f8").rename("f").assign_coords(data.coords)
-    f.attrs = {"grid_mapping": "stereographic"}
-    by_places = operators.horizontal_gradient(f)
-    by_mapping = operators.horizontal_gradient(f.drop_vars(["lat", "lon"]))
-    north = by_mapping.df_dy.values[INSIDE] * np.deg2rad(6378169.0)
-    np.testing.assert_allclose(north, 1.0, atol=5e-3)
-    np.testing.assert_allclose(
-        by_mapping.df_dy.values[INSIDE], by_places.df_dy.values[INSIDE], rtol=5e-3
+def test_one_dimensional_latitudes_come_first():
+    lat, lon = sampled(regular, 9)
+    ds, _ = fields(lat, lon)
+    s = ds.s.rename(lat="lat2", lon="lon2").assign_coords(
+        lat=("y", lat[:, 0], {"units": "degrees_north"}),
+        lon=("x", lon[0], {"units": "degrees_east"}),
     )
-    assert by_mapping.df_dx.attrs["earth_radius"] == 6378169.0
+    assert op.gradient_magnitude(s).attrs["geometry"] == "sphere"
+    asked = op.gradient_magnitude(s, geometry=fd.Curvilinear())
+    assert asked.attrs["geometry"] == "curvilinear"

@@ -28,28 +28,35 @@ MAY_IMPORT = {
     "halo": "numpy chunks errors plain program scratch stencil tasks tiles whole",
     "arrays": "numpy errors halo plain spacing stencil whole",
     "geometry": "numpy",
+    "slopes": "",
+    "formulas": "slopes",
+    "ends": "numpy stencil weights",
     "curvilinear": "numpy halo stencil",
-    "curved": "numpy pyproj xarray errors geometry grid",
-    "formulas": "",
+    "spacings": "numpy xarray attributes errors grid",
+    "curved": "numpy pyproj xarray errors geometry grid spacings",
     "attributes": "cf_xarray pint",
     "times": "numpy xarray errors",
     "grid": "cf_xarray numpy xarray attributes errors times",
     "levels": "xarray attributes errors grid tasks",
-    "horizontal": "numpy xarray attributes curved errors geometry grid",
-    "operators.__init__": "operators.dynamics operators.gradients operators.scalars "
-    "operators.space operators.winds",
+    "horizontal": "numpy xarray attributes curved errors geometry grid spacing",
+    "operators.__init__": "operators.dynamics operators.gradients operators.laplace "
+    "operators.scalars operators.space operators.winds",
     "operators.space": "numpy xarray attributes errors formulas geometry operators.scheme "
     "operators.wind",
-    "operators.scheme": "numpy xarray curvilinear errors formulas grid halo horizontal "
-    "program spacing stencil times weights",
+    "operators.scheme": "numpy xarray errors grid halo horizontal program spacing stencil times",
+    "operators.metric": "numpy xarray attributes curvilinear ends errors grid halo horizontal "
+    "operators.scheme program slopes stencil weights",
     "operators.gradients": "xarray attributes errors grid halo levels operators.scheme times",
-    "operators.scalars": "numpy xarray attributes errors flux formulas geometry grid horizontal "
-    "operators.scheme spacing stencil",
-    "operators.wind": "numpy xarray attributes errors geometry grid horizontal operators.scheme",
+    "operators.scalars": "numpy xarray attributes errors formulas geometry horizontal "
+    "operators.metric operators.scheme",
+    "operators.laplace": "numpy xarray curvilinear flux formulas geometry grid horizontal "
+    "operators.metric operators.scheme slopes spacing stencil",
+    "operators.wind": "numpy xarray attributes curvilinear errors geometry grid horizontal "
+    "operators.metric operators.scheme slopes",
     "operators.winds": "numpy xarray attributes errors formulas geometry operators.scheme "
     "operators.wind",
-    "operators.dynamics": "numpy xarray attributes errors formulas geometry operators.scheme "
-    "operators.wind",
+    "operators.dynamics": "numpy xarray attributes errors formulas geometry operators.metric "
+    "operators.scheme operators.wind",
     "accessor": "xarray operators",
     "cli": "errors pipeline.catalog pipeline.config pipeline.run",
     "pipeline.__init__": "",

@@ -310,6 +310,28 @@ def test_a_global_longitude_may_be_said_to_be_periodic():
     assert result.identical(op.vorticity(U, V))
 
 
+def test_an_automatic_circle_is_opened_by_name():
+    opened, closed = op.vorticity(U, V, boundary={"lon": None}), op.vorticity(U, V)
+    assert "periodic" not in opened.attrs
+    inside = {"lat": slice(1, -1), "lon": slice(1, -1)}
+    assert_array_equal(opened.isel(inside), closed.isel(inside))
+    assert not np.isclose(opened.isel(lon=-1), closed.isel(lon=-1), rtol=1e-6).all()
+    assert op.vorticity(U, V, boundary={"lat": None}).attrs["periodic"] == "lon"
+
+
+def test_a_periodic_plane_is_even_to_the_rounding_of_its_coordinate():
+    rounded = plane(0.1 * np.arange(10), np.arange(4.0))
+    f = field(lambda x, y: np.sin(2 * np.pi * x) + 0 * y, rounded, "f")
+    made = op.horizontal_gradient(f, boundary={"x": "periodic"}).df_dx
+    expected = np.cos(2 * np.pi * f.x.values) * np.sin(0.2 * np.pi) / 0.1
+    assert_allclose(made.transpose("y", "x"), np.tile(expected, (4, 1)), atol=1e-9)
+    uneven = plane([0.0, 1.0, 3.0, 4.0, 9.0], np.arange(4.0))
+    f = field(lambda x, y: x + y, uneven, "f")
+    for operator in (op.horizontal_gradient, op.laplacian):
+        with pytest.raises(OptionError, match=r"'x' is periodic but unevenly .*; interpolate to e"):
+            operator(f, boundary={"x": "periodic"})
+
+
 # --- what is refused ------------------------------------------------------------------------------
 
 FLAT = plane(np.arange(5.0), np.arange(4.0))

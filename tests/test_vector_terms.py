@@ -16,6 +16,7 @@ from fields import A, degrees, field, globe, nought
 from numpy.testing import assert_allclose
 
 from fdgrad_dask import operators as op
+from fdgrad_dask.errors import CoordinateError
 
 G, GAS, OMEGA = 9.80665, 287.05287, 7.292115e-5
 Y0 = np.deg2rad(30)
@@ -363,6 +364,31 @@ def test_a_wind_that_draws_isotherms_together_makes_a_front():
     together = field(along_y(-D), grid, "v")
     assert op.frontogenesis(u, together, t).sel(lat=30, lon=180) > 0
     assert op.frontogenesis(u, -together, t).sel(lat=30, lon=180) < 0
+
+
+def test_a_level_of_no_pressure():
+    """It has no potential temperature, and a Q vector nowhere but on the others."""
+    u, v, t = three_levels(0.0, 500.0, 800.0)
+    with pytest.raises(CoordinateError, match=r"'p' has the level 0, with no potential .*drop the"):
+        op.potential_vorticity(u, v, t)
+    potential = t.assign_attrs(standard_name="air_potential_temperature")
+    assert np.isfinite(op.potential_vorticity(u, v, potential)).all()
+    for q in op.q_vector(u, v, t).values():
+        assert np.isnan(q.sel(p=0)).all()
+        assert np.isfinite(q.sel(p=[500, 800])).all()
+
+
+def three_levels(*p):
+    """u, v and t that vary everywhere, on these levels in hPa."""
+    rng = np.random.default_rng(2)
+    coords = {
+        "p": ("p", list(p), {"units": "hPa", "axis": "Z"}),
+        "lat": ("lat", np.arange(20.0, 70, 10), {"units": "degrees_north"}),
+        "lon": ("lon", np.arange(0.0, 60, 10), {"units": "degrees_east"}),
+    }
+    for name, units in (("u", "m s-1"), ("v", "m s-1"), ("t", "K")):
+        values = 250 + rng.normal(size=(3, 5, 6))
+        yield xr.DataArray(values, coords, tuple(coords), name, {"units": units})
 
 
 def test_potential_vorticity_has_the_sign_of_the_hemisphere_where_the_air_is_stable():

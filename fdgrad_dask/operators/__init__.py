@@ -10,11 +10,11 @@ from fdgrad_dask.operators.dynamics import (
     q_vector,
 )
 from fdgrad_dask.operators.gradients import gradient
+from fdgrad_dask.operators.laplace import laplacian
 from fdgrad_dask.operators.scalars import (
     geostrophic_wind,
     gradient_magnitude,
     horizontal_gradient,
-    laplacian,
 )
 from fdgrad_dask.operators.space import curl
 from fdgrad_dask.operators.winds import (

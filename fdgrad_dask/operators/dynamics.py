@@ -10,10 +10,11 @@ import xarray as xr
 
 from fdgrad_dask import formulas
 from fdgrad_dask.attributes import quotient, ratio
-from fdgrad_dask.errors import OptionError
+from fdgrad_dask.errors import CoordinateError, OptionError
 from fdgrad_dask.geometry import DRY_AIR, GRAVITY, KAPPA, Geometry
+from fdgrad_dask.operators.metric import inverse
 from fdgrad_dask.operators.scheme import Scheme, Skip
-from fdgrad_dask.operators.wind import U, V, Wind
+from fdgrad_dask.operators.wind import Wind
 
 SCALAR = 2
 REFERENCE_PRESSURE = 1e5  # Pa; of potential temperature
@@ -64,22 +65,20 @@ def advection(
     scheme = Scheme(edge_order, accuracy, 1, boundary, skipna=skipna)
     others = [scalar] if w is None else [scalar, w]
     wind = Wind(u, v, *others, scheme=scheme, geometry=geometry)
-    wind.metric("x", "y")
-    wind.along_x(SCALAR)
-    wind.along_y(SCALAR)
-    if w is None:
-        data = wind.run_turned(formulas.advection, (0, 1))[0]
-    else:
-        axis = wind.vertical(vertical)
+    axis = None if w is None else wind.vertical(vertical)
+    if axis is not None and w is not None:
         unit = ratio(quotient(w.attrs.get("units"), "s-1"), str(axis.units))
         if unit is None:
             raise OptionError(
                 f"the vertical wind has the units {w.attrs.get('units')!r} and {axis.name!r} has "
                 f"{axis.units!r}; w needs those of the coordinate per second: set both"
             )
-        wind.along(axis, SCALAR)
         wind.factor(np.full(wind.like.sizes[axis.dim], unit), axis)
-        data = wind.run_turned(formulas.advection_3d, (0, 1))[0]
+    wind.values()
+    wind.slopes(SCALAR)
+    if axis is not None:
+        wind.plain(axis, SCALAR)
+    data = wind.solve(formulas.advection if axis is None else formulas.advection_3d)[0]
     name = _name(scalar)
     units = wind.per_metre(scalar.attrs.get("units"))
     return wind.labelled_as(f"{name}_advection", data, f"advection of {name}", units)
@@ -109,14 +108,11 @@ def frontogenesis(
     """
     scheme = Scheme(edge_order, accuracy, 1, boundary, skipna=skipna)
     wind = Wind(u, v, scalar, scheme=scheme, geometry=geometry)
-    wind.require_straight("frontogenesis")
-    wind.metric("x", "y", "t")
     wind.strain()
-    wind.along_x(SCALAR)
-    wind.along_y(SCALAR)
+    wind.slopes(SCALAR)
     name = _name(scalar)
     units = wind.per_metre(scalar.attrs.get("units"), 2)
-    data = wind.run(formulas.frontogenesis)[0]
+    data = wind.solve(formulas.frontogenesis)[0]
     return wind.labelled_as(f"{name}_frontogenesis", data, f"frontogenesis of {name}", units)
 
 
@@ -162,18 +158,15 @@ def q_vector(
     """
     scheme = Scheme(edge_order, accuracy, 1, boundary, skipna=skipna)
     wind = Wind(u, v, temperature, scheme=scheme, geometry=geometry)
-    wind.require_straight("the Q vector")
     level = wind.one_pressure(vertical)
-    wind.metric("x", "y", "t")
     if level is not None:
-        wind.factor(np.full(1, DRY_AIR / level))
+        wind.factor(DRY_AIR * inverse(np.full(1, level)))
     else:
         axis, pascals = wind.pressure(vertical)
-        wind.factor(DRY_AIR / pascals, axis)
+        wind.factor(DRY_AIR * inverse(pascals), axis)
     wind.strain()
-    wind.along_x(SCALAR)
-    wind.along_y(SCALAR)
-    made = wind.run(formulas.q_vector, 2)
+    wind.slopes(SCALAR)
+    made = wind.solve(formulas.q_vector, 2)
     return xr.Dataset(
         {
             name: wind.labelled_as(name, data, f"Q vector along {side}", "m2 kg-1 s-1")
@@ -229,24 +222,27 @@ def potential_vorticity(
     wind = Wind(u, v, temperature, scheme=scheme, geometry=geometry)
     axis, pascals = wind.pressure(vertical)
     potential = temperature.attrs.get("standard_name") == "air_potential_temperature"
+    if not potential and (pascals <= 0).any():
+        raise CoordinateError(
+            f"the vertical axis {axis.name!r} has the level {axis.points[pascals <= 0][0]:g}, with "
+            "no potential temperature, and no derivative of it beside that; drop the level: "
+            f".sel({axis.name}={axis.name} > 0)"
+        )
     exner = np.ones(len(pascals)) if potential else (REFERENCE_PRESSURE / pascals) ** KAPPA
-    wind.require_straight("potential vorticity")
     units = temperature.attrs.get("units")
     if ratio(units, "K") is not None and units not in ("K", "kelvin", "Kelvin", "kelvins"):
         raise OptionError(
             f"{temperature.name!r} is in {temperature.attrs['units']!r}, but potential vorticity "
             "needs kelvin; convert it first"
         )
-    wind.metric("x", "y", "p", "q")
-    wind.metric("f", coriolis=coriolis)
+    wind.coriolis(coriolis)
     e = wind.factor(exner, axis)
-    wind.factor(np.full(len(pascals), GRAVITY / (pascals[0] / axis.points[0])), axis)
-    wind.circulation()
-    wind.along_x(SCALAR)
-    wind.along_y(SCALAR)
-    for operand in (wind.operand((SCALAR, e)), U, V):
-        wind.along(axis, operand)
-    data = wind.run(formulas.potential_vorticity)[0]
+    wind.factor(np.full(len(pascals), GRAVITY / (ratio(axis.units, "Pa") or 1.0)), axis)
+    wind.vorticity()
+    wind.slopes(SCALAR)
+    wind.plain(axis, wind.operand((SCALAR, e)))
+    wind.winds_along(axis)
+    data = wind.solve(formulas.potential_vorticity)[0]
     return wind.labelled_as(
         "potential_vorticity",
         data,

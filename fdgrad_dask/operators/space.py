@@ -69,14 +69,12 @@ def curl(
             "set them"
         )
     down = wind.like.coords[axis.name].attrs.get("positive") == "down"
-    wind.metric("x", "y")
+    x, y = wind.grid.x, wind.grid.y
+    for h in (wind.grid.h_x, wind.grid.h_y):
+        wind.over_grid(1 / h)
     wind.factor(np.full(wind.like.sizes[axis.dim], (-1 if down else 1) / metres), axis)
-    wind.along_y(W)
-    wind.along(axis, V)
-    wind.along(axis, U)
-    wind.along_x(W)
-    wind.along_x(V)
-    wind.along_y(U)
+    for along, component in ((y, W), (axis, V), (axis, U), (x, W), (x, V), (y, U)):
+        wind.along(along, component)
     made = zip("xyz", wind.run(formulas.curl, 3), strict=True)
     units = wind.per_metre("1")
     return xr.Dataset(

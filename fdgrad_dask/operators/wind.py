@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,13 +10,13 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from fdgrad_dask.attributes import derived, quotient, ratio
+from fdgrad_dask.curvilinear import PLAIN, OnEarth, Pair
 from fdgrad_dask.errors import CoordinateError, OptionError
-from fdgrad_dask.geometry import Geometry
+from fdgrad_dask.geometry import Curvilinear, Geometry, Plane
 from fdgrad_dask.grid import Axis, axis_of, cf_names
-from fdgrad_dask.horizontal import horizontal
-from fdgrad_dask.operators.scheme import (
-    Pass,
-    Scheme,
+from fdgrad_dask.horizontal import Horizontal, horizontal
+from fdgrad_dask.operators.metric import (
+    OnGrid,
     closed_at_poles,
     inverse,
     metrics_of,
@@ -24,6 +24,8 @@ from fdgrad_dask.operators.scheme import (
     pole_ends,
     row,
 )
+from fdgrad_dask.operators.scheme import Scheme
+from fdgrad_dask.slopes import Bent, InSpace, Slopes, Values
 
 U, V = 0, 1
 
@@ -37,23 +39,57 @@ def _require_one_unit(u: xr.DataArray, v: xr.DataArray) -> None:
         )
 
 
-def require_east(u: xr.DataArray) -> None:
-    """Raises unless u is said to point east: on a curvilinear grid its x axis does not.
+def components_of(u: xr.DataArray, v: xr.DataArray, grid: Horizontal) -> str:
+    """``"earth"`` or ``"grid"``, what a wind is along: by the geometry, or by standard names.
 
     Raises
     ------
     OptionError
-        Its standard_name says something else, or there is none.
+        Neither says it, or what they say cannot be followed on this grid.
     """
-    if "eastward" not in str(u.attrs.get("standard_name", "")):
+    curved, geometry = grid.curved, grid.geometry
+    name = u.attrs.get("standard_name")
+    if curved is None or not isinstance(geometry, Curvilinear):
+        return "earth"
+    said = {_said(component) for component in (u, v)} - {None}
+    along = geometry.components
+    if along not in (None, "earth", "grid"):
+        raise OptionError(f"components is {along!r}; choose 'earth', 'grid', or None")
+    if along is None and len(said) > 1:
         raise OptionError(
-            f"{u.name!r} lies on a curvilinear grid, where the components are to point east and "
-            f"north, but its standard_name is {u.attrs.get('standard_name')!r}; turn the wind "
-            "first, and name it eastward_wind"
+            f"{u.name!r} and {v.name!r} have the standard_names {name!r} and "
+            f"{v.attrs['standard_name']!r}, one to the east or north and one along the grid; "
+            "turn one of them, or say geometry=Curvilinear(components=…)"
         )
+    along = along or (said.pop() if said else None if curved.is_east else "grid")
+    if along is None:
+        raise OptionError(
+            f"{u.name!r} lies on a curvilinear grid, and its standard_name {name!r} does not say "
+            "whether it is to the east or along the grid; name it eastward_wind or x_wind, or give "
+            "geometry=Curvilinear(components='earth') or 'grid'"
+        )
+    if along == "earth" and not curved.is_east:
+        raise OptionError(
+            f"{u.name!r} points east, but of its grid only dx and dy are known; give the angle of "
+            "its x axis from east too, angle=0 where x is east, or say components='grid'"
+        )
+    if along == "grid" and not curved.told:
+        raise OptionError(
+            f"{u.name!r} is along the x of its grid, but which of {grid.y.dim!r} and "
+            f"{grid.x.dim!r} is x cannot be told; rename them to x and y, or give each "
+            "a coordinate with the attribute axis, 'X' or 'Y'"
+        )
+    return along
 
 
-class Wind(Pass):
+def _said(component: xr.DataArray) -> str | None:
+    name = str(component.attrs.get("standard_name", ""))
+    if name.startswith(("x_", "y_", "grid_")) or "_x_" in name or "_y_" in name:
+        return "grid"
+    return "earth" if "eastward" in name or "northward" in name else None
+
+
+class Wind(OnGrid):
     """One pass over u, v and other fields on the same points, in the geometry of u."""
 
     def __init__(
@@ -65,104 +101,113 @@ class Wind(Pass):
         geometry: Geometry | None,
     ) -> None:
         _require_one_unit(u, v)
-        super().__init__(u, v, *others)
-        self.scheme = scheme
+        super().__init__(u, v, *others, scheme=scheme)
         self.grid = horizontal(self.like, geometry, scheme.boundary)
-        self.metrics = metrics_of(self.grid, scheme)
-        if self.metrics is not None:
-            require_east(self.like)
+        components = components_of(self.like, self.labelled[V], self.grid)
+        self.metrics = metrics_of(self.grid, self.like, scheme, components)
 
-    def metric(self, *names: str, coriolis: float | None = None) -> int:
-        """Appends factors, in this order; the number of the last.
+    def coriolis(self, given: float | None) -> int:
+        """The factor 2 Ω sin φ, in the unit of the vorticity."""
+        f = self.grid.coriolis(self.like.name) if given is None else np.full(1, given)
+        speed = ratio(self.like.attrs.get("units"), "m s-1")
+        return self.over_grid(f if speed is None else f / speed)
 
-        ``x`` 1/h_x, ``y`` 1/h_y and ``t`` tan φ / a of the gradient, ``f`` 2 Ω sin φ, and those of
-        the flux form: ``p`` 1/h_x, ``q`` 1/(h_x h_y), both 1/J on a curvilinear grid.
-        """
-        number = -1
-        for name in names:
-            if name == "f":
-                f = self.grid.coriolis(self.like.name) if coriolis is None else np.full(1, coriolis)
-                speed = ratio(self.like.attrs.get("units"), "m s-1")
-                number = self.over_grid(f if speed is None else f / speed)
-            elif self.metrics is None:
-                number = self.over_grid(self._straight(name))
-            else:  # the gradient has its metres from the turn to east and north
-                values = 1 / self.metrics.area if name in "pq" else np.ones(1)
-                number = self.over_grid(values)
-        return number
+    def winds_along(self, axis: Axis) -> None:
+        """Asks for the derivatives of the wind to the east and north along a vertical axis."""
+        d = [self.along(axis, component) for component in (U, V)]
+        rows = PLAIN if self.metrics is None else self.metrics.winds
+        self.recipes.append(Slopes(tuple(self.row(pair, d) for pair in rows)))
 
-    def over_grid(self, values: Any) -> int:
-        """A factor that varies along y, or along y and x."""
-        return self.factor(values, *(self.grid.y, self.grid.x)[: values.ndim])
+    def values(self) -> None:
+        """Asks for the wind itself, to the east and to the north."""
+        rows = PLAIN if self.metrics is None else self.metrics.winds
+        self.recipes.append(Values(tuple(self.row(pair, (U, V)) for pair in rows)))
 
-    def _straight(self, name: str) -> Any:
-        grid = self.grid
-        if name == "t":
-            return grid.tangent
-        if name == "y":
-            return over_y(grid)
-        over_x = inverse(grid.h_x)
-        return over_x / grid.h_y if name == "q" else over_x
-
-    def fluxes(self) -> None:
-        """Two derivatives whose sum, with p and q, is the divergence."""
+    def divergence(self) -> None:
+        """Asks for the divergence, of fluxes."""
         if self.metrics is None:
-            self.along_x(U)
-            self.along_y_of_flux(V)
+            d = self.along(self.grid.x, U), self._along_y_of_flux(V, self.grid.h_x)
+            self._sum(d, self._flux_factors())
         else:
-            self._two(self.metrics.fluxes(), (self.along_x, self.along_y))
+            self._of_two(self.metrics.fluxes())
 
-    def circulation(self) -> None:
-        """Two derivatives whose difference, with p and q, is the vorticity."""
+    def vorticity(self) -> None:
+        """Asks for the vorticity, of circulations."""
         if self.metrics is None:
-            self.along_x(V)
-            self.along_y_of_flux(U)
+            d = self.along(self.grid.x, V), self._along_y_of_flux(U, -self.grid.h_x)
+            self._sum(d, self._flux_factors())
         else:
-            along, across = self.metrics.circulations()
-            self._two((across, along), (self.along_x, self.along_y))
+            self._of_two(self.metrics.circulations())
 
-    def _two(self, parts: Any, derive: Any) -> None:
-        for factors, one in zip(parts, derive, strict=True):
-            pairs = zip((U, V), factors, strict=True)
-            one(self.operand(*((c, self.over_grid(f)) for c, f in pairs)))
+    def _of_two(self, pairs: tuple[Pair, Pair]) -> None:
+        assert self.metrics is not None
+        numbers, factors = [], []
+        for axis, pair, i in zip((self.grid.x, self.grid.y), pairs, (1, 0), strict=True):
+            operand, factor = None, self.metrics.over_area
+            for component in (U, V):
+                h = pair[component]
+                alone = isinstance(pair[1 - component], int) and not isinstance(h, int)
+                if alone and h.shape[i] == 1:  # what does not vary there stays outside
+                    operand, factor = component, factor * h
+            operand = self.sum_of(pair, (U, V)) if operand is None else operand
+            numbers.append(self.along(axis, operand))
+            factors.append(factor)
+        self._sum(numbers, (factors[0], factors[1]))
 
-    def run_turned(self, formula: Any, *pairs: tuple[int, int], outputs: int = 1) -> list[Any]:
-        """`run`, with these pairs of derivatives to the east and to the north."""
-        return self.run_along(self.grid, self.metrics, formula, *pairs, outputs=outputs)
+    def _flux_factors(self) -> Pair:
+        over_x = inverse(self.grid.h_x)
+        return over_x, over_x / self.grid.h_y
 
-    def require_straight(self, what: str) -> None:
-        """Raises on a curvilinear grid, for what needs the turning of east and north along it."""
-        if self.metrics is not None:
-            raise CoordinateError(
-                f"{what} is not known on a curvilinear grid; interpolate to 1-D latitudes and "
-                "longitudes first"
-            )
+    def _sum(self, d: Sequence[int], factors: Pair) -> None:
+        self.recipes.append(Slopes((self.row(factors, d),)))
 
-    def along(self, axis: Axis, operand: int) -> None:
-        """One more derivative, along ``axis``."""
-        table = self.scheme.along(self.grid, axis).stencil(axis, self.like)
-        self.derive(operand, axis, table)
-
-    def along_x(self, operand: int) -> None:
-        """One more ∂/∂x."""
-        self.along(self.grid.x, operand)
-
-    def along_y(self, operand: int) -> None:
-        """One more ∂/∂y."""
-        self.along(self.grid.y, operand)
-
-    def along_y_of_flux(self, component: int) -> None:
-        """One more ∂(h_x component)/∂y, which knows that h_x is nought at a pole."""
-        axis = self.grid.y
-        operand = self.operand((component, self.over_grid(self.grid.h_x)))
-        table = self.scheme.stencil(axis, self.like)
-        self.derive(operand, axis, closed_at_poles(table, self.grid))
+    def _along_y_of_flux(self, component: int, h_x: Any) -> int:
+        """∂(h_x component)/∂y, which knows that h_x is nought at a pole."""
+        table = self.scheme.along(self.grid, self.grid.y, self.like)
+        operand = self.sum_of((h_x,), (component,))
+        return self.derive(operand, self.grid.y, closed_at_poles(table, self.grid))
 
     def strain(self) -> None:
-        """∂u/∂x, ∂u/∂y, ∂v/∂x, ∂v/∂y."""
-        for component in (U, V):
-            self.along_x(component)
-            self.along_y(component)
+        """Asks for ∂u/∂x, ∂u/∂y, ∂v/∂x, ∂v/∂y."""
+        if isinstance(self.metrics, OnEarth):
+            self._strain_in_space(self.metrics)
+        elif self.metrics is not None:
+            x, y = (self.over_grid(factor) for factor in self.metrics.metres)
+            bends = [
+                None if isinstance(bend, int) else self.over_grid(bend)
+                for bend in self.metrics.bends()
+            ]
+            along, turn = self.metrics.along, self.metrics.turn
+            turned = None if turn is None else (self.over_grid(turn[0]), self.over_grid(turn[1]))
+            self._bent(along, (x, y), (bends[0], bends[1]), turned)
+        else:
+            grid = self.grid
+            x, y = self.over_grid(inverse(grid.h_x)), self.over_grid(over_y(grid))
+            flat = isinstance(grid.geometry, Plane)
+            self._bent(PLAIN, (x, y), (None if flat else self.over_grid(grid.tangent), None))
+
+    def _bent(
+        self,
+        along: tuple[Pair, Pair],
+        metres: tuple[int, int],
+        bends: tuple[int | None, int | None],
+        turn: tuple[int, int] | None = None,
+    ) -> None:
+        u, v = (self.row(pair, (U, V)) for pair in along)
+        axes = self.grid.x, self.grid.y
+        parts = [U, V] if along is PLAIN else [self.sum_of(pair, (U, V)) for pair in along]
+        d = [self.along(axis, part) for part in parts for axis in axes]
+        self.recipes.append(Bent((d[0], d[1], d[2], d[3]), metres, bends, (u, v), turn))
+
+    def _strain_in_space(self, metrics: OnEarth) -> None:
+        parts = [self.sum_of(pair, (U, V)) for pair in metrics.in_space()]
+        by_x, by_y = (
+            tuple(self.along(axis, part) for part in parts) for axis in (self.grid.x, self.grid.y)
+        )
+        east, north = (self.row(side, (0, 1, 2)) for side in (metrics.east, metrics.north))
+        slopes = metrics.slopes
+        rows = self.row(slopes[0], (0, 1)), self.row(slopes[1], (0, 1))
+        self.recipes.append(InSpace((by_x, by_y), east, north, rows))
 
     def cap_flux(self, output: int, component: int, sign: int) -> None:
         """Pole rows of the divergence (−v̄) or the vorticity (ū), over the area of the cap.

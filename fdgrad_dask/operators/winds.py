@@ -8,7 +8,6 @@ first circle of latitude off the pole, over the area inside it; deformations hav
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -43,17 +42,6 @@ _KINDS = {
 _KINEMATIC = tuple(_KINDS)[:5]
 
 
-@dataclass(frozen=True)
-class _Selected:
-    """Some of the outputs of `formulas.kinematics`."""
-
-    numbers: tuple[int, ...]
-
-    def __call__(self, f: formulas.Numbers, d: formulas.Numbers) -> formulas.Numbers:
-        made = formulas.kinematics(f, d)
-        return [made[number] for number in self.numbers]
-
-
 def divergence(
     u: xr.DataArray,
     v: xr.DataArray,
@@ -67,12 +55,15 @@ def divergence(
     """∇·v = 1/(h_x h_y) ( ∂(h_y u)/∂x + ∂(h_x v)/∂y ), in units of u per metre.
 
     On a sphere of radius a, h_x = a cos φ and h_y = a, which brings in the term −v tan φ / a
-    that a plain sum of two derivatives leaves out (Batchelor 1967, appendix 2).
+    that a plain sum of two derivatives leaves out (Batchelor 1967, appendix 2). On a curvilinear
+    grid these are the fluxes through its own cells.
 
     Parameters
     ----------
     u, v
-        The components along x (east) and y (north), on the same points.
+        The components along x (east) and y (north), on the same points. On a curvilinear grid
+        their standard_name says whether they are to the east and north or along the grid, or
+        ``geometry=Curvilinear(components=…)`` does.
     edge_order, accuracy, boundary, skipna, geometry
         See `horizontal_gradient`; all operators of winds have them.
 
@@ -90,10 +81,9 @@ def divergence(
     """
     scheme = Scheme(edge_order, accuracy, 1, boundary, skipna=skipna)
     wind = Wind(u, v, scheme=scheme, geometry=geometry)
-    wind.metric("p", "q")
-    wind.fluxes()
+    wind.divergence()
     wind.cap_flux(0, V, -1)
-    return _named(wind, "divergence", wind.run(formulas.divergence)[0])
+    return _named(wind, "divergence", wind.solve(formulas.same)[0])
 
 
 def vorticity(
@@ -119,10 +109,9 @@ def vorticity(
     """
     scheme = Scheme(edge_order, accuracy, 1, boundary, skipna=skipna)
     wind = Wind(u, v, scheme=scheme, geometry=geometry)
-    wind.metric("p", "q")
-    wind.circulation()
+    wind.vorticity()
     wind.cap_flux(0, U, 1)
-    return _named(wind, "vorticity", wind.run(formulas.vorticity)[0])
+    return _named(wind, "vorticity", wind.solve(formulas.same)[0])
 
 
 def absolute_vorticity(
@@ -157,13 +146,12 @@ def absolute_vorticity(
     """
     scheme = Scheme(edge_order, accuracy, 1, boundary, skipna=skipna)
     wind = Wind(u, v, scheme=scheme, geometry=geometry)
-    wind.metric("p", "q")
-    f = wind.metric("f", coriolis=coriolis)
-    wind.circulation()
+    f = wind.coriolis(coriolis)
+    wind.vorticity()
     wind.cap_flux(0, U, 1)
     for cap in wind.caps:
         wind.data[cap.field] = wind.data[cap.field] + wind.data[f].ravel()[cap.end]
-    made = _named(wind, "absolute_vorticity", wind.run(formulas.absolute_vorticity)[0])
+    made = _named(wind, "absolute_vorticity", wind.solve(formulas.absolute_vorticity)[0])
     speed = ratio(wind.like.attrs.get("units"), "m s-1")
     if speed is not None and speed != 1:
         attrs = made.attrs | {"units": "s-1"}
@@ -183,8 +171,8 @@ def deformation(
 ) -> xr.Dataset:
     """Stretching ∂u/∂x − ∂v/∂y, shearing ∂v/∂x + ∂u/∂y and their length, in units of u per metre.
 
-    On a sphere the first has −v tan φ / a and the second u tan φ / a besides. Parameters and
-    errors are those of `divergence`.
+    On a sphere the first has −v tan φ / a and the second u tan φ / a besides; on a curvilinear grid
+    the wind is differenced as a vector in space. Parameters and errors are those of `divergence`.
 
     Returns
     -------
@@ -194,10 +182,8 @@ def deformation(
     """
     scheme = Scheme(edge_order, accuracy, 1, boundary, skipna=skipna)
     wind = Wind(u, v, scheme=scheme, geometry=geometry)
-    wind.require_straight("the deformation")
-    wind.metric("x", "y", "t")
     wind.strain()
-    made = wind.run(formulas.deformation, 3)
+    made = wind.solve(formulas.deformation, 3)
     names = _KINEMATIC[2:]
     return xr.Dataset({n: _named(wind, n, data) for n, data in zip(names, made, strict=True)})
 
@@ -238,15 +224,16 @@ def kinematics(
         raise OptionError(f"which is {which!r}; give a list of some of {', '.join(_KINEMATIC)}")
     scheme = Scheme(edge_order, accuracy, 1, boundary, skipna=skipna)
     wind = Wind(u, v, scheme=scheme, geometry=geometry)
-    wind.require_straight("the deformation")
-    wind.metric("x", "y", "t", "p", "q")
-    wind.strain()
-    wind.along_y_of_flux(V)
-    wind.along_y_of_flux(U)
+    if "divergence" in which:
+        wind.divergence()
+    if "vorticity" in which:
+        wind.vorticity()
+    if any("deformation" in name for name in which):
+        wind.strain()
     for output, name in enumerate(which):
         if name in ("divergence", "vorticity"):
             wind.cap_flux(output, *((V, -1) if name == "divergence" else (U, 1)))
-    made = wind.run(_Selected(tuple(map(_KINEMATIC.index, which))), len(which))
+    made = wind.solve(formulas.Kinematics(tuple(which)), len(which))
     return xr.Dataset({n: _named(wind, n, data) for n, data in zip(which, made, strict=True)})
 
 

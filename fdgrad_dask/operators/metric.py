@@ -1,0 +1,228 @@
+"""A pass over fields on a horizontal grid, whose derivatives are per metre to the east and north.
+
+Where x and y are longitude and latitude, or a plane, the metres vary along y alone and there is a
+closed form at poles; on a curvilinear grid they vary over both, as `curvilinear` has them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from fdgrad_dask.attributes import derived, quotient, title
+from fdgrad_dask.curvilinear import Given, Metrics, Pair, Tables, at_points, on_earth
+from fdgrad_dask.ends import smooth_ends
+from fdgrad_dask.errors import CoordinateError
+from fdgrad_dask.grid import Axis, of_axis
+from fdgrad_dask.halo import length
+from fdgrad_dask.horizontal import Horizontal
+from fdgrad_dask.operators.scheme import Pass, Scheme
+from fdgrad_dask.program import Formula
+from fdgrad_dask.slopes import Metric, Recipe, Row, Slopes
+from fdgrad_dask.stencil import Stencil, Tap, Wall, Window, stencil
+from fdgrad_dask.weights import weigh
+
+
+class OnGrid(Pass):
+    """One pass over fields on a horizontal grid, in which recipes make slopes in metres."""
+
+    def __init__(self, *fields: xr.DataArray, scheme: Scheme) -> None:
+        super().__init__(*fields)
+        self.scheme = scheme
+        self.recipes: list[Recipe] = []
+        self._made: dict[tuple[int, int], int] = {}
+        self._factors: dict[int, tuple[Any, int]] = {}  # an array is kept, so that its id stays its
+        self.grid: Horizontal
+        self.metrics: Metrics | None = None
+
+    def over_grid(self, values: Any) -> int:
+        """A factor that varies along y, or along y and x."""
+        if id(values) not in self._factors:
+            number = self.factor(values, *(self.grid.y, self.grid.x)[: values.ndim])
+            self._factors[id(values)] = values, number
+        return self._factors[id(values)][1]
+
+    def row(self, factors: Sequence[Any], of: Sequence[int]) -> Row:
+        """The sum of these derivatives or fields, each times its factor: 0, 1 or an array."""
+        return tuple(
+            (None if isinstance(factor, int) else self.over_grid(factor), number)
+            for factor, number in zip(factors, of, strict=True)
+            if not isinstance(factor, int) or factor == 1
+        )
+
+    def sum_of(self, factors: Sequence[Any], of: Sequence[int]) -> int:
+        """The operand that is such a sum of fields, to be differenced along x or y."""
+        sizes = [self.like.sizes[axis.dim] for axis in (self.grid.y, self.grid.x)]
+        whole = [
+            factor
+            if isinstance(factor, int) or factor.shape in (tuple(sizes), (sizes[0],))
+            else np.broadcast_to(factor, sizes)
+            for factor in factors
+        ]
+        return self.operand(*((number, factor) for factor, number in self.row(whole, of)))
+
+    def along(self, axis: Axis, operand: int) -> int:
+        """The number of the derivative of an operand along ``axis``."""
+        key = operand, axis.number
+        if key not in self._made:
+            table = self.scheme.along(self.grid, axis, self.like)
+            self._made[key] = self.derive(operand, axis, table)
+        return self._made[key]
+
+    def plain(self, axis: Axis, operand: int) -> None:
+        """Asks for a derivative as it is, along an axis that is not horizontal."""
+        self.recipes.append(Slopes((((None, self.along(axis, operand)),),)))
+
+    def slopes(self, operand: int) -> None:
+        """Asks for the two components of the gradient of an operand."""
+        grid = self.grid
+        d = [self.along(axis, operand) for axis in (grid.x, grid.y)]
+        factors: tuple[Pair, Pair]
+        if self.metrics is None:
+            factors = (inverse(grid.h_x), 0), (0, over_y(grid))
+        else:
+            factors = self.metrics.slopes
+        self.recipes.append(Slopes(tuple(self.row(pair, d) for pair in factors)))
+
+    def solve(self, equation: Formula, outputs: int = 1) -> list[Any]:
+        """The data of the outputs of an equation, whose derivatives were asked for before."""
+        return self.run(Metric(equation, tuple(self.recipes)), outputs)
+
+
+def metrics_of(
+    grid: Horizontal,
+    field: xr.DataArray,
+    scheme: Scheme,
+    components: str = "earth",
+    *,
+    smooth: bool = False,
+) -> Metrics | None:
+    """The metrics of a curvilinear grid; None where x and y are east and north, or a plane."""
+    curved = grid.curved
+    if curved is None:
+        return None
+    tables = tables_of(grid, field, scheme, smooth=smooth)
+    is_along = components == "grid"
+    if curved.spacings is not None:
+        for name, spacing, closed in zip(
+            ("dy", "dx"), curved.spacings[::-1], grid.closed, strict=True
+        ):
+            if spacing.between and closed:
+                raise CoordinateError(
+                    f"{name} between points knows no gap of a closed axis; give it at the points"
+                )
+        h_x, h_y = (
+            at_points(spacing.values, axis, table) if spacing.between else spacing.values
+            for spacing, axis, table in zip(curved.spacings, (1, 0), tables, strict=True)
+        )
+        return Given(h_x, h_y, tables, curved.turn, is_turned=not is_along)
+    assert curved.places is not None
+    directions = None
+    if is_along and curved.turn is None:
+        directions = tables_of(grid, field, scheme, smooth=True)
+    made = on_earth(*curved.places, curved.radii, tables, smooth=directions, senses=curved.senses)
+    if is_along and curved.turn is not None:
+        c, s = curved.turn
+        made = replace(made, along=((c, s), (-s, c)))
+    return made
+
+
+def tables_of(
+    grid: Horizontal, field: xr.DataArray, scheme: Scheme, *, order: int = 1, smooth: bool = False
+) -> Tables:
+    """The stencils of the metres along x and y: of the order of the field's, with their own ends.
+
+    The grid goes on where a value is held outside or a field is mirrored, so that it is one-sided
+    there; at open ends both are so alike. ``smooth`` is for what is differenced once more.
+    """
+
+    def table(axis: Axis, is_closed: bool) -> Stencil:
+        n = length(field, axis.number)
+        is_open = of_axis(scheme.boundary, axis, field) is None
+        made = stencil(
+            1.0,
+            n,
+            order=order,
+            accuracy=scheme.accuracy,
+            edge_order=max(1, min(scheme.edge_order if is_open else 2, n - order)),
+            boundary=("periodic", "periodic") if is_closed else (None, None),
+            name=repr(axis.dim),
+        )
+        return smooth_ends(made, n, scheme.accuracy) if smooth else made
+
+    closed_y, closed_x = grid.closed
+    return table(grid.x, closed_x), table(grid.y, closed_y)
+
+
+def row(field: xr.DataArray, grid: Horizontal, index: int) -> xr.DataArray:
+    """The mean of ``field`` around the circle of latitude number ``index``."""
+    circle: xr.DataArray = field.isel({grid.y.dim: index}, drop=True)
+    if circle.chunks:  # a mean of means would depend on the chunks
+        circle = circle.chunk({grid.x.dim: -1})
+    dtype = np.complex128 if field.dtype.kind == "c" else np.float64
+    return circle.mean([grid.x.dim], skipna=False, dtype=dtype).reset_coords(drop=True)
+
+
+def pole_ends(grid: Horizontal) -> Sequence[tuple[int, int, float]]:
+    """(end, row beside it, +1 in the north or −1 in the south) for the rows that are poles."""
+    ends = zip((0, -1), (1, -2), grid.poles, strict=True)
+    return [(end, beside, float(np.sign(grid.y.points[end]))) for end, beside, pole in ends if pole]
+
+
+def closed_at_poles(table: Stencil, grid: Horizontal) -> Stencil:
+    """The table along y of a field that is nought at the poles, as h_x · u is.
+
+    Where the last row of a whole circle lies beside a pole and not on it, the pole is one more
+    point, of known value. Without it the row would be a one-sided difference of something small
+    over something small: wrong by its own size, at any resolution.
+    """
+    y = grid.y.points
+    if not grid.wraps or len(table.windows) > 1 or table.reach > 1:
+        return table
+    ends = {}
+    for side, near, far in (("low", 0, 1), ("high", -1, -2)):
+        here, beyond = float(y[near]), float(y[far])
+        pole = float(np.copysign(90.0, here))
+        wall = getattr(table, side)
+        beside = 1e-5 < abs(pole - here) <= abs(here - beyond) * (1 + 1e-6)
+        if wall is None or wall.fill is not None or not beside:
+            continue
+        nodes = (pole, here, beyond) if side == "low" else (beyond, here, pole)
+        weights = weigh(nodes, 1, 1)
+        known = slice(1, 3) if side == "low" else slice(0, 2)
+        read = (0, 1) if side == "low" else (-2, -1)
+        columns = np.array(weights[known]).reshape(2, 1)
+        ends[side] = Wall((Window(read, near, tuple(map(Tap, read)), columns),))
+    return replace(table, low=ends.get("low", table.low), high=ends.get("high", table.high))
+
+
+def over_y(grid: Horizontal) -> Any:
+    """1/h_y along y, NaN at a pole: a gradient has no direction there."""
+    return np.where(grid.h_x == 0, np.nan, 1 / grid.h_y)
+
+
+def inverse(values: Any) -> Any:
+    """1/values, NaN where they are nought: there is no direction, or no such wind."""
+    if not isinstance(values, np.ndarray):
+        return 1.0 / np.where(values == 0, np.nan, values)
+    return np.divide(1.0, values, out=np.full_like(values, np.nan), where=values != 0)
+
+
+def per_metre(field: xr.DataArray, grid: Horizontal, words: str, power: int = 1) -> dict[str, Any]:
+    """The attributes of a derivative of ``field``."""
+    units = quotient(field.attrs.get("units"), "m", power)
+    return derived(field, units, words) | grid.attrs()
+
+
+def words_of(field: xr.DataArray) -> str:
+    """What a long name calls ``field``."""
+    return title(field.attrs, field.name)
+
+
+def name_of(field: xr.DataArray) -> Hashable:
+    """Its name, or f."""
+    return "f" if field.name is None else field.name
