@@ -77,6 +77,8 @@ MAY_IMPORT = {
     "pipeline.describe": "dask xarray pipeline.config",
     "pipeline.picture": "matplotlib numpy xarray errors pipeline.catalog pipeline.sections.picture "
     "pipeline.sections.target",
+    "pipeline.record": "",
+    "pipeline.journal": "pipeline.record",
     "pipeline.run": "distributed xarray pipeline.cluster pipeline.config pipeline.describe "
     "pipeline.picture pipeline.progress pipeline.source pipeline.steps pipeline.target "
     "pipeline.worker",
