@@ -65,8 +65,13 @@ MAY_IMPORT = {
     "pipeline.sections.step pipeline.sections.target",
     "pipeline.catalog": "operators",
     "pipeline.related": "xarray",
-    "pipeline.source": "dask numpy xarray errors pipeline.catalog pipeline.related "
-    "pipeline.sections.source",
+    "pipeline.sources.__init__": "",
+    "pipeline.sources.stored": "numpy xarray errors",
+    "pipeline.sources.opening": "xarray errors pipeline.related pipeline.sources.stored",
+    "pipeline.sources.joining": "numpy xarray errors pipeline.sources.opening "
+    "pipeline.sources.stored",
+    "pipeline.source": "dask numpy xarray errors pipeline.catalog pipeline.sections.source "
+    "pipeline.sources.joining pipeline.sources.opening",
     "pipeline.steps": "xarray errors operators pipeline.catalog pipeline.config pipeline.related "
     "pipeline.sections.step",
     "pipeline.target": "dask xarray zarr errors pipeline.catalog pipeline.related "
