@@ -67,11 +67,24 @@ MAY_IMPORT = {
     "pipeline.related": "xarray",
     "pipeline.sources.__init__": "",
     "pipeline.sources.stored": "numpy xarray errors",
-    "pipeline.sources.opening": "xarray errors pipeline.related pipeline.sources.stored",
-    "pipeline.sources.joining": "numpy xarray errors pipeline.sources.opening "
-    "pipeline.sources.stored",
+    "pipeline.sources.guarded": "zarr errors",
+    "pipeline.sources.headers": "errors",
+    "pipeline.sources.remote": "fsspec obstore zarr errors",
+    "pipeline.sources.places": "errors pipeline.catalog pipeline.sections.source "
+    "pipeline.sources.remote",
+    "pipeline.sources.snapshots": "icechunk zarr errors pipeline.catalog pipeline.sections.source",
+    "pipeline.sources.opening": "fsspec xarray zarr errors pipeline.related "
+    "pipeline.sections.source pipeline.sources.guarded pipeline.sources.headers "
+    "pipeline.sources.remote pipeline.sources.snapshots pipeline.sources.stored",
+    "pipeline.sources.joining": "numpy xarray errors pipeline.sections.source "
+    "pipeline.sources.opening pipeline.sources.stored",
+    "pipeline.sources.selection": "numpy xarray errors pipeline.catalog pipeline.sections.source",
+    "pipeline.sources.fingerprints": "zarr errors pipeline.sections.source "
+    "pipeline.sources.opening pipeline.sources.places pipeline.sources.remote "
+    "pipeline.sources.snapshots",
     "pipeline.source": "dask numpy xarray errors pipeline.catalog pipeline.sections.source "
-    "pipeline.sources.joining pipeline.sources.opening",
+    "pipeline.sources.fingerprints pipeline.sources.joining pipeline.sources.opening "
+    "pipeline.sources.places pipeline.sources.selection pipeline.sources.snapshots",
     "pipeline.steps": "xarray errors operators pipeline.catalog pipeline.config pipeline.related "
     "pipeline.sections.step",
     "pipeline.target": "dask xarray zarr errors pipeline.catalog pipeline.related "
@@ -104,7 +117,7 @@ def imports(module: str) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, "imports are absolute"
             names = [str(node.module)]
-            if names[0] in ("fdgrad_dask", "fdgrad_dask.pipeline"):
+            if names[0] in ("fdgrad_dask", "fdgrad_dask.pipeline", "fdgrad_dask.pipeline.sources"):
                 names = [f"{names[0]}.{alias.name}" for alias in node.names]
         else:
             continue

@@ -63,7 +63,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"steps": []}, r"steps: list should have at least 1 item"),
     ({"steps": None}, r"steps: is missing; write it"),
     ({"source": {"path": []}}, r"source.path: this is a name, or a list of at least one, got \[\]"),
-    ({"source": {"path": "s3://bucket/x.zarr"}}, r"is a URL, only files on this machine are known"),
+    ({"target": {"path": "s3://b/x.zarr"}}, r"is a URL, only files on this machine are written"),
     ({"source": {"path": " "}}, r"source.path: the path is empty; write one"),
     ({"source": {"path": 3}}, r"source.path: this is a name, or a list of at least one, got 3"),
     ({"steps": [{**STEP, "output": "../up"}]}, r"'../up' cannot name a variable; use letters"),
