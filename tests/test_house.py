@@ -100,10 +100,16 @@ MAY_IMPORT = {
     "pipeline.targets.__init__": "",
     "pipeline.targets.store": "numpy xarray",
     "pipeline.targets.files": "dask errors",
+    "pipeline.targets.icechunk": "google_crc32c icechunk numpy xarray zarr errors "
+    "pipeline.sections.target pipeline.sources.snapshots pipeline.targets.files "
+    "pipeline.targets.store pipeline.targets.zarr",
+    "pipeline.targets.netcdf": "dask google_crc32c netCDF4 numpy xarray zarr errors "
+    "pipeline.sections.target pipeline.targets.files pipeline.targets.store "
+    "pipeline.targets.zarr",
     "pipeline.targets.zarr": "google_crc32c numcodecs numpy xarray zarr pipeline.related "
     "pipeline.sections.target pipeline.targets.files pipeline.targets.store",
-    "pipeline.targets.opening": "pipeline.sections.target pipeline.targets.store "
-    "pipeline.targets.zarr",
+    "pipeline.targets.opening": "errors pipeline.sections.target pipeline.targets.icechunk "
+    "pipeline.targets.netcdf pipeline.targets.store pipeline.targets.zarr",
     "pipeline.region": "dask distributed numpy xarray pipeline.config pipeline.lazy "
     "pipeline.plan pipeline.record pipeline.source pipeline.targets.opening "
     "pipeline.targets.store",
@@ -119,7 +125,7 @@ MAY_IMPORT = {
     "pipeline.sample": "dask xarray pipeline.job pipeline.lazy pipeline.targets.zarr",
     "pipeline.starter": "",
     "pipeline.picture": "matplotlib numpy xarray errors pipeline.catalog pipeline.sections.picture "
-    "pipeline.sections.target",
+    "pipeline.sections.source pipeline.sections.target pipeline.source",
     "pipeline.run": "dask errors pipeline.cluster pipeline.conduct pipeline.config "
     "pipeline.describe pipeline.job pipeline.journal pipeline.lock pipeline.picture pipeline.plan "
     "pipeline.progress pipeline.record pipeline.region pipeline.sample pipeline.start "

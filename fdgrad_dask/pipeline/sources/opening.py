@@ -24,7 +24,6 @@ from fdgrad_dask.pipeline.sources.guarded import Guarded
 from fdgrad_dask.pipeline.sources.headers import require_whole
 from fdgrad_dask.pipeline.sources.stored import Stored
 
-_REFERENCES = (".json", ".parquet", ".parq")
 _NETCDF = (".nc", ".nc4", ".cdf", ".netcdf", ".h5", ".hdf5")
 
 
@@ -60,7 +59,7 @@ def format_of(file: str, source: Source) -> str:
     name = file.rstrip("/").lower()
     if source.branch or source.tag or source.snapshot or name.endswith(".icechunk"):
         return "icechunk"
-    if name.endswith(_REFERENCES):
+    if name.endswith(".json"):
         return "kerchunk"
     if remote.is_url(file):
         return "netcdf" if name.endswith(_NETCDF) else "zarr"
