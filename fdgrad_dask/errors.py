@@ -53,3 +53,7 @@ class ClusterError(FdgradError, RuntimeError):
     """The workers cannot do what was asked: change the cluster or its limits."""
 
     exit_code = 5
+
+
+class ClusterLostError(ClusterError):
+    """The cluster went away while it computed: open another, and go on."""

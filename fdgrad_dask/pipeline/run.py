@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from importlib.metadata import version
 
@@ -15,7 +14,6 @@ from distributed import Client
 from fdgrad_dask.pipeline import cluster, describe, picture, progress, steps, target
 from fdgrad_dask.pipeline.config import Config
 from fdgrad_dask.pipeline.source import open_source
-from fdgrad_dask.pipeline.worker import Ready
 
 
 def run(config: Config, *, called: str, fresh: bool) -> str:
@@ -56,12 +54,7 @@ def run(config: Config, *, called: str, fresh: bool) -> str:
 
 def _compute(client: Client, config: Config, result: xr.Dataset) -> None:
     """Fills the target under its partial name."""
-    # The workers import JAX while the driver lays out the target.
-    with ThreadPoolExecutor(1) as aside:
-        ready = aside.submit(client.register_plugin, Ready())
-        writes = target.lay_out(config.target, result)
-        ready.result()
-    future = client.compute(writes)
+    future = client.compute(target.lay_out(config.target, result))
     progress.follow(client, future)
     future.result()
 
