@@ -102,16 +102,19 @@ def _by_hand(
             }
             pieces[along] = program.cut(rows)
         fixed = {i: _cut(f, i, program, ends, place) for i, f in enumerate(arrays) if i not in lazy}
+        afar = _caps_afar(pieces[along])
+        fixed |= {i: Block(np.empty((1,) * len(chunks))) for i in afar if i in lazy}
+        handed = [i for i in lazy if i not in afar]
         wanted = [
             (i, axis, side, key)
-            for i in lazy
+            for i in handed
             for axis, reach in program.halo(i).items()
             for side, key in _slabs(layer, name, arrays[i], i, axis, reach, place, pieces[along])
         ]
         piece = replace(
             task, program=pieces[along], fixed=fixed, slabs=tuple(w[:3] for w in wanted)
         )
-        cores = [_key(arrays[i], place) for i in lazy]
+        cores = [_key(arrays[i], place) for i in handed]
         layer[(name, *place)] = (piece, cores, [w[3] for w in wanted])
     dependencies = [arrays[i] for i in lazy]
     if program.outputs == 1:
@@ -129,6 +132,14 @@ def _by_hand(
         graph = HighLevelGraph(layers, {**both.dependencies, one: {name}})
         results.append(da.Array(graph, one, chunks=chunks, meta=meta))
     return results
+
+
+def _caps_afar(piece: Program) -> set[int]:
+    """The means around poles that no row of this chunk is: it need not wait for them."""
+    ends = {
+        axis: (piece.stencils(axis)[0].low, piece.stencils(axis)[0].high) for axis in piece.axes
+    }
+    return {cap.field for cap in piece.caps if ends[cap.axis][cap.end] is None}
 
 
 def _slabs(

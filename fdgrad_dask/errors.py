@@ -57,3 +57,9 @@ class ClusterError(FdgradError, RuntimeError):
 
 class ClusterLostError(ClusterError):
     """The cluster went away while it computed: open another, and go on."""
+
+
+class Interrupted(FdgradError, InterruptedError):  # noqa: N818
+    """Somebody asked the run to stop, and it can go on later: run it again."""
+
+    exit_code = 6

@@ -177,6 +177,8 @@ def metrics_of(grid: Horizontal, scheme: Scheme) -> Metrics | None:
 def row(field: xr.DataArray, grid: Horizontal, index: int) -> xr.DataArray:
     """The mean of ``field`` around the circle of latitude number ``index``."""
     circle: xr.DataArray = field.isel({grid.y.dim: index}, drop=True)
+    if circle.chunks:  # a mean of means would depend on the chunks
+        circle = circle.chunk({grid.x.dim: -1})
     dtype = np.complex128 if field.dtype.kind == "c" else np.float64
     return circle.mean([grid.x.dim], skipna=False, dtype=dtype).reset_coords(drop=True)
 

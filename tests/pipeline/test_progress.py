@@ -10,7 +10,7 @@ import dask.array as da
 import pytest
 
 from fdgrad_dask.pipeline import cluster, progress
-from fdgrad_dask.pipeline.sections.cluster import Cluster
+from fdgrad_dask.pipeline.sections.cluster import Local
 
 
 class Terminal(io.StringIO):
@@ -51,7 +51,7 @@ def test_all_tasks_are_counted(
 ) -> None:
     stream = Terminal() if terminal else io.StringIO()
     monkeypatch.setattr(sys, "stderr", stream)
-    with cluster.opened(Cluster(workers=1, threads=1)) as client:
+    with cluster.opened(Local(workers=1, threads=1)) as client:
         future = client.compute(da.ones((40, 40), chunks=5).sum())
         progress.follow(client, future)
         assert future.result() == 1600
@@ -66,7 +66,7 @@ def test_a_failure_does_not_look_done(
     def fails(block: object) -> None:
         raise KeyError(block)
 
-    with cluster.opened(Cluster(workers=1, threads=1)) as client:
+    with cluster.opened(Local(workers=1, threads=1)) as client:
         future = client.compute(da.ones(4, chunks=1).map_blocks(fails, meta=da.ones(0)._meta))
         progress.follow(client, future)
         assert future.status == "error"
