@@ -46,9 +46,9 @@ def make_ready(client: Client, cluster: Cluster) -> None:
     _require_versions(client)
     try:
         client.register_plugin(Ready(gpus=cluster.gpus))
-    except (ImportError, RuntimeError) as error:
-        if isinstance(error, ClusterError):
-            raise
+    except (ClusterError, OSError):  # the latter is a loss of the connection
+        raise
+    except Exception as error:  # what a worker cannot unpickle comes as a bare Exception
         raise ClusterError(
             f"a worker cannot compute ({type(error).__name__}: {error}); try "
             "`python -c 'import fdgrad_dask'` there, and install what is missing"

@@ -39,7 +39,7 @@ def seconds(time: str) -> int:
     if clock := _CLOCK.fullmatch(time.strip()):
         days, hours, minutes, rest = (int(part or 0) for part in clock.groups())
         return ((days * 24 + hours) * 60 + minutes) * 60 + rest
-    return round(parse_timedelta(time, default=""))
+    return round(parse_timedelta(re.sub(r"\bmin\b", "minutes", time), default=""))
 
 
 def _duration(time: str) -> str:
