@@ -150,7 +150,10 @@ MAY_IMPORT = {
     "pipeline.progress pipeline.record pipeline.region pipeline.sample pipeline.start "
     "pipeline.targets.opening pipeline.targets.store",
 }
-FOLDERS = {"fdgrad_dask", "fdgrad_dask.pipeline", "fdgrad_dask.pipeline.clusters"}
+FOLDERS = {"fdgrad_dask"} | {
+    f"fdgrad_dask.{folder}"
+    for folder in ("pipeline", "pipeline.clusters", "pipeline.sources", "pipeline.targets")
+}
 MODULES = sorted(
     ".".join(path.relative_to(PACKAGE).with_suffix("").parts) for path in PACKAGE.rglob("*.py")
 )
