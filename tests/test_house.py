@@ -133,7 +133,7 @@ MAY_IMPORT = {
     "pipeline.plan pipeline.record pipeline.source pipeline.targets.opening "
     "pipeline.targets.store",
     "pipeline.record": "",
-    "pipeline.journal": "pipeline.record",
+    "pipeline.journal": "pipeline.record pipeline.targets.files",
     "pipeline.lock": "psutil errors pipeline.journal",
     "pipeline.verify": "errors pipeline.config pipeline.journal pipeline.targets.opening "
     "pipeline.targets.store",

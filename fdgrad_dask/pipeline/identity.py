@@ -37,7 +37,9 @@ def identity(
     told: dict[str, Any] = {}
     sections = config.model_dump(include={"source", "steps", "target"}, exclude=_ELSEWHERE)
     told.update(_flat("", sections))
-    told.update(_flat("layout", {"chunks": layout.chunks, "shards": layout.shards}))
+    told.update(_flat("layout.chunks", layout.chunks))
+    if layout.shards != layout.chunks:
+        told.update(_flat("layout.shards", layout.shards))
     for name in sorted(read):
         told[f"input {name}"] = _described(source.variables[name])
     labels = {str(name): coord.variable for name, coord in result.coords.items()}

@@ -166,7 +166,7 @@ def memory(work: Workload, region: Mapping[str, int]) -> int:
     made = sum(_bytes(each, region) for each in work.outputs.values())
     chunk = max((_bytes(each, _largest(each)) for each in work.inputs.values()), default=0)
     shard = max((_bytes(each, work.shards) for each in work.outputs.values()), default=0)
-    return work.base + held + made + work.threads * (chunk + 3 * shard)
+    return work.base + held + made + work.threads * (chunk + 2 * shard)
 
 
 def bytes_read(work: Workload, region: Mapping[str, int]) -> int:
