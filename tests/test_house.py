@@ -119,7 +119,7 @@ MAY_IMPORT = {
     "pipeline.verify": "errors pipeline.config pipeline.journal pipeline.targets.opening "
     "pipeline.targets.store",
     "pipeline.start": "dask xarray errors pipeline.identity pipeline.job pipeline.journal "
-    "pipeline.plan pipeline.record pipeline.targets.store pipeline.verify",
+    "pipeline.plan pipeline.record pipeline.source pipeline.targets.store pipeline.verify",
     "pipeline.conduct": "dask distributed errors pipeline.plan pipeline.record pipeline.region",
     "pipeline.describe": "dask xarray pipeline.job pipeline.lazy",
     "pipeline.sample": "dask xarray pipeline.job pipeline.lazy pipeline.targets.zarr",

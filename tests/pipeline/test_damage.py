@@ -180,3 +180,39 @@ def test_a_coordinate_is_refused_before_there_is_a_cluster(
     code, _, told = fdgrad("check", write(source={"path": "broken.nc"}, steps=steps))
     assert code == 3
     assert re.search(message, told), told
+
+
+# What looking for damage costs
+
+
+@pytest.fixture
+def requests(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What is asked of stores, in order."""
+    from zarr.storage import LocalStore
+
+    seen: list[str] = []
+
+    def counted(method: str) -> None:
+        original = getattr(LocalStore, method)
+
+        async def asked(self: Any, key: str, *rest: Any, **more: Any) -> Any:
+            seen.append(f"{method} {key}")
+            return await original(self, key, *rest, **more)
+
+        monkeypatch.setattr(LocalStore, method, asked)
+
+    for method in ("get", "exists", "getsize"):
+        counted(method)
+    return seen
+
+
+def test_a_chunk_is_asked_for_once(
+    chunk: Path, requests: list[str], request: pytest.FixtureRequest
+) -> None:
+    lazy = open_source(Source(path=("in.zarr",)))
+    requests.clear()
+    lazy.sst.compute(scheduler="sync")
+    # Of a shard, the index and the inner chunk, for each of its four inner chunks.
+    inner = 4 * 2 if "[shards]" in request.node.name else 1
+    assert len(requests) == 4 * inner
+    assert {asked.split()[0] for asked in requests} == {"get"}
