@@ -112,9 +112,10 @@ MAY_IMPORT = {
     "pipeline.targets.netcdf pipeline.targets.store pipeline.targets.zarr",
     "pipeline.region": "dask distributed numpy xarray pipeline.config pipeline.lazy "
     "pipeline.plan pipeline.record pipeline.source pipeline.targets.opening "
-    "pipeline.targets.store",
+    "pipeline.targets.store pipeline.travelling",
+    "pipeline.travelling": "tblib errors",
     "pipeline.record": "",
-    "pipeline.journal": "pipeline.record",
+    "pipeline.journal": "pipeline.record pipeline.targets.files",
     "pipeline.lock": "psutil errors pipeline.journal",
     "pipeline.verify": "errors pipeline.config pipeline.journal pipeline.targets.opening "
     "pipeline.targets.store",

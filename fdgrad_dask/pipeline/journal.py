@@ -23,6 +23,7 @@ from fdgrad_dask.pipeline.record import (
     as_json,
     from_json,
 )
+from fdgrad_dask.pipeline.targets.files import writing
 
 
 class Journal:
@@ -79,11 +80,12 @@ class Journal:
 
 def write_whole(path: str, content: object) -> None:
     """A JSON file that is there whole or not at all."""
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    unfinished = f"{path}.{os.getpid()}.tmp"
-    with open(unfinished, "w") as file:
-        json.dump(content, file, indent=1)
-    os.replace(unfinished, path)
+    with writing(path):
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        unfinished = f"{path}.{os.getpid()}.tmp"
+        with open(unfinished, "w") as file:
+            json.dump(content, file, indent=1)
+        os.replace(unfinished, path)
 
 
 def _read(kind: type[Record], path: str) -> Record | None:

@@ -16,6 +16,7 @@ from zarr.codecs import Crc32cCodec, ZstdCodec
 from fdgrad_dask.errors import InputError
 from fdgrad_dask.pipeline.sections.source import Source
 from fdgrad_dask.pipeline.source import open_files, open_source
+from fdgrad_dask.pipeline.travelling import travelling
 
 STORES: dict[str, tuple[int, dict[str, Any], str]] = {
     "v2": (2, {"chunks": (2, 5, 4)}, "sst/1.0.1"),
@@ -216,3 +217,37 @@ def test_a_chunk_is_asked_for_once(
     inner = 4 * 2 if "[shards]" in request.node.name else 1
     assert len(requests) == 4 * inner
     assert {asked.split()[0] for asked in requests} == {"get"}
+
+
+class StuckError(RuntimeError):
+    """An error that cannot be pickled, as those of some stores."""
+
+    def __reduce__(self) -> Any:
+        raise TypeError("it stays here")
+
+
+class NewError(RuntimeError):
+    """One that pickles, but not as distributed would have it."""
+
+    def __new__(cls, message: str) -> NewError:
+        return super().__new__(cls, message)
+
+
+@pytest.mark.parametrize("first", [ValueError("moves"), StuckError("stays"), NewError("what")])
+def test_an_error_that_cannot_travel_does_not_keep_ours_back(first: Exception) -> None:
+    @travelling()
+    def failing() -> None:
+        try:
+            try:
+                raise first
+            except Exception as error:
+                raise KeyError("between") from error
+        except KeyError as error:
+            raise InputError("ours") from error
+
+    with pytest.raises(InputError, match="ours") as caught:
+        failing()
+    chain = [caught.value]
+    while before := chain[-1].__cause__ or chain[-1].__context__:
+        chain.append(before)  # type: ignore[arg-type]
+    assert (first in chain) == isinstance(first, ValueError)
