@@ -58,7 +58,9 @@ MAY_IMPORT = {
     "pipeline.sections.step": "pydantic pipeline.catalog pipeline.strict_yaml "
     "pipeline.sections.section",
     "pipeline.sections.target": "pydantic pipeline.sections.section",
-    "pipeline.sections.cluster": "dask pydantic pipeline.sections.section",
+    "pipeline.sections.measures": "dask pydantic",
+    "pipeline.sections.cluster": "dask pydantic pipeline.sections.measures "
+    "pipeline.sections.section",
     "pipeline.sections.picture": "pydantic pipeline.sections.section",
     "pipeline.config": "pydantic pipeline.strict_yaml pipeline.sections.cluster "
     "pipeline.sections.picture pipeline.sections.section pipeline.sections.source "
@@ -87,8 +89,25 @@ MAY_IMPORT = {
     "pipeline.sources.places pipeline.sources.selection pipeline.sources.snapshots",
     "pipeline.steps": "xarray errors operators pipeline.catalog pipeline.config pipeline.related "
     "pipeline.sections.step",
-    "pipeline.cluster": "dask distributed errors pipeline.sections.cluster pipeline.worker",
-    "pipeline.worker": "distributed numpy xarray operators",
+    "pipeline.clusters.__init__": "",
+    "pipeline.clusters.resources": "dask distributed errors pipeline.sections.cluster",
+    "pipeline.clusters.local": "dask distributed errors pipeline.clusters.resources "
+    "pipeline.sections.cluster pipeline.sections.measures",
+    "pipeline.clusters.jobs": "dask distributed",
+    "pipeline.clusters.queue": "distributed errors pipeline.clusters.jobs "
+    "pipeline.clusters.resources pipeline.sections.cluster pipeline.sections.measures",
+    "pipeline.clusters.ssh": "dask distributed errors pipeline.clusters.resources "
+    "pipeline.sections.cluster",
+    "pipeline.clusters.kubernetes": "dask_kubernetes distributed errors "
+    "pipeline.clusters.resources pipeline.sections.cluster",
+    "pipeline.clusters.address": "distributed pipeline.clusters.resources "
+    "pipeline.sections.cluster",
+    "pipeline.cluster": "dask distributed errors pipeline.clusters.address "
+    "pipeline.clusters.kubernetes pipeline.clusters.local pipeline.clusters.queue "
+    "pipeline.clusters.resources pipeline.clusters.ssh pipeline.sections.cluster "
+    "pipeline.sections.measures pipeline.worker",
+    "pipeline.worker": "dask distributed jax numpy xarray errors operators "
+    "pipeline.clusters.resources pipeline.sections.cluster",
     "pipeline.progress": "dask tqdm",
     "pipeline.plan": "",
     "pipeline.lazy": "dask xarray pipeline.config pipeline.plan pipeline.source pipeline.steps",
@@ -132,6 +151,10 @@ MAY_IMPORT = {
     "pipeline.progress pipeline.record pipeline.region pipeline.sample pipeline.start "
     "pipeline.targets.opening pipeline.targets.store",
 }
+FOLDERS = {"fdgrad_dask"} | {
+    f"fdgrad_dask.{folder}"
+    for folder in ("pipeline", "pipeline.clusters", "pipeline.sources", "pipeline.targets")
+}
 MODULES = sorted(
     ".".join(path.relative_to(PACKAGE).with_suffix("").parts) for path in PACKAGE.rglob("*.py")
 )
@@ -150,7 +173,7 @@ def imports(module: str) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, "imports are absolute"
             names = [str(node.module)]
-            if names[0] in ("fdgrad_dask", "fdgrad_dask.pipeline", "fdgrad_dask.pipeline.sources"):
+            if names[0] in FOLDERS:
                 names = [f"{names[0]}.{alias.name}" for alias in node.names]
         else:
             continue
