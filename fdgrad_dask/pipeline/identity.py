@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from typing import Any
@@ -62,17 +61,6 @@ def changed(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
         for key in keys
         if before.get(key) != now.get(key)
     ]
-
-
-def fingerprints(files: tuple[str, ...]) -> dict[str, str]:
-    """Size and time of change of each input that is a file or a folder here."""
-    found = {}
-    for file in files:
-        inside = os.path.join(file, "zarr.json") if os.path.isdir(file) else file
-        if os.path.exists(inside):
-            stat = os.stat(inside)
-            found[file] = f"{stat.st_size} bytes, changed {stat.st_mtime:.3f}"
-    return found
 
 
 def _flat(prefix: str, value: Any) -> Iterator[tuple[str, Any]]:
