@@ -69,11 +69,24 @@ MAY_IMPORT = {
     "pipeline.related": "xarray",
     "pipeline.sources.__init__": "",
     "pipeline.sources.stored": "numpy xarray errors",
-    "pipeline.sources.opening": "xarray errors pipeline.related pipeline.sources.stored",
-    "pipeline.sources.joining": "numpy xarray errors pipeline.sources.opening "
-    "pipeline.sources.stored",
+    "pipeline.sources.guarded": "zarr errors",
+    "pipeline.sources.headers": "errors",
+    "pipeline.sources.remote": "fsspec obstore zarr errors",
+    "pipeline.sources.places": "errors pipeline.catalog pipeline.sections.source "
+    "pipeline.sources.remote",
+    "pipeline.sources.snapshots": "icechunk zarr errors pipeline.catalog pipeline.sections.source",
+    "pipeline.sources.opening": "fsspec xarray zarr errors pipeline.related "
+    "pipeline.sections.source pipeline.sources.guarded pipeline.sources.headers "
+    "pipeline.sources.remote pipeline.sources.snapshots pipeline.sources.stored",
+    "pipeline.sources.joining": "numpy xarray errors pipeline.sections.source "
+    "pipeline.sources.opening pipeline.sources.stored",
+    "pipeline.sources.selection": "numpy xarray errors pipeline.catalog pipeline.sections.source",
+    "pipeline.sources.fingerprints": "zarr errors pipeline.sections.source "
+    "pipeline.sources.opening pipeline.sources.places pipeline.sources.remote "
+    "pipeline.sources.snapshots",
     "pipeline.source": "dask numpy xarray errors pipeline.catalog pipeline.sections.source "
-    "pipeline.sources.joining pipeline.sources.opening",
+    "pipeline.sources.fingerprints pipeline.sources.joining pipeline.sources.opening "
+    "pipeline.sources.places pipeline.sources.selection pipeline.sources.snapshots",
     "pipeline.steps": "xarray errors operators pipeline.catalog pipeline.config pipeline.related "
     "pipeline.sections.step",
     "pipeline.clusters.__init__": "",
@@ -106,10 +119,16 @@ MAY_IMPORT = {
     "pipeline.targets.__init__": "",
     "pipeline.targets.store": "numpy xarray",
     "pipeline.targets.files": "dask errors",
+    "pipeline.targets.icechunk": "google_crc32c icechunk numpy xarray zarr errors "
+    "pipeline.sections.target pipeline.sources.snapshots pipeline.targets.files "
+    "pipeline.targets.store pipeline.targets.zarr",
+    "pipeline.targets.netcdf": "dask google_crc32c netCDF4 numpy xarray zarr errors "
+    "pipeline.sections.target pipeline.targets.files pipeline.targets.store "
+    "pipeline.targets.zarr",
     "pipeline.targets.zarr": "google_crc32c numcodecs numpy xarray zarr pipeline.related "
     "pipeline.sections.target pipeline.targets.files pipeline.targets.store",
-    "pipeline.targets.opening": "pipeline.sections.target pipeline.targets.store "
-    "pipeline.targets.zarr",
+    "pipeline.targets.opening": "errors pipeline.sections.target pipeline.targets.icechunk "
+    "pipeline.targets.netcdf pipeline.targets.store pipeline.targets.zarr",
     "pipeline.region": "dask distributed numpy xarray pipeline.config pipeline.lazy "
     "pipeline.plan pipeline.record pipeline.source pipeline.targets.opening "
     "pipeline.targets.store",
@@ -125,13 +144,16 @@ MAY_IMPORT = {
     "pipeline.sample": "dask xarray pipeline.job pipeline.lazy pipeline.targets.zarr",
     "pipeline.starter": "",
     "pipeline.picture": "matplotlib numpy xarray errors pipeline.catalog pipeline.sections.picture "
-    "pipeline.sections.target",
+    "pipeline.sections.source pipeline.sections.target pipeline.source",
     "pipeline.run": "dask errors pipeline.cluster pipeline.conduct pipeline.config "
     "pipeline.describe pipeline.job pipeline.journal pipeline.lock pipeline.picture pipeline.plan "
     "pipeline.progress pipeline.record pipeline.region pipeline.sample pipeline.start "
     "pipeline.targets.opening pipeline.targets.store",
 }
-FOLDERS = {"fdgrad_dask", "fdgrad_dask.pipeline", "fdgrad_dask.pipeline.clusters"}
+FOLDERS = {"fdgrad_dask"} | {
+    f"fdgrad_dask.{folder}"
+    for folder in ("pipeline", "pipeline.clusters", "pipeline.sources", "pipeline.targets")
+}
 MODULES = sorted(
     ".".join(path.relative_to(PACKAGE).with_suffix("").parts) for path in PACKAGE.rglob("*.py")
 )

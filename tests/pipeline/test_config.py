@@ -24,7 +24,7 @@ steps:
     inputs: [a]
   - {operator: gradient, inputs: [a, b], options: {dim: x, edge_oder: 2, acuracy: 4}}
   - {operator: gradient}
-target: {path: out.nc}
+target: {path: out.h5}
 cluster: {workers: "2", memory_limit: lots}
 picture: {path: a.jpg, variable: q, mean: time}
 """
@@ -50,8 +50,8 @@ def test_all_errors_come_at_once_with_line_path_and_advice(tmp_path: Path) -> No
         "  line 6, steps[1].options.edge_oder: gradient has no such option; did you mean "
         "'edge_order'?",
         "  line 7, steps[2].inputs: is missing; write it",
-        "  line 8, target.path: 'out.nc' does not end in .zarr, and only Zarr is written; rename "
-        "it",
+        "  line 8, target.path: 'out.h5' does not end in .zarr, .icechunk or .nc, by which its "
+        "format is told; rename it",
         "  line 9, cluster.memory_limit: 'lots' is no amount of memory; write it like 4 GiB, or "
         "auto",
         "  line 9, cluster.workers: input should be a valid integer, got '2'",
@@ -63,7 +63,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"steps": []}, r"steps: list should have at least 1 item"),
     ({"steps": None}, r"steps: is missing; write it"),
     ({"source": {"path": []}}, r"source.path: this is a name, or a list of at least one, got \[\]"),
-    ({"source": {"path": "s3://bucket/x.zarr"}}, r"is a URL, only files on this machine are known"),
+    ({"target": {"path": "s3://b/x.zarr"}}, r"is a URL, only files on this machine are written"),
     ({"source": {"path": " "}}, r"source.path: the path is empty; write one"),
     ({"source": {"path": 3}}, r"source.path: this is a name, or a list of at least one, got 3"),
     ({"steps": [{**STEP, "output": "../up"}]}, r"'../up' cannot name a variable; use letters"),
