@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -47,7 +48,8 @@ def opened(cluster: Cluster) -> Iterator[Client]:
     ClusterError
         The workers do not start, or are not what the driver needs.
     """
-    with ExitStack() as stack:
+    stack = ExitStack()
+    try:
         try:
             with _deaf_to_interrupts():
                 client = stack.enter_context(OPEN[cluster.kind](cluster))
@@ -62,6 +64,20 @@ def opened(cluster: Cluster) -> Iterator[Client]:
             _wait(client, cluster)
             worker.make_ready(client, cluster)
         yield client
+    finally:
+        _close(stack, cluster)
+
+
+def _close(stack: ExitStack, cluster: Cluster) -> None:
+    """Closes what was opened; what goes wrong with that hides no error of the run."""
+    try:
+        stack.close()
+    except (OSError, RuntimeError) as error:
+        print(
+            f"the {cluster.kind} cluster did not close ({type(error).__name__}: {error}); see "
+            "whether it left jobs or processes behind",
+            file=sys.stderr,
+        )
 
 
 def _wait(client: Client, cluster: Cluster) -> None:

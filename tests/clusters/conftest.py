@@ -10,7 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from tests.clusters.namespaces import Namespaces
 from tests.clusters.services import Slurm, Sshd
 
 ROOT = Path(__file__).parent.parent.parent
-LIMIT = 100  # seconds that one run may take
+LIMIT = 60  # seconds that one run may take
 
 
 def _missing() -> str:
@@ -57,16 +57,22 @@ class Workflow:
     """Winds on a sphere, their vorticity and divergence, and the command that computes them."""
 
     folder: Path
+    chunk: int
+    """Hours of a chunk, which is a shard and a region as well."""
 
     def config(self, name: str) -> str:
         """The path of a config with a target of its own."""
         values = {
-            "source": {"path": str(self.folder / "winds.zarr"), "chunks": {"time": 4}},
+            "source": {"path": str(self.folder / "winds.zarr")},
             "steps": [
                 {"operator": "vorticity", "inputs": ["u", "v"], "output": "vorticity"},
                 {"operator": "gradient", "inputs": ["u"], "options": {"dim": "time"}},
             ],
-            "target": {"path": str(self.target(name)), "chunks": {"time": 4}},
+            "target": {
+                "path": str(self.target(name)),
+                "chunks": {"time": self.chunk},
+                "regions": {"time": self.chunk},
+            },
         }
         path = self.folder / f"{name}.yaml"
         path.write_text(yaml.safe_dump(values))
@@ -75,13 +81,17 @@ class Workflow:
     def target(self, name: str) -> Path:
         return self.folder / f"{name}.zarr"
 
+    def cluster(self, name: str, section: dict[str, Any]) -> str:
+        """The path of a file with the section cluster."""
+        path = self.folder / f"{name}-cluster.yaml"
+        path.write_text(yaml.safe_dump(section))
+        return str(path)
+
     def start(self, name: str, cluster: dict[str, Any]) -> subprocess.Popen[str]:
         """``fdgrad run`` on a cluster, not waited for."""
-        where = self.folder / f"{name}-cluster.yaml"
-        where.write_text(yaml.safe_dump(cluster))
         command = [sys.executable, "-m", "fdgrad_dask.cli", "run", self.config(name)]
         return subprocess.Popen(
-            [*command, "--cluster", str(where)],
+            [*command, "--cluster", self.cluster(name, cluster)],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -95,6 +105,10 @@ class Workflow:
         told, _ = started.communicate(timeout=LIMIT)
         return Ended(started.returncode, told)
 
+    def finished(self, name: str) -> int:
+        """How many regions the journal has."""
+        return len(list((self.folder / f"{name}.zarr.journal" / "regions").glob("*.json")))
+
     def bytes_of(self, name: str) -> dict[str, str]:
         """The SHA-256 of every chunk file of a target."""
         target = self.target(name)
@@ -105,34 +119,56 @@ class Workflow:
         }
 
 
-@pytest.fixture(scope="session")
-def workflow(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
-    """Winds of 48 hours on a grid of 5 degrees, in chunks of 4 hours."""
-    folder = tmp_path_factory.mktemp("workflow")
+def made(folder: Path, hours: int, chunk: int) -> Workflow:
+    """Winds on a grid of 5 degrees."""
     rng = np.random.default_rng(7)
-    shape = (48, 37, 72)
     winds = {
-        name: (("time", "latitude", "longitude"), rng.normal(size=shape), {"units": "m s-1"})
+        name: (
+            ("time", "latitude", "longitude"),
+            rng.normal(size=(hours, 37, 72)),
+            {"units": "m/s"},
+        )
         for name in ("u", "v")
     }
     coords = {
-        "time": np.datetime64("2000-01-01", "ns") + np.arange(48) * np.timedelta64(1, "h"),
+        "time": np.datetime64("2000-01-01", "ns") + np.arange(hours) * np.timedelta64(1, "h"),
         "latitude": ("latitude", np.linspace(90, -90, 37), {"units": "degrees_north"}),
         "longitude": ("longitude", np.arange(72) * 5.0, {"units": "degrees_east"}),
     }
-    chunked = xr.Dataset(winds, coords).chunk(time=4)
+    chunked = xr.Dataset(winds, coords).chunk(time=chunk)
     chunked.to_zarr(folder / "winds.zarr", zarr_format=3, consolidated=False)
-    return Workflow(folder)
+    return Workflow(folder, chunk)
+
+
+def cleanly(workflow: Workflow) -> dict[str, str]:
+    """The chunk files of a run on ``local`` that nothing disturbed."""
+    ended = workflow.run("local", {"kind": "local", "workers": 2, "threads": 1})
+    assert ended.code == 0, ended.told
+    written = workflow.bytes_of("local")
+    assert len(written) > 2 * workflow.finished("local") > 0  # two results, and coordinates
+    return written
+
+
+@pytest.fixture(scope="session")
+def workflow(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
+    """Twelve regions."""
+    return made(tmp_path_factory.mktemp("short"), hours=48, chunk=4)
 
 
 @pytest.fixture(scope="session")
 def clean(workflow: Workflow) -> dict[str, str]:
-    """The chunk files of a run on ``local``."""
-    ended = workflow.run("local", {"kind": "local", "workers": 2, "threads": 1})
-    assert ended.code == 0, ended.told
-    written = workflow.bytes_of("local")
-    assert len(written) > 24  # two results in twelve chunks each, and coordinates
-    return written
+    return cleanly(workflow)
+
+
+@pytest.fixture(scope="session")
+def long(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
+    """Enough regions for something to happen on the way."""
+    return made(tmp_path_factory.mktemp("long"), hours=300, chunk=1)
+
+
+@pytest.fixture(scope="session")
+def long_clean(long: Workflow) -> dict[str, str]:
+    return cleanly(long)
 
 
 @pytest.fixture(scope="session")
@@ -159,18 +195,7 @@ def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
         yield started
 
 
-@pytest.fixture
-def namespaces(tmp_path: Path) -> Iterator[Namespaces]:
-    with Namespaces(tmp_path) as started:
+@pytest.fixture(scope="session")
+def namespaces(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Namespaces]:
+    with Namespaces(tmp_path_factory.mktemp("namespaces")) as started:
         yield started
-
-
-@pytest.fixture
-def same(workflow: Workflow, clean: dict[str, str]) -> Callable[[str, Ended], None]:
-    """Asserts that a run ended well, with the bytes of the clean one."""
-
-    def asserted(name: str, ended: Ended) -> None:
-        assert ended.code == 0, ended.told
-        assert workflow.bytes_of(name) == clean
-
-    return asserted

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 from tests.clusters.services import Service, call, until
 
@@ -38,6 +39,18 @@ class Namespaces(Service):
     def address(self) -> str:
         return f"tls://{MEMBERS['scheduler']}:8786"
 
+    def section(self) -> dict[str, Any]:
+        """A section of kind address."""
+        return {
+            "kind": "address",
+            "address": self.address,
+            "workers": 2,
+            "threads": 1,
+            "memory_limit": "2 GiB",
+            "wait": "60 s",
+            "tls": {"ca": str(self.ca), "cert": str(self.cert), "key": str(self.key)},
+        }
+
     def start_worker(self, name: str) -> None:
         """A worker that tells its memory and takes one region at a time."""
         self.dask(
@@ -56,6 +69,7 @@ class Namespaces(Service):
             *("--dashboard-address", "127.0.0.1:0"),
             PYTHONPATH=str(ROOT),
             DASK_DISTRIBUTED__COMM__REQUIRE_ENCRYPTION="true",
+            DASK_DISTRIBUTED__COMM__TIMEOUTS__TCP="5s",  # a link that is down is seen sooner
         )
 
     def processes(self, name: str) -> list[int]:

@@ -10,7 +10,9 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
+
+import psutil
 
 NODES = ("left", "right")
 
@@ -42,6 +44,17 @@ def free_ports(number: int) -> list[int]:
     for each in sockets:
         each.close()
     return ports
+
+
+def dask_processes() -> list[tuple[int, str]]:
+    """Schedulers and workers that SSH or a queue started on this machine: number, command line."""
+    found = []
+    for process in psutil.process_iter(["pid", "cmdline", "environ"]):
+        line = " ".join(process.info["cmdline"] or [])
+        started = "DASK_INTERNAL_INHERIT_CONFIG" in (process.info["environ"] or {})
+        if started and ("distributed.cli" in line or "spawn_main" in line):
+            found.append((process.info["pid"], line))
+    return found
 
 
 class Service:
@@ -131,7 +144,8 @@ class Slurm(Service):
             "SlurmUser": "root",
             "SlurmdUser": "root",
             "AuthType": "auth/munge",
-            "AuthInfo": f"socket={sock}",
+            # A job that goes back into the queue waits for its old credentials to expire.
+            "AuthInfo": f"socket={sock},cred_expire=5",
             "CredType": "cred/munge",
             "StateSaveLocation": folder / "state",
             "SlurmdSpoolDir": folder / "spool.%n",
@@ -163,6 +177,24 @@ class Slurm(Service):
 
     def ask(self, *command: object) -> str:
         return call(*command, SLURM_CONF=str(self.config))
+
+    def section(self, python: str, **more: Any) -> dict[str, Any]:
+        """A section of kind slurm."""
+        return {
+            "kind": "slurm",
+            "jobs": 2,
+            "cores": 1,
+            "memory": "2 GiB",
+            "walltime": "00:10:00",
+            "interface": "lo",
+            "python": python,
+            "wait": "60 s",
+            **more,
+        }
+
+    def restarts(self, job: str) -> str:
+        """How often a job went back into the queue, and ran again."""
+        return self.ask("squeue", "-h", "-t", "R", "-j", job, "-O", "RestartCnt")
 
     def jobs(self) -> list[str]:
         """The numbers of the jobs that wait or run."""
@@ -208,3 +240,17 @@ class Sshd(Service):
                 return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
         until(listens, "sshd listens")
+
+    def section(self, python: str) -> dict[str, Any]:
+        """A section of kind ssh, with two workers on this machine."""
+        return {
+            "kind": "ssh",
+            "hosts": ["127.0.0.1", "127.0.0.1"],
+            "threads": 1,
+            "memory_limit": "2 GiB",
+            "user": "root",
+            "port": self.port,
+            "key": str(self.key),
+            "known_hosts": str(self.known_hosts),
+            "python": python,
+        }

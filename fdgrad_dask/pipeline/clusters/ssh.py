@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import logging
 from collections.abc import Iterator
@@ -14,6 +15,8 @@ from distributed import Client, Security, SSHCluster
 from fdgrad_dask.errors import ClusterError
 from fdgrad_dask.pipeline.clusters import resources
 from fdgrad_dask.pipeline.sections.cluster import Ssh
+
+_ANSWER = 5.0  # seconds in which a scheduler that is there answers
 
 
 @contextmanager
@@ -35,7 +38,7 @@ def ssh(cluster: Ssh) -> Iterator[Client]:
     with (
         resources.credentials(cluster) as security,
         dask.config.set(spawn),
-        _started(cluster, security) as running,
+        _ended(_started(cluster, security)) as running,
         Client(running) as client,
     ):
         yield client
@@ -69,6 +72,31 @@ def _started(cluster: Ssh, security: Security | None) -> Any:
             "PYTHON -c 'import fdgrad_dask'` by hand, and see cluster.user, .port, .key, "
             ".known_hosts and .python"
         ) from error
+
+
+@contextmanager
+def _ended(running: Any) -> Iterator[Any]:
+    """Closes the cluster, also where its scheduler is gone.
+
+    The scheduler sends the workers home; SSH itself carries no signal to them everywhere. Without
+    a scheduler they leave by themselves, and distributed would look for it for minutes.
+    """
+
+    async def alone() -> bool:
+        try:
+            await asyncio.wait_for(running.scheduler_comm.identity(), _ANSWER)
+        except (OSError, TimeoutError):
+            for process in (*running.workers.values(), running.scheduler):
+                await process.close()
+            return True
+        return False
+
+    try:
+        yield running
+    finally:
+        if running.sync(alone):
+            running.shutdown_scheduler = False  # it is
+        running.close()
 
 
 def _connection(cluster: Ssh) -> dict[str, Any]:
