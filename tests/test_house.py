@@ -58,7 +58,7 @@ MAY_IMPORT = {
     "operators.dynamics": "numpy xarray attributes errors formulas geometry operators.metric "
     "operators.scheme operators.wind",
     "accessor": "xarray operators",
-    "cli": "errors pipeline.catalog pipeline.config pipeline.run",
+    "cli": "errors pipeline.catalog pipeline.config pipeline.run pipeline.starter pipeline.verify",
     "pipeline.__init__": "",
     "pipeline.strict_yaml": "pydantic yaml errors pipeline.catalog",
     "pipeline.sections.__init__": "",
@@ -67,28 +67,102 @@ MAY_IMPORT = {
     "pipeline.sections.step": "pydantic pipeline.catalog pipeline.strict_yaml "
     "pipeline.sections.section",
     "pipeline.sections.target": "pydantic pipeline.sections.section",
-    "pipeline.sections.cluster": "dask pydantic pipeline.sections.section",
+    "pipeline.sections.measures": "dask pydantic",
+    "pipeline.sections.cluster": "dask pydantic pipeline.sections.measures "
+    "pipeline.sections.section",
     "pipeline.sections.picture": "pydantic pipeline.sections.section",
     "pipeline.config": "pydantic pipeline.strict_yaml pipeline.sections.cluster "
     "pipeline.sections.picture pipeline.sections.section pipeline.sections.source "
     "pipeline.sections.step pipeline.sections.target",
     "pipeline.catalog": "operators",
     "pipeline.related": "xarray",
-    "pipeline.source": "dask numpy xarray errors pipeline.catalog pipeline.related "
-    "pipeline.sections.source",
+    "pipeline.sources.__init__": "",
+    "pipeline.sources.stored": "numpy xarray errors",
+    "pipeline.sources.guarded": "zarr errors",
+    "pipeline.sources.headers": "errors",
+    "pipeline.sources.remote": "fsspec obstore zarr errors",
+    "pipeline.sources.places": "errors pipeline.catalog pipeline.sections.source "
+    "pipeline.sources.remote",
+    "pipeline.sources.snapshots": "icechunk zarr errors pipeline.catalog pipeline.sections.source",
+    "pipeline.sources.opening": "fsspec xarray zarr errors pipeline.related "
+    "pipeline.sections.source pipeline.sources.guarded pipeline.sources.headers "
+    "pipeline.sources.remote pipeline.sources.snapshots pipeline.sources.stored",
+    "pipeline.sources.joining": "numpy xarray errors pipeline.sections.source "
+    "pipeline.sources.opening pipeline.sources.stored",
+    "pipeline.sources.selection": "numpy xarray errors pipeline.catalog pipeline.sections.source",
+    "pipeline.sources.fingerprints": "zarr errors pipeline.sections.source "
+    "pipeline.sources.opening pipeline.sources.places pipeline.sources.remote "
+    "pipeline.sources.snapshots",
+    "pipeline.source": "dask numpy xarray errors pipeline.catalog pipeline.sections.source "
+    "pipeline.sources.fingerprints pipeline.sources.joining pipeline.sources.opening "
+    "pipeline.sources.places pipeline.sources.selection pipeline.sources.snapshots",
     "pipeline.steps": "xarray errors operators pipeline.catalog pipeline.config pipeline.related "
     "pipeline.sections.step",
-    "pipeline.target": "dask xarray zarr errors pipeline.catalog pipeline.related "
-    "pipeline.sections.target",
-    "pipeline.cluster": "dask distributed errors pipeline.sections.cluster",
-    "pipeline.worker": "distributed numpy xarray operators",
-    "pipeline.progress": "distributed tqdm",
-    "pipeline.describe": "dask xarray pipeline.config",
+    "pipeline.clusters.__init__": "",
+    "pipeline.clusters.resources": "dask distributed errors pipeline.sections.cluster",
+    "pipeline.clusters.local": "dask distributed errors pipeline.clusters.resources "
+    "pipeline.sections.cluster pipeline.sections.measures",
+    "pipeline.clusters.jobs": "dask distributed",
+    "pipeline.clusters.queue": "distributed errors pipeline.clusters.jobs "
+    "pipeline.clusters.resources pipeline.sections.cluster pipeline.sections.measures",
+    "pipeline.clusters.ssh": "dask distributed errors pipeline.clusters.resources "
+    "pipeline.sections.cluster",
+    "pipeline.clusters.kubernetes": "dask_kubernetes distributed errors "
+    "pipeline.clusters.resources pipeline.sections.cluster",
+    "pipeline.clusters.address": "distributed pipeline.clusters.resources "
+    "pipeline.sections.cluster",
+    "pipeline.cluster": "dask distributed errors pipeline.clusters.address "
+    "pipeline.clusters.kubernetes pipeline.clusters.local pipeline.clusters.queue "
+    "pipeline.clusters.resources pipeline.clusters.ssh pipeline.sections.cluster "
+    "pipeline.sections.measures pipeline.worker",
+    "pipeline.worker": "dask distributed jax numpy xarray errors operators "
+    "pipeline.clusters.resources pipeline.sections.cluster",
+    "pipeline.progress": "dask tqdm",
+    "pipeline.plan": "",
+    "pipeline.lazy": "dask xarray pipeline.config pipeline.plan pipeline.source pipeline.steps",
+    "pipeline.layout": "dask xarray errors pipeline.catalog pipeline.plan "
+    "pipeline.sections.source pipeline.sections.target",
+    "pipeline.job": "dask xarray errors pipeline.cluster pipeline.config pipeline.layout "
+    "pipeline.lazy pipeline.picture pipeline.plan pipeline.source pipeline.steps",
+    "pipeline.identity": "numpy xarray pipeline.config pipeline.layout",
+    "pipeline.targets.__init__": "",
+    "pipeline.targets.store": "numpy xarray",
+    "pipeline.targets.files": "dask errors",
+    "pipeline.targets.icechunk": "google_crc32c icechunk numpy xarray zarr errors "
+    "pipeline.sections.target pipeline.sources.snapshots pipeline.targets.files "
+    "pipeline.targets.store pipeline.targets.zarr",
+    "pipeline.targets.netcdf": "dask google_crc32c netCDF4 numpy xarray zarr errors "
+    "pipeline.sections.target pipeline.targets.files pipeline.targets.store "
+    "pipeline.targets.zarr",
+    "pipeline.targets.zarr": "google_crc32c numcodecs numpy xarray zarr pipeline.related "
+    "pipeline.sections.target pipeline.targets.files pipeline.targets.store",
+    "pipeline.targets.opening": "errors pipeline.sections.target pipeline.targets.icechunk "
+    "pipeline.targets.netcdf pipeline.targets.store pipeline.targets.zarr",
+    "pipeline.region": "dask distributed numpy xarray pipeline.config pipeline.lazy "
+    "pipeline.plan pipeline.record pipeline.source pipeline.targets.opening "
+    "pipeline.targets.store pipeline.travelling",
+    "pipeline.travelling": "tblib errors",
+    "pipeline.record": "",
+    "pipeline.journal": "pipeline.record pipeline.targets.files",
+    "pipeline.lock": "psutil errors pipeline.journal",
+    "pipeline.verify": "errors pipeline.config pipeline.journal pipeline.targets.opening "
+    "pipeline.targets.store",
+    "pipeline.start": "dask xarray errors pipeline.identity pipeline.job pipeline.journal "
+    "pipeline.plan pipeline.record pipeline.source pipeline.targets.store pipeline.verify",
+    "pipeline.conduct": "dask distributed errors pipeline.plan pipeline.record pipeline.region",
+    "pipeline.describe": "dask xarray pipeline.job pipeline.lazy",
+    "pipeline.sample": "dask xarray pipeline.job pipeline.lazy pipeline.targets.zarr",
+    "pipeline.starter": "",
     "pipeline.picture": "matplotlib numpy xarray errors pipeline.catalog pipeline.sections.picture "
-    "pipeline.sections.target",
-    "pipeline.run": "distributed xarray pipeline.cluster pipeline.config pipeline.describe "
-    "pipeline.picture pipeline.progress pipeline.source pipeline.steps pipeline.target "
-    "pipeline.worker",
+    "pipeline.sections.source pipeline.sections.target pipeline.source",
+    "pipeline.run": "dask errors pipeline.cluster pipeline.conduct pipeline.config "
+    "pipeline.describe pipeline.job pipeline.journal pipeline.lock pipeline.picture pipeline.plan "
+    "pipeline.progress pipeline.record pipeline.region pipeline.sample pipeline.start "
+    "pipeline.targets.opening pipeline.targets.store",
+}
+FOLDERS = {"fdgrad_dask"} | {
+    f"fdgrad_dask.{folder}"
+    for folder in ("pipeline", "pipeline.clusters", "pipeline.sources", "pipeline.targets")
 }
 MODULES = sorted(
     ".".join(path.relative_to(PACKAGE).with_suffix("").parts) for path in PACKAGE.rglob("*.py")
@@ -108,7 +182,7 @@ def imports(module: str) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, "imports are absolute"
             names = [str(node.module)]
-            if names[0] in ("fdgrad_dask", "fdgrad_dask.pipeline"):
+            if names[0] in FOLDERS:
                 names = [f"{names[0]}.{alias.name}" for alias in node.names]
         else:
             continue

@@ -12,7 +12,9 @@ import xarray as xr
 from fdgrad_dask.errors import ConfigError, OutputError
 from fdgrad_dask.pipeline.catalog import did_you_mean
 from fdgrad_dask.pipeline.sections.picture import Picture
+from fdgrad_dask.pipeline.sections.source import Source
 from fdgrad_dask.pipeline.sections.target import Target
+from fdgrad_dask.pipeline.source import open_source
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -74,9 +76,8 @@ def draw(picture: Picture, target: Target) -> None:
     """
     from matplotlib.figure import Figure
 
-    with xr.open_zarr(target.path, decode_timedelta=False) as dataset:
-        whole = dataset[picture.variable]
-        field = _upright(whole.mean(list(picture.mean), keep_attrs=True).compute())
+    whole = open_source(Source(path=(target.path,)))[picture.variable]
+    field = _upright(whole.mean(list(picture.mean), keep_attrs=True).compute())
     figure = Figure(figsize=(_WIDTH, _height(field)), layout="constrained")
     axes = figure.add_subplot()
     _colours(axes, field)

@@ -1,0 +1,87 @@
+"""What a run leaves behind in writing: one record of itself, and one of every finished region."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, TypeVar
+
+Record = TypeVar("Record", "RegionRecord", "RunRecord")
+
+
+@dataclass(frozen=True)
+class RegionRecord:
+    """One finished region: where it lies, who computed it when, and what was stored."""
+
+    number: int
+    key: str
+    """``"r000017"``, and where it lies, as JSON: ``{"time": [0, 24], …}``."""
+    worker: str
+    began: float
+    """Unix time."""
+    seconds: float
+    read_seconds: float
+    """Summed over threads, as is ``write_seconds``."""
+    write_seconds: float
+    bytes_read: int
+    """Decoded."""
+    bytes_written: int
+    """Decoded."""
+    peak_memory: int
+    """Resident peak of the worker so far, in bytes."""
+    attempt: int
+    checksums: dict[str, str]
+    """By the key of an object in the target: crc32c of the stored bytes, in hex."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """What happened to a run: a worker died, the cluster was lost, somebody interrupted."""
+
+    time: float
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """One run, over all its interruptions."""
+
+    digest: str
+    identity: dict[str, str]
+    """What the digest is made of: all that decides what is computed, not where."""
+    config: dict[str, Any]
+    called: str
+    """The command that began it."""
+    versions: dict[str, str]
+    inputs: dict[str, str]
+    """Size and time of change of each input, so that one that is replaced shows."""
+    regions: int
+    plan: dict[str, Any]
+    """The numbers that ``fdgrad plan`` prints."""
+    began: float
+    laid_out: bool = False
+    """Whether the target's metadata is complete, so that regions can be written into it."""
+    labels: dict[str, str] = field(default_factory=dict)
+    """Checksums of that metadata and of the coordinates, as those of a region."""
+    ended: float | None = None
+    events: list[Event] = field(default_factory=list)
+
+
+def as_json(record: RegionRecord | RunRecord) -> dict[str, Any]:
+    """What goes into the file."""
+    return asdict(record)
+
+
+def from_json(kind: type[Record], found: Any) -> Record:
+    """The record in a file.
+
+    Raises
+    ------
+    TypeError
+        It is not one, because the file was torn or is of another version.
+    """
+    if not isinstance(found, dict) or not {f.name for f in fields(kind)} >= found.keys():
+        raise TypeError(f"no {kind.__name__}: {found!r:.80}")
+    if "events" in found:
+        found = {**found, "events": [Event(**event) for event in found["events"]]}
+    return kind(**found)

@@ -1,0 +1,47 @@
+"""What a file system says when it takes no more, in words and with an exit code."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from dask.utils import format_bytes
+
+from fdgrad_dask.errors import FdgradError, OutputError
+
+_FULL = 2**20  # bytes free; HDF5 says only that something went wrong, so this tells
+
+
+@contextmanager
+def writing(path: str) -> Iterator[None]:
+    """Turns what the file system of ``path`` says, here or on a worker, into an OutputError."""
+    try:
+        yield
+    except FdgradError:
+        raise
+    except OSError as error:
+        place = error.filename or path
+        raise OutputError(f"{place} cannot be written: {advice(error, path)}") from error
+
+
+def advice(error: Exception, path: str) -> str:
+    """What went wrong with ``path``, and what to do."""
+    number = error.errno if isinstance(error, OSError) else None
+    if number in (errno.ENOSPC, errno.EDQUOT) or (number is None and room(path) < _FULL):
+        free = format_bytes(room(path))
+        return f"the disk is full, {free} are free; make room, or name a target on another disk"
+    if number in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return "permission denied; mend the rights of the folder, or name another target"
+    told = error.strerror if isinstance(error, OSError) else None
+    return f"{told or error}; mend the path, or name another target"
+
+
+def room(path: str) -> int:
+    """Bytes that are free where ``path`` is, or is to be."""
+    folder = os.path.abspath(path)
+    while not os.path.isdir(folder):
+        folder = os.path.dirname(folder)
+    return shutil.disk_usage(folder).free
