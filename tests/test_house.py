@@ -60,9 +60,10 @@ MAY_IMPORT = {
     "pipeline.sections.target": "pydantic pipeline.sections.section",
     "pipeline.sections.cluster": "dask pydantic pipeline.sections.section",
     "pipeline.sections.picture": "pydantic pipeline.sections.section",
+    "pipeline.sections.report": "pydantic pipeline.sections.section",
     "pipeline.config": "pydantic pipeline.strict_yaml pipeline.sections.cluster "
-    "pipeline.sections.picture pipeline.sections.section pipeline.sections.source "
-    "pipeline.sections.step pipeline.sections.target",
+    "pipeline.sections.picture pipeline.sections.report pipeline.sections.section "
+    "pipeline.sections.source pipeline.sections.step pipeline.sections.target",
     "pipeline.catalog": "operators",
     "pipeline.related": "xarray",
     "pipeline.source": "dask numpy xarray errors pipeline.catalog pipeline.related "
@@ -75,14 +76,26 @@ MAY_IMPORT = {
     "pipeline.worker": "distributed numpy xarray operators",
     "pipeline.progress": "distributed tqdm",
     "pipeline.describe": "dask xarray pipeline.config",
-    "pipeline.picture": "matplotlib numpy xarray errors pipeline.catalog pipeline.sections.picture "
-    "pipeline.sections.target",
+    "pipeline.chart": "matplotlib numpy xarray",
+    "pipeline.picture": "matplotlib xarray errors pipeline.catalog pipeline.chart "
+    "pipeline.sections.picture pipeline.sections.target",
+    "pipeline.report.__init__": "",
+    "pipeline.report.numbers": "numpy pipeline.record",
+    "pipeline.report.excerpt": "numpy xarray pipeline.chart",
+    "pipeline.report.figures": "matplotlib numpy xarray pipeline.chart pipeline.report.numbers",
+    "pipeline.report.pieces": "",
+    "pipeline.report.sections": "dask numpy xarray yaml pipeline.config pipeline.record "
+    "pipeline.related pipeline.report.excerpt pipeline.report.figures pipeline.report.numbers "
+    "pipeline.report.pieces",
+    "pipeline.report.page": "dask xarray errors pipeline.config pipeline.journal pipeline.record "
+    "pipeline.report.numbers pipeline.report.pieces pipeline.report.sections",
     "pipeline.record": "",
     "pipeline.journal": "pipeline.record",
     "pipeline.run": "distributed xarray pipeline.cluster pipeline.config pipeline.describe "
     "pipeline.picture pipeline.progress pipeline.source pipeline.steps pipeline.target "
     "pipeline.worker",
 }
+FOLDERS = ("fdgrad_dask", "fdgrad_dask.pipeline", "fdgrad_dask.pipeline.report")
 MODULES = sorted(
     ".".join(path.relative_to(PACKAGE).with_suffix("").parts) for path in PACKAGE.rglob("*.py")
 )
@@ -101,7 +114,7 @@ def imports(module: str) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, "imports are absolute"
             names = [str(node.module)]
-            if names[0] in ("fdgrad_dask", "fdgrad_dask.pipeline"):
+            if names[0] in FOLDERS:
                 names = [f"{names[0]}.{alias.name}" for alias in node.names]
         else:
             continue

@@ -78,7 +78,7 @@ def check(config: Config) -> str:
 def _planned(config: Config) -> tuple[xr.Dataset, xr.Dataset]:
     """The source, and the lazy result in the chunks of the target."""
     if config.picture:
-        picture.require_matplotlib()
+        picture.require_matplotlib("picture")
     source = open_source(config.source)
     result = target.aligned(steps.build(config, source), config.target.chunks)
     if config.picture:

@@ -138,12 +138,14 @@ def test_what_cannot_be_drawn_is_refused(
 
 
 def test_it_needs_matplotlib(monkeypatch: pytest.MonkeyPatch) -> None:
-    pictures.require_matplotlib()
+    pictures.require_matplotlib("report")
     monkeypatch.setattr(pictures, "find_spec", lambda name: None)
     with pytest.raises(
-        ConfigError, match=r"needs matplotlib, .*pip install 'fdgrad_dask\[plot\]', or leave"
+        ConfigError,
+        match=r"the report needs matplotlib, which is not installed; pip install "
+        r"'fdgrad_dask\[plot\]', or leave the section report out",
     ):
-        pictures.require_matplotlib()
+        pictures.require_matplotlib("report")
 
 
 def test_a_picture_that_cannot_be_written(drawn: Callable[..., Figure], sst: xr.Dataset) -> None:
