@@ -12,10 +12,13 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
+from typing import TYPE_CHECKING
 
 from fdgrad_dask.errors import FdgradError
 
-_INTERRUPTED = 6
+if TYPE_CHECKING:
+    from fdgrad_dask.pipeline.config import Config
+
 _BUG = 1
 
 
@@ -32,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except FdgradError as error:
         return _failed(arguments, str(error), error.exit_code)
     except KeyboardInterrupt:
-        return _failed(arguments, _how_to_go_on(given), _INTERRUPTED)
+        return _failed(arguments, f"interrupted; again: {shlex.join(['fdgrad', *given])}", 6)
     except Exception as error:
         return _failed(
             arguments,
@@ -43,20 +46,43 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: argparse.Namespace, called: str) -> str:
-    from fdgrad_dask.pipeline import config as configs
     from fdgrad_dask.pipeline.run import run
 
-    config = configs.load(arguments.config)
-    if arguments.cluster:
-        config = config.model_copy(update={"cluster": configs.load_cluster(arguments.cluster)})
-    return run(config, called=called, fresh=arguments.fresh)
+    config = _config(arguments)
+    return run(config, called=called, fresh=arguments.fresh, repair=arguments.repair)
+
+
+def _plan(arguments: argparse.Namespace, called: str) -> str:
+    from fdgrad_dask.pipeline.run import planned
+
+    return planned(_config(arguments), sample=arguments.sample)
 
 
 def _check(arguments: argparse.Namespace, called: str) -> str:
-    from fdgrad_dask.pipeline import config as configs
     from fdgrad_dask.pipeline.run import check
 
-    return check(configs.load(arguments.config))
+    return check(_config(arguments))
+
+
+def _verify(arguments: argparse.Namespace, called: str) -> str:
+    from fdgrad_dask.pipeline.verify import verify
+
+    return verify(_config(arguments))
+
+
+def _config(arguments: argparse.Namespace) -> Config:
+    from fdgrad_dask.pipeline import config as configs
+
+    config = configs.load(arguments.config)
+    if getattr(arguments, "cluster", None):
+        config = config.model_copy(update={"cluster": configs.load_cluster(arguments.cluster)})
+    return config
+
+
+def _init(arguments: argparse.Namespace, called: str) -> str:
+    from fdgrad_dask.pipeline.starter import STARTER
+
+    return STARTER
 
 
 def _operators(arguments: argparse.Namespace, called: str) -> str:
@@ -90,14 +116,23 @@ def _parser() -> argparse.ArgumentParser:
         command.set_defaults(command=does)
         return command
 
-    run = add("run", _run, "compute what a config says, and write it")
+    run = add("run", _run, "compute what a config says, and write it; again: go on")
+    plan = add("plan", _plan, "tell regions, bytes and memory of a run; compute nothing")
     check = add("check", _check, "tell what a config would read and write; compute nothing")
-    for command in (run, check):
+    verify = add("verify", _verify, "prove a target complete and intact")
+    for command in (run, plan, check, verify):
         command.add_argument("config", metavar="CONFIG", help="a YAML file")
-    run.add_argument(
-        "--cluster", metavar="FILE", help="a YAML file in place of the section cluster"
+    for command in (run, plan):
+        command.add_argument(
+            "--cluster", metavar="FILE", help="a YAML file in place of the section cluster"
+        )
+    anew = run.add_mutually_exclusive_group()
+    anew.add_argument("--fresh", action="store_true", help="replace a target that exists")
+    anew.add_argument("--repair", action="store_true", help="write broken shards of it anew")
+    plan.add_argument(
+        "--sample", action="store_true", help="measure one region here, with every compression"
     )
-    run.add_argument("--fresh", action="store_true", help="replace a target that exists")
+    add("init", _init, "print a config to start from")
     add("operators", _operators, "list the operators that a step may name")
     add("schema", _schema, "print the JSON schema of a config, for editors")
     return parser
@@ -108,13 +143,6 @@ def _failed(arguments: argparse.Namespace, message: str, code: int) -> int:
         traceback.print_exc()
     print(f"fdgrad: {message}", file=sys.stderr)
     return code
-
-
-def _how_to_go_on(given: Sequence[str]) -> str:
-    return (
-        "interrupted; what was written so far does not bear the name of the target. "
-        f"To begin again: {shlex.join(['fdgrad', *given])}"
-    )
 
 
 if __name__ == "__main__":

@@ -53,3 +53,13 @@ class ClusterError(FdgradError, RuntimeError):
     """The workers cannot do what was asked: change the cluster or its limits."""
 
     exit_code = 5
+
+
+class ClusterLostError(ClusterError):
+    """The cluster went away while it computed: open another, and go on."""
+
+
+class Interrupted(FdgradError, InterruptedError):  # noqa: N818
+    """Somebody asked the run to stop, and it can go on later: run it again."""
+
+    exit_code = 6

@@ -49,7 +49,7 @@ MAY_IMPORT = {
     "operators.dynamics": "numpy xarray attributes errors formulas geometry operators.scheme "
     "operators.wind",
     "accessor": "xarray operators",
-    "cli": "errors pipeline.catalog pipeline.config pipeline.run",
+    "cli": "errors pipeline.catalog pipeline.config pipeline.run pipeline.starter pipeline.verify",
     "pipeline.__init__": "",
     "pipeline.strict_yaml": "pydantic yaml errors pipeline.catalog",
     "pipeline.sections.__init__": "",
@@ -66,16 +66,46 @@ MAY_IMPORT = {
     "pipeline.sections.source pipeline.sections.step pipeline.sections.target",
     "pipeline.catalog": "operators",
     "pipeline.related": "xarray",
-    "pipeline.source": "dask numpy xarray errors pipeline.catalog pipeline.related "
-    "pipeline.sections.source",
+    "pipeline.sources.__init__": "",
+    "pipeline.sources.stored": "numpy xarray errors",
+    "pipeline.sources.opening": "xarray errors pipeline.related pipeline.sources.stored",
+    "pipeline.sources.joining": "numpy xarray errors pipeline.sources.opening "
+    "pipeline.sources.stored",
+    "pipeline.source": "dask numpy xarray errors pipeline.catalog pipeline.sections.source "
+    "pipeline.sources.joining pipeline.sources.opening",
     "pipeline.steps": "xarray errors operators pipeline.catalog pipeline.config pipeline.related "
     "pipeline.sections.step",
-    "pipeline.target": "dask xarray zarr errors pipeline.catalog pipeline.related "
-    "pipeline.sections.target",
-    "pipeline.cluster": "dask distributed errors pipeline.sections.cluster",
+    "pipeline.cluster": "dask distributed errors pipeline.sections.cluster pipeline.worker",
     "pipeline.worker": "distributed numpy xarray operators",
-    "pipeline.progress": "distributed tqdm",
-    "pipeline.describe": "dask xarray pipeline.config",
+    "pipeline.progress": "dask tqdm",
+    "pipeline.plan": "",
+    "pipeline.lazy": "dask xarray pipeline.config pipeline.plan pipeline.source pipeline.steps",
+    "pipeline.layout": "dask xarray errors pipeline.catalog pipeline.plan "
+    "pipeline.sections.source pipeline.sections.target",
+    "pipeline.job": "dask xarray errors pipeline.cluster pipeline.config pipeline.layout "
+    "pipeline.lazy pipeline.picture pipeline.plan pipeline.source pipeline.steps",
+    "pipeline.identity": "numpy xarray pipeline.config pipeline.layout",
+    "pipeline.targets.__init__": "",
+    "pipeline.targets.store": "numpy xarray",
+    "pipeline.targets.files": "dask errors",
+    "pipeline.targets.zarr": "google_crc32c numcodecs numpy xarray zarr pipeline.related "
+    "pipeline.sections.target pipeline.targets.files pipeline.targets.store",
+    "pipeline.targets.opening": "pipeline.sections.target pipeline.targets.store "
+    "pipeline.targets.zarr",
+    "pipeline.region": "dask distributed numpy xarray pipeline.config pipeline.lazy "
+    "pipeline.plan pipeline.record pipeline.source pipeline.targets.opening "
+    "pipeline.targets.store",
+    "pipeline.record": "",
+    "pipeline.journal": "pipeline.record",
+    "pipeline.lock": "psutil errors pipeline.journal",
+    "pipeline.verify": "errors pipeline.config pipeline.journal pipeline.targets.opening "
+    "pipeline.targets.store",
+    "pipeline.start": "dask xarray errors pipeline.identity pipeline.job pipeline.journal "
+    "pipeline.plan pipeline.record pipeline.targets.store pipeline.verify",
+    "pipeline.conduct": "dask distributed errors pipeline.plan pipeline.record pipeline.region",
+    "pipeline.describe": "dask xarray pipeline.job pipeline.lazy",
+    "pipeline.sample": "dask xarray pipeline.job pipeline.lazy pipeline.targets.zarr",
+    "pipeline.starter": "",
     "pipeline.chart": "matplotlib numpy xarray",
     "pipeline.picture": "matplotlib xarray errors pipeline.catalog pipeline.chart "
     "pipeline.sections.picture pipeline.sections.target",
@@ -89,11 +119,10 @@ MAY_IMPORT = {
     "pipeline.report.pieces",
     "pipeline.report.page": "dask xarray errors pipeline.config pipeline.journal pipeline.record "
     "pipeline.report.numbers pipeline.report.pieces pipeline.report.sections",
-    "pipeline.record": "",
-    "pipeline.journal": "pipeline.record",
-    "pipeline.run": "distributed xarray pipeline.cluster pipeline.config pipeline.describe "
-    "pipeline.picture pipeline.progress pipeline.source pipeline.steps pipeline.target "
-    "pipeline.worker",
+    "pipeline.run": "dask errors pipeline.cluster pipeline.conduct pipeline.config "
+    "pipeline.describe pipeline.job pipeline.journal pipeline.lock pipeline.picture pipeline.plan "
+    "pipeline.progress pipeline.record pipeline.region pipeline.report.page pipeline.sample "
+    "pipeline.start pipeline.targets.opening pipeline.targets.store",
 }
 FOLDERS = ("fdgrad_dask", "fdgrad_dask.pipeline", "fdgrad_dask.pipeline.report")
 MODULES = sorted(

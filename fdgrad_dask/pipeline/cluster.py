@@ -17,14 +17,15 @@ from distributed import Client, KilledWorker, LocalCluster
 from distributed.comm.core import CommClosedError
 from distributed.system import MEMORY_LIMIT
 
-from fdgrad_dask.errors import ClusterError
+from fdgrad_dask.errors import ClusterError, ClusterLostError
 from fdgrad_dask.pipeline.sections.cluster import Cluster
+from fdgrad_dask.pipeline.worker import Ready
 
 _DASHBOARD = 8787
 
 
-def _memory(cluster: Cluster) -> int:
-    """Bytes of one worker."""
+def bytes_per_worker(cluster: Cluster) -> int:
+    """Memory of one worker in bytes."""
     share: int = MEMORY_LIMIT // cluster.workers
     return (
         share
@@ -64,13 +65,13 @@ def _dashboard() -> str:
 
 
 def _local(cluster: Cluster) -> LocalCluster:
-    memory = _memory(cluster)
+    memory = bytes_per_worker(cluster)
     # The nanny's env= is set in the child, too late for its malloc: that goes before the spawn.
     spawn = {"distributed.nanny.pre-spawn-environ": _allocator(memory)}
     with dask.config.set(spawn):
         return LocalCluster(
             n_workers=cluster.workers,
-            threads_per_worker=cluster.threads,
+            threads_per_worker=1,
             memory_limit=memory,
             host="127.0.0.1",
             dashboard_address=_dashboard(),
@@ -101,6 +102,7 @@ def opened(cluster: Cluster) -> Iterator[Client]:
                 f"the {cluster.kind} cluster of {cluster.workers} workers does not start "
                 f"({error}); ask for fewer workers, or mend what the message names"
             ) from error
+        client.register_plugin(Ready())
         yield client
 
 
@@ -121,7 +123,7 @@ def _deaf_to_interrupts() -> Iterator[None]:
 @contextmanager
 def computing(cluster: Cluster) -> Iterator[None]:
     """Turns the loss of workers, seen by the driver, into a ClusterError."""
-    limit = format_bytes(_memory(cluster))
+    limit = format_bytes(bytes_per_worker(cluster))
     try:
         yield
     except (KilledWorker, MemoryError) as error:
@@ -135,7 +137,7 @@ def computing(cluster: Cluster) -> Iterator[None]:
             "cluster.memory_limit, or lower cluster.workers, cluster.threads or source.chunks"
         ) from error
     except (CommClosedError, CancelledError, asyncio.CancelledError, TimeoutError) as error:
-        raise ClusterError(
+        raise ClusterLostError(
             f"the cluster was lost ({type(error).__name__}: {error}); run again, with fewer "
             f"workers if the machine is short of memory (each has {limit})"
         ) from error

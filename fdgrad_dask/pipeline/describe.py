@@ -1,33 +1,69 @@
-"""A source, its steps and a target in words: what ``check`` prints, and ``run`` at its end."""
+"""A source, its steps, a target and its regions in words: what the commands print."""
 
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import xarray as xr
 from dask.utils import format_bytes
 
-from fdgrad_dask.pipeline.config import Config
+from fdgrad_dask.pipeline.job import Job, shape
+from fdgrad_dask.pipeline.lazy import Region, culled
 
 
-def what_is_read(config: Config, source: xr.Dataset) -> list[str]:
-    """The source, and those of its variables that the steps name."""
-    named = {name for step in config.steps for name in step.inputs}
-    arrays = [source[name] for name in source.variables if name in named]
-    return [f"read     {config.source.shown}", *map(_array, arrays)]
+def what_is_read(job: Job) -> list[str]:
+    """The source, and those of its variables that the steps read."""
+    fields = [_array(name, job.source[name]) for name in sorted(job.read)]
+    return [f"read     {job.config.source.shown}", *fields]
 
 
-def what_is_planned(config: Config, result: xr.Dataset) -> list[str]:
+def what_is_planned(job: Job) -> list[str]:
     """Each step with its options, then the target with every array of it."""
-    lines = [f"step     {_call(step.operator, step.inputs, step.options)}" for step in config.steps]
-    return [*lines, f"target   {config.target.path}", *map(_array, result.data_vars.values())]
+    steps = job.config.steps
+    lines = [f"step     {_call(step.operator, step.inputs, step.options)}" for step in steps]
+    path = job.config.target.path
+    there = [f"         {path} exists: run needs --fresh, or another target"]
+    return [*lines, f"target   {path}", *_written(job), *(there if os.path.exists(path) else [])]
 
 
-def what_is_written(config: Config, result: xr.Dataset) -> list[str]:
+def what_is_written(job: Job) -> list[str]:
     """The target with every array of it."""
-    return [f"wrote    {config.target.path}", *map(_array, result.data_vars.values())]
+    return [f"wrote    {job.config.target.path}", *_written(job)]
+
+
+def regions(job: Job) -> list[str]:
+    """How the work is cut, what it costs, and whether a worker can hold it."""
+    plan = job.plan
+    middle = Region(job.config, job.source, plan.span(plan.count // 2), job.pieces, job.halos)
+    tasks = len(culled([part for _, _, part in middle.results()]))
+    wide = {dim: size for dim, size in plan.region.items() if size < plan.sizes[dim]}
+    return [
+        f"regions  {plan.count} of {shape(wide) if wide else 'everything'}, "
+        f"one task of the cluster each, about {tasks} inside it",
+        f"reads    {format_bytes(plan.bytes_read)}, {plan.amplification:.2f} times the "
+        f"{format_bytes(plan.bytes_needed)} that are needed",
+        f"writes   {format_bytes(plan.bytes_written)} before compression",
+        f"memory   {format_bytes(plan.memory)} of a worker at its peak, it has "
+        f"{format_bytes(job.limit)}",
+    ]
+
+
+def _written(job: Job) -> list[str]:
+    """Every array of the target with its chunks and shards."""
+    return [_stored(str(name), each, job) for name, each in job.result.data_vars.items()]
+
+
+def _stored(name: str, array: xr.DataArray, job: Job) -> str:
+    chunks, shards = job.layout.chunks, job.layout.shards
+    count = math.prod(-(-n // chunks[str(dim)]) for dim, n in array.sizes.items())
+    size = " × ".join(str(chunks[str(dim)]) for dim in array.dims)
+    text = f"{_array(name, array)}, {count} chunk{'s' if count > 1 else ''} of {size}"
+    if shards == chunks:
+        return text
+    return f"{text} in shards of {' × '.join(str(shards[str(dim)]) for dim in array.dims)}"
 
 
 def _call(operator: str, inputs: Iterable[str], options: Mapping[str, Any]) -> str:
@@ -35,12 +71,7 @@ def _call(operator: str, inputs: Iterable[str], options: Mapping[str, Any]) -> s
     return f"{operator}({', '.join(told)})"
 
 
-def _array(array: xr.DataArray) -> str:
+def _array(name: str, array: xr.DataArray) -> str:
     sizes = ", ".join(f"{dim}: {size}" for dim, size in array.sizes.items())
     units = array.attrs.get("units", "no units")
-    text = f"         {array.name} ({sizes}) {array.dtype}, {units}, {format_bytes(array.nbytes)}"
-    if not array.chunks:
-        return text
-    count = math.prod(len(sizes) for sizes in array.chunks)
-    largest = " × ".join(str(max(sizes)) for sizes in array.chunks)
-    return f"{text}, {count} chunk{'s' if count > 1 else ''} of {largest}"
+    return f"         {name} ({sizes}) {array.dtype}, {units}, {format_bytes(array.nbytes)}"

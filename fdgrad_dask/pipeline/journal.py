@@ -13,6 +13,7 @@ import shutil
 import time
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any
 
 from fdgrad_dask.pipeline.record import (
     Event,
@@ -58,18 +59,19 @@ class Journal:
             if os.path.lexists(self._file(number)):
                 os.unlink(self._file(number))
 
+    def amend(self, **changes: Any) -> None:
+        """Changes fields of the run's record."""
+        if run := self.run():
+            write_whole(self._run, as_json(replace(run, **changes)))
+
     def note(self, kind: str, text: str) -> None:
         """Adds an event to the run."""
-        run = self.run()
-        if run:
-            event = Event(time=time.time(), kind=kind, text=text)
-            write_whole(self._run, as_json(replace(run, events=[*run.events, event])))
+        if run := self.run():
+            self.amend(events=[*run.events, Event(time=time.time(), kind=kind, text=text)])
 
     def end(self) -> None:
         """The run is over; the journal stays."""
-        run = self.run()
-        if run:
-            write_whole(self._run, as_json(replace(run, ended=time.time())))
+        self.amend(ended=time.time())
 
     def _file(self, number: int) -> str:
         return os.path.join(self._regions, f"r{number:06d}.json")

@@ -59,8 +59,10 @@ class RunRecord:
     plan: dict[str, Any]
     """The numbers that ``fdgrad plan`` prints."""
     began: float
-    replaces: bool = False
-    """Whether a finished target of that name makes way when this run ends."""
+    laid_out: bool = False
+    """Whether the target's metadata is complete, so that regions can be written into it."""
+    labels: dict[str, str] = field(default_factory=dict)
+    """Checksums of that metadata and of the coordinates, as those of a region."""
     ended: float | None = None
     events: list[Event] = field(default_factory=list)
 

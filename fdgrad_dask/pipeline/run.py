@@ -1,96 +1,156 @@
-"""The conductor: from a config to a finished target, in order; and ``check``, which only looks."""
+"""The conductor: from a config to a finished target, in order; and what only looks at it."""
 
 from __future__ import annotations
 
-import os
-import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
-from importlib.metadata import version
+from collections.abc import Callable
+from typing import Any
+from uuid import uuid4
 
-import xarray as xr
-from distributed import Client
+import dask
 
-from fdgrad_dask.pipeline import cluster, describe, picture, progress, steps, target
+from fdgrad_dask.errors import ClusterLostError, Interrupted, OutputError
+from fdgrad_dask.pipeline import cluster, describe, picture, progress
+from fdgrad_dask.pipeline.conduct import Conductor, stoppable
 from fdgrad_dask.pipeline.config import Config
-from fdgrad_dask.pipeline.source import open_source
-from fdgrad_dask.pipeline.worker import Ready
+from fdgrad_dask.pipeline.job import Job, looked_at
+from fdgrad_dask.pipeline.journal import Journal
+from fdgrad_dask.pipeline.lock import locked
+from fdgrad_dask.pipeline.plan import Plan
+from fdgrad_dask.pipeline.record import RegionRecord
+from fdgrad_dask.pipeline.region import Work
+from fdgrad_dask.pipeline.report.page import reported
+from fdgrad_dask.pipeline.sample import sampled
+from fdgrad_dask.pipeline.start import require_ours, say, started
+from fdgrad_dask.pipeline.targets.opening import store_of
+from fdgrad_dask.pipeline.targets.store import Store
+
+_REBUILDS = 3
 
 
-def run(config: Config, *, called: str, fresh: bool) -> str:
-    """Computes the steps, writes the target and draws the picture; a summary of it.
+def run(config: Config, *, called: str, fresh: bool = False, repair: bool = False) -> str:
+    """Computes what is missing, proves it complete, gives it its name; a summary.
 
     Parameters
     ----------
     config : Config
         What to do.
     called : str
-        The command, for the target's ``history``.
+        The command, for the target's ``history`` and for the way to go on.
     fresh : bool
         Whether a target that is there is replaced.
+    repair : bool
+        Whether the broken shards of one that is there are written anew.
 
     Raises
     ------
     FdgradError
-        The class says whose turn it is; no target bears its name then.
+        The class says whose turn it is; a target that is not whole does not bear its name.
     """
     began = time.monotonic()
-    target.require_free(config.target, fresh=fresh)
-    source, result = _planned(config)
-    result = result.assign_attrs(history=_history(result, called))
-    if os.path.isdir(target.partial_name(config.target)):
-        _say(f"{target.partial_name(config.target)} of a run that did not end is replaced")
-    _say(f"starting {config.cluster.workers} workers, threads of each: {config.cluster.threads}")
-    with cluster.opened(config.cluster) as client, cluster.computing(config.cluster):
-        with target.writing(config.target):
-            _compute(client, config, result)
-        target.publish(config.target)
-        if config.picture:
-            picture.draw(config.picture, config.target)
-    lines = describe.what_is_read(config, source) + describe.what_is_written(config, result)
+    job, store = looked_at(config), store_of(config.target)
+    journal = Journal(config.target.path)
+    require_ours(store, job)
+    with locked(journal.folder, config.target.path):
+        plan, todo = started(job, store, journal, called, fresh=fresh, repair=repair)
+        with reported(config, journal):
+            if todo:
+                _compute(job, plan, todo, store, journal, called)
+            _require_whole(plan, store, journal)
+            store.publish()
+            journal.end()
+    if config.picture:
+        picture.draw(config.picture, config.target)
+    lines = describe.what_is_read(job) + describe.what_is_written(job)
     if config.picture:
         lines.append(f"picture  {config.picture.path}")
+    if config.report:
+        lines.append(f"report   {config.report.path}")
     return "\n".join([*lines, f"took     {time.monotonic() - began:.1f} s"])
 
 
-def _compute(client: Client, config: Config, result: xr.Dataset) -> None:
-    """Fills the target under its partial name."""
-    # The workers import JAX while the driver lays out the target.
-    with ThreadPoolExecutor(1) as aside:
-        ready = aside.submit(client.register_plugin, Ready())
-        writes = target.lay_out(config.target, result)
-        ready.result()
-    future = client.compute(writes)
-    progress.follow(client, future)
-    future.result()
+def _compute(
+    job: Job, plan: Plan, todo: list[int], store: Store, journal: Journal, called: str
+) -> None:
+    """Fills the target; on another cluster where one is lost."""
+    config, shown = job.config, progress.shown()
+    total, new, nbytes = plan.count, 0, 0
+
+    def finished(record: RegionRecord, parcel: Any) -> None:
+        nonlocal new, nbytes
+        store.accept(parcel)
+        journal.finish(record)
+        new, nbytes = new + 1, nbytes + record.bytes_read + record.bytes_written
+        shown.show(total - len(todo) + new, total, new, nbytes)
+
+    def note(kind: str, text: str) -> None:
+        journal.note(kind, text)
+        say(text)
+
+    work = Work(
+        uuid4().hex[:8], config, job.workload.shards, job.halos, job.pieces, config.cluster.threads
+    )
+    with stoppable() as stop:
+        conductor = Conductor(work, plan, todo, job.limit, stop, finished, note)
+        try:
+            shown.show(total - len(todo), total, 0, 0)
+            _on_clusters(job, conductor, note)
+        finally:
+            shown.close()
+    if conductor.todo:
+        journal.note("interrupted", f"{len(conductor.todo)} of {total} regions were left")
+        raise Interrupted(
+            f"interrupted, {total - len(conductor.todo)} of {total} regions are finished and "
+            f"kept. To go on: {called.replace(' --fresh', '')}"
+        )
+
+
+def _on_clusters(job: Job, conductor: Conductor, note: Callable[[str, str], None]) -> None:
+    wanted = job.config.cluster
+    for rebuilt in range(_REBUILDS + 1):
+        say(f"starting {wanted.workers} workers, threads of each: {wanted.threads}")
+        try:
+            # A region that killed its worker comes back to us at once, and we say so.
+            with (
+                dask.config.set({"distributed.scheduler.allowed-failures": 0}),
+                cluster.opened(wanted) as client,
+                cluster.computing(wanted),
+            ):
+                say(f"dashboard at {client.dashboard_link}")
+                conductor.on(client)
+                return
+        except ClusterLostError as error:
+            if rebuilt == _REBUILDS:
+                raise
+            note("cluster lost", f"cluster lost, rebuilding ({rebuilt + 1}/{_REBUILDS}): {error}")
+
+
+def _require_whole(plan: Plan, store: Store, journal: Journal) -> None:
+    """Refuses to publish what has holes, whoever made them."""
+    records = journal.regions()
+    keys = [key for record in records.values() for key in record.checksums]
+    holes = len(store.absent(keys))
+    if holes or len(records) < plan.count:
+        raise OutputError(
+            f"{holes} shards and the records of {plan.count - len(records)} regions vanished "
+            "while the run went on; run again to write them anew"
+        )
 
 
 def check(config: Config) -> str:
     """What ``run`` would read, do and write, found out without computing anything."""
-    source, result = _planned(config)
-    lines = describe.what_is_read(config, source) + describe.what_is_planned(config, result)
-    if os.path.exists(config.target.path):
-        lines.append(f"         {config.target.path} exists: run needs --fresh, or another target")
-    return "\n".join(lines)
+    job = looked_at(config)
+    return "\n".join(describe.what_is_read(job) + describe.what_is_planned(job))
 
 
-def _planned(config: Config) -> tuple[xr.Dataset, xr.Dataset]:
-    """The source, and the lazy result in the chunks of the target."""
-    if config.picture:
-        picture.require_matplotlib("picture")
-    source = open_source(config.source)
-    result = target.aligned(steps.build(config, source), config.target.chunks)
-    if config.picture:
-        picture.require_drawable(config.picture, result)
-    return source, result
+def planned(config: Config, *, sample: bool = False) -> str:
+    """The same with regions, bytes and memory, and if asked for what one region takes here.
 
-
-def _history(result: xr.Dataset, called: str) -> str:
-    """CF's audit trail: the newest line first, with what was run by which version."""
-    line = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {called} (fdgrad_dask {version('fdgrad_dask')})"
-    return "\n".join([line, *filter(None, [result.attrs.get("history")])])
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    Raises
+    ------
+    ClusterError
+        A worker has not the memory for a region.
+    """
+    job = looked_at(config)
+    lines = describe.what_is_read(job) + describe.what_is_planned(job)
+    return "\n".join([*lines, *describe.regions(job), *(sampled(job) if sample else [])])

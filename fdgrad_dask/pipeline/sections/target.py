@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import PositiveInt, field_validator
+from typing import Annotated, Literal
+
+from pydantic import Field, PositiveInt, field_validator
 
 from fdgrad_dask.pipeline.sections.section import FileName, Section
 
@@ -14,6 +16,15 @@ class Target(Section):
     """A Zarr folder that does not exist yet."""
     chunks: dict[str, PositiveInt] = {}
     """Points per chunk, by dimension; what is not named keeps the chunks of the source."""
+    shards: dict[str, PositiveInt] = {}
+    """Points per shard, a file of many chunks; what is not named has one chunk per shard."""
+    regions: dict[str, PositiveInt] = {}
+    """Points that a worker computes at a time, in whole shards; chosen by the plan where nothing
+    is named."""
+    compression: Literal["fast", "archive"] = "fast"
+    """fast: LZ4 with shuffle; archive: Zstandard with bitshuffle, smaller and slower."""
+    round_bits: Annotated[int, Field(ge=1, le=52)] | None = None
+    """Bits of the mantissa that are kept; the others become nought and compress to nothing."""
 
     @field_validator("path")
     @classmethod

@@ -1,0 +1,182 @@
+"""The steps over a source that is cut at the ends of one region, and what that region reads.
+
+The whole domain stays in the graph, so edges, seams, poles and all that is decided from the
+coordinates are those of the operators on the whole; culled to the region, it reads little of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import dask
+import dask.array as da
+import xarray as xr
+from dask._task_spec import convert_legacy_graph
+from dask.core import flatten
+from dask.highlevelgraph import HighLevelGraph
+from dask.optimization import cull
+
+from fdgrad_dask.pipeline import steps
+from fdgrad_dask.pipeline.config import Config
+from fdgrad_dask.pipeline.plan import Chunks, Halo, Span, cuts
+from fdgrad_dask.pipeline.source import chunked
+
+# Rechunking by way of other chunks would join a region to what it does not need.
+_STRAIGHT = {"array.rechunk.method": "tasks", "array.rechunk.threshold": 10**9}
+_ROWS = (1, 2, 3, 4, 6, 8)  # of the halos that are tried
+_LAYERS = 4
+
+
+class Region:
+    """The results of a region, lazy, and the arrays that they come from."""
+
+    def __init__(
+        self,
+        config: Config,
+        source: xr.Dataset,
+        span: Span,
+        pieces: Mapping[str, Chunks],
+        halos: Mapping[str, Halo],
+    ) -> None:
+        wanted = {
+            dim: cuts(
+                size, *span.get(dim, (0, size)), pieces.get(dim, size), halos.get(dim, Halo())
+            )
+            for dim, size in _named(source).items()
+        }
+        self.span = span
+        lazy = chunked(source, wanted)
+        self.read: dict[str, da.Array] = {
+            variable.data.name: variable.data
+            for variable in lazy.variables.values()
+            if variable.chunks
+        }
+        self._names = {
+            variable.data.name: (str(name), tuple(map(str, variable.dims)))
+            for name, variable in lazy.variables.items()
+            if variable.chunks
+        }
+        with dask.config.set(_STRAIGHT):
+            self.whole = steps.build(config, lazy)
+
+    def results(self) -> Iterator[tuple[str, tuple[str, ...], da.Array]]:
+        """Name, dims and, of each result, the part that lies in the region."""
+        for name, array in self.whole.data_vars.items():
+            dims = tuple(map(str, array.dims))
+            data = array.data if array.chunks else array.chunk().data
+            yield str(name), dims, data[tuple(slice(*self.span[dim]) for dim in dims)]
+
+    def reads(self) -> Iterator[tuple[str, Span]]:
+        """Which parts of which variables are read, counted from the graph."""
+        for key in culled([part for _, _, part in self.results()]):
+            name, place = (key[0], key[1:]) if isinstance(key, tuple) else (key, ())
+            if name in self._names:
+                variable, dims = self._names[name]
+                yield variable, dict(zip(dims, _box(self.read[name].chunks, place), strict=True))
+
+
+def culled(arrays: list[da.Array]) -> dict[Any, Any]:
+    """The tasks of some arrays and no others."""
+    keys = list(flatten([array.__dask_keys__() for array in arrays]))
+    graph = HighLevelGraph.merge(*(array.dask for array in arrays)).cull(set(keys))
+    tasks: dict[Any, Any] = cull(convert_legacy_graph(graph.to_dict()), keys)[
+        0
+    ]  # layers leave some
+    return tasks
+
+
+def _box(chunks: tuple[tuple[int, ...], ...], place: tuple[int, ...]) -> list[tuple[int, int]]:
+    starts = [sum(sizes[:i]) for sizes, i in zip(chunks, place, strict=True)]
+    return [
+        (start, start + sizes[i]) for start, sizes, i in zip(starts, chunks, place, strict=True)
+    ]
+
+
+def found_halos(config: Config, source: xr.Dataset) -> tuple[dict[str, Halo], set[str]]:
+    """The halo of each dimension, tried out, and the variables that are read.
+
+    The least one with which a region in the middle reads nothing beyond it. It decides how much
+    is read, never what is right.
+    """
+    sizes = _named(source)
+    middle = {dim: _middle(size) for dim, size in sizes.items()}
+    halos: dict[str, Halo] = {}
+    read: set[str] = set()
+    for _ in range(2):  # what one dimension needs may show only when the others are known
+        for dim in sizes:
+            if dim not in halos:
+                found = _least(config, source, middle, dim, halos, read)
+                halos |= {dim: found} if found else {}
+    for dim in sizes:
+        halos.setdefault(dim, Halo(1, 1))
+    corners = (
+        {dim: (0, max(1, size // 3)) for dim, size in sizes.items()},
+        {dim: (size - max(1, size // 3), size) for dim, size in sizes.items()},
+    )
+    for corner in corners:
+        for _, box in Region(config, source, corner, {}, halos).reads():
+            for dim, (start, stop) in box.items():
+                low, high = corner[dim]
+                if start < low - halos[dim].depth or stop > high + halos[dim].depth:
+                    halos[dim] = Halo(halos[dim].rows, halos[dim].layers, around=True)
+    return halos, read
+
+
+def _least(
+    config: Config,
+    source: xr.Dataset,
+    middle: Span,
+    dim: str,
+    halos: Mapping[str, Halo],
+    read: set[str],
+) -> Halo | None:
+    low, high = middle[dim]
+    tried = [Halo(rows, layers) for layers in range(1, _LAYERS + 1) for rows in _ROWS]
+    for halo in [Halo(), *sorted(tried, key=lambda each: each.depth)]:
+        boxes = list(Region(config, source, middle, {}, {**halos, dim: halo}).reads())
+        read.update(name for name, _ in boxes)
+        along = [box[dim] for _, box in boxes if dim in box]
+        if all(start >= low - halo.depth and stop <= high + halo.depth for start, stop in along):
+            return halo
+        if halo.depth > max(low, int(source.sizes[dim]) - high):
+            break
+    return None
+
+
+def _named(source: xr.Dataset) -> dict[str, int]:
+    return {str(dim): size for dim, size in source.sizes.items()}
+
+
+def _middle(size: int) -> tuple[int, int]:
+    width = max(1, min(16, size // 3))
+    return (size - width) // 2, (size - width) // 2 + width
+
+
+def pieces_of(source: xr.Dataset, wanted: Mapping[str, Any], read: set[str]) -> dict[str, Chunks]:
+    """Along each dimension the chunks in which the inside of a region is read.
+
+    Those of the variable with the longest; what the config wants is rounded up to whole ones.
+    """
+    pieces: dict[str, Chunks] = {}
+    for dim, size in source.sizes.items():
+        stored = [
+            chunks
+            for name in read
+            if (chunks := stored_chunks(source.variables[name]).get(str(dim))) is not None
+        ]
+        longest = max(stored, key=lambda c: c if isinstance(c, int) else max(c), default=None)
+        asked = wanted.get(str(dim))
+        asked = size if asked == -1 else asked
+        if isinstance(asked, int):
+            unit = longest if isinstance(longest, int) else 1
+            pieces[str(dim)] = -(-asked // unit) * unit
+        elif longest is not None:
+            pieces[str(dim)] = longest
+    return pieces
+
+
+def stored_chunks(variable: xr.Variable) -> dict[str, Chunks]:
+    """The chunks of a variable in its file, by dimension; none where it lies in one piece."""
+    native = variable.encoding.get("preferred_chunks") or {}
+    return {str(dim): native[dim] for dim in variable.dims if dim in native}

@@ -1,0 +1,1 @@
+"""Where results are written: one class per format, all behind `store.Store`."""

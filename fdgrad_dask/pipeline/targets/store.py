@@ -1,0 +1,64 @@
+"""What a run needs of a format: lay out, write shards, tell what is there, publish."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+State = Literal["absent", "unfinished", "finished", "foreign"]
+
+
+@dataclass(frozen=True)
+class Shard:
+    """What was stored: the key of a shard, and the crc32c of its bytes in hex."""
+
+    key: str
+    checksum: str
+    nbytes: int
+    """Decoded."""
+
+
+class Writer(Protocol):
+    """Writes the shards of one region, on a worker; several threads call it at once."""
+
+    def write(self, name: str, place: tuple[int, ...], values: NDArray[np.generic]) -> Shard:
+        """Stores one whole shard of an array, ``place`` counted in shards."""
+
+    def parcel(self) -> Any:
+        """What the driver needs in order to make this region a part of the target."""
+
+
+class Store(Protocol):
+    """A target in its format, as the driver sees it and each worker for itself."""
+
+    def state(self) -> State:
+        """What is there."""
+
+    def lay_out(self, template: xr.Dataset) -> dict[str, str]:
+        """Metadata and coordinates, under the partial name; what was there goes.
+
+        Checksums of them, by key.
+        """
+
+    def writer(self) -> Writer:
+        """For one region."""
+
+    def accept(self, parcel: Any) -> None:
+        """Makes a finished region a part of the target; on the driver, one at a time."""
+
+    def absent(self, keys: Iterable[str]) -> set[str]:
+        """Those that are not there, or empty."""
+
+    def checksum(self, key: str) -> str | None:
+        """Of what is stored now; None where nothing is."""
+
+    def publish(self) -> None:
+        """Gives what is whole the name of the target."""
+
+    def free(self) -> int | None:
+        """Bytes that can still be written, where that can be known."""

@@ -1,0 +1,218 @@
+"""A target in Zarr 3: a folder under a partial name, filled shard by shard, published by a rename.
+
+Chunks carry a checksum and are written even when empty, so that a hole or a flipped bit is found,
+not read as NaN. A shard is one file, written whole or not at all.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import google_crc32c
+import numpy as np
+import xarray as xr
+import zarr
+from numcodecs import BitRound
+from numpy.typing import NDArray
+from zarr.codecs import BloscCodec, Crc32cCodec
+from zarr.core.buffer import Buffer
+from zarr.storage import LocalStore, WrapperStore
+
+from fdgrad_dask.pipeline.related import ATTRIBUTES, named_in
+from fdgrad_dask.pipeline.sections.target import Target
+from fdgrad_dask.pipeline.targets.files import writing
+from fdgrad_dask.pipeline.targets.store import Shard, State
+
+_TIME = ("units", "calendar")  # the only encoding of a source that holds for its coordinates here
+_MANTISSA = {2: 10, 4: 23, 8: 52}  # bits, by the bytes of a float
+
+
+class ZarrStore:
+    """The target of a config, as a Zarr folder; see ``store.Store``."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._final = target.path
+        self._partial = target.path + ".partial"
+        self._writer: ZarrWriter | None = None
+
+    def state(self) -> State:
+        found = [path for path in (self._final, self._partial) if os.path.lexists(path)]
+        if any(not _is_zarr(path) for path in found):
+            return "foreign"
+        if self._partial in found:
+            return "unfinished"
+        return "finished" if found else "absent"
+
+    def lay_out(self, template: xr.Dataset) -> dict[str, str]:
+        with writing(self._partial), quiet():
+            if os.path.isdir(self._partial):
+                shutil.rmtree(self._partial)
+            os.makedirs(os.path.dirname(self._final) or ".", exist_ok=True)
+            encoded(template, codecs(self._target)).to_zarr(
+                self._partial,
+                mode="w-",
+                compute=False,
+                consolidated=False,
+                zarr_format=3,
+                write_empty_chunks=True,
+            )
+        files = (file for file in Path(self._partial).rglob("*") if file.is_file())
+        keys = sorted(file.relative_to(self._partial).as_posix() for file in files)
+        # That of the group is written again when it takes in all others.
+        return {key: str(self.checksum(key)) for key in keys if key != "zarr.json"}
+
+    def writer(self) -> ZarrWriter:
+        if self._writer is None or self._writer.folder != self._here:
+            self._writer = ZarrWriter(self._here, self._target)
+        return self._writer
+
+    @property
+    def _here(self) -> str:
+        """The folder that holds the shards: the finished one only where no other is growing."""
+        return self._partial if os.path.isdir(self._partial) else self._final
+
+    def accept(self, parcel: None) -> None:
+        """A shard that is written is a part of the folder."""
+
+    def absent(self, keys: Iterable[str]) -> set[str]:
+        def there(key: str) -> bool:
+            try:
+                return os.stat(os.path.join(self._here, key)).st_size > 0
+            except OSError:
+                return False
+
+        return {key for key in keys if not there(key)}
+
+    def checksum(self, key: str) -> str | None:
+        try:
+            stored = Path(self._here, key).read_bytes()
+        except OSError:
+            return None
+        return f"{google_crc32c.value(stored):08x}"
+
+    def publish(self) -> None:
+        with writing(self._partial), quiet():
+            zarr.consolidate_metadata(self._partial)
+            if os.path.isdir(self._final):
+                shutil.rmtree(self._final)
+            os.rename(self._partial, self._final)
+
+    def free(self) -> int:
+        folder = os.path.abspath(self._final)
+        while not os.path.isdir(folder):
+            folder = os.path.dirname(folder)
+        return shutil.disk_usage(folder).free
+
+
+class ZarrWriter:
+    """Writes whole shards into the folder; the arrays in it stay open in the process."""
+
+    def __init__(self, folder: str, target: Target) -> None:
+        self.folder, self._target = folder, target
+        self._summing = _Summing(LocalStore(folder))
+        self._arrays: dict[str, zarr.Array[Any]] = {}
+        self._lock = threading.Lock()
+
+    def write(self, name: str, place: tuple[int, ...], values: NDArray[np.generic]) -> Shard:
+        with writing(self.folder):
+            array = self._opened(name)
+            shape = array.shards or array.chunks
+            corner = tuple(i * n for i, n in zip(place, shape, strict=True))
+            where = tuple(slice(c, c + n) for c, n in zip(corner, values.shape, strict=True))
+            array[where] = stored(values, self._target)
+            key = f"{name}/{array.metadata.encode_chunk_key(place)}"
+        return Shard(key, f"{self._summing.checksums.pop(key):08x}", values.nbytes)
+
+    def parcel(self) -> None:
+        """Nothing: what is written is there."""
+
+    def _opened(self, name: str) -> zarr.Array[Any]:
+        with self._lock:
+            if name not in self._arrays:
+                array = zarr.open_array(
+                    self._summing, path=name, mode="r+", config={"write_empty_chunks": True}
+                )
+                self._arrays[name] = array
+            return self._arrays[name]
+
+
+class _Summing(WrapperStore[LocalStore]):
+    """Remembers the checksum of what it stores."""
+
+    def __init__(self, store: LocalStore) -> None:
+        super().__init__(store)
+        self.checksums: dict[str, int] = {}
+
+    async def set(self, key: str, value: Buffer) -> None:
+        await super().set(key, value)
+        self.checksums[key] = google_crc32c.value(np.ascontiguousarray(value.as_numpy_array()))
+
+
+def stored(values: NDArray[Any], target: Target) -> NDArray[Any]:
+    """The numbers that stand for ``values``: rounded if asked for, durations as integers."""
+    if values.dtype.kind == "m":
+        return values.astype("timedelta64[ns]").view(np.int64)
+    if target.round_bits is None or values.dtype.kind != "f":
+        return values
+    bits = min(target.round_bits, _MANTISSA.get(values.dtype.itemsize, 52))
+    rounded = np.asarray(BitRound(bits).encode(np.array(values))).view(values.dtype)
+    # A NaN's payload is no mantissa to be rounded: it must not become inf.
+    return np.where(np.isfinite(values), rounded, values)
+
+
+def codecs(target: Target) -> dict[str, Any]:
+    """How chunks are compressed; the checksum comes last, so that it covers what is stored."""
+    fast = target.compression == "fast"
+    compressor = (
+        BloscCodec(cname="lz4", clevel=5, shuffle="shuffle")
+        if fast
+        else BloscCodec(cname="zstd", clevel=7, shuffle="bitshuffle")
+    )
+    return {"compressors": (compressor, Crc32cCodec())}
+
+
+def encoded(result: xr.Dataset, compression: dict[str, Any]) -> xr.Dataset:
+    """Without the encoding of the source, whose packing and codecs do not fit the result."""
+    written = result.copy()
+    own = {name for name in written.coords if name not in written.dims} - named_in(written)
+    for name, variable in written.variables.items():
+        kept = {key: variable.encoding[key] for key in _TIME if key in variable.encoding}
+        related = {key: variable.attrs.pop(key) for key in ATTRIBUTES if key in variable.attrs}
+        special: dict[str, Any] = {}
+        if name not in written.data_vars:
+            special = {"_FillValue": None}
+        else:
+            # xarray leaves out a coordinate whose name is the beginning of another's bounds.
+            labels = sorted(str(n) for n in own if {*written[n].dims} <= {*variable.dims})
+            layout = ("chunks", "shards")
+            special = {key: variable.encoding[key] for key in layout if key in variable.encoding}
+            special |= {"coordinates": " ".join(labels)} if labels else {}
+            if variable.dtype.kind == "m":
+                special |= {"units": "nanoseconds", "dtype": "int64"}
+        variable.encoding = {**kept, **related, **special, **compression}
+    return written
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without zarr's notes that text and consolidated metadata are no part of Zarr 3 yet."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The data type .* does not have a Zarr V3 specification")
+        warnings.filterwarnings("ignore", "Consolidated metadata is currently not part")
+        yield
+
+
+def _is_zarr(path: str) -> bool:
+    """Whether a folder is a Zarr store, or empty, so that replacing it loses nothing else."""
+    if not os.path.isdir(path):
+        return False
+    inside = os.listdir(path)
+    return not inside or bool({"zarr.json", ".zgroup", ".zmetadata"} & set(inside))
