@@ -2,8 +2,7 @@
 
     python workflows/scaling.py --workers 2 --megabytes 400
 
-Generates a wind, runs configs/scaling.yaml on it with 1, 2, … workers of one thread, and takes the
-time from the journal, first region to last: starting the workers is not what scales.
+Runs configs/scaling.yaml on a made-up wind. The time is that of the journal, first region to last.
 """
 
 import argparse
@@ -25,7 +24,7 @@ LATITUDES, LONGITUDES, TIMES = 361, 720, 8  # of one chunk, 8 MB of float32
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--workers", type=int, default=2, help="the most workers to try")
+    parser.add_argument("--workers", type=int, default=2, help="the most to try")
     parser.add_argument("--megabytes", type=int, default=400, help="size of the wind")
     asked = parser.parse_args(arguments)
     wind(asked.megabytes)
@@ -56,18 +55,19 @@ def wind(megabytes: int) -> None:
         "longitude": ("longitude", np.arange(LONGITUDES) / 2, {"units": "degrees_east"}),
     }
     field = xr.DataArray(noise, grid, ("time", "latitude", "longitude"), attrs={"units": "m s-1"})
-    xr.Dataset({"u": field, "v": -field}).to_zarr(FOLDER / "source.zarr", mode="w", zarr_format=3)
+    pair = {"u": field, "v": -field}
+    xr.Dataset(pair).to_zarr(FOLDER / "source.zarr", mode="w", consolidated=False)
 
 
 def span(journal: Path) -> float:
-    """Seconds between the first beginning and the last end of a region."""
+    """Seconds from the beginning of the first region to the end of the last."""
     regions = [json.loads(path.read_text()) for path in journal.glob("regions/*.json")]
     return max(r["began"] + r["seconds"] for r in regions) - min(r["began"] for r in regions)
 
 
 def draw(seconds: dict[int, float]) -> None:
     """The speed-up over one worker, beside what it would be without any loss."""
-    figure, axes = plt.subplots(figsize=(6, 4.5), layout="constrained")
+    figure, axes = plt.subplots(layout="constrained")
     axes.plot([*seconds], [*seconds], color="0.7", linestyle="--", label="no loss")
     axes.plot([*seconds], [seconds[1] / s for s in seconds.values()], "o-", label="measured")
     axes.set(xlabel="workers", ylabel="times as fast as one", xticks=[*seconds], ylim=(0, None))

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray as xr
+from dask.utils import format_bytes
 from numpy.testing import assert_allclose
 
 from fdgrad_dask.errors import ConfigError, OutputError
@@ -136,7 +137,7 @@ def test_the_numbers_are_those_of_the_journal(config: configs.Config, run: RunRe
         "Throughput 12.00 MiB/s",  # (4 × 20 + 4 × 10) MiB in 10 s
         "Read 80.00 MiB each value 1.25 times",
         "Written 40.00 MiB",
-        "Workers 2 at work on regions 70 % of the time",  # 14 s of 2 × 10 s
+        "Workers 2 at work on regions 100 % of the time",  # 14 s of 2 × 4 s and 1 × 6 s
         "Most memory of a worker 303.00 MiB resident; planned were 512.00 MiB",
         "Retries 2",
         "its threads spend 50 % on reading and 25 % on writing",
@@ -317,7 +318,7 @@ def test_a_large_map_is_drawn_of_every_nth_point() -> None:
     field, array = huge(1000, 7200, 14400, chunks=(1, 900, 900))
     part = excerpt(field)
     assert part.field.shape == (600, 600)
-    assert part.where == "time 500, every 12th × 24th point"
+    assert part.where == "time 500, every 12th y and 24th x"
     assert array.asked == [(500, slice(0, 7200, 12), slice(0, 14400, 24))]
 
 
@@ -328,7 +329,7 @@ def test_a_map_that_costs_too_much_is_a_window() -> None:
     assert time == 500_000
     assert (y.stop - y.start) * (x.stop - x.start) * 4 <= 2**29
     assert y.start < 500_000 < y.stop
-    assert re.match(r"time 500000, y \d+ to \d+, x \d+ to \d+, every \d+\w\w × ", part.where)
+    assert re.match(r"time 500000, y \d+ to \d+, x \d+ to \d+, every \d+\w\w y and ", part.where)
     assert max(part.field.shape) <= 600
 
 
@@ -370,6 +371,21 @@ def test_what_ended_a_run_is_told_even_if_the_report_cannot_be_written(
         pages.reported(config, journal_of(run, REGIONS)),
     ):
         raise RuntimeError("the first")
+
+
+@pytest.mark.usefixtures("threads_only")
+def test_the_command_writes_it(
+    write: Callable[..., str], fdgrad: Callable[..., tuple[int, str, str]]
+) -> None:
+    code, out, err = fdgrad("run", write(report={"path": "report.html"}))
+    assert code == 0, err
+    assert "report   report.html" in out
+    page = Page(Path("report.html").read_text(encoding="utf-8"))
+    assert "out.zarr is whole" in page.text
+    assert "derivative of" in page.text
+    regions = Journal("out.zarr").regions().values()
+    told = f"Read {format_bytes(sum(each.bytes_read for each in regions))} each value"
+    assert told in page.text
 
 
 def test_no_report_unless_asked_for(write: Callable[..., str], run: RunRecord) -> None:

@@ -99,7 +99,7 @@ def test_scaling_makes_a_row_for_each_number_of_workers() -> None:
     assert two.startswith("| 2 |")
     assert head in done.stdout
     assert_drawn("out/scaling/scaling.png")
-    with xr.open_zarr("out/scaling/source.zarr") as source:
+    with xr.open_zarr("out/scaling/source.zarr", consolidated=False) as source:
         assert source.u.sizes == {"time": 16, "latitude": 361, "longitude": 720}
 
 

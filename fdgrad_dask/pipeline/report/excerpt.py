@@ -44,8 +44,9 @@ def excerpt(array: xr.DataArray) -> Excerpt:
         if part.stop - part.start < array.sizes[dim]:
             first, last = _point(array[dim], part.start), _point(array[dim], part.stop - 1)
             told.append(f"{dim} {first} to {last}")
-    if max(stride.values(), default=1) > 1:
-        told.append(f"every {' × '.join(_ordinal(step) for step in stride.values())} point")
+    skipped = [f"{_ordinal(step)} {dim}" for dim, step in stride.items() if step > 1]
+    if skipped:
+        told.append(f"every {' and '.join(skipped)}")
     return Excerpt(array.isel({**middle, **parts}).load(), ", ".join(told))
 
 

@@ -47,11 +47,9 @@ def throughput(course: Course, clock: Clock) -> str:
         figure, axes = _figure(clock)
         unit, size = _unit(max(course.read.max(), course.written.max()))
         edges = course.edges / _time(clock)[1]
-        for name, values, colour in (
-            ("read", course.read, _BLUE),
-            ("written", course.written, _OCHRE),
-        ):
-            axes.stairs(values / size, edges, color=colour, linewidth=1.4, label=name)
+        # Where both are the same, the wide one shows on both sides of the narrow one.
+        axes.stairs(course.read / size, edges, color=_BLUE, linewidth=3, alpha=0.5, label="read")
+        axes.stairs(course.written / size, edges, color=_OCHRE, linewidth=1.2, label="written")
         axes.set_ylabel(f"{unit} / s")
         axes.set_ylim(0)
         axes.legend(frameon=False, ncols=2, loc="lower left", bbox_to_anchor=(0, 1), borderpad=0)

@@ -107,6 +107,21 @@ def course(regions: Sequence[RegionRecord], clock: Clock) -> Course:
     )
 
 
+def crew(regions: Sequence[RegionRecord], clock: Clock) -> tuple[int, float]:
+    """How many workers there were at once, and the share of their time spent on regions.
+
+    Those of a stretch of work are counted for that stretch: a run that is resumed has others.
+    """
+    stretches: list[set[str]] = [set() for _ in clock.begins]
+    for region in regions:
+        stretches[int(np.searchsorted(clock.begins, region.began, side="right")) - 1].add(
+            region.worker
+        )
+    counts = np.array([len(workers) for workers in stretches])
+    there = float(counts @ (clock.ends - clock.begins))
+    return int(counts.max()), sum(region.seconds for region in regions) / max(there, 1e-9)
+
+
 def slowest(regions: Sequence[RegionRecord], most: int) -> list[RegionRecord]:
     """The regions that took longest, longest first."""
     return sorted(regions, key=lambda region: -region.seconds)[:most]

@@ -18,7 +18,7 @@ from fdgrad_dask.pipeline.config import Config
 from fdgrad_dask.pipeline.journal import Journal
 from fdgrad_dask.pipeline.record import RegionRecord, RunRecord
 from fdgrad_dask.pipeline.report import pieces, sections
-from fdgrad_dask.pipeline.report.numbers import Clock, slowest
+from fdgrad_dask.pipeline.report.numbers import Clock, crew, slowest
 
 _SIZED = 1000  # objects whose stored size is looked up; that of more is estimated from them
 
@@ -112,9 +112,10 @@ def _lead(config: Config, run: RunRecord, regions: list[RegionRecord], whole: bo
     named = " and ".join([*([", ".join(operators[:-1])] if operators[1:] else []), operators[-1]])
     did = f"{named} of {config.source.shown}"
     if regions:
-        workers = len({region.worker for region in regions})
+        clock = Clock.of(regions)
+        workers, _ = crew(regions, clock)
         did += (
-            f", computed in {pieces.duration(Clock.of(regions).length)} by {workers} "
+            f", computed in {pieces.duration(clock.length)} by {workers} "
             f"worker{'s' * (workers > 1)} ({config.cluster.kind})"
         )
     did = pieces.text(f"{did[:1].upper()}{did[1:]}.")
@@ -147,8 +148,7 @@ def _numbers(config: Config, run: RunRecord, regions: list[RegionRecord]) -> Ite
         "Read", format_bytes(read), often or "decoded, with the edges of neighbours"
     )
     yield pieces.number("Written", format_bytes(written), _stored(config, regions))
-    workers = len({region.worker for region in regions})
-    busy = sum(region.seconds for region in regions) / (workers * clock.length)
+    workers, busy = crew(regions, clock)
     yield pieces.number(
         "Workers", f"{workers:,}", f"at work on regions {100 * busy:.0f} % of the time"
     )

@@ -88,7 +88,7 @@ def history(run: RunRecord, regions: list[RegionRecord]) -> Iterator[str]:
         f"disk, a slow region, or the end. Of the time of a region its threads spend "
         f"{100 * reading:.0f} % on reading and {100 * writing:.0f} % on writing, side by side.",
         figures.memory(went, clock, run.plan["memory"]): "Memory: the most that each "
-        "worker had held by then, below what was planned. A line that still rises at the end "
+        "worker had held by then, beside what was planned. A line that still rises at the end "
         "deserves a look.",
         figures.timeline(went, clock): "Workers: blue while at work on a region, pale while "
         "waiting. A dot is a region that was done again.",
