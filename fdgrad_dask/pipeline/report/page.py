@@ -102,7 +102,8 @@ def page(
 
 def _outcome(config: Config, run: RunRecord, done: int, whole: bool) -> str:
     if whole:
-        return f"{config.target.path} is whole: all {done:,} regions are written"
+        counted = f"all {done:,} regions are" if done > 1 else "its only region is"
+        return f"{config.target.path} is whole: {counted} written"
     return f"{config.target.path} is not whole yet: {done:,} of {run.regions:,} regions are written"
 
 
@@ -142,11 +143,12 @@ def _numbers(config: Config, run: RunRecord, regions: list[RegionRecord]) -> Ite
     )
     rate = format_bytes(int((read + written) / clock.length))
     yield pieces.number("Throughput", f"{rate}/s", "read and written together, decoded")
-    needed = run.plan.get("bytes_needed") if done == run.regions else None
-    often = f"each value {read / needed:.2f} times, since neighbours share edges" if needed else ""
-    yield pieces.number(
-        "Read", format_bytes(read), often or "decoded, with the edges of neighbours"
-    )
+    told = "decoded, with the edges of neighbours"
+    if done == run.regions:
+        often = read / max(run.plan["bytes_needed"], 1)
+        more = f"{often:.2f} times, since neighbours share edges"
+        told = f"each value {more if often > 1.005 else 'once'}"
+    yield pieces.number("Read", format_bytes(read), told)
     yield pieces.number("Written", format_bytes(written), _stored(config, regions))
     workers, busy = crew(regions, clock)
     yield pieces.number(

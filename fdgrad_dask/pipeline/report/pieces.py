@@ -34,7 +34,13 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], numeric: Collectio
         return f"<tr>{''.join(inside)}</tr>"
 
     body = "".join(row(cells, "td") for cells in rows)
-    return f'<div class="wide"><table>{row(head, "th") if head else ""}{body}</table></div>'
+    return f'<div class="wide"><table>{row(head, "th")}{body}</table></div>'
+
+
+def facts(rows: Sequence[tuple[str, str]]) -> str:
+    """Plain texts with their names; long ones are broken anywhere."""
+    body = "".join(f"<tr><th>{text(name)}</th><td>{text(value)}</td></tr>" for name, value in rows)
+    return f'<table class="facts">{body}</table>'
 
 
 def code(plain: str) -> str:

@@ -78,11 +78,24 @@ def history(run: RunRecord, regions: list[RegionRecord]) -> Iterator[str]:
     """Throughput, memory and workers over time, the slowest regions and the repeated ones."""
     if not regions:
         return
+    if len(regions) > 1:  # one alone has no course
+        yield _course(run, regions)
+    mean = sum(region.seconds for region in regions) / len(regions)
+    told = f"A region took {pieces.duration(mean)} on average."
+    yield pieces.section("The slowest regions", told, _regions(slowest(regions, _LISTED)))
+    if again := repeated(regions):
+        many = f"{len(again)} regions were" if len(again) > 1 else "One region was"
+        told = f"{many} begun more than once, since a worker was lost or a file could not be read."
+        yield pieces.section("Retries", told, _regions(again[:_LISTED]))
+
+
+def _course(run: RunRecord, regions: list[RegionRecord]) -> str:
+    """Four charts, each with a word on how to read it."""
     clock = Clock.of(regions)
     went = course(regions, clock)
-    threads = sum(region.seconds for region in regions)
-    reading = sum(region.read_seconds for region in regions) / threads
-    writing = sum(region.write_seconds for region in regions) / threads
+    spent = max(sum(region.seconds for region in regions), 1e-9)
+    reading = sum(region.read_seconds for region in regions) / spent
+    writing = sum(region.write_seconds for region in regions) / spent
     drawn = {
         figures.throughput(went, clock): "Throughput, decoded. Level is good; a fall is a slow "
         f"disk, a slow region, or the end. Of the time of a region its threads spend "
@@ -102,13 +115,7 @@ def history(run: RunRecord, regions: list[RegionRecord]) -> Iterator[str]:
     told = "Over the time of work, from the first region to the last."
     if len(clock.begins) > 1:
         told += " A dotted line is a pause, after which the run was resumed."
-    yield pieces.section("How it went", told, f'<div class="figures">{charts}</div>')
-    told = f"A region took {pieces.duration(threads / len(regions))} on average."
-    yield pieces.section("The slowest regions", told, _regions(slowest(regions, _LISTED)))
-    if again := repeated(regions):
-        many = f"{len(again)} regions were" if len(again) > 1 else "One region was"
-        told = f"{many} begun more than once, since a worker was lost or a file could not be read."
-        yield pieces.section("Retries", told, _regions(again[:_LISTED]))
+    return pieces.section("How it went", told, f'<div class="figures">{charts}</div>')
 
 
 def _regions(regions: list[RegionRecord]) -> str:
@@ -167,7 +174,7 @@ def provenance(config: Config, run: RunRecord) -> Iterator[str]:
         "values. Every stored object has a checksum in the journal beside the target; "
         "the command fdgrad verify compares the two."
     )
-    yield pieces.section("Provenance", told, pieces.table((), facts))
+    yield pieces.section("Provenance", told, pieces.facts(facts))
 
 
 def _flow(value: object) -> str:
