@@ -154,7 +154,7 @@ def _slabs(
 ) -> Iterator[tuple[str, Any]]:
     """Keys of the rows before and behind a chunk where its walls are open; makes their tasks."""
     stencil = piece.stencils(axis)[0]
-    count = f.numblocks[axis]
+    count = len(f.chunks[axis])
     for side, wall, step, rows in (
         ("low", stencil.low, -1, slice(-reach, None)),
         ("high", stencil.high, 1, slice(0, reach)),
@@ -169,7 +169,8 @@ def _slabs(
 
 
 def _key(f: da.Array, place: tuple[int, ...]) -> tuple[Any, ...]:
-    return (f.name, *(i if count > 1 else 0 for i, count in zip(place, f.numblocks, strict=True)))
+    single = map(len, f.chunks)  # numblocks costs much more, and this is asked very often
+    return (f.name, *(i if count > 1 else 0 for i, count in zip(place, single, strict=True)))
 
 
 def _chunked(f: Any, shape: tuple[int, ...], chunks: Sequence[tuple[int, ...]]) -> Any:

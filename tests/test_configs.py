@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,11 @@ import pytest
 import xarray as xr
 
 from fdgrad_dask import cli
-from fdgrad_dask.pipeline.config import Config, load
+from fdgrad_dask.pipeline.cluster import OPEN
+from fdgrad_dask.pipeline.config import Config, load, load_cluster
 
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.yaml"))
+CLUSTERS = sorted((Path(__file__).parents[1] / "configs" / "clusters").glob("*.yaml"))
 
 
 @pytest.fixture(autouse=True)
@@ -49,3 +52,26 @@ def test_a_config_can_be_checked(path: Path, capsys: pytest.CaptureFixture[str])
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_a_config_says_how_to_run_it(path: Path) -> None:
     assert f"fdgrad run configs/{path.name}" in path.read_text()
+
+
+def test_every_kind_of_cluster_has_a_file() -> None:
+    assert {path.stem for path in CLUSTERS} == set(OPEN)
+
+
+@pytest.mark.parametrize("path", CLUSTERS, ids=lambda path: path.stem)
+def test_a_cluster_loads_and_says_how_to_use_it(path: Path) -> None:
+    assert load_cluster(str(path)).kind == path.stem
+    assert f"--cluster configs/clusters/{path.name}" in path.read_text()
+
+
+@pytest.mark.parametrize("path", CLUSTERS, ids=lambda path: path.stem)
+def test_what_a_cluster_leaves_out_is_right_when_it_is_put_in(path: Path, tmp_path: Path) -> None:
+    """The options in comments, such as ``# queue: normal``."""
+    lines = [
+        line.removeprefix("# ") if line.startswith("# ") and ": " in line.split("#")[1] else line
+        for line in path.read_text().splitlines()
+    ]
+    options = [line for line in lines if re.match(r"\w+:( |$)", line)]
+    given = "\n".join(line for line in options if not line.startswith("processes"))
+    (tmp_path / "all.yaml").write_text(given)
+    assert load_cluster(str(tmp_path / "all.yaml")).kind == path.stem

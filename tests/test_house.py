@@ -58,7 +58,9 @@ MAY_IMPORT = {
     "pipeline.sections.step": "pydantic pipeline.catalog pipeline.strict_yaml "
     "pipeline.sections.section",
     "pipeline.sections.target": "pydantic pipeline.sections.section",
-    "pipeline.sections.cluster": "dask pydantic pipeline.sections.section",
+    "pipeline.sections.measures": "dask pydantic",
+    "pipeline.sections.cluster": "dask pydantic pipeline.sections.measures "
+    "pipeline.sections.section",
     "pipeline.sections.picture": "pydantic pipeline.sections.section",
     "pipeline.sections.report": "pydantic pipeline.sections.section",
     "pipeline.config": "pydantic pipeline.strict_yaml pipeline.sections.cluster "
@@ -68,15 +70,45 @@ MAY_IMPORT = {
     "pipeline.related": "xarray",
     "pipeline.sources.__init__": "",
     "pipeline.sources.stored": "numpy xarray errors",
-    "pipeline.sources.opening": "xarray errors pipeline.related pipeline.sources.stored",
-    "pipeline.sources.joining": "numpy xarray errors pipeline.sources.opening "
-    "pipeline.sources.stored",
+    "pipeline.sources.guarded": "zarr errors",
+    "pipeline.sources.headers": "errors",
+    "pipeline.sources.remote": "fsspec obstore zarr errors",
+    "pipeline.sources.places": "errors pipeline.catalog pipeline.sections.source "
+    "pipeline.sources.remote",
+    "pipeline.sources.snapshots": "icechunk zarr errors pipeline.catalog pipeline.sections.source",
+    "pipeline.sources.opening": "fsspec xarray zarr errors pipeline.related "
+    "pipeline.sections.source pipeline.sources.guarded pipeline.sources.headers "
+    "pipeline.sources.remote pipeline.sources.snapshots pipeline.sources.stored",
+    "pipeline.sources.joining": "numpy xarray errors pipeline.sections.source "
+    "pipeline.sources.opening pipeline.sources.stored",
+    "pipeline.sources.selection": "numpy xarray errors pipeline.catalog pipeline.sections.source",
+    "pipeline.sources.fingerprints": "zarr errors pipeline.sections.source "
+    "pipeline.sources.opening pipeline.sources.places pipeline.sources.remote "
+    "pipeline.sources.snapshots",
     "pipeline.source": "dask numpy xarray errors pipeline.catalog pipeline.sections.source "
-    "pipeline.sources.joining pipeline.sources.opening",
+    "pipeline.sources.fingerprints pipeline.sources.joining pipeline.sources.opening "
+    "pipeline.sources.places pipeline.sources.selection pipeline.sources.snapshots",
     "pipeline.steps": "xarray errors operators pipeline.catalog pipeline.config pipeline.related "
     "pipeline.sections.step",
-    "pipeline.cluster": "dask distributed errors pipeline.sections.cluster pipeline.worker",
-    "pipeline.worker": "distributed numpy xarray operators",
+    "pipeline.clusters.__init__": "",
+    "pipeline.clusters.resources": "dask distributed errors pipeline.sections.cluster",
+    "pipeline.clusters.local": "dask distributed errors pipeline.clusters.resources "
+    "pipeline.sections.cluster pipeline.sections.measures",
+    "pipeline.clusters.jobs": "dask distributed",
+    "pipeline.clusters.queue": "distributed errors pipeline.clusters.jobs "
+    "pipeline.clusters.resources pipeline.sections.cluster pipeline.sections.measures",
+    "pipeline.clusters.ssh": "dask distributed errors pipeline.clusters.resources "
+    "pipeline.sections.cluster",
+    "pipeline.clusters.kubernetes": "dask_kubernetes distributed errors "
+    "pipeline.clusters.resources pipeline.sections.cluster",
+    "pipeline.clusters.address": "distributed pipeline.clusters.resources "
+    "pipeline.sections.cluster",
+    "pipeline.cluster": "dask distributed errors pipeline.clusters.address "
+    "pipeline.clusters.kubernetes pipeline.clusters.local pipeline.clusters.queue "
+    "pipeline.clusters.resources pipeline.clusters.ssh pipeline.sections.cluster "
+    "pipeline.sections.measures pipeline.worker",
+    "pipeline.worker": "dask distributed jax numpy xarray errors operators "
+    "pipeline.clusters.resources pipeline.sections.cluster",
     "pipeline.progress": "dask tqdm",
     "pipeline.plan": "",
     "pipeline.lazy": "dask xarray pipeline.config pipeline.plan pipeline.source pipeline.steps",
@@ -88,10 +120,16 @@ MAY_IMPORT = {
     "pipeline.targets.__init__": "",
     "pipeline.targets.store": "numpy xarray",
     "pipeline.targets.files": "dask errors",
+    "pipeline.targets.icechunk": "google_crc32c icechunk numpy xarray zarr errors "
+    "pipeline.sections.target pipeline.sources.snapshots pipeline.targets.files "
+    "pipeline.targets.store pipeline.targets.zarr",
+    "pipeline.targets.netcdf": "dask google_crc32c netCDF4 numpy xarray zarr errors "
+    "pipeline.sections.target pipeline.targets.files pipeline.targets.store "
+    "pipeline.targets.zarr",
     "pipeline.targets.zarr": "google_crc32c numcodecs numpy xarray zarr pipeline.related "
     "pipeline.sections.target pipeline.targets.files pipeline.targets.store",
-    "pipeline.targets.opening": "pipeline.sections.target pipeline.targets.store "
-    "pipeline.targets.zarr",
+    "pipeline.targets.opening": "errors pipeline.sections.target pipeline.targets.icechunk "
+    "pipeline.targets.netcdf pipeline.targets.store pipeline.targets.zarr",
     "pipeline.region": "dask distributed numpy xarray pipeline.config pipeline.lazy "
     "pipeline.plan pipeline.record pipeline.source pipeline.targets.opening "
     "pipeline.targets.store",
@@ -108,7 +146,7 @@ MAY_IMPORT = {
     "pipeline.starter": "",
     "pipeline.chart": "matplotlib numpy xarray",
     "pipeline.picture": "matplotlib xarray errors pipeline.catalog pipeline.chart "
-    "pipeline.sections.picture pipeline.sections.target",
+    "pipeline.sections.picture pipeline.sections.source pipeline.sections.target pipeline.source",
     "pipeline.report.__init__": "",
     "pipeline.report.numbers": "numpy pipeline.record",
     "pipeline.report.excerpt": "numpy xarray pipeline.chart",
@@ -118,13 +156,23 @@ MAY_IMPORT = {
     "pipeline.related pipeline.report.excerpt pipeline.report.figures pipeline.report.numbers "
     "pipeline.report.pieces",
     "pipeline.report.page": "dask xarray errors pipeline.config pipeline.journal pipeline.record "
-    "pipeline.report.numbers pipeline.report.pieces pipeline.report.sections",
+    "pipeline.report.numbers pipeline.report.pieces pipeline.report.sections "
+    "pipeline.sections.source pipeline.source pipeline.targets.zarr",
     "pipeline.run": "dask errors pipeline.cluster pipeline.conduct pipeline.config "
     "pipeline.describe pipeline.job pipeline.journal pipeline.lock pipeline.picture pipeline.plan "
     "pipeline.progress pipeline.record pipeline.region pipeline.report.page pipeline.sample "
     "pipeline.start pipeline.targets.opening pipeline.targets.store",
 }
-FOLDERS = ("fdgrad_dask", "fdgrad_dask.pipeline", "fdgrad_dask.pipeline.report")
+FOLDERS = {"fdgrad_dask"} | {
+    f"fdgrad_dask.{folder}"
+    for folder in (
+        "pipeline",
+        "pipeline.clusters",
+        "pipeline.report",
+        "pipeline.sources",
+        "pipeline.targets",
+    )
+}
 MODULES = sorted(
     ".".join(path.relative_to(PACKAGE).with_suffix("").parts) for path in PACKAGE.rglob("*.py")
 )

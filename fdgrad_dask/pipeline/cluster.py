@@ -3,107 +3,85 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import signal
-import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from multiprocessing import resource_tracker
+from typing import Any
 
-import dask
-from dask.utils import format_bytes, parse_bytes
-from distributed import Client, KilledWorker, LocalCluster
+from dask.utils import format_bytes
+from distributed import Client, KilledWorker
 from distributed.comm.core import CommClosedError
-from distributed.system import MEMORY_LIMIT
 
 from fdgrad_dask.errors import ClusterError, ClusterLostError
-from fdgrad_dask.pipeline.sections.cluster import Cluster
-from fdgrad_dask.pipeline.worker import Ready
+from fdgrad_dask.pipeline import worker
+from fdgrad_dask.pipeline.clusters.address import address
+from fdgrad_dask.pipeline.clusters.kubernetes import kubernetes
+from fdgrad_dask.pipeline.clusters.local import gpu, local
+from fdgrad_dask.pipeline.clusters.queue import queue
+from fdgrad_dask.pipeline.clusters.resources import bytes_per_worker as bytes_per_worker
+from fdgrad_dask.pipeline.clusters.ssh import ssh
+from fdgrad_dask.pipeline.sections.cluster import Address, Cluster, Kubernetes, Queue
+from fdgrad_dask.pipeline.sections.measures import seconds
 
-_DASHBOARD = 8787
-
-
-def bytes_per_worker(cluster: Cluster) -> int:
-    """Memory of one worker in bytes."""
-    share: int = MEMORY_LIMIT // cluster.workers
-    return (
-        share
-        if cluster.memory_limit == "auto"
-        else min(parse_bytes(cluster.memory_limit), MEMORY_LIMIT)
-    )
-
-
-def _allocator(memory: int) -> dict[str, str]:
-    """glibc keeps large blocks instead of faulting each in again; read when a process starts."""
-    keep = str(min(memory // 4, 4 * 2**30))
-    return {
-        "MALLOC_ARENA_MAX": "1",
-        "MALLOC_MMAP_THRESHOLD_": keep,
-        "MALLOC_TRIM_THRESHOLD_": keep,
-        "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
-    }
-
-
-def _threads(cluster: Cluster) -> dict[str, str]:
-    """XLA's pool takes its size from NPROC; zarr's pools would each be as wide as the machine."""
-    return {
-        "NPROC": str(cluster.threads),
-        "ZARR_ASYNC__CONCURRENCY": "4",
-        "ZARR_THREADING__MAX_WORKERS": "4",
-    }
-
-
-def _dashboard() -> str:
-    """The usual port on loopback, or any where that one is taken."""
-    with socket.socket() as probe:
-        try:
-            probe.bind(("127.0.0.1", _DASHBOARD))
-        except OSError:
-            return "127.0.0.1:0"
-    return f"127.0.0.1:{_DASHBOARD}"
-
-
-def _local(cluster: Cluster) -> LocalCluster:
-    memory = bytes_per_worker(cluster)
-    # The nanny's env= is set in the child, too late for its malloc: that goes before the spawn.
-    spawn = {"distributed.nanny.pre-spawn-environ": _allocator(memory)}
-    with dask.config.set(spawn):
-        return LocalCluster(
-            n_workers=cluster.workers,
-            threads_per_worker=1,
-            memory_limit=memory,
-            host="127.0.0.1",
-            dashboard_address=_dashboard(),
-            silence_logs=logging.CRITICAL,
-            env=_threads(cluster),
-        )
-
-
-OPEN: dict[str, Callable[[Cluster], LocalCluster]] = {"local": _local}
+OPEN: dict[str, Callable[[Any], AbstractContextManager[Client]]] = {
+    "local": local,
+    "gpu": gpu,
+    "slurm": queue,
+    "pbs": queue,
+    "lsf": queue,
+    "sge": queue,
+    "ssh": ssh,
+    "kubernetes": kubernetes,
+    "address": address,
+}
 
 
 @contextmanager
 def opened(cluster: Cluster) -> Iterator[Client]:
-    """A client of the cluster, both closed at the end.
+    """A client of the cluster, whose workers are ready; both are closed at the end.
 
     Raises
     ------
     ClusterError
-        The workers do not start, or are lost.
+        The workers do not start, or are not what the driver needs.
     """
     with ExitStack() as stack:
         try:
             with _deaf_to_interrupts():
-                running = stack.enter_context(OPEN[cluster.kind](cluster))
-                client = stack.enter_context(Client(running))
-        except (OSError, RuntimeError) as error:
+                client = stack.enter_context(OPEN[cluster.kind](cluster))
+        except ClusterError:
+            raise
+        except (OSError, RuntimeError, ValueError) as error:
             raise ClusterError(
                 f"the {cluster.kind} cluster of {cluster.workers} workers does not start "
                 f"({error}); ask for fewer workers, or mend what the message names"
             ) from error
-        client.register_plugin(Ready())
+        with computing(cluster):
+            _wait(client, cluster)
+            worker.make_ready(client, cluster)
         yield client
+
+
+def _wait(client: Client, cluster: Cluster) -> None:
+    """Returns when a worker is there; the rest of them may come while the run goes on."""
+    if not isinstance(cluster, Queue | Kubernetes | Address):
+        return  # their workers were waited for, one by one
+    needed = cluster.workers if isinstance(cluster, Address) else 1
+    try:
+        client.wait_for_workers(needed, timeout=seconds(cluster.wait))
+    except TimeoutError as error:
+        hints = {
+            "kubernetes": "see `kubectl describe pods`",
+            "address": "start more, or lower cluster.workers",
+        }
+        there = len(client.scheduler_info(n_workers=-1)["workers"])
+        look = hints.get(cluster.kind, "see the queue, and the logs in cluster.folder")
+        raise ClusterError(
+            f"{there} of {needed} workers came within cluster.wait, {cluster.wait}; {look}, or "
+            "wait longer"
+        ) from error
 
 
 @contextmanager
@@ -122,7 +100,10 @@ def _deaf_to_interrupts() -> Iterator[None]:
 
 @contextmanager
 def computing(cluster: Cluster) -> Iterator[None]:
-    """Turns the loss of workers, seen by the driver, into a ClusterError."""
+    """Turns the loss of workers, seen by the driver, into a ClusterError.
+
+    It is a ClusterLostError where another cluster could go on.
+    """
     limit = format_bytes(bytes_per_worker(cluster))
     try:
         yield

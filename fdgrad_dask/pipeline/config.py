@@ -13,7 +13,7 @@ from typing import Annotated, TypeVar
 from pydantic import Field, ValidationInfo, field_validator
 
 from fdgrad_dask.pipeline import strict_yaml
-from fdgrad_dask.pipeline.sections.cluster import Cluster
+from fdgrad_dask.pipeline.sections.cluster import Cluster, Local
 from fdgrad_dask.pipeline.sections.picture import Picture
 from fdgrad_dask.pipeline.sections.report import Report
 from fdgrad_dask.pipeline.sections.section import Section
@@ -31,7 +31,7 @@ class Config(Section):
     steps: Annotated[list[Step], Field(min_length=1)]
     """In order; a step may use what an earlier one gave."""
     target: Target
-    cluster: Cluster = Field(default_factory=Cluster)
+    cluster: Cluster = Field(default_factory=Local)
     picture: Picture | None = None
     report: Report | None = None
 
@@ -77,12 +77,14 @@ def load(path: str) -> Config:
     ConfigError
         With every error of the file, each with its line and path.
     """
-    return strict_yaml.load(path, Config)
+    config: Config = strict_yaml.load(path, Config)
+    return config
 
 
 def load_cluster(path: str) -> Cluster:
     """The ``cluster`` section alone, from a file that holds nothing else."""
-    return strict_yaml.load(path, Cluster)
+    cluster: Cluster = strict_yaml.load(path, Cluster)
+    return cluster
 
 
 def _overlap(one: str, other: str) -> bool:

@@ -11,12 +11,17 @@ import xarray as xr
 from dask.utils import format_bytes
 
 from fdgrad_dask.pipeline.job import Job, shape
-from fdgrad_dask.pipeline.lazy import Region, culled
+from fdgrad_dask.pipeline.lazy import Region, culled, stored_chunks
 
 
 def what_is_read(job: Job) -> list[str]:
     """The source, and those of its variables that the steps read."""
-    fields = [_array(name, job.source[name]) for name in sorted(job.read)]
+    fields = []
+    for name in sorted(job.read):
+        chunks = stored_chunks(job.source.variables[name])
+        largest = {dim: c if isinstance(c, int) else max(c) for dim, c in chunks.items()}
+        told = f", {_pieces(job.source[name], largest)}" if largest else ""
+        fields.append(_array(name, job.source[name]) + told)
     return [f"read     {job.config.source.shown}", *fields]
 
 
@@ -58,12 +63,16 @@ def _written(job: Job) -> list[str]:
 
 def _stored(name: str, array: xr.DataArray, job: Job) -> str:
     chunks, shards = job.layout.chunks, job.layout.shards
-    count = math.prod(-(-n // chunks[str(dim)]) for dim, n in array.sizes.items())
-    size = " × ".join(str(chunks[str(dim)]) for dim in array.dims)
-    text = f"{_array(name, array)}, {count} chunk{'s' if count > 1 else ''} of {size}"
+    text = f"{_array(name, array)}, {_pieces(array, chunks)}"
     if shards == chunks:
         return text
     return f"{text} in shards of {' × '.join(str(shards[str(dim)]) for dim in array.dims)}"
+
+
+def _pieces(array: xr.DataArray, chunks: Mapping[str, int]) -> str:
+    sizes = [(n, chunks.get(str(dim), n)) for dim, n in array.sizes.items()]
+    count = math.prod(-(-n // size) for n, size in sizes)
+    return f"{count} chunk{'s' if count > 1 else ''} of {' × '.join(str(c) for _, c in sizes)}"
 
 
 def _call(operator: str, inputs: Iterable[str], options: Mapping[str, Any]) -> str:

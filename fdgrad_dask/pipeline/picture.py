@@ -11,7 +11,9 @@ from fdgrad_dask.errors import ConfigError, OutputError
 from fdgrad_dask.pipeline import chart
 from fdgrad_dask.pipeline.catalog import did_you_mean
 from fdgrad_dask.pipeline.sections.picture import Picture
+from fdgrad_dask.pipeline.sections.source import Source
 from fdgrad_dask.pipeline.sections.target import Target
+from fdgrad_dask.pipeline.source import open_source
 
 _WIDTH = 11.0  # inches
 _HEIGHTS = (3.4, 7.0)  # inches, between which the shape of the map decides
@@ -67,9 +69,8 @@ def draw(picture: Picture, target: Target) -> None:
     """
     from matplotlib.figure import Figure
 
-    with xr.open_zarr(target.path, decode_timedelta=False) as dataset:
-        whole = dataset[picture.variable]
-        field = chart.upright(whole.mean(list(picture.mean), keep_attrs=True).compute())
+    whole = open_source(Source(path=(target.path,)))[picture.variable]
+    field = chart.upright(whole.mean(list(picture.mean), keep_attrs=True).compute())
     tall = chart.height(field, _WIDTH, *_HEIGHTS)
     figure = Figure(figsize=(_WIDTH, tall), layout="constrained")
     axes = figure.add_subplot()

@@ -19,7 +19,7 @@ MOST = 2**29  # bytes in and out of a region, beyond which a task lasts too long
 LEAST = 2**26  # about a second's work
 FEW = 2**23  # below it the task itself costs more than what it does
 AMPLIFIED = 1.25  # read over needed, with which a region is content
-_MANY = 4096  # regions along one dimension that are counted one by one
+_MANY = 512  # regions along one dimension that are counted one by one
 BASE = 400 * 2**20  # resident bytes of a worker that has imported JAX and compiled a kernel
 
 

@@ -96,6 +96,7 @@ def _compute(
             shown.show(total - len(todo), total, 0, 0)
             _on_clusters(job, conductor, note)
         finally:
+            store.settle()
             shown.close()
     if conductor.todo:
         journal.note("interrupted", f"{len(conductor.todo)} of {total} regions were left")

@@ -6,10 +6,7 @@ them into dask arrays whose chunks are each read by one call.
 
 from __future__ import annotations
 
-import glob
-import os
 from collections.abc import Hashable, Mapping
-from importlib.util import find_spec
 from typing import Any, Literal
 from uuid import uuid4
 
@@ -17,11 +14,15 @@ import dask.array as da
 import numpy as np
 import xarray as xr
 
-from fdgrad_dask.errors import ConfigError, InputError
+from fdgrad_dask.errors import ConfigError
 from fdgrad_dask.pipeline.catalog import did_you_mean
-from fdgrad_dask.pipeline.sections.source import SAMPLE, Source
+from fdgrad_dask.pipeline.sections.source import Source
+from fdgrad_dask.pipeline.sources import snapshots
+from fdgrad_dask.pipeline.sources.fingerprints import fingerprint as fingerprint
 from fdgrad_dask.pipeline.sources.joining import joined
-from fdgrad_dask.pipeline.sources.opening import opened
+from fdgrad_dask.pipeline.sources.opening import format_of, opened
+from fdgrad_dask.pipeline.sources.places import files_of
+from fdgrad_dask.pipeline.sources.selection import renamed, selected
 
 _IN_MEMORY = 2**20  # values; a coordinate up to this size is read when the source is opened
 
@@ -51,11 +52,20 @@ def open_files(source: Source) -> xr.Dataset:
     ------
     InputError
         Nothing is there, or it cannot be opened, or the files do not fit together.
+    ConfigError
+        ``rename`` or ``select`` name what is not there.
     """
-    files = [file for path in source.path for file in _files(path)]
-    dataset = opened(files[0]) if len(files) == 1 else joined(files, source.shown)
+    files = files_of(source)
+    dataset = opened(files[0], source) if len(files) == 1 else joined(files, source)
+    dataset = selected(renamed(dataset, source.rename), source.select)
     small = [name for name, label in dataset.coords.items() if label.size <= _IN_MEMORY]
     return dataset.assign_coords({name: dataset.variables[name].load() for name in small})
+
+
+def pinned(source: Source) -> Source:
+    """``source`` as it is now, for all who open it later: a branch becomes its snapshot."""
+    files = files_of(source)
+    return snapshots.pinned(source, files) if format_of(files[0], source) == "icechunk" else source
 
 
 def chunked(dataset: xr.Dataset, wanted: Chunks) -> xr.Dataset:
@@ -112,33 +122,3 @@ class _Lazy:
 def _read(lazy: _Lazy, key: tuple[slice, ...]) -> np.ndarray[Any, Any]:
     """One chunk. Not dask's getter, which slices of neighbours would be fused into."""
     return np.asarray(lazy.variable[key].values)
-
-
-def _files(path: str) -> list[str]:
-    if path.startswith(SAMPLE):
-        return [_sample(path.removeprefix(SAMPLE))]
-    if os.path.exists(path):
-        return [path]
-    found = sorted(glob.glob(path))
-    if not found:
-        folder = os.path.dirname(path) or "."
-        if not os.path.isdir(folder):
-            raise InputError(f"no source {path!r}: there is no folder {folder!r}; mend the path")
-        what = "no file matches" if glob.has_magic(path) else "no source"
-        inside = sorted(os.listdir(folder))
-        raise InputError(f"{what} {path!r}; {did_you_mean(os.path.basename(path), inside)}")
-    return found
-
-
-def _sample(name: str) -> str:
-    spec = find_spec("iris_sample_data")
-    if spec is None or spec.origin is None:
-        raise InputError(
-            f"{SAMPLE}{name} needs the package iris-sample-data, which is not installed; "
-            "pip install 'fdgrad_dask[samples]'"
-        )
-    folder = os.path.join(os.path.dirname(spec.origin), "sample_data")
-    names = sorted(file for file in os.listdir(folder) if file.endswith(".nc"))
-    if name not in names:
-        raise InputError(f"no sample {name!r}; {did_you_mean(name, names)}")
-    return os.path.join(folder, name)

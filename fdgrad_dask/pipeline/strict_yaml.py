@@ -11,10 +11,10 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path as FilePath
-from typing import Any, TypeVar, get_args
+from typing import Any, get_args
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Tag, TypeAdapter, ValidationError
 
 from fdgrad_dask.errors import ConfigError
 from fdgrad_dask.pipeline import catalog
@@ -62,11 +62,8 @@ class FieldError(ValueError):
         self.problems = problems
 
 
-_Model = TypeVar("_Model", bound=BaseModel)
-
-
-def load(path: str, model: type[_Model]) -> _Model:
-    """The file as a ``model``.
+def load(path: str, model: Any) -> Any:
+    """The file as a ``model``: a section, or a union of sections with tags.
 
     Raises
     ------
@@ -85,7 +82,7 @@ def load(path: str, model: type[_Model]) -> _Model:
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
     try:
-        return model.model_validate(values)
+        return TypeAdapter(model).validate_python(values)
     except ValidationError as error:
         found = sorted(_described(error, model, lines))
         count = f"{len(found)} error{'s' if len(found) > 1 else ''}"
@@ -93,18 +90,22 @@ def load(path: str, model: type[_Model]) -> _Model:
         raise ConfigError("\n".join([f"{path}: {count}", *told])) from error
 
 
-def _described(
-    error: ValidationError, model: type[BaseModel], lines: Lines
-) -> Iterator[tuple[int, str, str]]:
+def _described(error: ValidationError, model: Any, lines: Lines) -> Iterator[tuple[int, str, str]]:
     """Line, path and message of each error."""
     for item in error.errors(include_url=False):
-        path, kind, cause = item["loc"], item["type"], item.get("ctx", {}).get("error")
+        kind, context = item["type"], item.get("ctx", {})
+        cause = context.get("error")
+        section, path = _followed(model, item["loc"])
         problems: list[tuple[Path, str]]
         if kind == "default_factory_not_called":  # it waits for another field, which is told
             continue
         if kind == "extra_forbidden":
-            known = _section_at(model, path[:-1]).model_fields
+            holder, _ = _followed(model, item["loc"][:-1])
+            known = next(found.model_fields for _, found in _sections(holder))
             problems = [((), f"unknown key; {catalog.did_you_mean(str(path[-1]), known)}")]
+        elif kind == "union_tag_invalid":
+            tag, tags = context["tag"], [tag for tag, _ in _sections(section)]
+            problems = [(("kind",), f"no kind {tag!r}; {catalog.did_you_mean(tag, tags)}")]
         elif kind == "missing":
             problems = [((), "is missing; write it")]
         elif isinstance(cause, FieldError):
@@ -122,14 +123,28 @@ def _described(
             yield lines[near], _shown(near if alone else full), message
 
 
-def _section_at(model: type[BaseModel], path: Path) -> type[BaseModel]:
-    """The class that describes what stands at ``path``."""
+def _followed(model: Any, path: Path) -> tuple[Any, Path]:
+    """What stands at ``path``, and the path as in the file: without the tags of unions."""
+    plain: list[str | int] = []
     for name in path:
-        if isinstance(name, str):
-            annotation = model.model_fields[name].annotation
-            kinds = [kind for kind in (annotation, *get_args(annotation)) if isinstance(kind, type)]
-            model = next(kind for kind in kinds if issubclass(kind, BaseModel))
-    return model
+        sections = list(_sections(model))
+        if tagged := [section for tag, section in sections if tag and tag == name]:
+            (model,) = tagged
+            continue
+        plain.append(name)
+        if isinstance(name, str) and sections:
+            field = sections[0][1].model_fields.get(name)
+            model = field.annotation if field else None
+    return model, tuple(plain)
+
+
+def _sections(model: Any, tag: str = "") -> Iterator[tuple[str, type[BaseModel]]]:
+    """The sections that a field may hold, each with its tag where there are several."""
+    tags = [given.tag for given in getattr(model, "__metadata__", ()) if isinstance(given, Tag)]
+    if isinstance(model, type) and issubclass(model, BaseModel):
+        yield tag, model
+    for inner in get_args(model):
+        yield from _sections(inner, tags[0] if tags else tag)
 
 
 def _shown(path: Path) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 import xarray as xr
 import yaml
-from distributed import LocalCluster
+from distributed import Client, LocalCluster
 
 from fdgrad_dask import cli
 from fdgrad_dask.pipeline import cluster
@@ -89,10 +90,15 @@ def threads_only(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A cluster of threads in this process in place of ``local``, which takes seconds to start."""
     level = logging.getLogger("distributed").level
 
-    def opened(_: Any) -> LocalCluster:
-        return LocalCluster(
-            n_workers=1, threads_per_worker=2, processes=False, dashboard_address="127.0.0.1:0"
-        )
+    @contextmanager
+    def opened(_: Any) -> Iterator[Client]:
+        with (
+            LocalCluster(
+                n_workers=1, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0"
+            ) as running,
+            Client(running) as client,
+        ):
+            yield client
 
     monkeypatch.setitem(cluster.OPEN, "local", opened)
     yield

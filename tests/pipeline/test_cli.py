@@ -41,14 +41,16 @@ def test_the_quickstart_end_to_end() -> None:
     told = done.stdout.splitlines()
     assert told[0] == "read     sample:ostia_monthly.nc"
     assert told[1].split()[0] == "surface_temperature"
-    assert told[1].endswith("K, 1.60 MiB, 9 chunks of 18 × 18 × 144")
+    assert told[1].endswith("K, 1.60 MiB, 54 chunks of 1 × 18 × 432")
     assert told[2] == "wrote    out/quickstart.zarr"
     assert [line.split()[0] for line in told[3:6]] == ["dsst_dlat", "dsst_dlon", "sst_gradient"]
     assert told[6] == "picture  out/quickstart.png"
     assert told[7].startswith("took     ")
     assert "(100 %)" in done.stderr
     assert "Traceback" not in done.stderr
-    assert sorted(os.listdir("out")) == ["quickstart.png", "quickstart.zarr"]
+    assert "dashboard at http" in done.stderr
+    names = ["quickstart.png", "quickstart.zarr", "quickstart.zarr.journal"]
+    assert sorted(os.listdir("out")) == names
     field = sources.open_source(conductor_source()).surface_temperature
     found = xr.open_zarr("out/quickstart.zarr", decode_timedelta=False)
     np.testing.assert_array_equal(
@@ -191,7 +193,9 @@ def test_exit_4_a_target_in_the_way(fdgrad: Called, write: Write, threads_only: 
     assert fdgrad("run", write())[0] == 0
     code, out, err = fdgrad("run", write())
     assert (code, out) == (4, "")
-    assert "the target 'out.zarr' exists; run with --fresh to replace it" in err
+    assert (
+        "the target out.zarr exists and is finished; fdgrad verify proves it whole, run with" in err
+    )
     assert fdgrad("run", write(), "--fresh")[0] == 0
 
 
@@ -243,8 +247,8 @@ def test_exit_6_ctrl_c_reaches_all_processes_and_leaves_no_target(write: Write) 
         os.killpg(running.pid, signal.SIGINT)
         _, err = running.communicate(timeout=30)
     assert running.returncode == 6, err
-    assert "fdgrad: interrupted; what was written so far does not bear the name of" in err
-    assert "To begin again: fdgrad run" in err
+    assert "fdgrad: interrupted, 0 of 1 regions are finished and kept. To go on: fdgrad run" in err
+    assert "--fresh" not in err
     assert "Traceback" not in err
     assert not Path("out.zarr").exists()
     assert Path("out.zarr.partial").exists()
@@ -294,5 +298,5 @@ def test_the_rest_of_an_interrupted_run_is_mentioned(
     Path("out.zarr.partial").mkdir()
     code, _, err = fdgrad("run", write())
     assert code == 0
-    assert "out.zarr.partial of a run that did not end is replaced" in err
+    assert "what an earlier run left of out.zarr is replaced" in err
     assert not Path("out.zarr.partial").exists()

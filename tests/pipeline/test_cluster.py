@@ -1,4 +1,4 @@
-"""The local cluster: what its workers are told before they start, and how its loss is told."""
+"""Clusters of this machine: what workers are told before they start, how their loss is told."""
 
 from __future__ import annotations
 
@@ -17,14 +17,15 @@ from distributed.comm.core import CommClosedError
 
 from fdgrad_dask.errors import ClusterError, InputError
 from fdgrad_dask.pipeline import cluster, worker
-from fdgrad_dask.pipeline.sections.cluster import Cluster
+from fdgrad_dask.pipeline.clusters import resources
+from fdgrad_dask.pipeline.clusters.local import gpu
+from fdgrad_dask.pipeline.sections.cluster import Cluster, Gpu, Local
 
-ONE = Cluster(workers=1, threads=1, memory_limit="2 GiB")
+ONE = Local(workers=1, threads=1, memory_limit="2 GiB")
 
 
 def test_workers_start_with_their_environment_and_are_warm() -> None:
     with cluster.opened(ONE) as client:
-        client.register_plugin(worker.Ready())
         (environment,) = client.run(eval, "dict(__import__('os').environ)").values()
         (level,) = client.run(eval, "__import__('logging').getLogger('distributed').level").values()
         (warm,) = client.run(eval, "'jax' in __import__('sys').modules").values()
@@ -38,6 +39,7 @@ def test_workers_start_with_their_environment_and_are_warm() -> None:
         "NPROC": "1",
         "ZARR_ASYNC__CONCURRENCY": "4",
         "ZARR_THREADING__MAX_WORKERS": "4",
+        "JAX_PLATFORMS": "cpu",
     }
     assert {name: environment.get(name) for name in expected} == expected
     assert "NPROC" not in os.environ
@@ -52,7 +54,7 @@ def test_the_dashboard_finds_another_port_where_its_own_is_taken() -> None:
     with socket.socket() as taken:
         with contextlib.suppress(OSError):
             taken.bind(("127.0.0.1", 8787))
-        assert cluster._dashboard() == "127.0.0.1:0"
+        assert resources.dashboard() == "127.0.0.1:0"
 
 
 def test_an_error_while_warming_up_reaches_the_driver(
@@ -62,8 +64,45 @@ def test_an_error_while_warming_up_reaches_the_driver(
         raise ModuleNotFoundError("No module named 'jax'")
 
     monkeypatch.setattr(worker, "compile_one", fails)
-    with cluster.opened(ONE) as client, pytest.raises(ModuleNotFoundError, match="jax"):
-        client.register_plugin(worker.Ready())
+    message = r"a worker cannot compute \(ModuleNotFoundError: No module named 'jax'\); try"
+    with pytest.raises(ClusterError, match=message), cluster.opened(ONE):
+        pass
+
+
+def test_a_worker_is_warm_again_after_its_restart() -> None:
+    with cluster.opened(ONE) as client:
+        (before,) = client.run(os.getpid).values()
+        client.restart()
+        (after,) = client.run(os.getpid).values()
+        (warm,) = client.run(eval, "'jax' in __import__('sys').modules").values()
+    assert before != after
+    assert warm
+
+
+def test_each_gpu_has_a_process_that_sees_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3, GPU-5ee")
+    section = Gpu(kind="gpu", memory_limit="1 GiB", gpu_memory=0.5)
+    assert section.workers == 2
+    with gpu(section) as client:
+        environments = client.run(eval, "dict(__import__('os').environ)").values()
+        told = client.scheduler_info(n_workers=-1)["workers"].values()
+        with pytest.raises(ClusterError, match=r"was to have a GPU, and JAX finds none \(jax wit"):
+            worker.make_ready(client, section)
+    assert {e["CUDA_VISIBLE_DEVICES"] for e in environments} == {"3", "GPU-5ee"}
+    assert {e["JAX_PLATFORMS"] for e in environments} == {"cuda"}
+    assert {e["XLA_PYTHON_CLIENT_MEM_FRACTION"] for e in environments} == {"0.5"}
+    assert [w["resources"] for w in told] == [{"GPU": 1}, {"GPU": 1}]
+    assert [w["nthreads"] for w in told] == [1, 1]
+
+
+def test_gpus_that_are_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    message = (
+        r"shows 0 GPUs \(neither CUDA_VISIBLE_DEVICES nor /dev/nvidia\* names one\), "
+        r"cluster.workers asks for 1; ask for fewer, run where the GPUs are, or take kind: local"
+    )
+    with pytest.raises(ClusterError, match=message), cluster.opened(Gpu(kind="gpu")):
+        pass
 
 
 @pytest.mark.parametrize("error", [OSError("no port"), RuntimeError("Nanny failed")])

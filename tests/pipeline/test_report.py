@@ -375,16 +375,19 @@ def test_what_ended_a_run_is_told_even_if_the_report_cannot_be_written(
 
 
 @pytest.mark.usefixtures("threads_only")
+@pytest.mark.parametrize("path", ["out.zarr", "out.nc", "out.icechunk"])
 def test_the_command_writes_it(
-    write: Callable[..., str], fdgrad: Callable[..., tuple[int, str, str]]
+    path: str, write: Callable[..., str], fdgrad: Callable[..., tuple[int, str, str]]
 ) -> None:
-    code, out, err = fdgrad("run", write(report={"path": "report.html"}))
+    if path == "out.icechunk":
+        pytest.importorskip("icechunk", reason="pip install 'fdgrad_dask[icechunk]'")
+    code, out, err = fdgrad("run", write(target={"path": path}, report={"path": "report.html"}))
     assert code == 0, err
     assert "report   report.html" in out
     page = Page(Path("report.html").read_text(encoding="utf-8"))
-    assert "out.zarr is whole" in page.text
+    assert f"{path} is whole" in page.text
     assert "derivative of" in page.text
-    regions = Journal("out.zarr").regions().values()
+    regions = Journal(path).regions().values()
     told = f"Read {format_bytes(sum(each.bytes_read for each in regions))} each value"
     assert told in page.text
 
@@ -396,7 +399,10 @@ def test_no_report_unless_asked_for(write: Callable[..., str], run: RunRecord) -
     assert set(Path().rglob("*.html")) == before == set()
 
 
-def test_a_report_that_cannot_be_written(config: configs.Config, run: RunRecord) -> None:
+def test_a_report_that_cannot_be_written(
+    config: configs.Config, run: RunRecord, sst: xr.Dataset
+) -> None:
+    sst.to_zarr("out.zarr", zarr_format=3, consolidated=False)
     Path("deep").write_text("a file")
     with pytest.raises(
         OutputError,

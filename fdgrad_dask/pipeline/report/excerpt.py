@@ -58,7 +58,7 @@ def _drawn(array: xr.DataArray) -> list[Hashable]:
 
 def _window(array: xr.DataArray, across: list[Hashable]) -> dict[Hashable, slice]:
     """All of the dims that are drawn, or as much around the middle as may be decoded."""
-    stored = array.encoding.get("chunks") or array.shape
+    stored = array.encoding.get("chunks") or array.encoding.get("chunksizes") or array.shape
     chunks = dict(zip(array.dims, stored, strict=True))
     deep = math.prod(size for dim, size in chunks.items() if dim not in across)
     counts = {dim: math.ceil(array.sizes[dim] / chunks[dim]) for dim in across}

@@ -19,6 +19,9 @@ from fdgrad_dask.pipeline.journal import Journal
 from fdgrad_dask.pipeline.record import RegionRecord, RunRecord
 from fdgrad_dask.pipeline.report import pieces, sections
 from fdgrad_dask.pipeline.report.numbers import Clock, crew, slowest
+from fdgrad_dask.pipeline.sections.source import Source
+from fdgrad_dask.pipeline.source import open_files
+from fdgrad_dask.pipeline.targets.zarr import is_zarr
 
 _SIZED = 1000  # objects whose stored size is looked up; that of more is estimated from them
 
@@ -54,7 +57,7 @@ def write(config: Config, journal: Journal) -> None:
         return
     path = config.report.path
     regions = list(journal.regions().values())
-    with _target(config.target.path) as target:
+    with _target(config.target.path, _is_whole(run, regions)) as target:
         text = page(config, run, regions, target)
     try:
         os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
@@ -67,13 +70,17 @@ def write(config: Config, journal: Journal) -> None:
 
 
 @contextmanager
-def _target(path: str) -> Iterator[xr.Dataset | None]:
+def _target(path: str, whole: bool) -> Iterator[xr.Dataset | None]:
     """What there is of the target, finished or not, opened lazily."""
-    there = [each for each in (path, f"{path}.partial") if os.path.exists(each)]
-    if not there:
+    partial = f"{path}.partial"
+    if whole:
+        source = Source(path=(path,))
+    elif is_zarr(partial):
+        source = Source(path=(partial,), missing_chunks="fill")
+    else:
         yield None
         return
-    with xr.open_zarr(there[0], chunks=None, consolidated=False, decode_timedelta=False) as target:
+    with open_files(source) as target:
         yield target
 
 
@@ -81,7 +88,7 @@ def page(
     config: Config, run: RunRecord, regions: list[RegionRecord], target: xr.Dataset | None
 ) -> str:
     """The page as HTML."""
-    whole = run.ended is not None and len(regions) == run.regions
+    whole = _is_whole(run, regions)
     parts = [
         *sections.results(target, whole),
         *sections.history(run, regions),
@@ -98,6 +105,10 @@ def page(
         numbers="\n".join(_numbers(config, run, regions)),
         sections="\n".join(parts),
     )
+
+
+def _is_whole(run: RunRecord, regions: list[RegionRecord]) -> bool:
+    return run.ended is not None and len(regions) == run.regions
 
 
 def _outcome(config: Config, run: RunRecord, done: int, whole: bool) -> str:
@@ -165,13 +176,17 @@ def _numbers(config: Config, run: RunRecord, regions: list[RegionRecord]) -> Ite
 
 def _stored(config: Config, regions: list[RegionRecord]) -> str:
     """What lies on disk, from the sizes of at most so many objects."""
+    path = config.target.path
+    if os.path.isfile(path):
+        return f"decoded; {format_bytes(os.path.getsize(path))} stored, compressed"
     keys = [key for region in islice(regions, _SIZED) for key in region.checksums]
     total = sum(len(region.checksums) for region in regions)
-    for folder in (config.target.path, f"{config.target.path}.partial"):
-        files = (os.path.join(folder, key) for key in keys[:_SIZED])
-        sizes = [os.path.getsize(file) for file in files if os.path.isfile(file)]
-        if sizes:
-            about = "" if len(sizes) == total else "about "
-            stored = format_bytes(round(sum(sizes) / len(sizes) * total))
-            return f"decoded; {about}{stored} stored, compressed"
-    return "decoded"
+    partial = f"{path}.partial"
+    folder = partial if is_zarr(partial) else path
+    files = (os.path.join(folder, key) for key in keys[:_SIZED])
+    sizes = [os.path.getsize(file) for file in files if os.path.isfile(file)]
+    if not sizes:
+        return "decoded"
+    about = "" if len(sizes) == total else "about "
+    stored = format_bytes(round(sum(sizes) / len(sizes) * total))
+    return f"decoded; {about}{stored} stored, compressed"

@@ -21,8 +21,12 @@ def _expanded(path: str) -> str:
     path = os.path.expanduser(_VARIABLE.sub(lambda match: os.environ[match[1]], path))
     if not path.strip():
         raise ValueError("the path is empty; write one")
+    return path
+
+
+def _on_this_machine(path: str) -> str:
     if "://" in path:
-        raise ValueError(f"{path!r} is a URL, only files on this machine are known; copy it here")
+        raise ValueError(f"{path!r} is a URL, only files on this machine are written; name one")
     return path
 
 
@@ -35,7 +39,9 @@ def _listed(value: Any) -> Any:
     return tuple(value)
 
 
-FileName = Annotated[str, AfterValidator(_expanded)]
+Place = Annotated[str, AfterValidator(_expanded)]
+"""A path or a URL."""
+FileName = Annotated[Place, AfterValidator(_on_this_machine)]
 Listed = BeforeValidator(_listed, json_schema_input_type=str | list[str])
 
 

@@ -8,12 +8,15 @@ from pydantic import Field, PositiveInt, field_validator
 
 from fdgrad_dask.pipeline.sections.section import FileName, Section
 
+ENDINGS = (".zarr", ".icechunk", ".nc")
+
 
 class Target(Section):
     """What is written."""
 
     path: FileName
-    """A Zarr folder that does not exist yet."""
+    """What does not exist yet: a Zarr folder (.zarr), a netCDF file (.nc), or an Icechunk
+    repository (.icechunk), whose main branch moves when all is written."""
     chunks: dict[str, PositiveInt] = {}
     """Points per chunk, by dimension; what is not named keeps the chunks of the source."""
     shards: dict[str, PositiveInt] = {}
@@ -28,7 +31,11 @@ class Target(Section):
 
     @field_validator("path")
     @classmethod
-    def _is_zarr(cls, path: str) -> str:
-        if not path.rstrip("/").endswith(".zarr"):
-            raise ValueError(f"{path!r} does not end in .zarr, and only Zarr is written; rename it")
-        return path.rstrip("/")
+    def _of_a_format(cls, path: str) -> str:
+        path = path.rstrip("/")
+        if not path.endswith(ENDINGS):
+            raise ValueError(
+                f"{path!r} does not end in {', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}, by which "
+                "its format is told; rename it"
+            )
+        return path

@@ -17,29 +17,30 @@ import xarray as xr
 from xarray.core import indexing
 
 from fdgrad_dask.errors import InputError
+from fdgrad_dask.pipeline.sections.source import Source
 from fdgrad_dask.pipeline.sources.opening import opened
 from fdgrad_dask.pipeline.sources.stored import Joined, preferred
 
 Points = Any  # a pandas.Index
 
-_OPEN = 32  # files of a source that a process holds open at a time
+_KNOWN = 32  # datasets that a process keeps; how many handles, says xarray's file_cache_maxsize
 _HELD = 2**16  # values; labels of a file up to this size are read while it is open anyway
 _CHUNK = 2**27  # bytes of a chunk where the file itself has none
 _ADVICE = "give files that follow one another along one coordinate"
 
 
 class Files:
-    """The files of a source by number, of which the last few used stay open."""
+    """The files of a source by number, of which the last few used stay opened."""
 
-    def __init__(self, names: Sequence[str]) -> None:
-        self.names = tuple(names)
-        self.dataset = lru_cache(_OPEN)(self._opened)
+    def __init__(self, names: Sequence[str], source: Source) -> None:
+        self.names, self.source = tuple(names), source
+        self.dataset = lru_cache(_KNOWN)(self._opened)
 
-    def __reduce__(self) -> tuple[type[Files], tuple[tuple[str, ...]]]:
-        return Files, (self.names,)
+    def __reduce__(self) -> tuple[type[Files], tuple[tuple[str, ...], Source]]:
+        return Files, (self.names, self.source)
 
     def _opened(self, number: int) -> xr.Dataset:
-        return opened(self.names[number])
+        return opened(self.names[number], self.source)
 
     def variable(self, number: int, name: str) -> xr.Variable:
         """The variable ``name`` in a file."""
@@ -57,7 +58,7 @@ class _Part:
     fields: frozenset[str]
 
 
-def joined(names: Sequence[str], shown: str) -> xr.Dataset:
+def joined(names: Sequence[str], source: Source) -> xr.Dataset:
     """The files as one Dataset.
 
     Files with the same fields follow one another along the dimension in which they differ; files
@@ -68,7 +69,7 @@ def joined(names: Sequence[str], shown: str) -> xr.Dataset:
     InputError
         One cannot be opened, or they do not fit together.
     """
-    files = Files(names)
+    files = Files(names, source)
     first = _part(files, 0, {})
     parts = [first, *(_part(files, number, first.points) for number in range(1, len(names)))]
     groups: dict[frozenset[str], list[_Part]] = {}
@@ -80,7 +81,7 @@ def joined(names: Sequence[str], shown: str) -> xr.Dataset:
         return xr.merge(datasets, compat="override", join="exact", combine_attrs="override")
     except ValueError as error:
         raise InputError(
-            f"the {len(names)} files of {shown} do not fit together: {error}; {_ADVICE}"
+            f"the {len(names)} files of {source.shown} do not fit together: {error}; {_ADVICE}"
         ) from error
 
 

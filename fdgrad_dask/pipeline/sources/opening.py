@@ -1,20 +1,33 @@
-"""One file, opened: a lazy Dataset whose variables say where they lie when they cannot be read."""
+"""One file or store, opened: a lazy Dataset whose variables say where they lie when they fail.
+
+A format is one function and one row of ``OPEN``.
+"""
 
 from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Callable
 from importlib.util import find_spec
+from typing import Any
 
 import xarray as xr
 from xarray.core import indexing
+from zarr.abc.store import Store
+from zarr.storage import FsspecStore, LocalStore
 
-from fdgrad_dask.errors import InputError
+from fdgrad_dask.errors import FdgradError, InputError
 from fdgrad_dask.pipeline.related import named_in
+from fdgrad_dask.pipeline.sections.source import Source
+from fdgrad_dask.pipeline.sources import remote, snapshots
+from fdgrad_dask.pipeline.sources.guarded import Guarded
+from fdgrad_dask.pipeline.sources.headers import require_whole
 from fdgrad_dask.pipeline.sources.stored import Stored
 
+_NETCDF = (".nc", ".nc4", ".cdf", ".netcdf", ".h5", ".hdf5")
 
-def opened(file: str) -> xr.Dataset:
+
+def opened(file: str, source: Source) -> xr.Dataset:
     """The dataset in one file; what its variables say belongs to them is a coordinate.
 
     Raises
@@ -22,33 +35,112 @@ def opened(file: str) -> xr.Dataset:
     InputError
         It cannot be opened.
     """
+    kind = format_of(file, source)
     try:
         with warnings.catch_warnings():
             # The fill value is dropped, which is right where all values are there.
             warnings.filterwarnings("ignore", ".*non-conforming '_FillValue'")
             warnings.filterwarnings("ignore", "Failed to open Zarr store with consolidated")
-            dataset = xr.open_dataset(
-                file,
-                engine="zarr" if os.path.isdir(file) else None,
-                chunks=None,
-                cache=False,
-                decode_timedelta=False,
-            )
-    except MemoryError:
+            dataset = OPEN[kind](file, source)
+    except (MemoryError, FdgradError):
         raise
     except Exception as error:
-        cause = f"{type(error).__name__}: {error}"
-        if "IO backends" in str(error):  # xarray's answer names its engines over five lines
-            cause = "nothing that is installed knows the format"
-        missing = find_spec("netCDF4") is None and not os.path.isdir(file)
-        advice = (
-            "netCDF4 is not installed: pip install 'fdgrad_dask[netcdf]'"
-            if missing
-            else "give a Zarr folder or a netCDF file that is whole"
-        )
-        raise InputError(f"{file} cannot be opened ({cause}); {advice}") from error
+        raise InputError(
+            f"{file} cannot be opened ({_cause(error)}); {_advice(file, kind, source)}"
+        ) from error
     belonging = named_in(dataset) & set(map(str, dataset.data_vars))
     return _telling(dataset.set_coords(sorted(belonging)), file)
+
+
+def format_of(file: str, source: Source) -> str:
+    """Which row of ``OPEN`` a file is for, by its name and what it looks like."""
+    if source.format != "auto":
+        return source.format
+    name = file.rstrip("/").lower()
+    if source.branch or source.tag or source.snapshot or name.endswith(".icechunk"):
+        return "icechunk"
+    if name.endswith(".json"):
+        return "kerchunk"
+    if remote.is_url(file):
+        return "netcdf" if name.endswith(_NETCDF) else "zarr"
+    if os.path.isdir(file):
+        return "icechunk" if snapshots.is_repository(file) else "zarr"
+    return "zarr" if name.endswith(".zip") else "netcdf"
+
+
+def zarr_store(file: str, source: Source) -> Store:
+    """The store that holds a Zarr hierarchy, whatever the format around it."""
+    kind = format_of(file, source)
+    if kind == "icechunk":
+        return snapshots.store(file, source)
+    if kind == "kerchunk":
+        from fsspec.implementations.reference import ReferenceFileSystem
+
+        system = ReferenceFileSystem(
+            fo=file,
+            remote_options=source.storage_options,
+            target_options=source.storage_options if remote.is_url(file) else {},
+            asynchronous=True,
+        )
+        return FsspecStore(system, read_only=True, path="")
+    if remote.is_url(file):
+        return remote.zarr_store(file, source.storage_options)
+    return LocalStore(file, read_only=True) if os.path.isdir(file) else remote.zip_store(file)
+
+
+def _zarr(file: str, source: Source) -> xr.Dataset:
+    store = Guarded(zarr_store(file, source), fill=source.missing_chunks == "fill")
+    return _read(store, source, engine="zarr")
+
+
+def _netcdf(file: str, source: Source) -> xr.Dataset:
+    if not remote.is_url(file):
+        with open(file, "rb") as header:
+            require_whole(header, os.path.getsize(file), file)
+        return _read(file, source, engine=None)
+    handle, size = remote.reading(file, source.storage_options)
+    require_whole(handle, size, file)
+    handle.seek(0)
+    if handle.read(3) == b"CDF":  # only the C library reads netCDF-3 piece by piece, and from disk
+        return _read(remote.local_copy(file, source.storage_options), source, engine=None)
+    handle.seek(0)
+    return _read(handle, source, engine="h5netcdf")
+
+
+OPEN: dict[str, Callable[[str, Source], xr.Dataset]] = {
+    "zarr": _zarr,
+    "netcdf": _netcdf,
+    "icechunk": _zarr,
+    "kerchunk": _zarr,
+}
+
+
+def _read(what: Any, source: Source, *, engine: Any) -> xr.Dataset:
+    return xr.open_dataset(
+        what,
+        engine=engine,
+        group=source.group,
+        chunks=None,
+        cache=False,
+        decode_times=source.decode_times,
+        decode_timedelta=False,
+    )
+
+
+def _cause(error: Exception) -> str:
+    if "IO backends" in str(error):  # xarray's answer names its engines over five lines
+        return "nothing that is installed knows the format"
+    return f"{type(error).__name__}: {error}"
+
+
+def _advice(file: str, kind: str, source: Source) -> str:
+    if kind == "netcdf" and find_spec("netCDF4") is None:
+        return "netCDF4 is not installed: pip install 'fdgrad_dask[netcdf]'"
+    if source.group:
+        return f"give one that is whole and holds the group {source.group!r}"
+    if remote.is_url(file):
+        return f"give the URL of {kind} that is whole, or set source.format and storage_options"
+    return "give a Zarr folder or a netCDF file that is whole"
 
 
 def _telling(dataset: xr.Dataset, file: str) -> xr.Dataset:

@@ -12,6 +12,8 @@ from dask.utils import format_bytes
 
 from fdgrad_dask.errors import FdgradError, OutputError
 
+_FULL = 2**20  # bytes free; HDF5 says only that something went wrong, so this tells
+
 
 @contextmanager
 def writing(path: str) -> Iterator[None]:
@@ -22,14 +24,24 @@ def writing(path: str) -> Iterator[None]:
         raise
     except OSError as error:
         place = error.filename or path
-        raise OutputError(f"{place} cannot be written: {_advice(error, path)}") from error
+        raise OutputError(f"{place} cannot be written: {advice(error, path)}") from error
 
 
-def _advice(error: OSError, path: str) -> str:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        folder = os.path.dirname(os.path.abspath(path))
-        free = format_bytes(shutil.disk_usage(folder).free)
+def advice(error: Exception, path: str) -> str:
+    """What went wrong with ``path``, and what to do."""
+    number = error.errno if isinstance(error, OSError) else None
+    if number in (errno.ENOSPC, errno.EDQUOT) or (number is None and room(path) < _FULL):
+        free = format_bytes(room(path))
         return f"the disk is full, {free} are free; make room, or name a target on another disk"
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+    if number in (errno.EACCES, errno.EPERM, errno.EROFS):
         return "permission denied; mend the rights of the folder, or name another target"
-    return f"{error.strerror or error}; mend the path, or name another target"
+    told = error.strerror if isinstance(error, OSError) else None
+    return f"{told or error}; mend the path, or name another target"
+
+
+def room(path: str) -> int:
+    """Bytes that are free where ``path`` is, or is to be."""
+    folder = os.path.abspath(path)
+    while not os.path.isdir(folder):
+        folder = os.path.dirname(folder)
+    return shutil.disk_usage(folder).free

@@ -51,6 +51,9 @@ class Store(Protocol):
     def accept(self, parcel: Any) -> None:
         """Makes a finished region a part of the target; on the driver, one at a time."""
 
+    def settle(self) -> None:
+        """Makes sure that what was accepted is there when this process is gone."""
+
     def absent(self, keys: Iterable[str]) -> set[str]:
         """Those that are not there, or empty."""
 

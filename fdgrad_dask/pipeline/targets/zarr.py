@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import google_crc32c
 import numpy as np
@@ -21,14 +21,20 @@ import xarray as xr
 import zarr
 from numcodecs import BitRound
 from numpy.typing import NDArray
+from zarr.abc.store import Store as ZarrHierarchy
 from zarr.codecs import BloscCodec, Crc32cCodec
 from zarr.core.buffer import Buffer
 from zarr.storage import LocalStore, WrapperStore
 
 from fdgrad_dask.pipeline.related import ATTRIBUTES, named_in
 from fdgrad_dask.pipeline.sections.target import Target
-from fdgrad_dask.pipeline.targets.files import writing
+from fdgrad_dask.pipeline.targets.files import room, writing
 from fdgrad_dask.pipeline.targets.store import Shard, State
+
+if TYPE_CHECKING:
+    _Wrapper = WrapperStore[ZarrHierarchy]
+else:
+    _Wrapper = WrapperStore
 
 _TIME = ("units", "calendar")  # the only encoding of a source that holds for its coordinates here
 _MANTISSA = {2: 10, 4: 23, 8: 52}  # bits, by the bytes of a float
@@ -45,7 +51,7 @@ class ZarrStore:
 
     def state(self) -> State:
         found = [path for path in (self._final, self._partial) if os.path.lexists(path)]
-        if any(not _is_zarr(path) for path in found):
+        if any(not is_zarr(path) for path in found):
             return "foreign"
         if self._partial in found:
             return "unfinished"
@@ -71,7 +77,7 @@ class ZarrStore:
 
     def writer(self) -> ZarrWriter:
         if self._writer is None or self._writer.folder != self._here:
-            self._writer = ZarrWriter(self._here, self._target)
+            self._writer = ZarrWriter(LocalStore(self._here), self._here, self._target)
         return self._writer
 
     @property
@@ -79,8 +85,11 @@ class ZarrStore:
         """The folder that holds the shards: the finished one only where no other is growing."""
         return self._partial if os.path.isdir(self._partial) else self._final
 
-    def accept(self, parcel: None) -> None:
+    def accept(self, parcel: Any) -> None:
         """A shard that is written is a part of the folder."""
+
+    def settle(self) -> None:
+        """It is there already."""
 
     def absent(self, keys: Iterable[str]) -> set[str]:
         def there(key: str) -> bool:
@@ -106,35 +115,42 @@ class ZarrStore:
             os.rename(self._partial, self._final)
 
     def free(self) -> int:
-        folder = os.path.abspath(self._final)
-        while not os.path.isdir(folder):
-            folder = os.path.dirname(folder)
-        return shutil.disk_usage(folder).free
+        return room(self._final)
 
 
 class ZarrWriter:
-    """Writes whole shards into the folder; the arrays in it stay open in the process."""
+    """Writes whole shards into a Zarr store; the arrays in it stay open in the process.
 
-    def __init__(self, folder: str, target: Target) -> None:
+    Parameters
+    ----------
+    store : Store
+        Of zarr.
+    folder : str
+        Where it lies, for messages.
+    target : Target
+        What the config says of it.
+    """
+
+    def __init__(self, store: ZarrHierarchy, folder: str, target: Target) -> None:
         self.folder, self._target = folder, target
-        self._summing = _Summing(LocalStore(folder))
+        self._summing = _Summing(store)
         self._arrays: dict[str, zarr.Array[Any]] = {}
         self._lock = threading.Lock()
 
     def write(self, name: str, place: tuple[int, ...], values: NDArray[np.generic]) -> Shard:
         with writing(self.folder):
-            array = self._opened(name)
-            shape = array.shards or array.chunks
-            corner = tuple(i * n for i, n in zip(place, shape, strict=True))
-            where = tuple(slice(c, c + n) for c, n in zip(corner, values.shape, strict=True))
-            array[where] = stored(values, self._target)
+            array = self.opened(name)
+            array[box(array.shards or array.chunks, place, values.shape)] = stored(
+                values, self._target
+            )
             key = f"{name}/{array.metadata.encode_chunk_key(place)}"
         return Shard(key, f"{self._summing.checksums.pop(key):08x}", values.nbytes)
 
-    def parcel(self) -> None:
+    def parcel(self) -> Any:
         """Nothing: what is written is there."""
 
-    def _opened(self, name: str) -> zarr.Array[Any]:
+    def opened(self, name: str) -> zarr.Array[Any]:
+        """The array that is written to."""
         with self._lock:
             if name not in self._arrays:
                 array = zarr.open_array(
@@ -144,16 +160,30 @@ class ZarrWriter:
             return self._arrays[name]
 
 
-class _Summing(WrapperStore[LocalStore]):
+class _Summing(_Wrapper):
     """Remembers the checksum of what it stores."""
 
-    def __init__(self, store: LocalStore) -> None:
+    def __init__(self, store: ZarrHierarchy) -> None:
         super().__init__(store)
         self.checksums: dict[str, int] = {}
 
     async def set(self, key: str, value: Buffer) -> None:
         await super().set(key, value)
         self.checksums[key] = google_crc32c.value(np.ascontiguousarray(value.as_numpy_array()))
+
+
+def box(
+    shard: tuple[int, ...], place: tuple[int, ...], shape: tuple[int, ...]
+) -> tuple[slice, ...]:
+    """Where values of ``shape`` go that begin at the shard at ``place``.
+
+    Examples
+    --------
+    >>> box((4, 5), (2, 0), (2, 5))
+    (slice(8, 10, None), slice(0, 5, None))
+    """
+    corner = [i * n for i, n in zip(place, shard, strict=True)]
+    return tuple(slice(at, at + n) for at, n in zip(corner, shape, strict=True))
 
 
 def stored(values: NDArray[Any], target: Target) -> NDArray[Any]:
@@ -210,7 +240,7 @@ def quiet() -> Iterator[None]:
         yield
 
 
-def _is_zarr(path: str) -> bool:
+def is_zarr(path: str) -> bool:
     """Whether a folder is a Zarr store, or empty, so that replacing it loses nothing else."""
     if not os.path.isdir(path):
         return False

@@ -1,0 +1,69 @@
+"""By what a source is known again: enough to tell that it changed, without reading its fields."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from datetime import UTC, datetime
+from typing import Any
+
+import zarr
+
+from fdgrad_dask.errors import InputError
+from fdgrad_dask.pipeline.sections.source import Source
+from fdgrad_dask.pipeline.sources import remote, snapshots
+from fdgrad_dask.pipeline.sources.opening import format_of, zarr_store
+from fdgrad_dask.pipeline.sources.places import files_of
+
+_LISTED = 16  # files told one by one; more are told by a digest of them all
+_CHANGED = ("ETag", "etag", "e_tag", "md5", "LastModified", "last_modified", "mtime", "created")
+
+
+def fingerprint(source: Source) -> dict[str, Any]:
+    """What a source is now, small and as JSON: by file, or a digest where there are many.
+
+    A file is known by its bytes and the time of its last change or its ETag, a Zarr store by the
+    digest of all its metadata, an Icechunk repository by its snapshot.
+
+    Raises
+    ------
+    InputError
+        It is not there, or cannot be opened.
+    """
+    found = {file: _of(file, source) for file in files_of(source)}
+    if len(found) <= _LISTED:
+        return found
+    return {"files": len(found), "sha256": _digest(found)}
+
+
+def _of(file: str, source: Source) -> dict[str, Any]:
+    kind = format_of(file, source)
+    try:
+        if kind == "icechunk":
+            return {"snapshot": snapshots.snapshot_of(file, source)}
+        if kind == "zarr":
+            return {"metadata_sha256": _digest(_metadata(file, source))}
+        if remote.is_url(file):
+            return _seen(*remote.file_system(file, source.storage_options))
+        status = os.stat(file)
+        changed = datetime.fromtimestamp(status.st_mtime, UTC).isoformat()
+        return {"bytes": status.st_size, "changed": changed}
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(f"{file} cannot be looked at ({error}); mend the path") from error
+
+
+def _metadata(file: str, source: Source) -> dict[str, Any]:
+    group = zarr.open_group(zarr_store(file, source), mode="r", path=source.group or "")
+    members = dict(group.members(max_depth=None))
+    return {name: members[name].metadata.to_dict() for name in sorted(members)}
+
+
+def _seen(system: Any, path: str) -> dict[str, Any]:
+    info = system.info(path)
+    changed = [str(info[key]) for key in _CHANGED if info.get(key)]
+    return {"bytes": info["size"], "changed": changed[0] if changed else "unknown"}
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()

@@ -1,0 +1,176 @@
+"""Real clusters on this one machine, and one small workflow that every one of them computes.
+
+They need root, and programs that ``make test-clusters`` installs: Slurm, munge, an SSH server, ip.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+import yaml
+
+from tests.clusters.namespaces import Namespaces
+from tests.clusters.services import Slurm, Sshd
+
+ROOT = Path(__file__).parent.parent.parent
+LIMIT = 100  # seconds that one run may take
+
+
+def _missing() -> str:
+    if "FDGRAD_CLUSTERS" not in os.environ:
+        return "make test-clusters starts real clusters"
+    if os.geteuid() != 0:
+        return "clusters on one machine need root"
+    programs = ["slurmctld", "slurmd", "munged", "sshd", "ip", "openssl"]
+    absent = [name for name in programs if not shutil.which(name)]
+    return f"not installed: {', '.join(absent)}" if absent else ""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if reason := _missing():
+        for item in items:
+            if Path(__file__).parent in item.path.parents:
+                item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A command that came to its end."""
+
+    code: int
+    told: str
+
+
+@dataclass(frozen=True)
+class Workflow:
+    """Winds on a sphere, their vorticity and divergence, and the command that computes them."""
+
+    folder: Path
+
+    def config(self, name: str) -> str:
+        """The path of a config with a target of its own."""
+        values = {
+            "source": {"path": str(self.folder / "winds.zarr"), "chunks": {"time": 4}},
+            "steps": [
+                {"operator": "vorticity", "inputs": ["u", "v"], "output": "vorticity"},
+                {"operator": "gradient", "inputs": ["u"], "options": {"dim": "time"}},
+            ],
+            "target": {"path": str(self.target(name)), "chunks": {"time": 4}},
+        }
+        path = self.folder / f"{name}.yaml"
+        path.write_text(yaml.safe_dump(values))
+        return str(path)
+
+    def target(self, name: str) -> Path:
+        return self.folder / f"{name}.zarr"
+
+    def start(self, name: str, cluster: dict[str, Any]) -> subprocess.Popen[str]:
+        """``fdgrad run`` on a cluster, not waited for."""
+        where = self.folder / f"{name}-cluster.yaml"
+        where.write_text(yaml.safe_dump(cluster))
+        command = [sys.executable, "-m", "fdgrad_dask.cli", "run", self.config(name)]
+        return subprocess.Popen(
+            [*command, "--cluster", str(where)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            cwd=self.folder,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )
+
+    def run(self, name: str, cluster: dict[str, Any]) -> Ended:
+        """``fdgrad run`` on a cluster, to its end."""
+        started = self.start(name, cluster)
+        told, _ = started.communicate(timeout=LIMIT)
+        return Ended(started.returncode, told)
+
+    def bytes_of(self, name: str) -> dict[str, str]:
+        """The SHA-256 of every chunk file of a target."""
+        target = self.target(name)
+        return {
+            str(path.relative_to(target)): hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in sorted(target.rglob("*"))
+            if path.is_file() and path.name != "zarr.json"
+        }
+
+
+@pytest.fixture(scope="session")
+def workflow(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
+    """Winds of 48 hours on a grid of 5 degrees, in chunks of 4 hours."""
+    folder = tmp_path_factory.mktemp("workflow")
+    rng = np.random.default_rng(7)
+    shape = (48, 37, 72)
+    winds = {
+        name: (("time", "latitude", "longitude"), rng.normal(size=shape), {"units": "m s-1"})
+        for name in ("u", "v")
+    }
+    coords = {
+        "time": np.datetime64("2000-01-01", "ns") + np.arange(48) * np.timedelta64(1, "h"),
+        "latitude": ("latitude", np.linspace(90, -90, 37), {"units": "degrees_north"}),
+        "longitude": ("longitude", np.arange(72) * 5.0, {"units": "degrees_east"}),
+    }
+    chunked = xr.Dataset(winds, coords).chunk(time=4)
+    chunked.to_zarr(folder / "winds.zarr", zarr_format=3, consolidated=False)
+    return Workflow(folder)
+
+
+@pytest.fixture(scope="session")
+def clean(workflow: Workflow) -> dict[str, str]:
+    """The chunk files of a run on ``local``."""
+    ended = workflow.run("local", {"kind": "local", "workers": 2, "threads": 1})
+    assert ended.code == 0, ended.told
+    written = workflow.bytes_of("local")
+    assert len(written) > 24  # two results in twelve chunks each, and coordinates
+    return written
+
+
+@pytest.fixture(scope="session")
+def python(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The Python of this environment, which finds this checkout wherever it is called."""
+    path = tmp_path_factory.mktemp("bin") / "python"
+    path.write_text(f'#!/bin/sh\nPYTHONPATH="{ROOT}" exec "{sys.executable}" "$@"\n')
+    path.chmod(0o755)
+    return str(path)
+
+
+@pytest.fixture(scope="session")
+def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slurm]:
+    with Slurm(tmp_path_factory.mktemp("slurm")) as started:
+        before = os.environ.get("SLURM_CONF")
+        os.environ["SLURM_CONF"] = str(started.config)
+        yield started
+        os.environ.pop("SLURM_CONF") if before is None else os.environ.update(SLURM_CONF=before)
+
+
+@pytest.fixture(scope="session")
+def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
+    with Sshd(tmp_path_factory.mktemp("sshd")) as started:
+        yield started
+
+
+@pytest.fixture
+def namespaces(tmp_path: Path) -> Iterator[Namespaces]:
+    with Namespaces(tmp_path) as started:
+        yield started
+
+
+@pytest.fixture
+def same(workflow: Workflow, clean: dict[str, str]) -> Callable[[str, Ended], None]:
+    """Asserts that a run ended well, with the bytes of the clean one."""
+
+    def asserted(name: str, ended: Ended) -> None:
+        assert ended.code == 0, ended.told
+        assert workflow.bytes_of(name) == clean
+
+    return asserted

@@ -1,0 +1,242 @@
+"""The plan: regions as integers, their reads counted from real graphs, their memory bounded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fdgrad_dask.pipeline import plan
+from fdgrad_dask.pipeline.config import Config
+from fdgrad_dask.pipeline.job import looked_at
+from fdgrad_dask.pipeline.lazy import Region
+from fdgrad_dask.pipeline.plan import Field, Halo, Workload, cuts, outwards
+
+Called = Callable[..., tuple[int, str, str]]
+Write = Callable[..., str]
+MB = 10**6
+
+halos = st.builds(Halo, st.integers(1, 3), st.integers(0, 2), st.booleans())
+
+
+@given(st.integers(1, 40), st.data(), halos)
+def test_cuts_are_those_of_region_chunks_and_halo(
+    size: int, data: st.DataObject, halo: Halo
+) -> None:
+    start = data.draw(st.integers(0, size - 1))
+    stop = data.draw(st.integers(start + 1, size))
+    chunk = data.draw(st.integers(1, size))
+    sizes = cuts(size, start, stop, chunk, halo)
+    ends = set(np.cumsum((0, *sizes)).tolist())
+    assert sum(sizes) == size
+    assert min(sizes) > 0
+    assert {start, stop} <= ends
+    inside = {end for end in ends if start < end < stop}
+    assert inside == {end for end in range(0, size, chunk) if start < end < stop}
+    beside = {start - halo.depth, stop + halo.depth}
+    assert {end for end in beside if 0 <= end <= size} <= ends
+
+
+def workload(
+    sizes: dict[str, int], shards: dict[str, int], chunks: dict[str, Any], **halos: Halo
+) -> Workload:
+    dims = tuple(sizes)
+    return Workload(
+        sizes=sizes,
+        shards=shards,
+        halos={dim: halos.get(dim, Halo()) for dim in dims},
+        inputs={"u": Field(dims, 4, chunks)},
+        outputs={"du": Field(dims, 4)},
+        base=0,
+    )
+
+
+@given(st.data())
+def test_regions_cover_every_point_once_in_whole_shards(data: st.DataObject) -> None:
+    sizes = {dim: data.draw(st.integers(1, 9)) for dim in "yx"}
+    shards = {dim: data.draw(st.integers(1, size)) for dim, size in sizes.items()}
+    wanted = {dim: data.draw(st.integers(1, size)) for dim, size in sizes.items()}
+    work = workload(sizes, shards, {"y": 2})
+    made = plan.planned(work, plan.with_region(work, wanted))
+    seen = np.zeros(tuple(sizes.values()), int)
+    for _, span in plan.places(made):
+        seen[tuple(slice(*span[dim]) for dim in sizes)] += 1
+        assert all(start % shards[dim] == 0 for dim, (start, _) in span.items())
+    assert (seen == 1).all()
+
+
+@given(st.data())
+def test_bytes_read_are_those_of_all_chunks_touched(data: st.DataObject) -> None:
+    """Against a count of every chunk of every region, one by one."""
+    sizes = {dim: data.draw(st.integers(4, 12)) for dim in "yx"}
+    chunks = {dim: data.draw(st.integers(1, 5)) for dim in "yx"}
+    region = {dim: data.draw(st.integers(1, size)) for dim, size in sizes.items()}
+    work = workload(sizes, region, chunks, y=Halo(1, 2), x=Halo(2, 1))
+    touched = 0
+    for _, span in plan.places(plan.planned(work, region)):
+        own = {dim: outwards(*span[dim], chunks[dim], sizes[dim]) for dim in sizes}
+        star = np.zeros(tuple(sizes.values()), bool)
+        star[slice(*own["y"]), slice(*own["x"])] = True
+        for dim in sizes:
+            far = max(0, span[dim][0] - 2), min(sizes[dim], span[dim][1] + 2)
+            arm = {**own, dim: outwards(*far, chunks[dim], sizes[dim])}
+            star[slice(*arm["y"]), slice(*arm["x"])] = True
+        touched += int(star.sum())
+    assert plan.bytes_read(work, region) == 4 * touched
+
+
+def test_regions_are_long_where_halos_are_and_a_second_long() -> None:
+    """ERA5, hourly on a quarter of a degree, in chunks of 24 × 90 × 180."""
+    sizes = {"time": 8760, "lat": 720, "lon": 1440}
+    chunks = {"time": 24, "lat": 90, "lon": 180}
+    work = workload(sizes, chunks, chunks, lat=Halo(1, 1), lon=Halo(1, 1, around=True))
+    region = plan.chosen(work, room=2000 * MB)
+    made = plan.planned(work, region)
+    assert region["lon"] == 1440
+    assert made.amplification <= plan.AMPLIFIED
+    assert plan.LEAST <= plan.volume(work, region) <= plan.MOST
+    small = plan.chosen(work, room=60 * MB)
+    assert plan.memory(work, small) <= 60 * MB
+    assert plan.planned(work, small).amplification > made.amplification
+
+
+def test_shards_that_straddle_chunks_grow_to_what_fits_both() -> None:
+    sizes = {"time": 9600, "x": 1000}
+    work = workload(sizes, {"time": 10, "x": 1000}, {"time": 24, "x": 1000})
+    region = plan.chosen(work, room=1000 * MB)
+    assert region["time"] % 120 == 0
+    assert plan.planned(work, region).amplification == 1
+    assert plan.planned(work, {"time": 10, "x": 1000}).amplification > 3
+
+
+@given(st.integers(1, 10**5), st.integers(1, 10**5))
+def test_any_number_of_regions_is_planned_in_no_time(points: int, chunk: int) -> None:
+    work = workload({"x": 10**9}, {"x": points}, {"x": chunk}, x=Halo(1, 1))
+    region = plan.chosen(work, room=100 * MB)
+    assert region["x"] % points == 0
+    assert plan.memory(work, region) <= max(100 * MB, plan.memory(work, {"x": points}))
+
+
+# --- against real graphs ------------------------------------------------------------------------
+
+STEP: dict[str, Any] = {"operator": "gradient", "inputs": ["a"]}
+HALOS: list[tuple[list[dict[str, Any]], dict[str, Halo]]] = [
+    ([{**STEP, "options": {"dim": "y"}}], {"y": Halo(1, 1)}),
+    ([{**STEP, "options": {"dim": ["y", "x"]}}], {"y": Halo(1, 1), "x": Halo(1, 1)}),
+    ([{**STEP, "options": {"dim": "x", "accuracy": 6}}], {"x": Halo(3, 1)}),
+    ([{**STEP, "options": {"dim": "x", "boundary": "periodic"}}], {"x": Halo(1, 1, around=True)}),
+    (
+        [
+            {**STEP, "options": {"dim": "y"}, "output": "b"},
+            {"operator": "gradient", "inputs": ["b"], "options": {"dim": "y"}},
+        ],
+        {"y": Halo(1, 2)},
+    ),
+]
+
+
+def job_of(folder: Path, steps: list[dict[str, Any]], **target: Any) -> Any:
+    data = xr.Dataset({"a": (("t", "y", "x"), np.zeros((4, 40, 60), np.float32))})
+    chunked = data.assign_coords(x=np.arange(60.0)).chunk(t=2, y=10, x=20)
+    chunked.to_zarr(folder / "in.zarr", zarr_format=3, consolidated=False)
+    return looked_at(
+        Config.model_validate(
+            {
+                "source": {"path": str(folder / "in.zarr")},
+                "steps": steps,
+                "target": {"path": str(folder / "out.zarr"), **target},
+            }
+        )
+    )
+
+
+@pytest.mark.parametrize(("steps", "expected"), HALOS)
+def test_halos_are_found_by_trying(
+    steps: list[dict[str, Any]], expected: dict[str, Halo], tmp_path: Path
+) -> None:
+    job = job_of(tmp_path, steps)
+    assert job.halos == {"t": Halo(), "y": Halo(), "x": Halo(), **expected}
+    assert job.read == {"a"}
+
+
+@pytest.mark.parametrize(("steps", "expected"), HALOS)
+def test_the_plan_counts_what_the_graphs_read(
+    steps: list[dict[str, Any]], expected: dict[str, Halo], tmp_path: Path
+) -> None:
+    job = job_of(tmp_path, steps, regions={"t": 2, "y": 20, "x": 20})
+    sizes, chunks = {"t": 4, "y": 40, "x": 60}, {"t": 2, "y": 10, "x": 20}
+    counted = 0
+    for _, span in plan.places(job.plan):
+        touched = np.zeros(tuple(sizes.values()), bool)
+        for name, box in Region(job.config, job.source, span, job.pieces, job.halos).reads():
+            assert name == "a"
+            whole = [outwards(*box[dim], chunks[dim], sizes[dim]) for dim in sizes]
+            touched[tuple(slice(*each) for each in whole)] = True
+        counted += int(touched.sum()) * 4
+    assert job.plan.count == 2 * 2 * 3
+    assert job.plan.bytes_read == counted
+
+
+# --- what is said -------------------------------------------------------------------------------
+
+
+def test_the_plan_in_words(fdgrad: Called, write: Write) -> None:
+    code, out, err = fdgrad("plan", write(target={"path": "out.zarr", "regions": {"time": 2}}))
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    assert lines[0].startswith("read     ")
+    regions, reads, writes, memory = lines[-4:]
+    assert regions.startswith("regions  4 of time 2 × longitude 4, one task of the cluster each")
+    assert reads == "reads    640 B, 1.00 times the 640 B that are needed"
+    assert writes == "writes   640 B before compression"
+    assert memory.startswith("memory   400.00 MiB of a worker at its peak, it has ")
+
+
+def test_a_sample_is_measured(fdgrad: Called, write: Write) -> None:
+    code, out, _ = fdgrad("plan", "--sample", write())
+    assert code == 0
+    table = out.splitlines()[-5:]
+    assert table[0] == "sample   the first region, on one thread of this machine: 640 B"
+    assert [line.split()[:2] for line in table[1:]] == [
+        ["read", table[1].split()[1]],
+        ["compute", table[2].split()[1]],
+        ["write", "fast"],
+        ["write", "archive"],
+    ]
+    assert table[3].endswith(": 1")
+    assert not Path("out.zarr").exists()
+
+
+@pytest.mark.parametrize("command", ["plan", "run"])
+def test_what_cannot_fit_is_refused_with_what_would(
+    command: str, fdgrad: Called, write: Write
+) -> None:
+    data = xr.Dataset({"a": (("y", "x"), np.zeros((2000, 4000)))})
+    data.to_zarr(
+        "large.zarr", zarr_format=3, consolidated=False, encoding={"a": {"chunks": (10, 4000)}}
+    )
+    sections: dict[str, Any] = {
+        "source": {"path": "large.zarr"},
+        "steps": [{"operator": "gradient", "inputs": ["a"], "options": {"dim": "x"}}],
+        "cluster": {"workers": 1, "threads": 1, "memory_limit": "600 MiB"},
+    }
+    code, out, err = fdgrad(
+        command, write(**sections, target={"path": "out.zarr", "chunks": {"y": 2000}})
+    )
+    assert (code, out) == (5, "")
+    assert "fdgrad: a region of y 2000 × x 4000 needs about 705.48 MiB, a worker has" in err
+    assert "600.00 MiB; lower target.chunks and target.shards along y from 2000 to 1000" in err
+    assert not Path("out.zarr.journal").exists()
+    target = {"path": "out.zarr", "regions": {"y": 2000}}
+    code, _, err = fdgrad(command, write(**sections, target=target))
+    assert code == 0
+    cluster = {**sections["cluster"], "memory_limit": "410 MiB"}
+    code, _, err = fdgrad("plan", write(**{**sections, "cluster": cluster}))
+    assert code == 5
+    assert "give workers" in err

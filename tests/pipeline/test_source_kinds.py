@@ -1,0 +1,318 @@
+"""Every kind of source, made for real: sharded stores, archives, URLs, snapshots, references."""
+
+from __future__ import annotations
+
+import functools
+import http.server
+import json
+import pickle
+import shutil
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from fdgrad_dask.errors import ConfigError, InputError
+from fdgrad_dask.pipeline.sections.source import Source
+from fdgrad_dask.pipeline.source import fingerprint, open_files, open_source, pinned
+
+
+def source_of(path: str, **options: Any) -> Source:
+    return Source(path=(path,), **options)
+
+
+def same_values(found: xr.Dataset, made: xr.Dataset) -> None:
+    np.testing.assert_array_equal(found.sst, made.sst)
+    assert found.indexes["time"].equals(made.indexes["time"])
+
+
+def write_zarr(dataset: xr.Dataset, store: Any, **options: Any) -> None:
+    dataset.chunk(time=2, longitude=4).to_zarr(store, zarr_format=3, consolidated=False, **options)
+
+
+@pytest.fixture
+def shards(sst: xr.Dataset) -> str:
+    encoding = {"sst": {"chunks": (1, 5, 4), "shards": (2, 5, 8)}}
+    sst.to_zarr("shards.zarr", encoding=encoding, zarr_format=3, consolidated=False)
+    return "shards.zarr"
+
+
+def test_shards_are_read_by_their_inner_chunks(shards: str, sst: xr.Dataset) -> None:
+    lazy = open_files(source_of(shards))
+    assert lazy.sst.chunks is None
+    assert lazy.sst.encoding["preferred_chunks"] == {"time": 1, "latitude": 5, "longitude": 4}
+    assert lazy.sst.encoding["shards"] == (2, 5, 8)
+    found = open_source(source_of(shards))
+    assert found.sst.chunks == ((1, 1, 1, 1), (5,), (4, 4))
+    same_values(found.compute(scheduler="sync"), sst)
+
+
+def test_chunks_may_be_given_one_by_one(shards: str, sst: xr.Dataset) -> None:
+    from fdgrad_dask.pipeline.source import chunked
+
+    lazy = open_files(source_of(shards))
+    found = chunked(lazy, {"time": (1, 3), "longitude": (7, 1)})
+    assert found.sst.chunks == ((1, 3), (5,), (7, 1))
+    same_values(found.compute(scheduler="sync"), sst)
+
+
+def test_what_is_opened_can_travel(shards: str, sst: xr.Dataset) -> None:
+    same_values(pickle.loads(pickle.dumps(open_files(source_of(shards)))), sst)
+
+
+def test_a_store_in_a_zip(sst: xr.Dataset) -> None:
+    write_zarr(sst, "in.zarr")
+    shutil.make_archive("in.zarr", "zip", "in.zarr")
+    for path in ("in.zarr.zip", "zip://::in.zarr.zip"):
+        found = open_source(source_of(path))
+        assert found.sst.chunks == ((2, 2), (5,), (4, 4))
+        same_values(found.compute(), sst)
+
+
+def test_a_group(sst: xr.Dataset) -> None:
+    write_zarr(sst, "in.zarr", group="deep/below")
+    sst.to_netcdf("in.nc", group="deep/below")
+    for path in ("in.zarr", "in.nc"):
+        same_values(open_source(source_of(path, group="deep/below")).compute(), sst)
+        with pytest.raises(InputError, match=r"cannot be opened .*holds the group 'deeper'"):
+            open_source(source_of(path, group="deeper"))
+
+
+def test_numbers_since_nothing_that_cf_knows(sst: xr.Dataset) -> None:
+    counted = sst.assign_coords(time=("time", [0.0, 1, 2, 3], {"units": "fortnights since 2000"}))
+    counted.to_netcdf("in.nc")
+    with pytest.raises(InputError, match=r"in.nc cannot be opened .*fortnights"):
+        open_files(source_of("in.nc"))
+    assert open_files(source_of("in.nc", decode_times=False)).time[-1] == 3
+
+
+# URLs
+
+
+@pytest.fixture
+def memory() -> Iterator[Any]:
+    import fsspec
+
+    system = fsspec.filesystem("memory")
+    system.store.clear()
+    yield system
+    system.store.clear()
+
+
+def test_zarr_by_a_url_of_fsspec(memory: Any, sst: xr.Dataset) -> None:
+    write_zarr(sst, "memory://a/in.zarr")
+    found = open_source(source_of("memory://a/in.zarr"))
+    assert found.sst.chunks == ((2, 2), (5,), (4, 4))
+    same_values(found.compute(), sst)
+
+
+@pytest.mark.parametrize("format", ["NETCDF4", "NETCDF3_64BIT"])
+def test_netcdf_by_a_pattern_of_urls(memory: Any, sst: xr.Dataset, format: Any) -> None:
+    for number in range(2):
+        part = sst.isel(time=slice(2 * number, 2 * number + 2))
+        part.to_netcdf("part.nc", format=format)
+        memory.put("part.nc", f"/b/part{number}.nc")
+    same_values(open_source(source_of("memory://b/part*.nc")).compute(), sst)
+
+
+def test_a_netcdf_file_cut_short_behind_a_url(memory: Any, sst: xr.Dataset) -> None:
+    sst.to_netcdf("in.nc")
+    whole = Path("in.nc").read_bytes()
+    memory.pipe("/in.nc", whole[:-100])
+    with pytest.raises(InputError, match=f"is {len(whole) - 100} bytes, its header promises"):
+        open_files(source_of("memory://in.nc"))
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[str]:
+    """The URL of a web server of the folder."""
+
+    class Silent(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    handler = functools.partial(Silent, directory=str(tmp_path))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as serving:
+        thread = threading.Thread(target=serving.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{serving.server_port}"
+        serving.shutdown()
+        thread.join()
+
+
+def test_zarr_by_https(server: str, sst: xr.Dataset) -> None:
+    write_zarr(sst, "in.zarr")
+    same_values(open_source(source_of(f"{server}/in.zarr")).compute(scheduler="sync"), sst)
+
+
+def test_zarr_by_obstore_where_fsspec_has_no_package(
+    server: str, sst: xr.Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import fsspec
+    from zarr.storage import ObjectStore
+
+    from fdgrad_dask.pipeline.sources import opening
+
+    def missing(scheme: str) -> None:
+        raise ImportError(f"install a package for {scheme}")
+
+    monkeypatch.setattr(fsspec, "get_filesystem_class", missing)
+    sst.to_zarr("in.zarr", zarr_format=2, consolidated=True)
+    source = source_of(
+        f"{server}/in.zarr", storage_options={"client_options": {"allow_http": True}}
+    )
+    assert isinstance(opening.zarr_store(source.path[0], source), ObjectStore)
+    same_values(open_source(source).compute(scheduler="sync"), sst)
+    with pytest.raises(InputError, match=r"ftp://.* install a package for ftp; pip install .*rem"):
+        open_files(source_of("ftp://127.0.0.1/in.zarr"))
+
+
+URLS = [
+    ("memory://nowhere/in.zarr", "cannot be opened .*give the URL of zarr that is whole"),
+    ("memory://nowhere/in.nc", "cannot be opened .*give the URL of netcdf that is whole"),
+    ("memory://nowhere/*.nc", "nothing matches 'memory://nowhere/\\*.nc'; mend the pattern"),
+    ("s4://bucket/in.zarr", "no scheme 's4'; there are .* and more of fsspec's"),
+]
+
+
+@pytest.mark.parametrize(("url", "message"), URLS)
+def test_a_url_with_nothing_behind_it(url: str, message: str, memory: Any) -> None:
+    with pytest.raises(InputError, match=message):
+        open_files(source_of(url))
+
+
+def test_urls_need_their_packages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fdgrad_dask.pipeline.sources.remote.find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"needs fsspec, .*pip install 'fdgrad_dask\[remote\]'"):
+        open_files(source_of("memory://in.zarr"))
+
+
+# Icechunk
+
+
+@pytest.fixture
+def repository(sst: xr.Dataset) -> Any:
+    """Two snapshots: of sst, with the tag "first", and twice as warm; a branch at the first."""
+    icechunk = pytest.importorskip("icechunk")
+    made = icechunk.Repository.create(icechunk.local_filesystem_storage("repository"))
+    for factor in (1, 2):
+        session = made.writable_session("main")
+        mode: Any = "w" if factor == 2 else "w-"
+        write_zarr(sst.assign(sst=sst.sst * factor), session.store, mode=mode)
+        snapshot = session.commit(f"times {factor}")
+        if factor == 1:
+            made.create_tag("first", snapshot)
+            made.create_branch("side", snapshot)
+    return made
+
+
+def test_icechunk_by_branch_tag_and_snapshot(repository: Any, sst: xr.Dataset) -> None:
+    first = repository.lookup_tag("first")
+    for options in ({"tag": "first"}, {"branch": "side"}, {"snapshot": first}):
+        same_values(open_source(source_of("repository", **options)).compute(), sst)
+    found = open_source(source_of("repository"))
+    np.testing.assert_array_equal(found.sst, 2 * sst.sst)
+    assert found.sst.chunks == ((2, 2), (5,), (4, 4))
+
+
+def test_a_branch_that_moves_is_pinned(repository: Any, sst: xr.Dataset) -> None:
+    source = source_of("repository", branch="side")
+    still = pinned(source)
+    assert still.snapshot == repository.lookup_tag("first")
+    assert fingerprint(source) == {"repository": {"snapshot": still.snapshot}}
+    repository.reset_branch("side", repository.lookup_branch("main"))
+    same_values(open_source(still).compute(), sst)
+    assert fingerprint(source) != fingerprint(still)
+    assert pinned(still) == still
+
+
+def test_what_a_repository_does_not_have(repository: Any) -> None:
+    for options, message in [
+        ({"branch": "man"}, "source.branch: repository has no branch 'man'; did you mean 'main'"),
+        ({"tag": "frist"}, "source.tag: repository has no tag 'frist'; did you mean 'first'"),
+        ({"snapshot": "0" * 20}, "source.snapshot: .*give the id of one that is there"),
+    ]:
+        with pytest.raises(ConfigError, match=message):
+            open_files(source_of("repository", **options))
+    Path("empty").mkdir()
+    with pytest.raises(InputError, match="empty cannot be opened as an Icechunk repository"):
+        open_files(source_of("empty", format="icechunk"))
+    with pytest.raises(ConfigError, match=r"icechunk reads folders, s3://, gs:// and az://, not"):
+        open_files(source_of("ftp://a/b.icechunk"))
+
+
+def test_icechunk_needs_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.icechunk").mkdir()
+    monkeypatch.setattr("fdgrad_dask.pipeline.sources.snapshots.find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"needs icechunk, .*'fdgrad_dask\[icechunk\]'"):
+        open_files(source_of("a.icechunk"))
+
+
+# References
+
+
+def test_kerchunk_references(sst: xr.Dataset) -> None:
+    hdf = pytest.importorskip("kerchunk.hdf")
+    sst.to_netcdf("in.nc", encoding={"sst": {"chunksizes": (2, 5, 4)}})
+    references = hdf.SingleHdf5ToZarr("in.nc").translate()
+    Path("in.json").write_text(json.dumps(references))
+    found = open_source(source_of("in.json"))
+    assert found.sst.chunks == ((2, 2), (5,), (4, 4))
+    same_values(found.compute(), sst)
+    del references["refs"]["sst/1.0.0"]
+    Path("in.json").write_text(json.dumps(references))
+    with pytest.raises(InputError, match=r"sst\[2:4, 0:5, 0:4\] of in.json .*'sst/1.0.0'"):
+        open_source(source_of("in.json")).compute(scheduler="sync")
+
+
+# By what it is known again
+
+
+def test_a_fingerprint_tells_that_files_changed(sst: xr.Dataset, memory: Any) -> None:
+    sst.to_netcdf("in.nc")
+    write_zarr(sst, "in.zarr")
+    memory.put("in.nc", "/in.nc")
+    source = Source(path=("in.nc", "in.zarr", "memory://in.nc"))
+    first = fingerprint(source)
+    assert list(first) == ["in.nc", "in.zarr", "memory://in.nc"]
+    assert first["in.nc"]["bytes"] == Path("in.nc").stat().st_size
+    assert first == fingerprint(source)
+    json.dumps(first)
+    sst.isel(time=slice(1, 4)).to_netcdf("in.nc")
+    sst.isel(time=slice(1, 4)).to_zarr("in.zarr", mode="w", zarr_format=3, consolidated=False)
+    memory.put("in.nc", "/in.nc")
+    second = fingerprint(source)
+    assert all(first[name] != second[name] for name in first)
+
+
+def test_the_fingerprint_of_many_files_is_small(sst: xr.Dataset, tmp_path: Path) -> None:
+    for number in range(20):
+        (tmp_path / f"{number}.nc").write_bytes(bytes(number))
+    source = source_of("*.nc")
+    first = fingerprint(source)
+    assert first["files"] == 20
+    assert len(json.dumps(first)) < 200
+    (tmp_path / "7.nc").write_bytes(b"other")
+    assert fingerprint(source) != first
+
+
+OPTIONS: list[tuple[dict[str, Any], str]] = [
+    ({"branch": "main", "tag": "first"}, "branch and tag are given; one of them is what is read"),
+    ({"branch": "main", "format": "zarr"}, "zarr has no branch; take it away, or mend format"),
+    ({"select": {"time": [1, 2, 3]}}, r"a selection is a label, \[start, stop\] with both"),
+    ({"select": {"time": {"index": [1, 2, 3]}}}, "a selection is a label"),
+    ({"select": {"time": {"labels": []}}}, "a selection is a label"),
+    ({"select": {"time": {"near": 3}}}, "a selection is a label"),
+    ({"select": {"time": True}}, "a selection is a label"),
+    ({"missing_chunks": "ignore"}, "'error' or 'fill'"),
+]
+
+
+@pytest.mark.parametrize(("options", "message"), OPTIONS)
+def test_options_that_say_nothing(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        source_of("in.zarr", **options)

@@ -1,0 +1,85 @@
+"""What workers are asked before the first region, and how they are told off."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import version
+from typing import Any
+
+import pytest
+from distributed import Client, LocalCluster
+
+from fdgrad_dask.errors import ClusterError
+from fdgrad_dask.pipeline import worker
+from fdgrad_dask.pipeline.sections.cluster import Local
+
+SECTION = Local(workers=1, threads=2, memory_limit="1 GiB")
+
+
+class Told:
+    """What a client says of a cluster with one worker."""
+
+    def __init__(self, packages: dict[str, Any], **found: Any) -> None:
+        self._packages = packages
+        self._found = {"nthreads": 1, "memory_limit": 2**30, **found}
+
+    def scheduler_info(self, n_workers: int) -> dict[str, Any]:
+        return {"workers": {"tls://10.0.0.2:1": self._found}}
+
+    def get_versions(self, packages: list[str]) -> dict[str, Any]:
+        python = {"python": platform.python_version() + ".final.0"}
+        here = {name: version(name) for name in packages}
+        told = {"host": python, "packages": {**here, **python, **self._packages}}
+        return {"workers": {"tls://10.0.0.2:1": told, "tls://10.0.0.3:1": told}}
+
+    def register_plugin(self, plugin: worker.Ready) -> None:
+        raise AssertionError("nothing is sent to a worker that does not fit")
+
+
+REFUSED: list[tuple[dict[str, Any], dict[str, Any], str]] = [
+    (
+        {"jax": "0.4.1", "zarr": None},
+        {},
+        rf"workers differ from the driver: jax 0.4.1 \(here {version('jax')}\), zarr is missing "
+        rf"\(here {version('zarr')}\); install the driver's versions there",
+    ),
+    (
+        {},
+        {"nthreads": 4},
+        r"the worker tls://10.0.0.2:1 would take 4 regions at once.*; start it with --nthreads 1",
+    ),
+    (
+        {},
+        {"memory_limit": 2**29},
+        r"tls://10.0.0.2:1 has 512.00 MiB of memory, the section cluster says 1.00 GiB; write",
+    ),
+]
+
+
+@pytest.mark.parametrize(("packages", "found", "message"), REFUSED)
+def test_a_worker_that_does_not_fit(
+    packages: dict[str, Any], found: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ClusterError, match=message):
+        worker.make_ready(Told(packages, **found), SECTION)  # type: ignore[arg-type]
+
+
+def test_versions_that_change_no_result_may_differ() -> None:
+    newer = ".".join([*version("dask").split(".")[:2], "99"])
+    worker._require_versions(Told({"dask": newer}))  # type: ignore[arg-type]
+
+
+def test_a_worker_without_the_package_is_told_by_the_driver() -> None:
+    hidden = "import sys\nsys.modules['fdgrad_dask'] = None\n"
+    with (
+        LocalCluster(
+            n_workers=1,
+            threads_per_worker=1,
+            preload=hidden,
+            dashboard_address="127.0.0.1:0",
+            silence_logs=50,
+        ) as running,
+        Client(running) as client,
+        pytest.raises(ClusterError, match=r"a worker cannot compute .*No module named .*; try"),
+    ):
+        worker.make_ready(client, SECTION)
