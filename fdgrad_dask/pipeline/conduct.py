@@ -11,6 +11,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import count
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -70,6 +71,8 @@ class Conductor:
         self._stop, self._finished, self._note = stop, finished, note
         self.todo = deque(todo)
         self._tries: Counter[int] = Counter()
+        self._dead: set[str] = set()
+        self._names = count()
         self._error: BaseException | None = None
 
     def on(self, client: Client) -> None:
@@ -114,7 +117,7 @@ class Conductor:
             number,
             self._plan.span(number),
             self._tries[number],
-            key=f"region-{self._work.run}-{number}-{self._tries[number]}",
+            key=f"region-{self._work.run}-{number}-{next(self._names)}",
             pure=False,
         )
 
@@ -123,9 +126,13 @@ class Conductor:
         try:
             self._finished(*future.result())
         except KilledWorker as error:
-            told = f"region {number} lost its worker {getattr(error.last_worker, 'address', '')}"
-            self._note("worker lost", told)
+            worker = str(getattr(error.last_worker, "address", None))
             self.todo.appendleft(number)
+            if worker in self._dead:  # it waited behind the one that was computed
+                self._tries[number] -= 1
+                return
+            self._dead.add(worker)
+            self._note("worker lost", f"the worker {worker} died of region {number}, or was killed")
             if self._tries[number] >= _TRIES:
                 self._error = self._given_up(number)
         except Exception as error:
@@ -137,7 +144,7 @@ class Conductor:
 
     def _given_up(self, number: int) -> ClusterError:
         return ClusterError(
-            f"region {number} lost its worker {_TRIES} times; by plan a region needs "
+            f"{_TRIES} workers died of region {number}; by plan a region needs "
             f"{format_bytes(self._plan.memory)}, and a worker has {format_bytes(self._limit)}. "
             "Where that is short, lower target.regions or cluster.threads, or raise "
             "cluster.memory_limit; else see why the workers die"

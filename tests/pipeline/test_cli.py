@@ -195,9 +195,8 @@ def test_exit_4_a_target_in_the_way(fdgrad: Called, write: Write, threads_only: 
     assert fdgrad("run", write())[0] == 0
     code, out, err = fdgrad("run", write())
     assert (code, out) == (4, "")
-    assert (
-        "the target out.zarr exists and is finished; fdgrad verify proves it whole, run with" in err
-    )
+    assert "the target out.zarr exists and is finished; fdgrad verify proves it whole" in err
+    assert "run with --fresh to replace it, or name another target" in err
     assert fdgrad("run", write(), "--fresh")[0] == 0
 
 

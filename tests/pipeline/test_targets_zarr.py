@@ -122,7 +122,7 @@ def test_shards_hold_chunks_and_may_reach_beyond_the_end(result: xr.Dataset) -> 
         path="deep/out.zarr", chunks={"time": 1, "longitude": 3}, shards={"longitude": 6}
     )
     found = written(result, target=target)
-    xr.testing.assert_equal(found.compute(), result.compute())
+    np.testing.assert_array_equal(found.sst.values, result.sst.values)
     array = zarr.open_group(TARGET.path, mode="r")["sst"]
     assert (array.chunks, array.shards) == ((1, 5, 3), (1, 5, 6))  # type: ignore[union-attr]
     assert len([*Path(TARGET.path, "sst", "c").glob("*/*/*")]) == 4 * 1 * 2
@@ -145,7 +145,7 @@ def test_an_unknown_dimension(section: str, result: xr.Dataset) -> None:
 @pytest.mark.parametrize("compression", ["fast", "archive"])
 def test_both_compressions_end_in_a_checksum(compression: Any, result: xr.Dataset) -> None:
     found = written(result, target=Target(path="deep/out.zarr", compression=compression))
-    xr.testing.assert_equal(found.compute(), result.compute())
+    np.testing.assert_array_equal(found.sst.values, result.sst.values)
     codecs = zarr.open_group(TARGET.path, mode="r")["sst"].metadata.codecs  # type: ignore[union-attr]
     names = [codec.to_dict()["name"] for codec in codecs]  # type: ignore[union-attr]
     assert names == ["bytes", "blosc", "crc32c"]

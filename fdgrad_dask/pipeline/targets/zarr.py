@@ -108,6 +108,8 @@ class ZarrStore:
         return f"{google_crc32c.value(stored):08x}"
 
     def publish(self) -> None:
+        if self._here == self._final:
+            return  # repaired in place
         with writing(self._partial), quiet():
             zarr.consolidate_metadata(self._partial)
             if os.path.isdir(self._final):
@@ -153,10 +155,9 @@ class ZarrWriter:
         """The array that is written to."""
         with self._lock:
             if name not in self._arrays:
-                array = zarr.open_array(
-                    self._summing, path=name, mode="r+", config={"write_empty_chunks": True}
-                )
-                self._arrays[name] = array
+                # An array that is opened takes no config of its own, only the one that is set.
+                with zarr.config.set({"array.write_empty_chunks": True}):
+                    self._arrays[name] = zarr.open_array(self._summing, path=name, mode="r+")
             return self._arrays[name]
 
 

@@ -1,0 +1,181 @@
+"""What dies while a run goes on, and what the target is in the end: that of a clean run.
+
+Real drivers and workers, killed by their process numbers; T1 to T4 and T7.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+import xarray as xr
+
+from fdgrad_dask.pipeline.journal import Journal
+
+Write = Callable[..., str]
+
+HARMLESS = "ignore:numpy.ndarray size changed"  # of netCDF4 with an older NumPy
+TIMES = 12
+SLOW = """
+import sys, time
+from fdgrad_dask import cli
+from fdgrad_dask.pipeline import region
+
+def slow(work, number, span, attempt):  # pickled by value, since it is of no module
+    time.sleep(0.25)
+    return original(work, number, span, attempt)
+
+if __name__ == "__main__":
+    original, region.compute = region.compute, slow
+    sys.exit(cli.main())
+"""
+
+
+@pytest.fixture(scope="module")
+def clean(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The checksums of what a run writes that nobody disturbs."""
+    folder = tmp_path_factory.mktemp("clean")
+    prepare(folder)
+    with running("run", "config.yaml", cwd=folder) as (process, _):
+        assert process.wait(120) == 0
+    return contents(folder / "out.zarr")
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Path:
+    prepare(tmp_path)
+    return tmp_path
+
+
+def prepare(folder: Path) -> None:
+    """A source of twelve times, a config with a region for each, and a slow command."""
+    values = np.random.default_rng(7).standard_normal((TIMES, 6, 10)).astype(np.float32)
+    labels = {"t": np.arange(float(TIMES)), "x": np.arange(10.0)}
+    data = xr.Dataset({"a": (("t", "y", "x"), values, {"units": "K"})}, coords=labels)
+    data.chunk(t=1).to_zarr(folder / "in.zarr", zarr_format=3, consolidated=False)
+    (folder / "slow.py").write_text(SLOW)
+    (folder / "config.yaml").write_text(
+        "source: {path: in.zarr}\n"
+        "steps: [{operator: gradient, inputs: [a], options: {dim: [t, x]}}]\n"
+        "target: {path: out.zarr, chunks: {t: 1, y: 3}, regions: {t: 1, y: 6}}\n"
+        "cluster: {workers: 1, threads: 1}\n"
+    )
+
+
+@contextmanager
+def running(
+    *arguments: str, cwd: Path, told: str = ""
+) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """The command in a process of its own, once it has said ``told``; killed in the end."""
+    process = subprocess.Popen(
+        [sys.executable, "-W", "error", "-W", HARMLESS, "slow.py", *arguments],
+        cwd=cwd,
+        env={**os.environ, "SOURCE_DATE_EPOCH": "1000000000"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    said = ""
+    try:
+        assert process.stderr is not None
+        while told not in said:
+            line = process.stderr.readline()
+            assert line, said
+            said += line
+        yield process, said
+    finally:
+        for each in psutil.Process(process.pid).children(True) if process.poll() is None else ():
+            each.kill()
+        process.kill()
+        process.communicate()
+
+
+def contents(folder: Path) -> dict[str, str]:
+    files = [file for file in folder.rglob("*") if file.is_file()]
+    return {str(f.relative_to(folder)): hashlib.sha256(f.read_bytes()).hexdigest() for f in files}
+
+
+def finished(folder: Path, least: int) -> None:
+    """Returns when so many regions are in the journal."""
+    journal = Journal(str(folder / "out.zarr"))
+    for _ in range(1200):
+        if len(journal.regions()) >= least:
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"{len(journal.regions())} regions")
+
+
+def workers(driver: subprocess.Popen[str]) -> list[psutil.Process]:
+    """Processes that distributed's nannies have spawned."""
+    children = psutil.Process(driver.pid).children(recursive=True)
+    return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+
+
+def test_t1_a_worker_is_killed(here: Path, clean: dict[str, str]) -> None:
+    with running("run", "config.yaml", cwd=here, told="dashboard") as (process, _):
+        finished(here, 2)
+        for worker in workers(process):
+            worker.send_signal(signal.SIGKILL)
+        _, err = process.communicate(timeout=120)
+        assert process.returncode == 0, err
+    assert contents(here / "out.zarr") == clean
+    journal = Journal(str(here / "out.zarr"))
+    run, records = journal.run(), journal.regions().values()
+    assert run is not None
+    assert [event.kind for event in run.events] == ["worker lost"]
+    assert "the worker tcp://127.0.0.1:" in err
+    assert " died of region " in err
+    assert sorted(record.attempt for record in records)[-2:] == [1, 2]
+
+
+def test_t2_the_driver_is_killed_again_and_again(here: Path, clean: dict[str, str]) -> None:
+    luck = random.Random(11)
+    done = 0
+    for _ in range(3):
+        with running("run", "config.yaml", cwd=here, told="starting") as (process, said):
+            assert done == 0 or f"going on with out.zarr: {done} of {TIMES}" in said
+            finished(here, done + 1)
+            time.sleep(luck.uniform(0, 0.5))
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        done = len(Journal(str(here / "out.zarr")).regions())
+        assert not (here / "out.zarr").exists()
+        assert (here / "out.zarr.journal" / "lock.json").exists()
+    assert 3 <= done < TIMES
+    with running("run", "config.yaml", cwd=here) as (process, _):
+        _, err = process.communicate(timeout=120)
+        assert process.returncode == 0, err
+    assert contents(here / "out.zarr") == clean
+    assert not (here / "out.zarr.journal" / "lock.json").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_t3_a_run_that_is_asked_to_stop(
+    number: signal.Signals, here: Path, clean: dict[str, str]
+) -> None:
+    with running("run", "config.yaml", "--fresh", cwd=here, told="dashboard") as (process, _):
+        finished(here, 2)
+        process.send_signal(number)
+        _, err = process.communicate(timeout=60)
+        assert process.returncode == 6, err
+    done = len(Journal(str(here / "out.zarr")).regions())
+    last = err.splitlines()[-1]
+    assert last == (
+        f"fdgrad: interrupted, {done} of {TIMES} regions are finished and kept. "
+        "To go on: fdgrad run config.yaml"
+    )
+    assert 2 < done < TIMES  # those in flight were waited for
+    assert not (here / "out.zarr").exists()
+    assert not (here / "out.zarr.journal" / "lock.json").exists()
