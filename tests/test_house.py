@@ -71,9 +71,10 @@ MAY_IMPORT = {
     "pipeline.sections.cluster": "dask pydantic pipeline.sections.measures "
     "pipeline.sections.section",
     "pipeline.sections.picture": "pydantic pipeline.sections.section",
+    "pipeline.sections.report": "pydantic pipeline.sections.section",
     "pipeline.config": "pydantic pipeline.strict_yaml pipeline.sections.cluster "
-    "pipeline.sections.picture pipeline.sections.section pipeline.sections.source "
-    "pipeline.sections.step pipeline.sections.target",
+    "pipeline.sections.picture pipeline.sections.report pipeline.sections.section "
+    "pipeline.sections.source pipeline.sections.step pipeline.sections.target",
     "pipeline.catalog": "operators",
     "pipeline.related": "xarray",
     "pipeline.sources.__init__": "",
@@ -153,16 +154,34 @@ MAY_IMPORT = {
     "pipeline.describe": "dask xarray pipeline.job pipeline.lazy",
     "pipeline.sample": "dask xarray pipeline.job pipeline.lazy pipeline.targets.zarr",
     "pipeline.starter": "",
-    "pipeline.picture": "matplotlib numpy xarray errors pipeline.catalog pipeline.sections.picture "
-    "pipeline.sections.source pipeline.sections.target pipeline.source",
+    "pipeline.chart": "matplotlib numpy xarray",
+    "pipeline.picture": "matplotlib xarray errors pipeline.catalog pipeline.chart "
+    "pipeline.sections.picture pipeline.sections.source pipeline.sections.target pipeline.source",
+    "pipeline.report.__init__": "",
+    "pipeline.report.numbers": "numpy pipeline.record",
+    "pipeline.report.excerpt": "numpy xarray pipeline.chart",
+    "pipeline.report.figures": "matplotlib numpy xarray pipeline.chart pipeline.report.numbers",
+    "pipeline.report.pieces": "",
+    "pipeline.report.sections": "dask numpy xarray yaml pipeline.config pipeline.record "
+    "pipeline.related pipeline.report.excerpt pipeline.report.figures pipeline.report.numbers "
+    "pipeline.report.pieces",
+    "pipeline.report.page": "dask xarray errors pipeline.config pipeline.journal pipeline.record "
+    "pipeline.report.numbers pipeline.report.pieces pipeline.report.sections "
+    "pipeline.sections.source pipeline.source pipeline.targets.zarr",
     "pipeline.run": "dask errors pipeline.cluster pipeline.conduct pipeline.config "
     "pipeline.describe pipeline.job pipeline.journal pipeline.lock pipeline.picture pipeline.plan "
-    "pipeline.progress pipeline.record pipeline.region pipeline.sample pipeline.start "
-    "pipeline.targets.opening pipeline.targets.store",
+    "pipeline.progress pipeline.record pipeline.region pipeline.report.page pipeline.sample "
+    "pipeline.start pipeline.targets.opening pipeline.targets.store",
 }
 FOLDERS = {"fdgrad_dask"} | {
     f"fdgrad_dask.{folder}"
-    for folder in ("pipeline", "pipeline.clusters", "pipeline.sources", "pipeline.targets")
+    for folder in (
+        "pipeline",
+        "pipeline.clusters",
+        "pipeline.report",
+        "pipeline.sources",
+        "pipeline.targets",
+    )
 }
 MODULES = sorted(
     ".".join(path.relative_to(PACKAGE).with_suffix("").parts) for path in PACKAGE.rglob("*.py")

@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import glob
 import os
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from pydantic import Field, ValidationInfo, field_validator
 
 from fdgrad_dask.pipeline import strict_yaml
 from fdgrad_dask.pipeline.sections.cluster import Cluster, Local
 from fdgrad_dask.pipeline.sections.picture import Picture
+from fdgrad_dask.pipeline.sections.report import Report
 from fdgrad_dask.pipeline.sections.section import Section
 from fdgrad_dask.pipeline.sections.source import SAMPLE, Source
 from fdgrad_dask.pipeline.sections.step import Step
 from fdgrad_dask.pipeline.sections.target import Target
+
+_Page = TypeVar("_Page", Picture | None, Report | None)
 
 
 class Config(Section):
@@ -30,6 +33,7 @@ class Config(Section):
     target: Target
     cluster: Cluster = Field(default_factory=Local)
     picture: Picture | None = None
+    report: Report | None = None
 
     @field_validator("steps")
     @classmethod
@@ -56,13 +60,13 @@ class Config(Section):
                     raise strict_yaml.FieldError([(("path",), message)])
         return target
 
-    @field_validator("picture")
+    @field_validator("picture", "report")
     @classmethod
-    def _outside_target(cls, picture: Picture | None, info: ValidationInfo) -> Picture | None:
-        if picture and "target" in info.data and _overlap(picture.path, info.data["target"].path):
-            message = f"{picture.path!r} lies inside the target; put it beside it"
+    def _outside_target(cls, page: _Page, info: ValidationInfo) -> _Page:
+        if page and "target" in info.data and _overlap(page.path, info.data["target"].path):
+            message = f"{page.path!r} lies inside the target; put it beside it"
             raise strict_yaml.FieldError([(("path",), message)])
-        return picture
+        return page
 
 
 def load(path: str) -> Config:

@@ -125,8 +125,9 @@ def looked_at(config: Config) -> Job:
     FdgradError
         Whatever is wrong with source, steps, target or picture.
     """
-    if config.picture:
-        picture.require_matplotlib()
+    for section in ("picture", "report"):
+        if getattr(config, section):
+            picture.require_matplotlib(section)
     config = config.model_copy(update={"source": pinned(config.source)})
     source = open_files(config.source)
     sizes = {str(dim): size for dim, size in source.sizes.items()}

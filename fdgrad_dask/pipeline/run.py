@@ -19,6 +19,7 @@ from fdgrad_dask.pipeline.lock import locked
 from fdgrad_dask.pipeline.plan import Plan
 from fdgrad_dask.pipeline.record import RegionRecord
 from fdgrad_dask.pipeline.region import Work
+from fdgrad_dask.pipeline.report.page import reported
 from fdgrad_dask.pipeline.sample import sampled
 from fdgrad_dask.pipeline.start import require_ours, say, started
 from fdgrad_dask.pipeline.targets.opening import store_of
@@ -58,16 +59,19 @@ def run(config: Config, *, called: str, fresh: bool = False, repair: bool = Fals
     require_ours(store, job)
     with locked(journal.folder, config.target.path):
         plan, todo = started(job, store, journal, called, fresh=fresh, repair=repair)
-        if todo:
-            _compute(job, plan, todo, store, journal, called)
-        _require_whole(plan, store, journal)
-        store.publish()
-        journal.end()
+        with reported(config, journal):
+            if todo:
+                _compute(job, plan, todo, store, journal, called)
+            _require_whole(plan, store, journal)
+            store.publish()
+            journal.end()
     if config.picture:
         picture.draw(config.picture, config.target)
     lines = describe.what_is_read(job) + describe.what_is_written(job)
     if config.picture:
         lines.append(f"picture  {config.picture.path}")
+    if config.report:
+        lines.append(f"report   {config.report.path}")
     return "\n".join([*lines, f"took     {time.monotonic() - began:.1f} s"])
 
 

@@ -45,11 +45,12 @@ def test_the_quickstart_end_to_end() -> None:
     assert told[2] == "wrote    out/quickstart.zarr"
     assert [line.split()[0] for line in told[3:6]] == ["dsst_dlat", "dsst_dlon", "sst_gradient"]
     assert told[6] == "picture  out/quickstart.png"
-    assert told[7].startswith("took     ")
+    assert told[7] == "report   out/quickstart.html"
+    assert told[8].startswith("took     ")
     assert "(100 %)" in done.stderr
     assert "Traceback" not in done.stderr
     assert "dashboard at http" in done.stderr
-    names = ["quickstart.png", "quickstart.zarr", "quickstart.zarr.journal"]
+    names = ["quickstart.html", "quickstart.png", "quickstart.zarr", "quickstart.zarr.journal"]
     assert sorted(os.listdir("out")) == names
     field = sources.open_source(conductor_source()).surface_temperature
     found = xr.open_zarr("out/quickstart.zarr", decode_timedelta=False)
@@ -145,7 +146,8 @@ def test_operators_and_schema(fdgrad: Called) -> None:
     assert [line.split(":")[0] for line in out.splitlines() if line[0] != " "] == operators.__all__
     code, out, _ = fdgrad("schema")
     assert code == 0
-    assert set(json.loads(out)["properties"]) == {"source", "steps", "target", "cluster", "picture"}
+    sections = {"source", "steps", "target", "cluster", "picture", "report"}
+    assert set(json.loads(out)["properties"]) == sections
 
 
 def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,7 +14,6 @@ from PIL import Image
 
 from fdgrad_dask.errors import ConfigError, OutputError
 from fdgrad_dask.pipeline import picture as pictures
-from fdgrad_dask.pipeline import target as targets
 from fdgrad_dask.pipeline.sections.picture import Picture
 from fdgrad_dask.pipeline.sections.target import Target
 
@@ -34,8 +33,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Figure]:
     monkeypatch.setattr(Figure, "savefig", keep)
 
     def draw(dataset: xr.Dataset, **options: Any) -> Figure:
-        targets.lay_out(TARGET, targets.aligned(dataset, {})).compute(scheduler="sync")
-        targets.publish(TARGET)
+        dataset.to_zarr(TARGET.path, consolidated=False, write_empty_chunks=True)
         pictures.draw(Picture(path="deep/map.png", variable="sst", **options), TARGET)
         return figures[-1]
 
@@ -138,12 +136,14 @@ def test_what_cannot_be_drawn_is_refused(
 
 
 def test_it_needs_matplotlib(monkeypatch: pytest.MonkeyPatch) -> None:
-    pictures.require_matplotlib()
+    pictures.require_matplotlib("report")
     monkeypatch.setattr(pictures, "find_spec", lambda name: None)
     with pytest.raises(
-        ConfigError, match=r"needs matplotlib, .*pip install 'fdgrad_dask\[plot\]', or leave"
+        ConfigError,
+        match=r"the report needs matplotlib, which is not installed; pip install "
+        r"'fdgrad_dask\[plot\]', or leave the section report out",
     ):
-        pictures.require_matplotlib()
+        pictures.require_matplotlib("report")
 
 
 def test_a_picture_that_cannot_be_written(drawn: Callable[..., Figure], sst: xr.Dataset) -> None:
