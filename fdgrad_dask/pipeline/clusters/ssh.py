@@ -16,6 +16,7 @@ from fdgrad_dask.errors import ClusterError
 from fdgrad_dask.pipeline.clusters import resources
 from fdgrad_dask.pipeline.sections.cluster import Ssh
 
+_WITHOUT = 60  # seconds that a worker which starts looks for its scheduler
 _ANSWER = 5.0  # seconds in which a scheduler that is there answers
 
 
@@ -59,6 +60,7 @@ def _started(cluster: Ssh, security: Security | None) -> Any:
                 "nthreads": 1,
                 "n_workers": cluster.processes,
                 "memory_limit": resources.bytes_per_worker(cluster),
+                "death_timeout": _WITHOUT,
                 **({"resources": {"GPU": 1}} if cluster.gpus else {}),
             },
             scheduler_options={**both, "port": 0},
