@@ -10,8 +10,9 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "fdgrad_dask"
 
 MAY_IMPORT = {
-    "__init__": "accessor arrays geometry operators",
+    "__init__": "accessor arrays geometry memory operators",
     "errors": "",
+    "memory": "errors",
     "weights": "",
     "spacing": "numpy errors",
     "stencil": "numpy errors spacing weights",

@@ -1,0 +1,78 @@
+"""A dask array in memory, computed chunk by chunk into nowhere, in one environment for all.
+
+`da.fdgrad.gradient` against `DataArray.differentiate` and `dask.array.gradient`; as many threads as
+there are cores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import dask
+import dask.array as da
+import numpy as np
+import xarray as xr
+
+import fdgrad_dask  # noqa: F401
+from benchmarks.machine import cores
+from benchmarks.rows import Row, in_turn, over, seconds_of
+
+AXES = ("first", "middle", "last")
+# MB of a chunk: shape of the array and of a chunk, in float32; float64 has half as many rows.
+CHUNKED = {
+    100: ((50, 1000, 2000), (25, 500, 2000)),
+    14: ((24, 900, 2000), (12, 300, 1000)),
+    2: ((20, 1000, 2000), (5, 250, 400)),
+}
+DIFFERENTIATE, GRADIENT = "`DataArray.differentiate`", "`dask.array.gradient`"
+
+
+class Sink:
+    """A target that swallows what is stored, so that only the computation is timed."""
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        pass
+
+
+def rows(size: str) -> Iterator[Row]:
+    """Every size of chunks, dtype, axis and spacing."""
+    with dask.config.set(scheduler="threads", num_workers=cores()):
+        for megabytes, (shape, chunks) in CHUNKED.items():
+            if size == "quick" and megabytes > 2:
+                continue
+            for dtype in ("float32", "float64"):
+                half = 1 if dtype == "float32" else 2
+                f = np.random.default_rng(0).random((shape[0] // half, *shape[1:])).astype(dtype)
+                cut = (max(1, chunks[0] // half), *chunks[1:])
+                lazy = da.from_array(f, chunks=cut, name=f"f-{megabytes}-{dtype}")
+                for number in range(3):
+                    for spacing in ("even", "uneven"):
+                        case = f"{megabytes} MB chunks, {dtype}, {spacing}"
+                        yield from _axis(lazy, case, spacing, number, 2 if size == "quick" else 3)
+
+
+def _axis(lazy: Any, case: str, spacing: str, number: int, runs: int) -> Iterator[Row]:
+    n, axis = lazy.shape[number], AXES[number]
+    even = np.arange(n) * 2.0
+    x = even if spacing == "even" else np.sort(np.random.default_rng(1).random(n))
+    labelled = xr.DataArray(lazy, dims=AXES, coords={axis: x})
+    ways: dict[str, Callable[[], object]] = {
+        "ours": partial(_stored, partial(labelled.fdgrad.gradient, axis)),
+        DIFFERENTIATE: partial(_stored, partial(labelled.differentiate, axis)),
+    }
+    if spacing == "even":  # of uneven spacing `differentiate` is `dask.array.gradient`
+        ways[GRADIENT] = partial(_stored, partial(da.gradient, lazy, x, axis=number))
+    seconds = in_turn(ways, runs)
+    ours = seconds.pop("ours")
+    large = not case.startswith("2 MB")
+    for peer, theirs in seconds.items():
+        target = "chunks" if peer == DIFFERENTIATE and large else ""
+        yield Row(case, axis, peer, target, **over(theirs, ours), note=seconds_of(ours))
+
+
+def _stored(build: Callable[[], Any]) -> None:
+    """Builds the graph and computes every chunk, to keep none."""
+    built = build()
+    da.store([getattr(built, "data", built)], [Sink()], lock=False)

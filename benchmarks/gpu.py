@@ -1,0 +1,113 @@
+"""On a GPU: the kernel against a copy there, and against the way there; launches; compilations.
+
+Without one it measures the same on the CPU, and says of the targets that they could not be shown.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import fdgrad_dask as fd
+from benchmarks.calculus import wind
+from benchmarks.rows import Row, in_turn, over, seconds_of, spread
+from fdgrad_dask import kernels
+
+SHAPES = {"quick": (4, 100, 200), "usual": (12, 1000, 2000)}  # 96 MB of float32
+ON_GPU = (96, 1000, 2000)
+
+
+def rows(size: str) -> Iterator[Row]:
+    """What this backend can show."""
+    gpu = jax.default_backend() == "gpu"
+    shape = ON_GPU if gpu else SHAPES.get(size, SHAPES["usual"])
+    f = np.random.default_rng(0).random(shape, "float32")
+    runs = 2 if size == "quick" else 5
+    yield from _speeds(f, gpu, runs)
+    yield from _counts()
+
+
+def _speeds(f: np.ndarray, gpu: bool, runs: int) -> Iterator[Row]:
+    device = jax.devices()[0]
+    there = jax.device_put(f)
+    gradient = jax.jit(partial(fd.gradient, axis=1))
+    copy = jax.jit(jnp.copy)
+    where = device.device_kind if gpu else "no GPU here: on the CPU"
+    for what, target, peer, ours, theirs in (
+        (
+            "kernel on device data",
+            "gpu",
+            "a copy on the device",
+            lambda: gradient(there).block_until_ready(),
+            lambda: copy(there).block_until_ready(),
+        ),
+        (
+            "kernel fed from the host",
+            "gpu from host",
+            "a copy to the device",
+            lambda: fd.gradient(f, axis=1),
+            lambda: jax.device_put(f, may_alias=False).block_until_ready(),
+        ),
+    ):
+        seconds = in_turn({"ours": ours, "theirs": theirs}, runs)
+        measured = over(seconds["theirs"], seconds["ours"])
+        case = f"{f.nbytes / 1e6:.0f} MB of float32"
+        if gpu:
+            note = f"{seconds_of(seconds['ours'])}; {where}"
+            yield Row(what, case, peer, target, **measured, note=note)
+        else:
+            yield Row(what, case, peer, target, note="not shown: no GPU here")
+            yield Row(what, case, f"{peer}, on the CPU", **measured)
+
+
+def _counts() -> Iterator[Row]:
+    """Launches of a fused operator, and compilations of chunks that are alike."""
+    u, v = wind(8)
+    ours = partial(fd.operators.kinematics, which=["divergence", "vorticity"])
+    launches, compiled = [], []
+    for times in (4, 8):
+        lazy = [w.isel(time=slice(times)).chunk(time=1, lat=-1, lon=-1) for w in (u, v)]
+        before = kernels.on_tile._cache_size()  # type: ignore[attr-defined]
+        launches = _launches(partial(_computed, ours, lazy))
+        compiled.append(kernels.on_tile._cache_size() - before)  # type: ignore[attr-defined]
+    backend = jax.default_backend()
+    note = f"of divergence and vorticity, compiled for {backend}"
+    if backend != "gpu":
+        note += ", where a fusion is a loop and no launch"
+    yield Row("fusions in a kernel, at most", **spread([max(launches)]), unit="fusions", note=note)
+    yield Row("compilations", "4 chunks alike", **spread(compiled[:1]), unit="kernels")
+    yield Row("compilations", "8 more chunks", **spread(compiled[1:]), unit="kernels")
+
+
+def _computed(ours: Callable[..., Any], winds: list[Any]) -> Any:
+    return ours(*winds).compute(scheduler="synchronous")
+
+
+def _launches(compute: Callable[[], object]) -> list[int]:
+    """Fusions at the entry of each kernel that a computation calls."""
+    found: dict[Any, int] = {}
+    kernel = kernels.on_tile
+
+    def counted(views: Any, weights: Any, zero: Any, *, program: Any) -> Any:
+        key = (program, tuple(np.shape(x) for x in jax.tree.leaves(views)))
+        if key not in found:
+            lowered = kernel.lower(views, weights, zero, program=program)  # type: ignore[attr-defined]
+            text = lowered.compile().as_text()
+            entry = text[text.index("\nENTRY") :]
+            found[key] = len(re.findall(r"= .*? (?:fusion|custom-call)\(", entry))
+        return kernel(views, weights, zero, program=program)
+
+    from fdgrad_dask import tiles
+
+    tiles.on_tile = counted  # type: ignore[assignment]
+    try:
+        compute()
+    finally:
+        tiles.on_tile = kernel
+    return list(found.values())
