@@ -130,13 +130,13 @@ MAY_IMPORT = {
     "pipeline.targets.__init__": "",
     "pipeline.targets.store": "numpy xarray",
     "pipeline.targets.files": "dask errors",
-    "pipeline.targets.icechunk": "google_crc32c icechunk numpy xarray zarr errors "
+    "pipeline.targets.icechunk": "icechunk numpy xarray zarr errors "
     "pipeline.sections.target pipeline.sources.snapshots pipeline.targets.files "
     "pipeline.targets.store pipeline.targets.zarr",
-    "pipeline.targets.netcdf": "dask google_crc32c netCDF4 numpy xarray zarr errors "
+    "pipeline.targets.netcdf": "dask netCDF4 numpy xarray zarr errors "
     "pipeline.sections.target pipeline.targets.files pipeline.targets.store "
     "pipeline.targets.zarr",
-    "pipeline.targets.zarr": "google_crc32c numcodecs numpy xarray zarr pipeline.related "
+    "pipeline.targets.zarr": "numcodecs numpy xarray zarr pipeline.related "
     "pipeline.sections.target pipeline.targets.files pipeline.targets.store",
     "pipeline.targets.opening": "errors pipeline.sections.target pipeline.targets.icechunk "
     "pipeline.targets.netcdf pipeline.targets.store pipeline.targets.zarr",

@@ -30,7 +30,7 @@ class RegionRecord:
     """Resident peak of the worker so far, in bytes."""
     attempt: int
     checksums: dict[str, str]
-    """By the key of an object in the target: crc32c of the stored bytes, in hex."""
+    """By the key of an object in the target: CRC-32 of the stored bytes, in hex."""
 
 
 @dataclass(frozen=True)

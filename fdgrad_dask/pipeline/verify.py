@@ -29,7 +29,7 @@ class Fault:
 
 
 def faults(store: Store, journal: Journal) -> list[Fault]:
-    """All that is missing or not what was written, by the crc32c of the stored bytes."""
+    """All that is missing or not what was written, by the checksums of the stored bytes."""
     run, records = journal.run(), journal.regions()
     if run is None:
         return []

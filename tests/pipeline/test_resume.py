@@ -263,6 +263,17 @@ def test_t24_broken_shards_are_found_and_only_they_repaired(
     assert {file: file.read_bytes() for file in whole} == whole
 
 
+def test_t24_a_shard_in_the_place_of_another_is_found(fdgrad: Called, write: Write) -> None:
+    config = write(target=TARGET)
+    assert fdgrad("run", config)[0] == 0
+    records = Journal("out.zarr").regions()
+    one, other = (Path("out.zarr", next(iter(records[i].checksums))) for i in (0, 3))
+    one.write_bytes(other.read_bytes())
+    code, _, err = fdgrad("verify", config)
+    assert code == 4
+    assert "has other bytes than were written" in err
+
+
 def test_t24_a_coordinate_that_is_broken_is_found(fdgrad: Called, write: Write) -> None:
     config = write(target=TARGET)
     assert fdgrad("run", config)[0] == 0

@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
-import google_crc32c
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
@@ -25,7 +24,7 @@ from fdgrad_dask.errors import OutputError
 from fdgrad_dask.pipeline.sections.target import Target
 from fdgrad_dask.pipeline.sources import snapshots
 from fdgrad_dask.pipeline.targets.files import advice, room, writing
-from fdgrad_dask.pipeline.targets.store import Shard, State
+from fdgrad_dask.pipeline.targets.store import Shard, State, checksum_of
 from fdgrad_dask.pipeline.targets.zarr import ZarrWriter, codecs, encoded, quiet
 
 _GROWING = "fdgrad-partial"
@@ -108,7 +107,7 @@ class IcechunkStore:
             return None
         if held is None:
             return None
-        return f"{google_crc32c.value(np.ascontiguousarray(held.as_numpy_array())):08x}"
+        return checksum_of(held.as_numpy_array())
 
     def publish(self) -> None:
         self.settle()

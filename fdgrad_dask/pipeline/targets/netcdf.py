@@ -17,7 +17,6 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 import dask
-import google_crc32c
 import numpy as np
 import xarray as xr
 import zarr
@@ -26,7 +25,7 @@ from numpy.typing import NDArray
 from fdgrad_dask.errors import ConfigError, FdgradError, OutputError
 from fdgrad_dask.pipeline.sections.target import Target
 from fdgrad_dask.pipeline.targets.files import advice, room
-from fdgrad_dask.pipeline.targets.store import Shard, State
+from fdgrad_dask.pipeline.targets.store import Shard, State, checksum_of
 from fdgrad_dask.pipeline.targets.zarr import ZarrStore, ZarrWriter, box, is_zarr, quiet, stored
 
 _READERS = 4  # shards in memory while the file is put together
@@ -99,9 +98,9 @@ class NetcdfStore:
                 if self._grown.absent([self._chunk(key)]):
                     return None
                 array = zarr.open_array(self._partial, path=name, mode="r")
-                return _sum(np.asarray(array[where]))
+                return checksum_of(np.asarray(array[where]))
             with _opened(self._final, "r") as file:
-                return _sum(np.asarray(file[name][where]))
+                return checksum_of(np.asarray(file[name][where]))
         except FileNotFoundError:
             return None
         except (OSError, RuntimeError, ValueError, IndexError) as error:
@@ -167,7 +166,7 @@ class NetcdfWriter:
         array = self._writer.opened(name)
         where = box(array.shards or array.chunks, place, values.shape)
         held = stored(values, self._target).astype(array.dtype, copy=False)
-        return Shard(_key(name, where), _sum(held), values.nbytes)
+        return Shard(_key(name, where), checksum_of(held), values.nbytes)
 
     def parcel(self) -> None:
         """Nothing: what is written is there."""
@@ -193,7 +192,7 @@ class PatchWriter:
             held = stored(values, self._target).astype(variable.dtype, copy=False)
         where = box(shard, place, values.shape)
         self._patch.append((name, where, held))
-        return Shard(_key(name, where), _sum(held), values.nbytes)
+        return Shard(_key(name, where), checksum_of(held), values.nbytes)
 
     def parcel(self) -> Patch:
         """What is to be written."""
@@ -211,10 +210,6 @@ def _parsed(key: str) -> tuple[str, tuple[slice, ...]]:
     """
     name, _, where = key.rpartition("[")
     return name, tuple(slice(int(a), int(b)) for a, b in re.findall(r"(\d+):(\d+)", where))
-
-
-def _sum(values: NDArray[Any]) -> str:
-    return f"{google_crc32c.value(np.ascontiguousarray(values).reshape(-1).view(np.uint8)):08x}"
 
 
 @contextmanager

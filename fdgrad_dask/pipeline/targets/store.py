@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
@@ -15,12 +16,21 @@ State = Literal["absent", "unfinished", "finished", "foreign"]
 
 @dataclass(frozen=True)
 class Shard:
-    """What was stored: the key of a shard, and the crc32c of its bytes in hex."""
+    """What was stored: the key of a shard, and the checksum of its bytes."""
 
     key: str
     checksum: str
     nbytes: int
     """Decoded."""
+
+
+def checksum_of(stored: NDArray[Any] | bytes) -> str:
+    """The CRC-32 of bytes, in hex.
+
+    Not the crc32c that stored chunks end in: over bytes and their own sum that is always the same.
+    """
+    held = np.frombuffer(stored, np.uint8) if isinstance(stored, bytes) else stored
+    return f"{zlib.crc32(np.ascontiguousarray(held).reshape(-1).view(np.uint8).data):08x}"
 
 
 class Writer(Protocol):

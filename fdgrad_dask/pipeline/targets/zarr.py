@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import google_crc32c
 import numpy as np
 import xarray as xr
 import zarr
@@ -29,7 +28,7 @@ from zarr.storage import LocalStore, WrapperStore
 from fdgrad_dask.pipeline.related import ATTRIBUTES, named_in
 from fdgrad_dask.pipeline.sections.target import Target
 from fdgrad_dask.pipeline.targets.files import room, writing
-from fdgrad_dask.pipeline.targets.store import Shard, State
+from fdgrad_dask.pipeline.targets.store import Shard, State, checksum_of
 
 if TYPE_CHECKING:
     _Wrapper = WrapperStore[ZarrHierarchy]
@@ -105,7 +104,7 @@ class ZarrStore:
             stored = Path(self._here, key).read_bytes()
         except OSError:
             return None
-        return f"{google_crc32c.value(stored):08x}"
+        return checksum_of(stored)
 
     def publish(self) -> None:
         if self._here == self._final:
@@ -146,7 +145,7 @@ class ZarrWriter:
                 values, self._target
             )
             key = f"{name}/{array.metadata.encode_chunk_key(place)}"
-        return Shard(key, f"{self._summing.checksums.pop(key):08x}", values.nbytes)
+        return Shard(key, self._summing.checksums.pop(key), values.nbytes)
 
     def parcel(self) -> Any:
         """Nothing: what is written is there."""
@@ -166,11 +165,11 @@ class _Summing(_Wrapper):
 
     def __init__(self, store: ZarrHierarchy) -> None:
         super().__init__(store)
-        self.checksums: dict[str, int] = {}
+        self.checksums: dict[str, str] = {}
 
     async def set(self, key: str, value: Buffer) -> None:
         await super().set(key, value)
-        self.checksums[key] = google_crc32c.value(np.ascontiguousarray(value.as_numpy_array()))
+        self.checksums[key] = checksum_of(value.as_numpy_array())
 
 
 def box(
