@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterable
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -166,9 +165,3 @@ def _require_space(job: Job, store: Store, plan: Plan, regions: int) -> None:
 def say(text: str) -> None:
     """A line for the user, on stderr."""
     print(text, file=sys.stderr, flush=True)
-
-
-def unfinished(numbers: Iterable[int]) -> str:
-    """A few region numbers, as a message names them."""
-    some = list(numbers)
-    return ", ".join(map(str, some[:5])) + (" …" if len(some) > 5 else "")
