@@ -62,7 +62,7 @@ def _rows(
     what, case = "`fdgrad run`, zarr to zarr", f"{gigabytes:.1f} GB, chunks of 14 MB, 2 workers"
     ours = [ran.working for ran in two]
     whole = f"{seconds_of(ours)} of {number(two[0].ended - two[0].began)} s in all"
-    floor_note = f"{whole}; floor {number(np.median(floor))} s"
+    floor_note = f"{whole}; floor {number(np.median(floor))} s; {_spent(two[0])}"
     yield Row(what, case, "decode and encode alone", "floor", **over(ours, floor), note=floor_note)
     peer = f"{whole}; peer {number(np.median(theirs))} s"
     yield Row(what, case, PEER, "to_zarr", **over(ours, theirs), note=peer)
@@ -71,6 +71,18 @@ def _rows(
     yield Row(f"{what}, 1 to 2 workers", case, "", "workers", **over(alone, ours), note=note)
     rates = [gigabytes / seconds for seconds in alone]
     yield Row("one worker, source read, computed, written", case, unit="GB/s", **spread(rates))
+
+
+def _spent(ran: Ran) -> str:
+    """What the time of the workers went into."""
+    total = 2 * ran.working
+    read, written, inside = (
+        sum(record[name] for record in ran.records)
+        for name in ("read_seconds", "write_seconds", "seconds")
+    )
+    shares = {"reads": read, "writes": written, "computes": inside - read - written}
+    told = [f"{100 * part / total:.0f} % {name}" for name, part in shares.items()]
+    return f"a worker {', '.join(told)}, {100 * (1 - inside / total):.0f} % waits"
 
 
 def _store(path: Path, shape: tuple[int, ...]) -> None:
