@@ -22,9 +22,9 @@ from benchmarks.rows import Row, in_turn, over, seconds_of
 AXES = ("first", "middle", "last")
 # MB of a chunk: shape of the array and of a chunk, in float32; float64 has half as many rows.
 CHUNKED = {
-    100: ((50, 1000, 2000), (25, 500, 2000)),
+    100: ((48, 1000, 2000), (24, 500, 2000)),
     14: ((24, 900, 2000), (12, 300, 1000)),
-    2: ((20, 1000, 2000), (5, 250, 400)),
+    2: ((20, 1000, 2000), (4, 250, 500)),
 }
 DIFFERENTIATE, GRADIENT = "`DataArray.differentiate`", "`dask.array.gradient`"
 
@@ -43,9 +43,9 @@ def rows(size: str) -> Iterator[Row]:
             if size == "quick" and megabytes > 2:
                 continue
             for dtype in ("float32", "float64"):
-                half = 1 if dtype == "float32" else 2
-                f = np.random.default_rng(0).random((shape[0] // half, *shape[1:])).astype(dtype)
-                cut = (max(1, chunks[0] // half), *chunks[1:])
+                part = 1 if dtype == "float32" else 2
+                f = np.random.default_rng(0).random((shape[0] // part, *shape[1:])).astype(dtype)
+                cut = (chunks[0] // part, *chunks[1:])
                 lazy = da.from_array(f, chunks=cut, name=f"f-{megabytes}-{dtype}")
                 for number in range(3):
                     for spacing in ("even", "uneven"):

@@ -9,37 +9,47 @@ import sys
 import threading
 import time
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
-from statistics import mean
-from typing import Any
+from typing import Any, NamedTuple
 
 import psutil
 import yaml
 
 from benchmarks.machine import AS_IT_COMES, environment
 
-_LOOK = 0.25  # seconds between two looks at the memory of the driver
+_LOOK = 0.25  # seconds between two looks at the driver
+
+
+class Look(NamedTuple):
+    """When, resident bytes, and seconds of its processor so far."""
+
+    at: float
+    memory: int
+    processor: float
 
 
 @dataclass(frozen=True)
 class Ran:
-    """One run, all in seconds but for the memory."""
+    """One run; all times are Unix times or seconds."""
 
-    whole: float
+    began: float
+    ended: float
     """Of the command, with the start of Python and of the workers."""
-    regions: int
-    working: float
-    """From the first region to the last."""
-    closing: float
-    """After the last region: what is proved and renamed."""
-    inside: float
-    """A region on its worker, on average."""
-    handling: float
-    """Of that reading and writing."""
-    driver: float
-    """Processor time of client and scheduler, which are one process, for a region."""
-    memory: list[tuple[float, int]]
-    """Resident bytes of that process, over the time since the first region."""
+    records: list[dict[str, Any]]
+    """Of its regions, in the order in which they began."""
+    seen: list[Look]
+    """Of client and scheduler, which are one process."""
+
+    @property
+    def working(self) -> float:
+        """From the first region to the last."""
+        return self.done - self.records[0]["began"]
+
+    @property
+    def done(self) -> float:
+        """When the last region was written."""
+        return max(record["began"] + record["seconds"] for record in self.records)
 
 
 def run(folder: Path, source: str, target: str, sections: dict[str, Any]) -> Ran:
@@ -60,7 +70,7 @@ def run(folder: Path, source: str, target: str, sections: dict[str, Any]) -> Ran
         stderr=subprocess.STDOUT,
         text=True,
     )
-    seen: list[tuple[float, int, float]] = []
+    seen: list[Look] = []
     watch = threading.Thread(target=_watch, args=(process.pid, seen))
     watch.start()
     said, _ = process.communicate()
@@ -68,33 +78,19 @@ def run(folder: Path, source: str, target: str, sections: dict[str, Any]) -> Ran
     ended = time.time()
     if process.returncode:
         raise RuntimeError(f"fdgrad run ended with {process.returncode}:\n{said}")
-    return _ran(folder / f"{target}.journal", began, ended, seen)
+    files = (folder / f"{target}.journal" / "regions").iterdir()
+    records = sorted((json.loads(file.read_text()) for file in files), key=itemgetter("began"))
+    return Ran(began, ended, records, seen)
 
 
-def _watch(pid: int, seen: list[tuple[float, int, float]]) -> None:
-    """Time, resident bytes and processor time of the driver, until it ends."""
+def _watch(pid: int, seen: list[Look]) -> None:
+    """Looks at the driver until it ends."""
     try:
         process = psutil.Process(pid)
         while process.status() != psutil.STATUS_ZOMBIE:
             times = process.cpu_times()
-            seen.append((time.time(), process.memory_info().rss, times.user + times.system))
+            rss = process.memory_info().rss
+            seen.append(Look(time.time(), rss, times.user + times.system))
             time.sleep(_LOOK)
     except psutil.Error:  # it has ended between two looks
         pass
-
-
-def _ran(journal: Path, began: float, ended: float, seen: list[tuple[float, int, float]]) -> Ran:
-    records = [json.loads(file.read_text()) for file in (journal / "regions").iterdir()]
-    first = min(record["began"] for record in records)
-    last = max(record["began"] + record["seconds"] for record in records)
-    during = [each for each in seen if first <= each[0] <= last] or seen[-1:]
-    return Ran(
-        whole=ended - began,
-        regions=len(records),
-        working=last - first,
-        closing=ended - last,
-        inside=mean(record["seconds"] for record in records),
-        handling=mean(record["read_seconds"] + record["write_seconds"] for record in records),
-        driver=(during[-1][2] - during[0][2]) / len(records),
-        memory=[(at - first, rss) for at, rss, _ in during],
-    )

@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
 from benchmarks.machine import AS_IT_COMES
-from benchmarks.rows import TARGETS, Row, number
+from benchmarks.rows import TARGETS, Row, number, times_as_fast
 
 PLAIN, KEPT, TARGET = "#9db8cc", "#1f5a85", "#c0392b"
 
@@ -30,7 +30,7 @@ def draw(groups: dict[tuple[str, str, str, str, str], list[Row]], path: Path) ->
         ):
             rows = ratios.get((*name, "×", memory))
             if rows:
-                _bar(axes, place + shift, [_times_as_fast(row, row.ratio) for row in rows], color)
+                _bar(axes, place + shift, list(map(times_as_fast, rows)), color)
         if name[2]:
             limit = TARGETS[name[2]].limit
             at = 1 / limit if TARGETS[name[2]].sign == "≤" else limit
@@ -59,9 +59,3 @@ def _bar(axes: Axes, place: float, values: list[float], color: str) -> None:
     middle = median(values)
     axes.barh(place, middle - 1, left=1, height=0.38, color=color)
     axes.plot([min(values), max(values)], [place, place], color="black", lw=0.8)
-
-
-def _times_as_fast(row: Row, ratio: float | None) -> float:
-    """A ratio to be kept low, turned over."""
-    assert ratio is not None
-    return 1 / ratio if row.target and TARGETS[row.target].sign == "≤" else ratio

@@ -44,7 +44,8 @@ def rows(size: str) -> Iterator[Row]:
         folder = Path(made)
         _store(folder / "in.zarr", shape)
         _command(folder, 2)  # its result is what the floor encodes
-        _hold(client, folder)
+        _each(client, _take, folder)
+        _composed(folder)
         two, one, floor, theirs = [], [], [], []
         for _ in range(runs):
             two.append(_command(folder, 2))
@@ -60,8 +61,8 @@ def _rows(
     gigabytes = 4 * np.prod(shape) / 1e9
     what, case = "`fdgrad run`, zarr to zarr", f"{gigabytes:.1f} GB, chunks of 14 MB, 2 workers"
     ours = [ran.working for ran in two]
-    whole = f"{seconds_of(ours)} of {number(two[0].whole)} s in all"
-    floor_note = f"{whole}; floor {number(np.median(floor))} s"
+    whole = f"{seconds_of(ours)} of {number(two[0].ended - two[0].began)} s in all"
+    floor_note = f"{whole}; floor {number(np.median(floor))} s; {_spent(two[0])}"
     yield Row(what, case, "decode and encode alone", "floor", **over(ours, floor), note=floor_note)
     peer = f"{whole}; peer {number(np.median(theirs))} s"
     yield Row(what, case, PEER, "to_zarr", **over(ours, theirs), note=peer)
@@ -70,6 +71,18 @@ def _rows(
     yield Row(f"{what}, 1 to 2 workers", case, "", "workers", **over(alone, ours), note=note)
     rates = [gigabytes / seconds for seconds in alone]
     yield Row("one worker, source read, computed, written", case, unit="GB/s", **spread(rates))
+
+
+def _spent(ran: Ran) -> str:
+    """What the time of the workers went into."""
+    total = 2 * ran.working
+    read, written, inside = (
+        sum(record[name] for record in ran.records)
+        for name in ("read_seconds", "write_seconds", "seconds")
+    )
+    shares = {"reads": read, "writes": written, "computes": inside - read - written}
+    told = [f"{100 * part / total:.0f} % {name}" for name, part in shares.items()]
+    return f"a worker {', '.join(told)}, {100 * (1 - inside / total):.0f} % waits"
 
 
 def _store(path: Path, shape: tuple[int, ...]) -> None:
@@ -109,12 +122,8 @@ def _places(array: Any) -> list[tuple[slice, ...]]:
     ]
 
 
-def _hold(client: Client, folder: Path) -> None:
-    """Every worker takes its share of the finished result into its memory."""
-    _each(client, _take, folder)
-
-
 def _take(folder: Path, share: int, shares: int) -> None:
+    """Keeps a share of the finished result in memory."""
     result = zarr.open_array(folder / "ours.zarr", path=RESULT, mode="r")
     places = _places(result)
     _HELD.update({tuple(s.start for s in p): result[p] for p in places[share::shares]})

@@ -73,9 +73,9 @@ def _counts() -> Iterator[Row]:
     launches, compiled = [], []
     for times in (4, 8):
         lazy = [w.isel(time=slice(times)).chunk(time=1, lat=-1, lon=-1) for w in (u, v)]
-        before = kernels.on_tile._cache_size()  # type: ignore[attr-defined]
+        before = kernels.on_tile._cache_size()
         launches = _launches(partial(_computed, ours, lazy))
-        compiled.append(kernels.on_tile._cache_size() - before)  # type: ignore[attr-defined]
+        compiled.append(kernels.on_tile._cache_size() - before)
     backend = jax.default_backend()
     note = f"of divergence and vorticity, compiled for {backend}"
     if backend != "gpu":
@@ -97,7 +97,7 @@ def _launches(compute: Callable[[], object]) -> list[int]:
     def counted(views: Any, weights: Any, zero: Any, *, program: Any) -> Any:
         key = (program, tuple(np.shape(x) for x in jax.tree.leaves(views)))
         if key not in found:
-            lowered = kernel.lower(views, weights, zero, program=program)  # type: ignore[attr-defined]
+            lowered = kernel.lower(views, weights, zero, program=program)
             text = lowered.compile().as_text()
             entry = text[text.index("\nENTRY") :]
             found[key] = len(re.findall(r"= .*? (?:fusion|custom-call)\(", entry))
@@ -105,7 +105,7 @@ def _launches(compute: Callable[[], object]) -> list[int]:
 
     from fdgrad_dask import tiles
 
-    tiles.on_tile = counted  # type: ignore[assignment]
+    tiles.on_tile = counted
     try:
         compute()
     finally:

@@ -96,7 +96,7 @@ def _of(where: str, source: Callable[[str, int], Made], n: Size) -> Iterator[Row
 
     def row(what: str, target: str, value: float, note: str, *, unit: str = "×") -> Row:
         against = PEER if target in ("llc memory", "llc time") else ""
-        what = f"LLC4320 form, {what}"
+        what = f"LLC4320 form: {what}"
         return Row(what, case, against, target, **spread([value]), unit=unit, note=note)
 
     both = f"{third.memory / 1e9:.2f} and {ours.memory / 1e9:.2f} GB in all workers"
@@ -180,7 +180,7 @@ def vorticity(u: da.Array, v: da.Array, dx: np.ndarray, dy: np.ndarray) -> da.Ar
     winds = [xr.DataArray(f, dims=DIMS, coords=coords, attrs={"units": "m s-1"}) for f in (u, v)]
     metres = {"units": "m"}
     given = [xr.DataArray(f, dims=DIMS[:2], coords=coords, attrs=metres) for f in (dx, dy)]
-    geometry = fd.Curvilinear(dx=given[0], dy=given[1])  # type: ignore[call-arg,unused-ignore]
+    geometry = fd.Curvilinear(dx=given[0], dy=given[1])
     return fd.operators.vorticity(*winds, geometry=geometry, boundary={"x": "periodic"}).data
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from statistics import median
+from statistics import mean, median
 
 import numpy as np
 import zarr
@@ -39,22 +39,30 @@ def rows(size: str) -> Iterator[Row]:
     yield from _rows(ran, median(files))
 
 
-def _rows(ran: Ran, record: float) -> Iterator[Row]:
-    case = f"{ran.regions} regions of one tiny chunk, {WORKERS} workers"
-    share = ran.working * WORKERS / ran.regions
-    inside = f"on its worker {number(1e3 * (ran.inside - ran.handling))} ms of it"
-    quarter = [rss for at, rss in ran.memory if at <= ran.working / 4] or [ran.memory[0][1]]
-    memory = f"{quarter[-1] / 1e6:.0f} MB, then {ran.memory[-1][1] / 1e6:.0f} MB"
-    flat = ran.memory[-1][1] / quarter[-1]
-    growth = (ran.memory[-1][1] - quarter[-1]) / (0.75 * ran.regions)
+def _rows(ran: Ran, size: float) -> Iterator[Row]:
+    """Of the regions after the first quarter, when all is open and compiled."""
+    records = ran.records[len(ran.records) // 4 :]
+    begun, count = records[0]["began"], len(records)
+    share = (ran.done - begun) * WORKERS / count
+    inside = mean(record["seconds"] for record in records)
+    handling = mean(record["read_seconds"] + record["write_seconds"] for record in records)
+    looks = [look for look in ran.seen if look.at <= ran.done]
+    first = next((look for look in looks if look.at >= begun), looks[-1])
+    last = looks[-1]
+    on_worker = f"on its worker {number(1e3 * (inside - handling))} ms of it"
+    memory = f"{first.memory / 1e6:.0f} MB, then {last.memory / 1e6:.0f} MB"
+    left = (last.memory - first.memory) / count
+    processor = 1e3 * (last.processor - first.processor) / count
+    flat = last.memory / first.memory
+    case = f"{len(ran.records)} regions of one tiny chunk, {WORKERS} workers"
     for what, target, value, unit, note in (
-        ("overhead of a region", "region", 1e3 * (share - ran.handling), "ms", inside),
+        ("overhead of a region", "region", 1e3 * (share - handling), "ms", on_worker),
         ("client and scheduler: memory, end over a quarter", "region memory", flat, "×", memory),
-        ("client and scheduler: memory that a region leaves", "", growth, "B", ""),
-        ("client and scheduler: processor time of a region", "", 1e3 * ran.driver, "ms", ""),
-        ("a tiny region on its worker", "", 1e3 * ran.inside, "ms", ""),
-        ("from the last region to the end of the command", "", ran.closing, "s", ""),
-        ("record of a region in the journal", "", record, "B", ""),
+        ("client and scheduler: memory that a region leaves", "", left, "B", ""),
+        ("client and scheduler: processor time of a region", "", processor, "ms", ""),
+        ("a tiny region on its worker", "", 1e3 * inside, "ms", ""),
+        ("from the last region to the end of the command", "", ran.ended - ran.done, "s", ""),
+        ("record of a region in the journal", "", size, "B", ""),
     ):
         yield Row(what, case, "", target, **spread([value]), unit=unit, note=note)
 

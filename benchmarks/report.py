@@ -11,7 +11,7 @@ from typing import Any
 
 from benchmarks import scale
 from benchmarks.machine import AS_IT_COMES, KEPT
-from benchmarks.rows import TARGETS, Row, number, unit
+from benchmarks.rows import LIMITS, TARGETS, Row, number, times_as_fast, unit
 
 HEAD = """# Benchmarks
 
@@ -157,21 +157,22 @@ def inserted(page: str, name: str, text: str) -> str:
 
 
 def speed(results: dict[str, Any]) -> str:
-    """The table of the README: medians over axes, and how far these lie apart."""
-    shown = ("arrays", "chunks", "calculus", "files", "llc", "kernel")
+    """The table of the README: all dtypes, spacings and axes of a thing in one line."""
+    shown = ("arrays", "chunks", "calculus", "files", "llc")
     lines = ["| what | against | as it comes | memory kept |", "|---|---|---|---|"]
-    rows = [row for topic in shown for row in rows_of(results, topic) if row.unit == "×"]
-    groups = grouped(rows)
-    for what, against, target in dict.fromkeys(key[:3] for key in groups):
-        if not against:
-            continue
-        cells = [
-            _range(groups.get((what, against, target, "×", memory), []))
-            for memory in (AS_IT_COMES, KEPT)
-        ]
-        alone = groups.get((what, against, target, "×", ""))
-        cells = ["", _range(alone)] if alone else cells
-        lines.append(f"| {what} | {against} | {cells[0]} | {cells[1]} |")
+    rows = [
+        replace(row, what=row.what.split(",")[0])
+        for topic in shown
+        for row in rows_of(results, topic)
+        if row.unit == "×" and row.against and not row.against.startswith("`numpy.copyto`")
+    ]
+    found: dict[tuple[str, str, bool], dict[str, list[Row]]] = {}
+    for row in rows:
+        line = found.setdefault((row.what, row.against, row.kept_low), {})
+        line.setdefault(AS_IT_COMES if row.memory == AS_IT_COMES else KEPT, []).append(row)
+    for (what, against, _), line in found.items():
+        plain, kept = (_range(line.get(memory, [])) for memory in (AS_IT_COMES, KEPT))
+        lines.append(f"| {what} | {against} | {plain} | {kept} |")
     return "\n".join(lines)
 
 
@@ -189,20 +190,22 @@ def targets(results: dict[str, Any]) -> str:
 
 
 def slower(results: dict[str, Any]) -> str:
-    """All ratios in which we lose."""
+    """All rows in which a peer is the faster one."""
     rows = [
-        (topic, row)
-        for topic in results
-        for row in rows_of(results, topic)
-        if row.unit == "×" and row.against and row.ratio is not None and topic != "kernel"
+        row
+        for row in rows_of(results)
+        if row.ratio is not None
+        and row.unit == "×"
+        and row.against
+        and not row.against.startswith(LIMITS)
     ]
     lost = [
-        f"- {row.what}{', ' + row.case if row.case else ''}, against {row.against}"
+        f"- {', '.join(filter(None, (row.what, row.case)))}, against {row.against}"
         f"{', ' + row.memory if row.memory else ''}: {measured(row)}"
-        for _, row in rows
-        if (row.ratio > 1 if row.target and TARGETS[row.target].sign == "≤" else row.ratio < 1)  # type: ignore[operator]
+        for row in rows
+        if times_as_fast(row) < 1
     ]
-    return "\n".join([f"{len(lost)} of {len(rows)} rows.", "", *lost])
+    return "\n".join([f"{len(lost)} of {len(rows)} rows.", "", *lost]).rstrip()
 
 
 def _range(rows: list[Row], of: str = "×") -> str:

@@ -22,7 +22,7 @@ from fdgrad_dask.program import Program, weights_of
 from fdgrad_dask.scratch import Block, Field, Tile
 from fdgrad_dask.stencil import Stencil
 
-# Measured in benchmarks/gradients.py: below 1 MB the calls cost, above 8 MB the cache is left.
+# Measured in benchmarks/kernel.py: below 1 MB the calls cost, above 8 MB the cache is left.
 TILE_BYTES = 4 << 20
 # On a GPU a tile is one transfer: large enough to fill the bus, small beside the memory.
 TILE_BYTES_GPU = 256 << 20
