@@ -18,6 +18,10 @@ from fdgrad_dask.attributes import title
 from fdgrad_dask.errors import CoordinateError, OptionError
 from fdgrad_dask.times import YEARS, is_time, seconds
 
+# What CF attributes say of some dims and coordinates; of as many sets of them at most.
+_found: dict[tuple[Any, ...], tuple[Mapping[str, list[Hashable]], ...]] = {}
+_REMEMBERED = 256
+
 
 @dataclass(frozen=True)
 class Axis:
@@ -91,9 +95,19 @@ def cf_names(field: xr.DataArray, key: Hashable) -> list[Hashable]:
     """The coordinates that CF attributes call ``key``: an axis, a kind or a standard_name."""
     if not isinstance(key, str):
         return []
-    tables = (field.cf.axes, field.cf.coordinates, field.cf.standard_names)
-    names = [name for table in tables for name in table.get(key, [])]
+    names = [name for table in _cf_tables(field) for name in table.get(key, [])]
     return [name for name in dict.fromkeys(names) if name in field.coords]
+
+
+def _cf_tables(field: xr.DataArray) -> tuple[Mapping[str, list[Hashable]], ...]:
+    """What cf-xarray finds. It takes milliseconds, and an operator asks again and again."""
+    coords = field.coords.variables.items()
+    described = (field.dims, *((name, one.dims, repr(one.attrs)) for name, one in coords))
+    if described not in _found:
+        if len(_found) >= _REMEMBERED:
+            _found.clear()
+        _found[described] = (field.cf.axes, field.cf.coordinates, field.cf.standard_names)
+    return _found[described]
 
 
 def knows(field: xr.DataArray, dim: Hashable) -> bool:
