@@ -103,7 +103,7 @@ def _spaced_grid(field: xr.DataArray, geometry: Curvilinear) -> Curved:
         (at.x,),
     ]
     places = two_dimensional(field, "latitude")
-    latitude = field.coords[lat].values[:, None] if straight else None
+    latitude = field.coords[lat].data[:, None] if straight else None
     if places is not None and set(places.dims) == {at.y, at.x}:
         latitude = places.transpose(at.y, at.x).data
     level = geometry.angle is None or (np.ndim(geometry.angle) == 0 and geometry.angle == 0)
@@ -128,11 +128,11 @@ def _senses(field: xr.DataArray, at: Sides) -> tuple[int, int]:
     def sense(dim: Hashable, keys: tuple[str, ...]) -> int:
         names = [name for key in keys for name in cf_names(field, key)]
         for name in (*names, dim):
-            if name not in field.coords or field.coords[name].dims != (dim,):
+            points = field.coords.get(name)
+            if points is None or points.dims != (dim,) or points.chunks is not None:
                 continue
-            points = field.coords[name].values
             if points.dtype.kind in "iuf":
-                return -1 if points[-1] < points[0] else 1
+                return -1 if points.values[-1] < points.values[0] else 1
         return 1
 
     return (
