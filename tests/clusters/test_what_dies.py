@@ -1,4 +1,7 @@
-"""Processes, jobs and links that die on the way: the run goes on, to the bytes of a clean one."""
+"""Processes, jobs and links that die on the way: the run goes on, to the bytes of a clean one.
+
+They come last by name: the link that goes down stays down.
+"""
 
 from __future__ import annotations
 
