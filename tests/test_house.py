@@ -131,14 +131,15 @@ MAY_IMPORT = {
     "pipeline.targets.netcdf pipeline.targets.store pipeline.targets.zarr",
     "pipeline.region": "dask distributed numpy xarray pipeline.config pipeline.lazy "
     "pipeline.plan pipeline.record pipeline.source pipeline.targets.opening "
-    "pipeline.targets.store",
+    "pipeline.targets.store pipeline.travelling",
+    "pipeline.travelling": "tblib errors",
     "pipeline.record": "",
-    "pipeline.journal": "pipeline.record",
+    "pipeline.journal": "pipeline.record pipeline.targets.files",
     "pipeline.lock": "psutil errors pipeline.journal",
     "pipeline.verify": "errors pipeline.config pipeline.journal pipeline.targets.opening "
     "pipeline.targets.store",
     "pipeline.start": "dask xarray errors pipeline.identity pipeline.job pipeline.journal "
-    "pipeline.plan pipeline.record pipeline.targets.store pipeline.verify",
+    "pipeline.plan pipeline.record pipeline.source pipeline.targets.store pipeline.verify",
     "pipeline.conduct": "dask distributed errors pipeline.plan pipeline.record pipeline.region",
     "pipeline.describe": "dask xarray pipeline.job pipeline.lazy",
     "pipeline.sample": "dask xarray pipeline.job pipeline.lazy pipeline.targets.zarr",

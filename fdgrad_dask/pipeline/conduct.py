@@ -72,7 +72,7 @@ class Conductor:
         self._stop, self._finished, self._note = stop, finished, note
         self.todo = deque(todo)
         self._tries: Counter[int] = Counter()
-        self._dead: set[str] = set()
+        self._dead: Counter[str] = Counter()
         self._names = count()
         self._error: BaseException | None = None
 
@@ -129,10 +129,10 @@ class Conductor:
         except KilledWorker as error:
             worker = str(getattr(error.last_worker, "address", None))
             self.todo.appendleft(number)
-            if worker in self._dead:  # it waited behind the one that was computed
+            self._dead[worker] += 1
+            if 1 < self._dead[worker] <= _AHEAD:  # it waited behind the one that was computed
                 self._tries[number] -= 1
                 return
-            self._dead.add(worker)
             self._note("worker lost", f"the worker {worker} died of region {number}, or was killed")
             if self._tries[number] >= _TRIES:
                 self._error = self._given_up(number)

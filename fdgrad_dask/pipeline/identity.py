@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from typing import Any
@@ -37,7 +36,9 @@ def identity(
     told: dict[str, Any] = {}
     sections = config.model_dump(include={"source", "steps", "target"}, exclude=_ELSEWHERE)
     told.update(_flat("", sections))
-    told.update(_flat("layout", {"chunks": layout.chunks, "shards": layout.shards}))
+    told.update(_flat("layout.chunks", layout.chunks))
+    if layout.shards != layout.chunks:
+        told.update(_flat("layout.shards", layout.shards))
     for name in sorted(read):
         told[f"input {name}"] = _described(source.variables[name])
     labels = {str(name): coord.variable for name, coord in result.coords.items()}
@@ -60,17 +61,6 @@ def changed(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
         for key in keys
         if before.get(key) != now.get(key)
     ]
-
-
-def fingerprints(files: tuple[str, ...]) -> dict[str, str]:
-    """Size and time of change of each input that is a file or a folder here."""
-    found = {}
-    for file in files:
-        inside = os.path.join(file, "zarr.json") if os.path.isdir(file) else file
-        if os.path.exists(inside):
-            stat = os.stat(inside)
-            found[file] = f"{stat.st_size} bytes, changed {stat.st_mtime:.3f}"
-    return found
 
 
 def _flat(prefix: str, value: Any) -> Iterator[tuple[str, Any]]:

@@ -15,7 +15,7 @@ from fdgrad_dask.pipeline.config import Config
 from fdgrad_dask.pipeline.layout import Layout, laid_out, template
 from fdgrad_dask.pipeline.lazy import found_halos, pieces_of, stored_chunks
 from fdgrad_dask.pipeline.plan import Chunks, Plan, Workload
-from fdgrad_dask.pipeline.source import chunked, open_files
+from fdgrad_dask.pipeline.source import chunked, open_files, pinned
 
 FULL = 0.95  # of its memory limit: a worker that holds more is killed
 _ROOM = 0.7  # of its memory limit: what a region is planned for
@@ -80,11 +80,6 @@ class Job:
         )
 
     @property
-    def files(self) -> tuple[str, ...]:
-        """What is read."""
-        return self.config.source.path
-
-    @property
     def limit(self) -> int:
         """Bytes of one worker."""
         return bytes_per_worker(self.config.cluster)
@@ -132,6 +127,7 @@ def looked_at(config: Config) -> Job:
     """
     if config.picture:
         picture.require_matplotlib()
+    config = config.model_copy(update={"source": pinned(config.source)})
     source = open_files(config.source)
     sizes = {str(dim): size for dim, size in source.sizes.items()}
     whole = chunked(source, {**config.source.chunks, **sizes})

@@ -23,6 +23,7 @@ from fdgrad_dask.pipeline.record import (
     as_json,
     from_json,
 )
+from fdgrad_dask.pipeline.targets.files import writing
 
 
 class Journal:
@@ -39,7 +40,7 @@ class Journal:
 
     def regions(self) -> dict[int, RegionRecord]:
         """Finished regions by number; a torn file is a region that is not finished."""
-        files = glob.glob(os.path.join(glob.escape(self._regions), "r*.json"))
+        files = sorted(glob.glob(os.path.join(glob.escape(self._regions), "r*.json")))
         found = (_read(RegionRecord, file) for file in files)
         return {record.number: record for record in found if record}
 
@@ -78,12 +79,19 @@ class Journal:
 
 
 def write_whole(path: str, content: object) -> None:
-    """A JSON file that is there whole or not at all."""
-    os.makedirs(os.path.dirname(path), exist_ok=True)
+    """A JSON file that is there whole or not at all.
+
+    Raises
+    ------
+    OutputError
+        It cannot be written, because the disk is full or for another reason.
+    """
     unfinished = f"{path}.{os.getpid()}.tmp"
-    with open(unfinished, "w") as file:
-        json.dump(content, file, indent=1)
-    os.replace(unfinished, path)
+    with writing(path):
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(unfinished, "w") as file:
+            json.dump(content, file, indent=1)
+        os.replace(unfinished, path)
 
 
 def _read(kind: type[Record], path: str) -> Record | None:

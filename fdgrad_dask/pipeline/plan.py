@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
 
 Span = dict[str, tuple[int, int]]
@@ -166,7 +166,7 @@ def memory(work: Workload, region: Mapping[str, int]) -> int:
     made = sum(_bytes(each, region) for each in work.outputs.values())
     chunk = max((_bytes(each, _largest(each)) for each in work.inputs.values()), default=0)
     shard = max((_bytes(each, work.shards) for each in work.outputs.values()), default=0)
-    return work.base + held + made + work.threads * (chunk + 3 * shard)
+    return work.base + held + made + work.threads * (chunk + 2 * shard)
 
 
 def bytes_read(work: Workload, region: Mapping[str, int]) -> int:
@@ -252,16 +252,6 @@ def with_region(work: Workload, wanted: Mapping[str, int]) -> dict[str, int]:
         dim: min(-(-wanted.get(dim, shard) // shard) * shard, work.sizes[dim])
         for dim, shard in work.shards.items()
     }
-
-
-def halved(work: Workload, dim: str) -> Workload:
-    """The same with shards of half the length, to tell what would fit."""
-    return replace(work, shards={**work.shards, dim: max(1, work.shards[dim] // 2)})
-
-
-def places(plan: Plan) -> Iterator[tuple[int, Span]]:
-    """All regions with their numbers."""
-    return ((number, plan.span(number)) for number in range(plan.count))
 
 
 def _amplification(work: Workload, region: Mapping[str, int]) -> float:

@@ -34,6 +34,7 @@ from fdgrad_dask.pipeline.record import RegionRecord
 from fdgrad_dask.pipeline.source import open_files
 from fdgrad_dask.pipeline.targets.opening import store_of
 from fdgrad_dask.pipeline.targets.store import Shard, Store, Writer
+from fdgrad_dask.pipeline.travelling import travelling
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,11 @@ _opening = threading.Lock()
 
 def compute(work: Work, number: int, span: Span, attempt: int) -> tuple[RegionRecord, Any]:
     """Computes and writes one region; its record, and what the target's store wants of it."""
+    with travelling():
+        return _computed(work, number, span, attempt)
+
+
+def _computed(work: Work, number: int, span: Span, attempt: int) -> tuple[RegionRecord, Any]:
     began, clock = time.time(), time.perf_counter()
     opened = _opened(work)
     region = Region(work.config, opened.source, span, work.pieces, work.halos)

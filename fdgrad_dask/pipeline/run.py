@@ -25,6 +25,12 @@ from fdgrad_dask.pipeline.targets.opening import store_of
 from fdgrad_dask.pipeline.targets.store import Store
 
 _REBUILDS = 3
+# A region that killed its worker comes back to us at once, and we say so. Nor may a worker pause:
+# what it holds is a region that is computed, which would not end, or memory kept for the next.
+_WORKERS = {
+    "distributed.scheduler.allowed-failures": 0,
+    **{f"distributed.worker.memory.{limit}": False for limit in ("target", "spill", "pause")},
+}
 
 
 def run(config: Config, *, called: str, fresh: bool = False, repair: bool = False) -> str:
@@ -107,9 +113,8 @@ def _on_clusters(job: Job, conductor: Conductor, note: Callable[[str, str], None
     for rebuilt in range(_REBUILDS + 1):
         say(f"starting {wanted.workers} workers, threads of each: {wanted.threads}")
         try:
-            # A region that killed its worker comes back to us at once, and we say so.
             with (
-                dask.config.set({"distributed.scheduler.allowed-failures": 0}),
+                dask.config.set(_WORKERS),
                 cluster.opened(wanted) as client,
                 cluster.computing(wanted),
             ):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterable
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -19,6 +18,7 @@ from fdgrad_dask.pipeline.job import Job
 from fdgrad_dask.pipeline.journal import Journal
 from fdgrad_dask.pipeline.plan import Plan
 from fdgrad_dask.pipeline.record import RegionRecord, RunRecord
+from fdgrad_dask.pipeline.source import fingerprint
 from fdgrad_dask.pipeline.targets.store import Store
 
 _COMPRESSED = 4  # times that no codec makes real fields smaller
@@ -71,7 +71,7 @@ def started(
     job.require_room(plan)
     todo = _missing(plan, store, journal)
     say(f"going on with {path}: {plan.count - len(todo)} of {plan.count} regions are finished")
-    for file, print_ in identity.fingerprints(job.files).items():
+    for file, print_ in fingerprint(job.config.source).items():
         if begun.inputs.get(file, print_) != print_:
             say(f"{file} has changed since the run began; regions that are finished are kept")
     _require_space(job, store, plan, len(todo))
@@ -92,7 +92,7 @@ def _anew(
         config=job.config.model_dump(mode="json"),
         called=called,
         versions=identity.versions(),
-        inputs=identity.fingerprints(job.files),
+        inputs=fingerprint(job.config.source),
         regions=plan.count,
         plan=asdict(plan),
         began=time.time(),
@@ -165,9 +165,3 @@ def _require_space(job: Job, store: Store, plan: Plan, regions: int) -> None:
 def say(text: str) -> None:
     """A line for the user, on stderr."""
     print(text, file=sys.stderr, flush=True)
-
-
-def unfinished(numbers: Iterable[int]) -> str:
-    """A few region numbers, as a message names them."""
-    some = list(numbers)
-    return ", ".join(map(str, some[:5])) + (" …" if len(some) > 5 else "")

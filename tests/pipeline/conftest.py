@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -21,6 +23,13 @@ from fdgrad_dask.pipeline import cluster
 @pytest.fixture(autouse=True)
 def in_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def in_own_environment() -> Iterator[None]:
+    """A nanny leaves in ours what it gave to its worker, and the next one then prefers that."""
+    with patch.dict(os.environ):
+        yield
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -11,11 +12,13 @@ import netCDF4
 import numpy as np
 import pytest
 import xarray as xr
+from distributed.core import error_message
 from zarr.codecs import Crc32cCodec, ZstdCodec
 
 from fdgrad_dask.errors import InputError
 from fdgrad_dask.pipeline.sections.source import Source
 from fdgrad_dask.pipeline.source import open_files, open_source
+from fdgrad_dask.pipeline.travelling import travelling
 
 STORES: dict[str, tuple[int, dict[str, Any], str]] = {
     "v2": (2, {"chunks": (2, 5, 4)}, "sst/1.0.1"),
@@ -180,3 +183,74 @@ def test_a_coordinate_is_refused_before_there_is_a_cluster(
     code, _, told = fdgrad("check", write(source={"path": "broken.nc"}, steps=steps))
     assert code == 3
     assert re.search(message, told), told
+
+
+# What looking for damage costs
+
+
+@pytest.fixture
+def requests(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What is asked of stores, in order."""
+    from zarr.storage import LocalStore
+
+    seen: list[str] = []
+
+    def counted(method: str) -> None:
+        original = getattr(LocalStore, method)
+
+        async def asked(self: Any, key: str, *rest: Any, **more: Any) -> Any:
+            seen.append(f"{method} {key}")
+            return await original(self, key, *rest, **more)
+
+        monkeypatch.setattr(LocalStore, method, asked)
+
+    for method in ("get", "exists", "getsize"):
+        counted(method)
+    return seen
+
+
+def test_a_chunk_is_asked_for_once(
+    chunk: Path, requests: list[str], request: pytest.FixtureRequest
+) -> None:
+    lazy = open_source(Source(path=("in.zarr",)))
+    requests.clear()
+    lazy.sst.compute(scheduler="sync")
+    # Of a shard, the index and the inner chunk, for each of its four inner chunks.
+    inner = 4 * 2 if "[shards]" in request.node.name else 1
+    assert len(requests) == 4 * inner
+    assert {asked.split()[0] for asked in requests} == {"get"}
+
+
+class StuckError(RuntimeError):
+    """An error that cannot be pickled, as those of some stores."""
+
+    def __reduce__(self) -> Any:
+        raise TypeError("it stays here")
+
+
+class NewError(RuntimeError):
+    """One that pickles, but not as distributed would have it."""
+
+    def __new__(cls, message: str) -> NewError:
+        return super().__new__(cls, message)
+
+
+@pytest.mark.parametrize("first", [ValueError("moves"), StuckError("stays"), NewError("what")])
+def test_an_error_that_cannot_travel_does_not_keep_ours_back(first: Exception) -> None:
+    @travelling()
+    def failing() -> None:
+        try:
+            try:
+                raise first
+            except Exception as error:
+                raise KeyError("between") from error
+        except KeyError as error:
+            raise InputError("ours") from error
+
+    with pytest.raises(InputError, match="ours") as caught:
+        failing()
+    sent: Any = error_message(caught.value)["exception"]
+    arrived = pickle.loads(sent.data)
+    assert isinstance(arrived, InputError)
+    kept = arrived.__cause__ and arrived.__cause__.__cause__
+    assert kept is None or isinstance(kept, type(first))

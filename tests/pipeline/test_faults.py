@@ -15,12 +15,18 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Thread
+from typing import Any
 
+import dask
 import numpy as np
 import psutil
 import pytest
 import xarray as xr
+from distributed import Client
 
+from fdgrad_dask import cli
+from fdgrad_dask.pipeline import cluster, region
 from fdgrad_dask.pipeline.journal import Journal
 
 Write = Callable[..., str]
@@ -69,7 +75,7 @@ def prepare(folder: Path) -> None:
         "source: {path: in.zarr}\n"
         "steps: [{operator: gradient, inputs: [a], options: {dim: [t, x]}}]\n"
         "target: {path: out.zarr, chunks: {t: 1, y: 3}, regions: {t: 1, y: 6}}\n"
-        "cluster: {workers: 1, threads: 1}\n"
+        "cluster: {workers: 1, threads: 1, memory_limit: 2 GiB}\n"
     )
 
 
@@ -161,13 +167,11 @@ def test_t2_the_driver_is_killed_again_and_again(here: Path, clean: dict[str, st
     assert not (here / "out.zarr.journal" / "lock.json").exists()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_t3_a_run_that_is_asked_to_stop(
-    number: signal.Signals, here: Path, clean: dict[str, str]
-) -> None:
+def test_t3_a_run_that_is_asked_to_stop(here: Path, clean: dict[str, str]) -> None:
+    """As by a batch queue; Ctrl-C is in test_cli."""
     with running("run", "config.yaml", "--fresh", cwd=here, told="dashboard") as (process, _):
         finished(here, 2)
-        process.send_signal(number)
+        process.send_signal(signal.SIGTERM)
         _, err = process.communicate(timeout=60)
         assert process.returncode == 6, err
     done = len(Journal(str(here / "out.zarr")).regions())
@@ -179,3 +183,106 @@ def test_t3_a_run_that_is_asked_to_stop(
     assert 2 < done < TIMES  # those in flight were waited for
     assert not (here / "out.zarr").exists()
     assert not (here / "out.zarr.journal" / "lock.json").exists()
+
+
+@contextmanager
+def apart(_: Any) -> Iterator[Client]:
+    """A scheduler and a worker, each a process of its own as on another host."""
+    silent: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    module = "distributed.cli.dask_{} --scheduler-file scheduler.json --no-dashboard "
+    started = [
+        subprocess.Popen([sys.executable, "-m", *arguments.split()], **silent)
+        for arguments in (
+            module.format("scheduler") + "--host 127.0.0.1 --port 0",
+            module.format("worker") + "--no-nanny --nthreads 1 --death-timeout 60",
+        )
+    ]
+    SCHEDULERS.append(started[0])
+    try:
+        for _ in range(600):
+            if Path("scheduler.json").exists():
+                break
+            time.sleep(0.05)
+        with Client(scheduler_file="scheduler.json", timeout=30) as client:
+            client.wait_for_workers(1, timeout=60)
+            yield client
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
+        Path("scheduler.json").unlink(missing_ok=True)
+
+
+SCHEDULERS: list[subprocess.Popen[bytes]] = []
+
+
+def test_t4_the_scheduler_is_killed(
+    here: Path,
+    clean: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    original = region.compute
+
+    def slow(*arguments: Any) -> Any:
+        time.sleep(0.25)
+        return original(*arguments)
+
+    def kill() -> None:
+        finished(here, 2)
+        SCHEDULERS[0].kill()
+
+    SCHEDULERS.clear()
+    monkeypatch.setattr(region, "compute", slow)
+    monkeypatch.setitem(cluster.OPEN, "local", apart)
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1000000000")
+    # How long a client hopes that its scheduler answers again.
+    monkeypatch.setitem(dask.config.config["distributed"]["comm"]["timeouts"], "connect", "5s")
+    killer = Thread(target=kill)
+    killer.start()
+    assert cli.main(["run", "config.yaml"]) == 0
+    killer.join()
+    assert "cluster lost, rebuilding (1/3): the cluster was lost" in capsys.readouterr().err
+    assert len(SCHEDULERS) == 2
+    assert contents(here / "out.zarr") == clean
+
+
+def mounted(folder: Path) -> bool:
+    """A file system of two megabytes, where we may mount one."""
+    folder.mkdir()
+    if os.getuid():
+        return False
+    options = ["-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)]
+    return subprocess.run(["mount", *options], check=False, capture_output=True).returncode == 0
+
+
+def test_t7_the_disk_is_full(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    if not mounted(here / "small"):
+        pytest.skip("to mount a small file system takes root")
+    try:
+        values = np.random.default_rng(0).random((8, 500, 250))
+        data = xr.Dataset({"a": (("t", "y", "x"), values)})
+        data.chunk(t=1).to_zarr(here / "large.zarr", zarr_format=3, consolidated=False)
+        (here / "config.yaml").write_text(
+            "source: {path: large.zarr}\n"
+            "steps: [{operator: gradient, inputs: [a], options: {dim: x}}]\n"
+            "target: {path: small/out.zarr, regions: {t: 1}}\n"
+            "cluster: {workers: 1, threads: 1}\n"
+        )
+        assert cli.main(["run", "config.yaml"]) == 4
+        err = capsys.readouterr().err
+        assert "7.63 MiB are to be written beside small/out.zarr, and only 2.00 MiB are" in err
+        told = err.splitlines()[-1]
+        assert "small/out.zarr.partial" in told
+        assert "cannot be written: the disk is full, " in told
+        assert not Path("small/out.zarr").exists()
+        done = len(Journal("small/out.zarr").regions())
+        assert done >= 1
+        subprocess.run(["mount", "-o", "remount,size=20m", str(here / "small")], check=True)
+        assert cli.main(["run", "config.yaml"]) == 0
+        assert f"going on with small/out.zarr: {done} of 8" in capsys.readouterr().err
+        np.testing.assert_array_equal(
+            xr.open_zarr("small/out.zarr").da_dx, np.gradient(values, axis=2)
+        )
+    finally:
+        subprocess.run(["umount", str(here / "small")], check=False)

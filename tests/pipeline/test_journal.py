@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from fdgrad_dask.errors import OutputError
 from fdgrad_dask.pipeline.journal import Journal
 from fdgrad_dask.pipeline.record import RegionRecord, RunRecord
 
@@ -76,6 +77,12 @@ def test_a_torn_file_is_a_region_that_is_not_finished(journal: Journal, content:
     assert journal.run() is None
     journal.note("nothing", "to note it in")
     journal.end()
+
+
+def test_a_folder_that_takes_no_file_is_told() -> None:
+    Path("out.zarr.journal").write_text("a file where the folder should be")
+    with pytest.raises(OutputError, match=r"out.zarr.journal.* cannot be written: .*; mend the"):
+        Journal("out.zarr").finish(region(0))
 
 
 def test_where_nothing_was_begun_there_is_nothing() -> None:

@@ -223,7 +223,7 @@ def test_a_branch_that_moves_is_pinned(repository: Any, sst: xr.Dataset) -> None
     source = source_of("repository", branch="side")
     still = pinned(source)
     assert still.snapshot == repository.lookup_tag("first")
-    assert fingerprint(source) == {"repository": {"snapshot": still.snapshot}}
+    assert fingerprint(source) == {"repository": f"snapshot {still.snapshot}"}
     repository.reset_branch("side", repository.lookup_branch("main"))
     same_values(open_source(still).compute(), sst)
     assert fingerprint(source) != fingerprint(still)
@@ -279,7 +279,7 @@ def test_a_fingerprint_tells_that_files_changed(sst: xr.Dataset, memory: Any) ->
     source = Source(path=("in.nc", "in.zarr", "memory://in.nc"))
     first = fingerprint(source)
     assert list(first) == ["in.nc", "in.zarr", "memory://in.nc"]
-    assert first["in.nc"]["bytes"] == Path("in.nc").stat().st_size
+    assert first["in.nc"].startswith(f"{Path('in.nc').stat().st_size} bytes, changed 20")
     assert first == fingerprint(source)
     json.dumps(first)
     sst.isel(time=slice(1, 4)).to_netcdf("in.nc")
@@ -294,7 +294,7 @@ def test_the_fingerprint_of_many_files_is_small(sst: xr.Dataset, tmp_path: Path)
         (tmp_path / f"{number}.nc").write_bytes(bytes(number))
     source = source_of("*.nc")
     first = fingerprint(source)
-    assert first["files"] == 20
+    assert [*first] == ["20 files"]
     assert len(json.dumps(first)) < 200
     (tmp_path / "7.nc").write_bytes(b"other")
     assert fingerprint(source) != first

@@ -207,6 +207,48 @@ def test_regions_that_were_never_committed_are_computed_again(
     xr.testing.assert_identical(read("out.icechunk"), truth)
 
 
+def test_a_run_reads_one_snapshot_of_a_branch_that_moves(
+    fdgrad: Fdgrad,
+    write: Write,
+    threads_only: None,
+    sst: xr.Dataset,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    repository = icechunk.Repository.create(icechunk.local_filesystem_storage("in"))
+
+    def commit(factor: int) -> None:
+        session = repository.writable_session("main")
+        warmer = sst.assign(sst=sst.sst * factor)
+        encoding = {"sst": {"chunks": (1, 5, 8)}}
+        warmer.to_zarr(session.store, mode="w", consolidated=False, encoding=encoding)
+        session.commit(f"times {factor}")
+
+    commit(1)
+    config = write(
+        source={"path": "in"}, steps=STEPS, target={"path": "out.zarr", "regions": {"time": 1}}
+    )
+    original = region.compute
+
+    def compute(work: Any, number: int, *rest: Any) -> Any:
+        if number == 2:
+            commit(2)
+            region._open.clear()  # as on a worker that starts only now
+        return original(work, number, *rest)
+
+    monkeypatch.setattr(region, "compute", compute)
+    code, _, told = fdgrad("run", config)
+    assert code == 0, told
+    assert "WARN" not in told
+    monkeypatch.setattr(region, "compute", original)
+    slope = sst.sst.differentiate("latitude")
+    np.testing.assert_allclose(read("out.zarr").slope, slope, rtol=1e-5)
+    Path("out.zarr").rename("out.zarr.partial")
+    code, _, told = fdgrad("run", config)
+    assert code == 4
+    assert "begun with something else: " in told
+    assert "source.snapshot (was" in told
+
+
 def test_main_that_moved_meanwhile_loses_nothing(
     fdgrad: Fdgrad, config: Any, threads_only: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

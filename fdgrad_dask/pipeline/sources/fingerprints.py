@@ -20,8 +20,8 @@ _LISTED = 16  # files told one by one; more are told by a digest of them all
 _CHANGED = ("ETag", "etag", "e_tag", "md5", "LastModified", "last_modified", "mtime", "created")
 
 
-def fingerprint(source: Source) -> dict[str, Any]:
-    """What a source is now, small and as JSON: by file, or a digest where there are many.
+def fingerprint(source: Source) -> dict[str, str]:
+    """What a source is now, in a few words a file, or in one digest where there are many.
 
     A file is known by its bytes and the time of its last change or its ETag, a Zarr store by the
     digest of all its metadata, an Icechunk repository by its snapshot.
@@ -34,21 +34,21 @@ def fingerprint(source: Source) -> dict[str, Any]:
     found = {file: _of(file, source) for file in files_of(source)}
     if len(found) <= _LISTED:
         return found
-    return {"files": len(found), "sha256": _digest(found)}
+    return {f"{len(found)} files": f"sha256 {_digest(found)}"}
 
 
-def _of(file: str, source: Source) -> dict[str, Any]:
+def _of(file: str, source: Source) -> str:
     kind = format_of(file, source)
     try:
         if kind == "icechunk":
-            return {"snapshot": snapshots.snapshot_of(file, source)}
+            return f"snapshot {snapshots.snapshot_of(file, source)}"
         if kind == "zarr":
-            return {"metadata_sha256": _digest(_metadata(file, source))}
+            return f"metadata of sha256 {_digest(_metadata(file, source))}"
         if remote.is_url(file):
             return _seen(*remote.file_system(file, source.storage_options))
         status = os.stat(file)
         changed = datetime.fromtimestamp(status.st_mtime, UTC).isoformat()
-        return {"bytes": status.st_size, "changed": changed}
+        return f"{status.st_size} bytes, changed {changed}"
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"{file} cannot be looked at ({error}); mend the path") from error
 
@@ -59,10 +59,10 @@ def _metadata(file: str, source: Source) -> dict[str, Any]:
     return {name: members[name].metadata.to_dict() for name in sorted(members)}
 
 
-def _seen(system: Any, path: str) -> dict[str, Any]:
+def _seen(system: Any, path: str) -> str:
     info = system.info(path)
     changed = [str(info[key]) for key in _CHANGED if info.get(key)]
-    return {"bytes": info["size"], "changed": changed[0] if changed else "unknown"}
+    return f"{info['size']} bytes, changed {changed[0] if changed else 'at a time unknown'}"
 
 
 def _digest(value: Any) -> str:

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
+import os
+import shutil
+import tempfile
+import threading
+from functools import cache
 from importlib.util import find_spec
 from typing import Any, BinaryIO
 
@@ -83,11 +89,20 @@ def local_copy(path: str, options: dict[str, Any]) -> str:
     """``path`` itself, or a copy of what is at the URL that lives as long as the process."""
     if not is_url(path):
         return path
-    import fsspec
+    system, there = file_system(path, options)
+    here = os.path.join(_copies(), f"{system.ukey(there)}-{os.path.basename(there)}")
+    if not os.path.exists(here):
+        growing = f"{here}.{threading.get_ident()}"
+        system.get_file(there, growing)
+        os.replace(growing, here)
+    return here
 
-    file_system(path, options)
-    copy: str = fsspec.open_local(f"simplecache::{path}", **{_scheme(path): options})
-    return copy
+
+@cache
+def _copies() -> str:
+    folder = tempfile.mkdtemp(prefix="fdgrad-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 def _known_to_fsspec(url: str) -> bool:
@@ -114,5 +129,5 @@ def _known_to_fsspec(url: str) -> bool:
 
 
 def _scheme(url: str) -> str:
-    """``s3`` of ``s3://bucket``, and of ``simplecache::s3://bucket`` the first one."""
+    """``s3`` of ``s3://bucket``, and of a chain ``a::s3://bucket`` the first."""
     return url.split("://")[0].split("::")[0]

@@ -74,6 +74,8 @@ def storage(path: str, options: dict[str, Any]) -> Any:
     """Where icechunk keeps a repository: a folder, or a bucket and what its names begin with."""
     import icechunk
 
+    # It warns of folders that several commit to; a source is read, and a target has a lock.
+    icechunk.set_logs_filter("error")
     scheme, _, rest = path.rpartition("://")
     bucket, _, prefix = rest.partition("/")
     if scheme in ("", "file"):

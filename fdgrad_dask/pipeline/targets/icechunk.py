@@ -131,10 +131,6 @@ class IcechunkStore:
 
     @cached_property
     def _repository(self) -> Any:
-        import icechunk
-
-        # It warns of committers that run at the same time; a run has one, and a lock.
-        icechunk.set_logs_filter("error")
         return snapshots.repository(self._path, {})
 
     @property
