@@ -149,17 +149,18 @@ def test_t1_a_worker_is_killed(here: Path, clean: dict[str, str]) -> None:
 def test_t2_the_driver_is_killed_again_and_again(here: Path, clean: dict[str, str]) -> None:
     luck = random.Random(11)
     done = 0
-    for _ in range(3):
+    for moment in range(5):
         with running("run", "config.yaml", cwd=here, told="starting") as (process, said):
             assert done == 0 or f"going on with out.zarr: {done} of {TIMES}" in said
-            finished(here, done + 1)
-            time.sleep(luck.uniform(0, 0.5))
+            if moment:  # the first time its workers are not even there
+                finished(here, done + 1)
+            time.sleep(luck.uniform(0, 0.3))
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
         done = len(Journal(str(here / "out.zarr")).regions())
         assert not (here / "out.zarr").exists()
         assert (here / "out.zarr.journal" / "lock.json").exists()
-    assert 3 <= done < TIMES
+    assert 4 <= done < TIMES
     with running("run", "config.yaml", cwd=here) as (process, _):
         _, err = process.communicate(timeout=120)
         assert process.returncode == 0, err
@@ -183,6 +184,11 @@ def test_t3_a_run_that_is_asked_to_stop(here: Path, clean: dict[str, str]) -> No
     assert 2 < done < TIMES  # those in flight were waited for
     assert not (here / "out.zarr").exists()
     assert not (here / "out.zarr.journal" / "lock.json").exists()
+    with running("run", "config.yaml", cwd=here) as (process, _):
+        _, err = process.communicate(timeout=120)
+        assert process.returncode == 0, err
+    differ = contents(here / "out.zarr").items() ^ clean.items()
+    assert {key for key, _ in differ} == {"zarr.json"}  # its history tells of --fresh
 
 
 @contextmanager
