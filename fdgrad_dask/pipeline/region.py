@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import resource
 import socket
 import sys
@@ -24,7 +25,7 @@ import dask.threaded
 import numpy as np
 import xarray as xr
 from dask.callbacks import Callback
-from distributed import get_worker
+from distributed import Worker, WorkerPlugin, get_worker
 from numpy.typing import NDArray
 
 from fdgrad_dask.pipeline.config import Config
@@ -57,7 +58,26 @@ class _Open:
 
 
 _open: dict[str, _Open] = {}
+_handed: dict[str, bytes] = {}
 _opening = threading.Lock()
+
+
+class Handed(WorkerPlugin):
+    """Gives each worker the source as the driver has opened it.
+
+    What is opened says where things lie and holds no values. To find that out may take a look into
+    thousands of files, which a thousand workers need not repeat.
+    """
+
+    name = "fdgrad-source"
+
+    def __init__(self, run: str, source: xr.Dataset) -> None:
+        self._run, self._source = run, pickle.dumps(source)
+
+    def setup(self, worker: Worker) -> None:
+        """Keeps it until the first region asks."""
+        _handed.clear()
+        _handed[self._run] = self._source
 
 
 def compute(work: Work, number: int, span: Span, attempt: int) -> tuple[RegionRecord, Any]:
@@ -96,7 +116,9 @@ def _opened(work: Work) -> _Open:
     with _opening:
         if work.run not in _open:
             _open.clear()
-            _open[work.run] = _Open(open_files(work.config.source), store_of(work.config.target))
+            handed = _handed.pop(work.run, None)
+            source = pickle.loads(handed) if handed else open_files(work.config.source)
+            _open[work.run] = _Open(source, store_of(work.config.target))
         return _open[work.run]
 
 

@@ -18,7 +18,7 @@ from fdgrad_dask.pipeline.journal import Journal
 from fdgrad_dask.pipeline.lock import locked
 from fdgrad_dask.pipeline.plan import Plan
 from fdgrad_dask.pipeline.record import RegionRecord
-from fdgrad_dask.pipeline.region import Work
+from fdgrad_dask.pipeline.region import Handed, Work
 from fdgrad_dask.pipeline.report.page import reported
 from fdgrad_dask.pipeline.sample import sampled
 from fdgrad_dask.pipeline.start import require_ours, say, started
@@ -100,7 +100,7 @@ def _compute(
         conductor = Conductor(work, plan, todo, job.limit, stop, finished, note)
         try:
             shown.show(total - len(todo), total, 0, 0)
-            _on_clusters(job, conductor, note)
+            _on_clusters(job, Handed(work.run, job.source), conductor, note)
         finally:
             store.settle()
             shown.close()
@@ -112,7 +112,9 @@ def _compute(
         )
 
 
-def _on_clusters(job: Job, conductor: Conductor, note: Callable[[str, str], None]) -> None:
+def _on_clusters(
+    job: Job, source: Handed, conductor: Conductor, note: Callable[[str, str], None]
+) -> None:
     wanted = job.config.cluster
     for rebuilt in range(_REBUILDS + 1):
         say(f"starting {wanted.workers} workers, threads of each: {wanted.threads}")
@@ -123,6 +125,7 @@ def _on_clusters(job: Job, conductor: Conductor, note: Callable[[str, str], None
                 cluster.computing(wanted),
             ):
                 say(f"dashboard at {client.dashboard_link}")
+                client.register_plugin(source)
                 conductor.on(client)
                 return
         except ClusterLostError as error:

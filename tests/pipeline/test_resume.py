@@ -400,3 +400,16 @@ def test_the_window_follows_the_workers(
     assert fdgrad("run", write(target=target))[0] == 0
     assert len(held) == 4 * 5 * 2
     assert max(held) <= 3
+
+
+def test_workers_are_handed_the_source_as_the_driver_opened_it(
+    fdgrad: Called, write: Write, threads_only: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To open it may mean to look into thousands of files."""
+
+    def opened(_: Any) -> None:
+        pytest.fail("a worker opened the source anew")
+
+    monkeypatch.setattr(region, "open_files", opened)
+    code, _, err = fdgrad("run", write())
+    assert code == 0, err
