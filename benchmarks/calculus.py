@@ -14,7 +14,7 @@ import numpy as np
 import xarray as xr
 
 import fdgrad_dask as fd
-from benchmarks.machine import pin
+from benchmarks.machine import keep_to
 from benchmarks.rows import Row, in_turn, over, seconds_of
 
 WHAT = "divergence and vorticity, float32"
@@ -23,7 +23,7 @@ COMPOSED, METPY = "`DataArray.differentiate`, composed", "MetPy `divergence`, `v
 
 def rows(size: str) -> Iterator[Row]:
     """Against xarray, and against MetPy where it is installed."""
-    pin()
+    keep_to(1)
     u, v = wind(2 if size == "quick" else 24)
     ours = partial(fd.operators.kinematics, u, v, which=["divergence", "vorticity"])
     case = " × ".join(map(str, u.shape))

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from dataclasses import dataclass
+from functools import partial
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,7 +17,7 @@ from typing import Any, NamedTuple
 import psutil
 import yaml
 
-from benchmarks.machine import AS_IT_COMES, environment
+from benchmarks.machine import AS_IT_COMES, environment, keep_to
 
 _LOOK = 0.25  # seconds between two looks at the driver
 
@@ -52,8 +53,10 @@ class Ran:
         return max(record["began"] + record["seconds"] for record in self.records)
 
 
-def run(folder: Path, source: str, target: str, sections: dict[str, Any]) -> Ran:
-    """Runs the config with these sections, and replaces the target."""
+def run(
+    folder: Path, source: str, target: str, sections: dict[str, Any], *, on: int | None = None
+) -> Ran:
+    """Runs the config with these sections, on ``on`` cores or on all; replaces the target."""
     for old in (target, f"{target}.partial", f"{target}.journal"):
         shutil.rmtree(folder / old, ignore_errors=True)
     config = {
@@ -69,6 +72,7 @@ def run(folder: Path, source: str, target: str, sections: dict[str, Any]) -> Ran
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        preexec_fn=None if on is None else partial(keep_to, on),
     )
     seen: list[Look] = []
     watch = threading.Thread(target=_watch, args=(process.pid, seen))

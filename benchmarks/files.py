@@ -1,8 +1,9 @@
 """Zarr to gradient to Zarr: `fdgrad run` against what its codecs cost, xarray, and one worker.
 
 The floor decodes every chunk of the source and encodes the finished result from memory, with the
-codecs, the processes and the allocator of the run. Times are those of the work: processes have
-started and imported before; what the command takes in all is in the note.
+codecs, the processes and the allocator of the run. One worker has one core, two have two: left
+alone, one would take both for what zarr and XLA do in threads of their own. Times are those of the
+work: processes have started and imported before; what the command takes in all is in the note.
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ def _rows(
     peer = f"{whole}; peer {number(np.median(theirs))} s"
     yield Row(what, case, PEER, "to_zarr", **over(ours, theirs), note=peer)
     alone = [ran.working for ran in one]
-    note = f"{number(np.median(alone))} and {number(np.median(ours))} s"
+    note = f"{number(np.median(alone))} and {number(np.median(ours))} s, a core for each worker"
     yield Row(f"{what}, 1 to 2 workers", case, "", "workers", **over(alone, ours), note=note)
     rates = [gigabytes / seconds for seconds in alone]
     yield Row("one worker, source read, computed, written", case, unit="GB/s", **spread(rates))
@@ -111,7 +112,8 @@ def _store(path: Path, shape: tuple[int, ...]) -> None:
 def _command(folder: Path, count: int) -> Ran:
     os.sync()
     cluster = {"kind": "local", "workers": count, "threads": 1}
-    return run(folder, "in.zarr", "ours.zarr", {"steps": [STEP], "cluster": cluster})
+    sections = {"steps": [STEP], "cluster": cluster}
+    return run(folder, "in.zarr", "ours.zarr", sections, on=count)
 
 
 def _places(array: Any) -> list[tuple[slice, ...]]:

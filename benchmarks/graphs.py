@@ -42,7 +42,7 @@ def rows(size: str) -> Iterator[Row]:
         tasks = f"tasks per output chunk, {what}"
         yield Row(tasks, target=target, **spread([counts[0]]), unit="tasks", note=note)
         ways = {"ours": partial(optimised, ours), "theirs": partial(optimised, theirs)}
-        seconds = in_turn(ways, 1 if size == "quick" else 3)
+        seconds = in_turn(ways, 1 if size == "quick" else 2)
         note = f"{GRADIENT} {number(np.median(seconds['theirs']))} s"
         built = f"graph of {side * side} chunks, {what}"
         yield Row(built, target="graph", unit="s", **spread(seconds["ours"]), note=note)

@@ -16,7 +16,7 @@ from unittest import mock
 import jax
 import numpy as np
 
-from benchmarks.machine import pin
+from benchmarks.machine import keep_to
 from benchmarks.rows import Row, in_turn, over, seconds_of
 from fdgrad_dask import tiles
 from fdgrad_dask.kernels import on_tile
@@ -33,7 +33,7 @@ REPEATED = 20  # times, so that a tile takes long enough to be timed
 
 def rows(size: str) -> Iterator[Row]:
     """Tiles, then blocks."""
-    pin()
+    keep_to(1)
     runs = 2 if size == "quick" else 7
     for dtype in ("float32", "float64"):
         for axis, folded in zip(AXES, TILES, strict=True):

@@ -47,7 +47,7 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def pin() -> None:
-    """Keeps this process, with the threads that it starts later, to one core."""
+def keep_to(count: int) -> None:
+    """Keeps this process, and all that it starts later, to so many cores."""
     if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:count])

@@ -214,6 +214,6 @@ def _range(rows: list[Row], of: str = "×") -> str:
     if not found:
         return ""
     middle = f"{number(median(found))}{unit(of)}"
-    if len(found) == 1:
+    if number(min(found)) == number(max(found)):
         return middle
     return f"{middle} ({number(min(found))} – {number(max(found))})"
