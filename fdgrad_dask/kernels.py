@@ -31,11 +31,19 @@ class Reader(NamedTuple):
     row: Callable[[int], jax.Array]
 
 
-@partial(jax.jit, static_argnames="program")
+@partial(jax.jit, static_argnames="program", donate_argnames="spent", keep_unused=True)
 def on_tile(
-    views: list[View], weights: list[Weights], zero: jax.Array, *, program: Program
+    views: list[View],
+    weights: list[Weights],
+    zero: jax.Array,
+    spent: list[jax.Array],
+    *,
+    program: Program,
 ) -> list[jax.Array]:
     """The outputs of a program on one tile: all its terms in one pass.
+
+    They come to lie where ``spent`` did, outputs of another tile that are copied out by now: fresh
+    memory would cost more than the arithmetic.
 
     ``zero`` is an integer nought that the compiler cannot see through (`_rounded`). Where a
     formula follows, differences are not divided by their step but multiplied by one over it,

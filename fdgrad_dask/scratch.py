@@ -23,6 +23,7 @@ from fdgrad_dask.views import Direct, Padded
 
 ALIGNMENT = 64  # bytes; XLA copies a host buffer that starts elsewhere
 SHARED = 64  # imports of scratches that a thread remembers
+SPENT = 8  # shapes of tiles for which a thread keeps memory
 KEPT = 1 << 16  # bytes; a factor up to this size is handed over once for all its tiles
 
 
@@ -32,11 +33,17 @@ class _Scratch(threading.local):
     def __init__(self) -> None:
         self.buffers: dict[tuple[int, int], NDArray[np.uint8]] = {}
         self.shared: dict[tuple[Any, ...], jax.Array] = {}
+        self.spent: dict[tuple[Any, ...], list[list[jax.Array]]] = {}
 
 
 _scratch = _Scratch()
 
 Tile = tuple[slice, ...]
+
+
+def on_cpu() -> bool:
+    """True where JAX computes in the memory of the host."""
+    return jax.default_backend() == "cpu"
 
 
 @dataclass(frozen=True)
@@ -92,7 +99,7 @@ class Field:
         # Of one length, wherever the block begins: one compilation.
         self.skipped = (-core.ctypes.data % ALIGNMENT) // itemsize
         memory = core.reshape(-1)[self.skipped :][: core.size - spare]
-        return jnp.from_dlpack(_writable(memory)) if jax.default_backend() == "cpu" else None
+        return jnp.from_dlpack(_writable(memory)) if on_cpu() else None
 
     def direct(self, tile: Tile) -> Direct | None:
         """The tile where it lies; None if there is no room about it for the halo."""
@@ -130,7 +137,7 @@ class Field:
         if not all(self.varies) and flat.nbytes <= KEPT:
             self.kept[place] = Padded(jnp.array(flat, copy=True), halo)
             return self.kept[place]
-        if jax.default_backend() != "cpu":
+        if not on_cpu():
             return Padded(jax.device_put(flat), halo)
         return Padded(_shared((self.number, self.turn), flat), halo)
 
@@ -211,3 +218,27 @@ def _shared(slot: tuple[int, int], array: NDArray[Any]) -> jax.Array:
             _scratch.shared.clear()
         _scratch.shared[key] = jnp.from_dlpack(array)
     return _scratch.shared[key]
+
+
+class Outputs:
+    """Memory for what a kernel makes of tiles of one shape: used again and again by this thread."""
+
+    def __init__(self, count: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        self.count, self.shape, self.dtype = count, shape, dtype
+        key = (count, shape, dtype)
+        if key not in _scratch.spent and len(_scratch.spent) >= SPENT:
+            _scratch.spent.clear()
+        self.spent = _scratch.spent.setdefault(key, [])
+
+    def take(self) -> list[jax.Array]:
+        """Arrays that may be written over."""
+        if self.spent:
+            return self.spent.pop()
+        # Bound to a device as views of memory are, since results are so too: one compilation.
+        device = jax.devices()[0] if on_cpu() else None
+        empty = np.empty(self.shape, self.dtype)
+        return [jax.device_put(empty, device) for _ in range(self.count)]
+
+    def give_back(self, results: list[jax.Array]) -> None:
+        """They were copied out."""
+        self.spent.append(results)

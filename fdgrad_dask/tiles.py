@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from fdgrad_dask.kernels import on_tile, wide
 from fdgrad_dask.program import Program, weights_of
-from fdgrad_dask.scratch import Block, Field, Tile
+from fdgrad_dask.scratch import Block, Field, Outputs, Tile, on_cpu
 from fdgrad_dask.stencil import Stencil
 
 # Measured in benchmarks/kernel.py: below 1 MB the calls cost, above 8 MB the cache is left.
@@ -86,7 +86,9 @@ def _compute_box(
         for i, block in used.items()
     ]
     pieces: dict[tuple[tuple[int, int], ...], Any] = {}
-    made: tuple[list[NDArray[Any]], Tile, Sequence[jax.Array]] = ([], (), [])
+    kernel_shape = tuple(math.prod(box.steps[i] for i in group) for group in groups)
+    memory = Outputs(len(outputs), kernel_shape, dtype)
+    made: tuple[Tile, list[jax.Array]] | None = None
     for tile in box.tiles():
         rows = {axis: (tile[axis].start, tile[axis].stop) for axis in program.axes}
         key = tuple(rows.values())
@@ -97,17 +99,22 @@ def _compute_box(
             pieces[key] = weights, piece.bare().each(lambda d: d._replace(axis=place[d.axis]))
         weights, bare = pieces[key]
         views = [field.direct(tile) or field.padded(tile) for field in fields]
-        results = on_tile(views, weights, np.uint64(0), program=bare)
+        results = on_tile(views, weights, np.uint64(0), memory.take(), program=bare)
         # The kernel runs beside this thread, which meanwhile copies out what the last one made.
-        _copy_out(*made)
-        made = outputs, tile, results
-    _copy_out(*made)
+        if made:
+            _copy_out(*made, outputs, memory)
+        made = tile, results
+    if made:
+        _copy_out(*made, outputs, memory)
 
 
-def _copy_out(outputs: list[NDArray[Any]], tile: Tile, results: Sequence[jax.Array]) -> None:
+def _copy_out(
+    tile: Tile, results: list[jax.Array], outputs: list[NDArray[Any]], memory: Outputs
+) -> None:
     for output, result in zip(outputs, results, strict=True):
         part = output[tile]
         part[...] = np.asarray(result).reshape(part.shape)
+    memory.give_back(results)
 
 
 def _weights(stencil: Stencil, program: Program, dtype: np.dtype[Any]) -> tuple[list[Any], ...]:
@@ -132,7 +139,7 @@ def _boxes(
     )
     most = all(2 * (stop - start) >= n for (start, stop), n in zip(held, shape, strict=True))
     plain = any(core.flags.c_contiguous and core.dtype == dtype for core in whole)
-    if not (most and plain) or math.prod(shape) < WORTH * elements or not _on_cpu():
+    if not (most and plain) or math.prod(shape) < WORTH * elements or not on_cpu():
         yield Box(everything, _steps(shape, program, elements), False)
         return
     yield Box(held, steps, True)
@@ -143,13 +150,9 @@ def _boxes(
             yield Box(ranges, _steps(strip, program, elements), False)
 
 
-def _on_cpu() -> bool:
-    return jax.default_backend() == "cpu"
-
-
 def _room(itemsize: int) -> int:
     """The elements of a tile."""
-    return max(1, (TILE_BYTES if _on_cpu() else TILE_BYTES_GPU) // max(1, itemsize))
+    return max(1, (TILE_BYTES if on_cpu() else TILE_BYTES_GPU) // max(1, itemsize))
 
 
 def _run_shape(inner: tuple[int, ...], shape: tuple[int, ...], elements: int) -> tuple[int, ...]:
