@@ -94,14 +94,14 @@ def _launches(compute: Callable[[], object]) -> list[int]:
     found: dict[Any, int] = {}
     kernel = kernels.on_tile
 
-    def counted(views: Any, weights: Any, zero: Any, *, program: Any) -> Any:
+    def counted(views: Any, weights: Any, zero: Any, spent: Any, *, program: Any) -> Any:
         key = (program, tuple(np.shape(x) for x in jax.tree.leaves(views)))
         if key not in found:
-            lowered = kernel.lower(views, weights, zero, program=program)
+            lowered = kernel.lower(views, weights, zero, spent, program=program)
             text = lowered.compile().as_text()
             entry = text[text.index("\nENTRY") :]
             found[key] = len(re.findall(r"= .*? (?:fusion|custom-call)\(", entry))
-        return kernel(views, weights, zero, program=program)
+        return kernel(views, weights, zero, spent, program=program)
 
     from fdgrad_dask import tiles
 

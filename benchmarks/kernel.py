@@ -21,7 +21,7 @@ from benchmarks.rows import Row, in_turn, over, seconds_of
 from fdgrad_dask import tiles
 from fdgrad_dask.kernels import on_tile
 from fdgrad_dask.program import single, weights_of
-from fdgrad_dask.scratch import Block
+from fdgrad_dask.scratch import Block, Outputs
 from fdgrad_dask.stencil import stencil
 from fdgrad_dask.views import Padded
 
@@ -62,8 +62,9 @@ def _left_in_cache(compute: Callable[[], object]) -> None:
         compute()
 
 
-def _waited_for(outputs: Any, tile: Any, results: Any) -> None:
+def _waited_for(tile: Any, results: Any, outputs: Any, memory: Outputs) -> None:
     jax.block_until_ready(results)
+    memory.give_back(results)
 
 
 def _row(what: str, axis: str, ways: dict[str, Callable[[], object]], runs: int) -> Row:

@@ -30,6 +30,8 @@ _REBUILDS = 3
 # what it holds is a region that is computed, which would not end, or memory kept for the next.
 _WORKERS = {
     "distributed.scheduler.allowed-failures": 0,
+    # The dashboard would remember the last 100 000 regions, of a kilobyte or more each.
+    "distributed.scheduler.dashboard.tasks.task-stream-length": 1000,
     **{f"distributed.worker.memory.{limit}": False for limit in ("target", "spill", "pause")},
 }
 
