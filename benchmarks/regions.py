@@ -1,8 +1,8 @@
 """What a region costs beside its work, and whether client and scheduler stay as small as they are.
 
-`fdgrad run` on very many chunks of 128 bytes, a region each, by two workers. Overhead is the time
-of all workers, shared out over the regions, less what reading and writing take: the driver, the
-way there and back, and on the worker the graph of a region.
+`fdgrad run` on very many chunks of 128 bytes, by two workers: a region each, and fifty to a region.
+Overhead is the time of all workers, shared out over the regions, less what reading and writing
+take: the driver, the way there and back, and on the worker the graph of a region.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import mean, median
+from typing import Any
 
 import numpy as np
 import zarr
@@ -18,53 +19,76 @@ import zarr
 from benchmarks.command import Ran, run
 from benchmarks.rows import Row, number, spread
 
-COUNTS = {"quick": 60, "usual": 2_000, "long": 100_000}
+# Chunks of the source, and how many of them a region has; the last case is what costs are told of.
+CASES = {
+    "quick": ((60, 10), (60, 1)),
+    "usual": ((100_000, 50), (2_000, 1)),
+    "long": ((100_000, 50), (100_000, 1)),
+}
 WORKERS = 2
 SHAPE = (4, 8)
 SECTIONS = {
     "steps": [{"operator": "gradient", "inputs": "t", "options": {"dim": "x"}}],
-    "target": {"chunks": {"time": 1}, "regions": {"time": 1}},
     "cluster": {"kind": "local", "workers": WORKERS, "threads": 1},
 }
 
 
 def rows(size: str) -> Iterator[Row]:
-    """One run."""
-    count = COUNTS[size]
-    with tempfile.TemporaryDirectory() as made:
-        folder = Path(made)
-        _store(folder / "in.zarr", count)
-        ran = run(folder, "in.zarr", "out.zarr", SECTIONS)
-        files = [file.stat().st_size for file in (folder / "out.zarr.journal/regions").iterdir()]
-    yield from _rows(ran, median(files))
+    """A run for each case."""
+    for count, each in CASES[size]:
+        with tempfile.TemporaryDirectory() as made:
+            folder = Path(made)
+            _store(folder / "in.zarr", count)
+            target = {"target": {"chunks": {"time": each}, "regions": {"time": each}}}
+            ran = run(folder, "in.zarr", "out.zarr", SECTIONS | target)
+            files = (folder / "out.zarr.journal/regions").iterdir()
+            sizes = [file.stat().st_size for file in files]
+        if each == 1:
+            yield from _costs(ran, median(sizes))
+        yield from _memory(ran, each)
 
 
-def _rows(ran: Ran, size: float) -> Iterator[Row]:
-    """Of the regions after the first quarter, when all is open and compiled."""
-    records = ran.records[len(ran.records) // 4 :]
-    begun, count = records[0]["began"], len(records)
-    share = (ran.done - begun) * WORKERS / count
+def _settled(ran: Ran) -> list[dict[str, Any]]:
+    """The records after the first quarter, when all is open and compiled."""
+    return ran.records[len(ran.records) // 4 :]
+
+
+def _case(ran: Ran, each: int) -> str:
+    chunks = "one tiny chunk" if each == 1 else f"{each} tiny chunks"
+    return f"{len(ran.records)} regions of {chunks}, {WORKERS} workers"
+
+
+def _costs(ran: Ran, size: float) -> Iterator[Row]:
+    records = _settled(ran)
+    share = (ran.done - records[0]["began"]) * WORKERS / len(records)
     inside = mean(record["seconds"] for record in records)
     handling = mean(record["read_seconds"] + record["write_seconds"] for record in records)
-    looks = [look for look in ran.seen if look.at <= ran.done]
-    first = next((look for look in looks if look.at >= begun), looks[-1])
-    last = looks[-1]
     on_worker = f"on its worker {number(1e3 * (inside - handling))} ms of it"
-    memory = f"{first.memory / 1e6:.0f} MB, then {last.memory / 1e6:.0f} MB"
-    left = (last.memory - first.memory) / count
-    processor = 1e3 * (last.processor - first.processor) / count
-    flat = last.memory / first.memory
-    case = f"{len(ran.records)} regions of one tiny chunk, {WORKERS} workers"
     for what, target, value, unit, note in (
         ("overhead of a region", "region", 1e3 * (share - handling), "ms", on_worker),
-        ("client and scheduler: memory, end over a quarter", "region memory", flat, "×", memory),
-        ("client and scheduler: memory that a region leaves", "", left, "B", ""),
-        ("client and scheduler: processor time of a region", "", processor, "ms", ""),
         ("a tiny region on its worker", "", 1e3 * inside, "ms", ""),
         ("from the last region to the end of the command", "", ran.ended - ran.done, "s", ""),
         ("record of a region in the journal", "", size, "B", ""),
     ):
-        yield Row(what, case, "", target, **spread([value]), unit=unit, note=note)
+        yield Row(what, _case(ran, 1), "", target, **spread([value]), unit=unit, note=note)
+
+
+def _memory(ran: Ran, each: int) -> Iterator[Row]:
+    """Of client and scheduler, which are one process."""
+    records = _settled(ran)
+    looks = [look for look in ran.seen if look.at <= ran.done]
+    first = next((look for look in looks if look.at >= records[0]["began"]), looks[-1])
+    last = looks[-1]
+    memory = f"{first.memory / 1e6:.0f} MB, then {last.memory / 1e6:.0f} MB"
+    left = (last.memory - first.memory) / len(records)
+    processor = 1e3 * (last.processor - first.processor) / len(records)
+    flat = last.memory / first.memory
+    for what, target, value, unit, note in (
+        ("client and scheduler: memory, end over a quarter", "region memory", flat, "×", memory),
+        ("client and scheduler: memory that a region leaves", "", left, "B", ""),
+        ("client and scheduler: processor time of a region", "", processor, "ms", ""),
+    ):
+        yield Row(what, _case(ran, each), "", target, **spread([value]), unit=unit, note=note)
 
 
 def _store(path: Path, count: int) -> None:
