@@ -87,13 +87,15 @@ class Row:
         return TARGETS[self.target].met(self.ratio)
 
 
-def in_turn(ways: Mapping[str, Callable[[], object]], runs: int) -> dict[str, list[float]]:
-    """Seconds of each way, run by run: all of them in turn, after one run to warm up.
+def in_turn(
+    ways: Mapping[str, Callable[[], object]], runs: int, *, warm_up: bool = True
+) -> dict[str, list[float]]:
+    """Seconds of each way, run by run: all of them in turn, after one run of each to warm up.
 
     A machine that is noisy is then noisy for all.
     """
     seconds: dict[str, list[float]] = {name: [] for name in ways}
-    for way in ways.values():
+    for way in ways.values() if warm_up else ():
         way()
     for _ in range(runs):
         for name, way in ways.items():
