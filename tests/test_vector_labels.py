@@ -234,6 +234,12 @@ def with_axes(lat=None, lon=None, **attrs):
     return made
 
 
+def along_the_grid(winds):
+    """The same winds, no longer said to be to the east and north."""
+    names = ("x_wind", "y_wind")
+    return [f.assign_attrs(standard_name=one) for f, one in zip(winds, names, strict=True)]
+
+
 @pytest.mark.parametrize(
     ("lat", "lon"),
     [
@@ -252,7 +258,10 @@ def with_axes(lat=None, lon=None, **attrs):
     ids=["degrees_north", "degreeN", "standard names", "rotated", "names"],
 )
 def test_degrees_lie_on_a_sphere_and_close(lat, lon):
-    result = op.vorticity(*with_axes(lat, lon))
+    winds = with_axes(lat, lon)
+    if "grid_latitude" in lat.values():
+        winds = along_the_grid(winds)
+    result = op.vorticity(*winds)
     assert result.attrs["geometry"] == "sphere"
     assert result.attrs["periodic"] == "lon"
     expected = op.vorticity(STATE["u"], STATE["v"]).isel(p=0)
@@ -338,9 +347,11 @@ FLAT = plane(np.arange(5.0), np.arange(4.0))
 ON_A_PLANE = [field(lambda x, y: x + y, FLAT, n) for n in "uv"]
 KM = {"x": ("x", np.arange(5.0), {"units": "km", "axis": "X"})}
 ON_A_MAP = [f.assign_attrs(grid_mapping="crs") for f in ON_A_PLANE]
-ROTATED = with_axes(
-    {"standard_name": "grid_latitude", "units": "degrees"},
-    {"standard_name": "grid_longitude", "units": "degrees"},
+ROTATED = along_the_grid(
+    with_axes(
+        {"standard_name": "grid_latitude", "units": "degrees"},
+        {"standard_name": "grid_longitude", "units": "degrees"},
+    )
 )
 WITHOUT_P = [f.drop_vars("p") for f in (U, V, T)]
 NO_UNITS = [f.assign_coords(p=("p", [3.0, 2, 1], {"axis": "Z"})) for f in (U, V, T)]
@@ -478,6 +489,25 @@ REFUSED = {  # what is called → the class of the error, its text
 def test_what_is_refused_says_why_and_what_to_do(call, error, text):
     with pytest.raises(error, match=text):
         call()
+
+
+@pytest.mark.parametrize("name", ["eastward_wind", "x_wind", None])
+def test_a_wind_to_the_east_is_not_along_the_longitudes_of_a_rotated_pole(name):
+    coords = {
+        "rlat": ("rlat", np.arange(-10.0, 11), {"standard_name": "grid_latitude"}),
+        "rlon": ("rlon", np.arange(-15.0, 16), {"standard_name": "grid_longitude"}),
+    }
+    coords = {key: (*one[:2], {**one[2], "units": "degrees"}) for key, one in coords.items()}
+    attrs = {"units": "m s-1"} | ({"standard_name": name} if name else {})
+    u, v = (
+        xr.DataArray(np.ones((21, 31)), coords, ("rlat", "rlon"), name=one, attrs=attrs)
+        for one in "uv"
+    )
+    if name == "eastward_wind":
+        with pytest.raises(OptionError, match=r"'rlon' are longitudes about a rotated pole, which"):
+            op.vorticity(u, v)
+    else:
+        assert op.vorticity(u, v).shape == (21, 31)
 
 
 def test_chunks_of_unknown_size_are_refused():

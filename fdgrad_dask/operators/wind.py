@@ -50,6 +50,12 @@ def components_of(u: xr.DataArray, v: xr.DataArray, grid: Horizontal) -> str:
     curved, geometry = grid.curved, grid.geometry
     name = u.attrs.get("standard_name")
     if curved is None or not isinstance(geometry, Curvilinear):
+        if grid.is_rotated and _said(u) == "earth":
+            raise OptionError(
+                f"{u.name!r} points east, but {grid.x.name!r} are longitudes about a rotated pole, "
+                "which do not; give the grid its 2-D latitude and longitude as coordinates, or, if "
+                "the wind is along the grid, name it x_wind"
+            )
         return "earth"
     said = {_said(component) for component in (u, v)} - {None}
     along = geometry.components
