@@ -1,8 +1,6 @@
 """Grids of models and maps: ORCA, both poles, projections, grids that close, and their chunks."""
 
 import importlib.util
-import threading
-from collections import Counter
 from pathlib import Path
 
 import dask
@@ -10,6 +8,7 @@ import dask.array as da
 import numpy as np
 import pytest
 import xarray as xr
+from counting import Source
 from curved import (
     DEGREE,
     DIMS,
@@ -346,28 +345,13 @@ def test_chunks_change_no_bit_and_building_computes_nothing(name, lazy, chunks, 
         assert_array_equal(a.compute(scheduler="sync").values, whole[k].values, err_msg=k)
 
 
-class Source:
-    """An array that counts how often each of its parts is read."""
-
-    def __init__(self, values):
-        self.values = values
-        self.shape, self.dtype, self.ndim = values.shape, values.dtype, values.ndim
-        self.reads, self.lock = Counter(), threading.Lock()
-
-    def __getitem__(self, key):
-        with self.lock:
-            self.reads[str(key)] += 1
-        return self.values[key]
-
-
 @pytest.mark.parametrize("name", ["kinematics", "laplacian", "advection", "gradient_magnitude"])
 def test_every_chunk_is_read_once(name):
     ds, _ = fields(*sampled(oblique, 12, 15))
     counted = {}
     for k in "uvs":
         counted[k] = Source(np.stack([ds[k].values] * 3))
-        data = da.from_array(counted[k], chunks=(1, 4, 5), meta=np.empty((0,) * 3), name=False)
-        ds[k] = ("time", *DIMS), data, ds[k].attrs
+        ds[k] = ("time", *DIMS), counted[k].chunked((1, 4, 5)), ds[k].attrs
     made = outputs(name, ds)
     assert not any(source.reads for source in counted.values())
     dask.compute(made, scheduler="synchronous")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
 
 import dask
-import dask.array as da
 import numpy as np
 import pytest
 import xarray as xr
+from counting import Source
 from numpy.testing import assert_allclose
 
 from fdgrad_dask import operators as op
@@ -26,20 +25,6 @@ LATITUDES = {
 }
 
 
-class Source:
-    """An array that counts how often each of its parts is read."""
-
-    def __init__(self, values):
-        self.values = values
-        self.shape, self.dtype, self.ndim = values.shape, values.dtype, values.ndim
-        self.reads, self.lock = Counter(), threading.Lock()
-
-    def __getitem__(self, key):
-        with self.lock:
-            self.reads[str(key)] += 1
-        return self.values[key]
-
-
 def sources(*names, lat="no poles", chunks=CHUNKS):
     """Fields of noise, and what counts their reads."""
     rng = np.random.default_rng(1)
@@ -51,11 +36,9 @@ def sources(*names, lat="no poles", chunks=CHUNKS):
     counted, fields = [], []
     for name in names:
         source = Source(rng.normal(size=SHAPE))
-        meta = np.empty((0,) * 3)
-        data = da.from_array(source, chunks=chunks, meta=meta, name=False)
         units = {"units": "m2 s-2" if name == "z" else "m s-1"}
         counted.append(source)
-        fields.append(xr.DataArray(data, dims=DIMS, coords=coords, name=name, attrs=units))
+        fields.append(xr.DataArray(source.chunked(chunks), coords, DIMS, name=name, attrs=units))
     return counted, fields
 
 
