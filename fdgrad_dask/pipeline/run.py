@@ -26,13 +26,11 @@ from fdgrad_dask.pipeline.targets.opening import store_of
 from fdgrad_dask.pipeline.targets.store import Store
 
 _REBUILDS = 3
-# A region that killed its worker comes back to us at once, and we say so. Nor may a worker pause:
-# what it holds is a region that is computed, which would not end, or memory kept for the next.
-_WORKERS = {
+_SCHEDULER = {
+    # A region that killed its worker comes back to us at once, and we say so.
     "distributed.scheduler.allowed-failures": 0,
     # The dashboard would remember the last 100 000 regions, of a kilobyte or more each.
     "distributed.scheduler.dashboard.tasks.task-stream-length": 1000,
-    **{f"distributed.worker.memory.{limit}": False for limit in ("target", "spill", "pause")},
 }
 
 
@@ -122,7 +120,7 @@ def _on_clusters(
         say(f"starting {wanted.workers} workers, threads of each: {wanted.threads}")
         try:
             with (
-                dask.config.set(_WORKERS),
+                dask.config.set(_SCHEDULER),
                 cluster.opened(wanted) as client,
                 cluster.computing(wanted),
             ):

@@ -67,6 +67,10 @@ class Ready(WorkerPlugin):
         """Compiles in a thread, so that the worker answers meanwhile; errors reach the driver."""
         # A task that fails is told by the driver, once and in words.
         logging.getLogger("distributed").setLevel(logging.CRITICAL)
+        # What a worker holds is the region that it computes, and memory kept for the next: it must
+        # not pause for that, or it may wait for ever; nor is there anything to spill.
+        watching = worker.memory_manager
+        watching.memory_spill_fraction = watching.memory_pause_fraction = False
         if self._gpus:
             await asyncio.to_thread(require_gpu)
         await asyncio.to_thread(compile_one)

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from distributed import Client, KilledWorker
+from distributed import Client, KilledWorker, Worker
 from distributed.client import FutureCancelledError
 from distributed.comm.core import CommClosedError
 
@@ -24,11 +24,18 @@ from fdgrad_dask.pipeline.sections.cluster import Cluster, Gpu, Local
 ONE = Local(workers=1, threads=1, memory_limit="2 GiB")
 
 
+def limits(dask_worker: Worker) -> tuple[float | bool, float | bool]:
+    """At which share of its memory a worker spills, and at which it pauses."""
+    manager = dask_worker.memory_manager
+    return manager.memory_spill_fraction, manager.memory_pause_fraction
+
+
 def test_workers_start_with_their_environment_and_are_warm() -> None:
     with cluster.opened(ONE) as client:
         (environment,) = client.run(eval, "dict(__import__('os').environ)").values()
         (level,) = client.run(eval, "__import__('logging').getLogger('distributed').level").values()
         (warm,) = client.run(eval, "'jax' in __import__('sys').modules").values()
+        (watched,) = client.run(limits).values()
         workers = client.scheduler_info()["workers"]
     keep = str(2**29)
     expected = {
@@ -45,6 +52,7 @@ def test_workers_start_with_their_environment_and_are_warm() -> None:
     assert "NPROC" not in os.environ
     assert level == logging.CRITICAL
     assert warm
+    assert watched == (False, False)
     assert [found["nthreads"] for found in workers.values()] == [1]
     assert [found["memory_limit"] for found in workers.values()] == [2**31]
     assert all(address.startswith("tcp://127.0.0.1:") for address in workers)
