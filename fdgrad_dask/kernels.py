@@ -18,7 +18,7 @@ from jax import lax
 
 from fdgrad_dask.program import Operand, Program
 from fdgrad_dask.stencil import Stencil, Tap, Window
-from fdgrad_dask.views import View
+from fdgrad_dask.views import Padded, View
 from fdgrad_dask.weights import weigh
 
 Weights = tuple[list[Any], ...]
@@ -60,9 +60,13 @@ def on_tile(
                 terms.append(term)
             return reduce(jnp.add, terms)
 
+        def row(view: View, position: int) -> jax.Array:
+            assert isinstance(view, Padded), "rows beside a wall are read in a window"
+            return view.row(axis, position)
+
         return Reader(
             lambda offset: total(lambda view: view.at(axis, offset)),
-            lambda position: total(lambda view: view.row(axis, position)),
+            lambda position: total(lambda view: row(view, position)),
         )
 
     derivatives = [

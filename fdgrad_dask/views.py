@@ -1,7 +1,7 @@
 """How a kernel reaches the values of a field: in a window with its halo, or where they lie.
 
-Both answer the same two questions: the values at an offset from every point of the tile, and the
-row at a position counted from a wall.
+Both know the values at an offset from every point of the tile. Rows beside a wall are read in
+windows only: tiles that are read where they lie are far from all walls.
 """
 
 from __future__ import annotations
@@ -65,10 +65,6 @@ class Direct:
         return lax.dynamic_slice(self.memory, (start,), (math.prod(self.shape),)).reshape(
             self.shape
         )
-
-    def row(self, axis: int, position: int) -> jax.Array:
-        """There is no wall in a run of memory."""
-        raise NotImplementedError
 
 
 View = Padded | Direct

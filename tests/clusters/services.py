@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -57,7 +58,7 @@ def dask_processes() -> list[tuple[int, str]]:
     return found
 
 
-class Service:
+class Service(ABC):
     """Daemons that stay in the foreground, children of this process, stopped in reverse order."""
 
     def __init__(self, folder: Path) -> None:
@@ -89,8 +90,9 @@ class Service:
     ) -> None:
         self.stop()
 
+    @abstractmethod
     def start(self) -> None:
-        raise NotImplementedError
+        """Starts its processes as `daemon`, and returns when they answer."""
 
     def stop(self) -> None:
         for started in reversed(self._running):
