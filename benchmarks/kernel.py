@@ -1,17 +1,15 @@
 """One core, memory warm: what fraction of the speed of a copy has a gradient?
 
-Of a tile that holds its halo, in the cache, and of one contiguous block, against `numpy.copyto` of
-as many bytes; of the block also without its last pass, to tell what that costs.
+Of a tile that holds its halo, in the cache, and of one contiguous block, its edges and all,
+against `numpy.copyto` of as many bytes into memory that is there.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from functools import partial
 from typing import Any
-from unittest import mock
 
 import jax
 import numpy as np
@@ -21,7 +19,7 @@ from benchmarks.rows import Row, in_turn, over, seconds_of
 from fdgrad_dask import tiles
 from fdgrad_dask.kernels import on_tile
 from fdgrad_dask.program import single, weights_of
-from fdgrad_dask.scratch import Block, Outputs
+from fdgrad_dask.scratch import Block
 from fdgrad_dask.stencil import stencil
 from fdgrad_dask.views import Padded
 
@@ -51,20 +49,6 @@ def rows(size: str) -> Iterator[Row]:
                 ours = partial(tiles.compute_block, [Block(f)], single(table, number), f.dtype)
                 what = f"block of {megabytes} MB"
                 yield _row(f"{what}, {dtype}", axis, {"ours": ours, "copy": copy}, runs)
-                part = {"ours": partial(_left_in_cache, ours), "copy": copy}
-                row = _row(f"{what} without its last pass, {dtype}", axis, part, runs)
-                yield replace(row, target="")
-
-
-def _left_in_cache(compute: Callable[[], object]) -> None:
-    """Computes a block without its last pass, which carries the results to NumPy's memory."""
-    with mock.patch.object(tiles, "_copy_out", _waited_for):
-        compute()
-
-
-def _waited_for(tile: Any, results: Any, outputs: Any, memory: Outputs) -> None:
-    jax.block_until_ready(results)
-    memory.give_back(results)
 
 
 def _row(what: str, axis: str, ways: dict[str, Callable[[], object]], runs: int) -> Row:

@@ -1,34 +1,21 @@
-"""The arithmetic of a stencil on one block, jitted.
+"""Programs, jitted: on one tile, or on a whole block.
 
-A kernel knows rows, walls and a tile; chunks and labels it does not know. Rows are sums of shifted
-slices; the few rows beside a closed wall are then set in place. The arithmetic does not say how a
-neighbour is reached: `views` know that, and for a whole JAX array `whole`.
+A kernel knows rows, walls and a tile; chunks and labels it does not know.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial, reduce
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 
 from fdgrad_dask.program import Operand, Program
-from fdgrad_dask.stencil import Stencil, Tap, Window
-from fdgrad_dask.views import Padded, View
-from fdgrad_dask.weights import weigh
-
-Weights = tuple[list[Any], ...]
-
-
-class Reader(NamedTuple):
-    """How to reach values: at an offset from every row, or at a position counted from a wall."""
-
-    at: Callable[[int], jax.Array]
-    row: Callable[[int], jax.Array]
+from fdgrad_dask.sums import Reader, Weights, derivative, rounded
+from fdgrad_dask.views import Frame, Padded, Ranges, Spread, Star, View, Whole
 
 
 @partial(jax.jit, static_argnames="program", donate_argnames="spent", keep_unused=True)
@@ -44,8 +31,54 @@ def on_tile(
 
     They come to lie where ``spent`` did, outputs of another tile that are copied out by now: fresh
     memory would cost more than the arithmetic.
+    """
+    return _outputs(views, weights, zero, program)
 
-    ``zero`` is an integer nought that the compiler cannot see through (`_rounded`). Where a
+
+@partial(jax.jit, static_argnames=("programs", "boxes", "frame"))
+def on_sweep(
+    views: Sequence[Whole | Spread],
+    weights: Sequence[Sequence[Weights]],
+    zero: jax.Array,
+    *,
+    frame: Frame,
+    programs: tuple[Program, ...],
+    boxes: tuple[Ranges, ...],
+) -> tuple[list[jax.Array], list[list[jax.Array]]]:
+    """The outputs of a program on a block, by rows and columns; and those of each of its boxes.
+
+    The first of ``programs`` and of ``weights`` is that of the inside.
+    """
+
+    def spread(column: jax.Array, axis: int) -> jax.Array:
+        return frame.spread(
+            jnp.expand_dims(column, [i for i in range(len(frame.shape)) if i != axis])
+        )
+
+    spreads: list[Weights] = [
+        ([w if w is None else [spread(column, d.axis) for column in w] for w in windows], [], [])
+        for d, (windows, _, _) in zip(programs[0].derivatives, weights[0], strict=True)
+    ]
+    margins = [(frame.margin, frame.margin, 0), (0, 0, 0)]
+    # A test for each row, not for each element, as the ends of any other axis would need.
+    inside = [
+        lax.pad(output, jnp.zeros((), output.dtype), margins)
+        for output in _outputs(views, spreads, zero, programs[0])
+    ]
+    # Set in their places here, XLA would compute all twice or copy it.
+    parts = [
+        _outputs([view.box(box) for view in views], columns, zero, program)
+        for box, program, columns in zip(boxes, programs[1:], weights[1:], strict=True)
+    ]
+    return inside, parts
+
+
+def _outputs(
+    views: Sequence[View], weights: Sequence[Weights], zero: jax.Array, program: Program
+) -> list[jax.Array]:
+    """The outputs of a program, all its terms in one pass.
+
+    ``zero`` is an integer nought that the compiler cannot see through (`rounded`). Where a
     formula follows, differences are not divided by their step but multiplied by one over it,
     which is then what ``weights`` hold.
     """
@@ -56,12 +89,12 @@ def on_tile(
             for field, factor in parts:
                 term = read(views[field])
                 if factor is not None:
-                    term = _rounded(term * read(views[factor]), zero)
+                    term = rounded(term * read(views[factor]), zero)
                 terms.append(term)
             return reduce(jnp.add, terms)
 
         def row(view: View, position: int) -> jax.Array:
-            assert isinstance(view, Padded), "rows beside a wall are read in a window"
+            assert isinstance(view, Padded | Star), "rows beside a wall are read in a window"
             return view.row(axis, position)
 
         return Reader(
@@ -92,7 +125,7 @@ def on_tile(
 
 
 class _Exact:
-    """A number in a formula: products are rounded before they are added (`_rounded`)."""
+    """A number in a formula: products are rounded before they are added (`rounded`)."""
 
     def __init__(self, value: Any, zero: jax.Array) -> None:
         self.value, self.zero = value, zero
@@ -110,7 +143,7 @@ class _Exact:
         return self._new(-self.value)
 
     def __mul__(self, other: Any) -> _Exact:
-        return self._new(_rounded(self.value * _value(other), self.zero))
+        return self._new(rounded(self.value * _value(other), self.zero))
 
     def __truediv__(self, other: Any) -> _Exact:
         return self._new(self.value / _value(other))
@@ -128,154 +161,3 @@ class _Exact:
 
 def _value(number: Any) -> Any:
     return number.value if isinstance(number, _Exact) else number
-
-
-def derivative(
-    f: Reader,
-    weights: Weights,
-    shape: Stencil,
-    *,
-    axis: int,
-    zero: jax.Array | None = None,
-    z: Reader | None = None,
-    divide: bool = True,
-) -> jax.Array:
-    """All rows by the windows, then the rows beside closed walls in their places."""
-    total = partial(_sum, order=shape.order, axis=axis, zero=zero, divide=divide)
-    sums = [
-        total(window, w, f.at, z=z and z.at)
-        for window, w in zip(shape.windows, weights[0], strict=True)
-    ]
-    out = sums[0] if len(sums) == 1 else _first_whole(f, shape.windows, sums)
-    last = out.shape[axis] - 1
-    for wall, columns, start, step in (
-        (shape.low, weights[1], 0, 1),
-        (shape.high, weights[2], last, -1),
-    ):
-        for i, (window, w) in enumerate(zip(wall.rows if wall else (), columns, strict=True)):
-            edge = total(window, w, f.row, z=z and z.row)
-            out = lax.dynamic_update_slice_in_dim(out, edge, start + i * step, axis)
-    return out
-
-
-def _sum(
-    window: Window,
-    weights: Any,
-    f: Callable[[int], jax.Array],
-    *,
-    order: int,
-    axis: int,
-    zero: jax.Array | None,
-    z: Callable[[int], jax.Array] | None,
-    divide: bool,
-) -> jax.Array:
-    """Σ over the taps of one window: weight · value, or difference / step."""
-    here = f(window.at)
-    if z is None:
-        across = tuple(i for i in range(here.ndim) if i != axis)
-        terms = [jnp.expand_dims(column, across) for column in weights]
-    else:
-        terms = weigh([z(node) for node in window.nodes], window.nodes.index(window.at), order)
-    real = wide(here.dtype)
-    terms = [term.astype(real) for term in terms]
-
-    added = partial(_added, f, zero)
-    if window.taps[0].minus is not None:
-        return added(window.taps, terms, divide=divide or z is not None).astype(here.dtype)
-    if real.itemsize == 8:
-        return added(window.taps, terms, divide=False).astype(here.dtype)
-    # By a power of two the products are kept from an overflow that their sum does not have.
-    size = sum(abs(term) for term in terms)
-    scale = jnp.exp2(jnp.ceil(jnp.log2(size)))
-    scale = jnp.where(jnp.isfinite(scale) & (scale > 0), scale, 1)
-    total = added(window.taps, [term / scale for term in terms], divide=False) * scale
-    # The weights add up to nought, so the value here can be taken off first. That saves
-    # the digits that a sum of large and nearly equal float32 products would lose.
-    others = [i for i, node in enumerate(window.nodes) if node != window.at]
-    less = added(
-        [Tap(window.nodes[i], window.at) for i in others],
-        [terms[i] for i in others],
-        divide=False,
-    )
-    total = jnp.where(jnp.isfinite(less), less, total)
-    return total.astype(here.dtype)
-
-
-def _added(
-    f: Callable[[int], jax.Array],
-    zero: jax.Array | None,
-    taps: Sequence[Tap],
-    by: Sequence[jax.Array],
-    *,
-    divide: bool,
-) -> jax.Array:
-    """Σ value · by, or Σ value / by."""
-    terms = []
-    for (plus, minus), weight in zip(taps, by, strict=True):
-        value = f(plus) if minus is None else f(plus) - f(minus)
-        term = _scaled(value, weight, zero, divide=divide)
-        terms.append(term if zero is None or len(taps) == 1 else _rounded(term, zero))
-    return reduce(jnp.add, terms)
-
-
-def _scaled(value: jax.Array, by: jax.Array, zero: jax.Array | None, *, divide: bool) -> jax.Array:
-    """value · by or value / by; half precision is widened after the difference, as NumPy does."""
-
-    def scale(part: jax.Array) -> jax.Array:
-        if not divide:
-            return part * by
-        if zero is None:
-            return part / by
-        # A divisor that hangs on nothing but a number would become a product with its
-        # reciprocal, which rounds twice; let it seem to hang on the dividend.
-        bits = jnp.dtype(f"uint{part.dtype.itemsize * 8}")
-        return part / _mixed(by, lax.bitcast_convert_type(part, bits) & zero.astype(bits))
-
-    if not jnp.iscomplexobj(value):
-        return scale(value.astype(by.dtype))
-    # A real number times a complex one, as NumPy has it: (by + 0i)(x + iy). The noughts do
-    # nothing but carry inf · 0 = NaN from one part to the other.
-    x, y = value.real, value.imag
-    if divide:
-        return lax.complex(scale(x + y * 0), scale(y - x * 0))
-    return lax.complex(scale(x) - y * 0, scale(y) + x * 0)
-
-
-def _rounded(term: jax.Array, zero: jax.Array) -> jax.Array:
-    """The term, rounded to its dtype before it is added.
-
-    Compilers contract a·b + c into one instruction that rounds once, here and not there, as
-    the processor and the shape of the loop suggest. Bits that do not depend on the chunk, the
-    worker or the vector width, and that are NumPy's, need both roundings. To mix in an integer
-    nought which is only known at run time is a barrier that XLA and LLVM respect.
-    """
-    if jnp.iscomplexobj(term):
-        return lax.complex(_rounded(term.real, zero), _rounded(term.imag, zero))
-    return _mixed(term, zero)
-
-
-def _mixed(number: jax.Array, nought: jax.Array) -> jax.Array:
-    bits = jnp.dtype(f"uint{number.dtype.itemsize * 8}")
-    mixed = lax.bitcast_convert_type(number, bits) | nought.astype(bits)
-    return lax.bitcast_convert_type(mixed, number.dtype)
-
-
-def _first_whole(f: Reader, windows: tuple[Window, ...], sums: list[jax.Array]) -> jax.Array:
-    """The sum of the first window that misses nothing; NaN where all do, or the point itself."""
-    here = ~jnp.isnan(f.at(0))
-    out = jnp.full_like(sums[0], jnp.nan)
-    for window, total in reversed(list(zip(windows, sums, strict=True))):
-        whole = here
-        for node in window.nodes:
-            if node != 0:
-                whole &= ~jnp.isnan(f.at(node))
-        out = jnp.where(whole, total, out)
-    return out
-
-
-def wide(dtype: Any) -> np.dtype[Any]:
-    """The real dtype in which data of ``dtype`` is scaled: at least float32."""
-    dtype = np.dtype(dtype)
-    if dtype.itemsize == 2:
-        return np.dtype(np.float32)
-    return np.dtype(f"f{dtype.itemsize // 2}") if dtype.kind == "c" else dtype

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import ctypes
 import os
+import sys
+from functools import cache
 from pathlib import Path
 
 from fdgrad_dask.errors import OptionError
@@ -15,7 +17,9 @@ from fdgrad_dask.errors import OptionError
 _MOST = 2**31 - 1  # what an int of C holds, which is how mallopt takes its bytes
 # malloc.h of glibc
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
+_GROWN = 32 << 20  # bytes; glibc keeps blocks up to this size once it has seen some of them
 _OTHERS = ("jemalloc", "tcmalloc", "mimalloc")
+_tuned = 0  # bytes
 
 
 def tune_memory(keep: int = _MOST) -> str:
@@ -46,10 +50,31 @@ def tune_memory(keep: int = _MOST) -> str:
         return f"memory: left alone, {other} allocates it and keeps it in its own way"
     mallopt = ctypes.CDLL(None).mallopt
     wanted = {_MMAP_THRESHOLD: keep, _TRIM_THRESHOLD: keep, _ARENA_MAX: 1}
+    global _tuned
+    _tuned = keep
     refused = [number for number, value in wanted.items() if not mallopt(number, value)]
     if refused:
         return f"memory: glibc refused the parameters {refused} of mallopt, and has set the others"
     return f"memory: glibc keeps blocks of up to {keep / 2**20:.0f} MiB in one arena"
+
+
+def keeps(size: int) -> bool:
+    """True where memory of ``size`` bytes that an array leaves behind is there for the next one."""
+    return size <= max(_GROWN, _tuned, _kept_from_start())
+
+
+@cache
+def _kept_from_start() -> int:
+    """The largest block that is kept, by the environment in which this process was started."""
+    if _other_allocator():
+        return sys.maxsize
+    tunables = dict(
+        pair.partition("=")[::2] for pair in os.environ.get("GLIBC_TUNABLES", "").split(":")
+    )
+    threshold = os.environ.get("MALLOC_MMAP_THRESHOLD_") or tunables.get(
+        "glibc.malloc.mmap_threshold", ""
+    )
+    return int(threshold) if threshold.isdecimal() else 0
 
 
 def _is_glibc() -> bool:

@@ -89,31 +89,28 @@ class Field:
 
     def _shared_memory(self) -> jax.Array | None:
         """The block as XLA reads it where it lies, if it can and a tile is one run of it."""
-        core, itemsize = self.block.core, self.dtype.itemsize
+        core = self.block.core
         cut = next((i for i, step in enumerate(self.steps) if step > 1), len(self.steps))
         run = self.steps[cut + 1 :] == core.shape[cut + 1 :]
         plain = core.dtype == self.dtype and core.flags.c_contiguous
-        spare = ALIGNMENT // itemsize
-        if not (run and plain) or core.ctypes.data % itemsize or core.size <= spare:
+        if not (run and plain and on_cpu()) or core.ctypes.data % core.itemsize:
             return None
-        # Of one length, wherever the block begins: one compilation.
-        self.skipped = (-core.ctypes.data % ALIGNMENT) // itemsize
-        memory = core.reshape(-1)[self.skipped :][: core.size - spare]
-        return jnp.from_dlpack(_writable(memory)) if on_cpu() else None
+        memory, self.lead = memory_of(core)
+        return memory
 
     def direct(self, tile: Tile) -> Direct | None:
         """The tile where it lies; None if there is no room about it for the halo."""
         if self.memory is None:
             return None
-        shape = self.block.core.shape
-        strides = [math.prod(shape[i + 1 :]) for i in range(len(shape))]
+        core = self.block.core
+        strides = [math.prod(core.shape[i + 1 :]) for i in range(core.ndim)]
         margin = max((reach * strides[axis] for axis, reach in self.halo.items()), default=0)
-        start = sum(s.start * n for s, n in zip(tile, strides, strict=True)) - self.skipped
-        if start < margin or start + math.prod(self.steps) + margin > self.memory.size:
+        start = sum(s.start * n for s, n in zip(tile, strides, strict=True))
+        if start < margin or start + math.prod(self.steps) + margin > core.size:
             return None
         return Direct(
             self.memory,
-            np.int64(start),
+            np.int64(self.lead + start),
             tuple(math.prod(self.steps[i] for i in group) for group in self.groups),
             tuple(strides[group[-1]] for group in self.groups),
         )
@@ -135,7 +132,7 @@ class Field:
         flat = scratch.reshape([math.prod(scratch.shape[i] for i in g) for g in self.groups])
         halo = tuple(self.halo.get(group[0], 0) for group in self.groups)
         if not all(self.varies) and flat.nbytes <= KEPT:
-            self.kept[place] = Padded(jnp.array(flat, copy=True), halo)
+            self.kept[place] = Padded(flat.copy(), halo)
             return self.kept[place]
         if not on_cpu():
             return Padded(jax.device_put(flat), halo)
@@ -187,17 +184,32 @@ def _ends(program: Program, axis: int, factor: bool) -> tuple[Wall | None, Wall 
     return wall(stencil.low), wall(stencil.high)
 
 
-class _Writable:
-    """A read-only array as one that dlpack hands on: the kernel only reads it."""
+class _Memory:
+    """Memory of an array, or about it, as NumPy takes it for one that may be written to."""
 
-    def __init__(self, array: NDArray[Any]) -> None:
-        self._array = array
-        place = (array.ctypes.data, False)
-        self.__array_interface__ = {**array.__array_interface__, "data": place}
+    def __init__(self, array: NDArray[Any], start: int, shape: tuple[int, ...]) -> None:
+        self._array = array  # which is not freed as long as this is there
+        place = (array.ctypes.data + start * array.itemsize, False)
+        self.__array_interface__ = {**array.__array_interface__, "data": place, "shape": shape}
 
 
-def _writable(array: NDArray[Any]) -> NDArray[Any]:
-    return array if array.flags.writeable else np.asarray(_Writable(array))
+def owned(result: jax.Array) -> NDArray[Any]:
+    """What a kernel has made, which is nobody else's: so it may be written to."""
+    array = np.asarray(result)
+    return np.asarray(_Memory(array, 0, array.shape))
+
+
+def memory_of(core: NDArray[Any]) -> tuple[jax.Array, int]:
+    """The memory of a contiguous array as XLA reads it without a copy, and where in it it begins.
+
+    XLA wants it to begin at a multiple of 64 bytes. So the view begins up to that much earlier, and
+    ends as much later, that it has one length for all arrays of a size: one compilation. What lies
+    about the array is never read.
+    """
+    spare = ALIGNMENT // core.itemsize
+    lead = core.ctypes.data % ALIGNMENT // core.itemsize
+    memory = np.asarray(_Memory(core.reshape(-1), -lead, (core.size + spare,)))
+    return jnp.from_dlpack(memory), lead
 
 
 def _aligned(slot: tuple[int, int], size: int) -> NDArray[np.uint8]:

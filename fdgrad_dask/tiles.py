@@ -1,9 +1,10 @@
-"""A NumPy block streams through the kernel in tiles.
+"""A NumPy block goes through the kernel: in one sweep, or in tiles.
 
 Three things make JAX slow on a CPU: fresh memory, NumPy arrays that it has to copy in, and
-results that cannot be written to. Tiles of a few MB cure all three: the inside of a contiguous
-block is read where it lies, the rows beside its walls and all other blocks by way of a scratch
-(`scratch`), and the result is copied from cache into an array that belongs to NumPy.
+results that cannot be written to. Where memory is not fresh, a `sweep` cures the others. Elsewhere
+tiles of a few MB cure all three: the inside of a contiguous block is read where it lies, the rows
+beside its walls and all other blocks by way of a scratch (`scratch`), and the result is copied from
+cache into an array that belongs to NumPy.
 """
 
 from __future__ import annotations
@@ -17,10 +18,13 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
-from fdgrad_dask.kernels import on_tile, wide
+from fdgrad_dask.kernels import on_tile
+from fdgrad_dask.memory import keeps
 from fdgrad_dask.program import Program, weights_of
 from fdgrad_dask.scratch import Block, Field, Outputs, Tile, on_cpu
 from fdgrad_dask.stencil import Stencil
+from fdgrad_dask.sums import wide
+from fdgrad_dask.sweep import frame_of, sweep
 
 # Measured in benchmarks/kernel.py: below 1 MB the calls cost, above 8 MB the cache is left.
 TILE_BYTES = 4 << 20
@@ -28,6 +32,7 @@ TILE_BYTES = 4 << 20
 TILE_BYTES_GPU = 256 << 20
 RUN = 4096  # elements; the shortest contiguous run worth a tile of its own
 LEAST = 16  # rows; no tile in a scratch is cut shorter along a differentiated axis
+SWEPT = 2 << 20  # bytes; a smaller block goes through the scratch
 WORTH = 4  # tiles; a smaller block goes through the scratch whole
 
 
@@ -54,16 +59,22 @@ def compute_block(
     capped = {cap.field for cap in program.caps}
     used = {i: blocks[i] for i in range(len(blocks)) if i not in capped}
     shape = np.broadcast_shapes(*(block.core.shape for block in used.values()))
-    outputs = [np.empty(shape, dtype) for _ in range(program.outputs)]
     if math.prod(shape) == 0:
-        return outputs
+        return [np.empty(shape, dtype) for _ in range(program.outputs)]
     order = _memory_order(list(used.values()), shape)
     if order != tuple(range(len(shape))):
         return _in_order(order, blocks, program, dtype)
     # float64 holds inside this block and this thread; the user's own switch stays as it is.
     with jax.enable_x64(True):
-        for box in _boxes(used, shape, program, dtype):
-            _compute_box(box, used, shape, program, outputs)
+        size = math.prod(shape) * dtype.itemsize
+        swept = size >= SWEPT and keeps(size) and on_cpu()
+        frame = frame_of(used, shape, program) if swept else None
+        if frame:
+            outputs = sweep(used, frame, program, dtype)
+        else:
+            outputs = [np.empty(shape, dtype) for _ in range(program.outputs)]
+            for box in _boxes(used, shape, program, dtype):
+                _compute_box(box, used, shape, program, outputs)
     for cap in program.caps:
         if (program.stencils(cap.axis)[0].low, program.stencils(cap.axis)[0].high)[cap.end]:
             row = (slice(None),) * cap.axis + (slice(cap.end, cap.end + 1 or None),)

@@ -7,11 +7,14 @@ windows only: tiles that are read where they lie are far from all walls.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 from jax import lax
+from numpy.typing import NDArray
 
 _static = {"static": True}
 
@@ -24,7 +27,7 @@ class Padded:
     m = 1 without a halo along an axis on which the field does not vary.
     """
 
-    array: jax.Array
+    array: jax.Array | NDArray[Any]
     halo: tuple[int, ...] = field(metadata=_static)
 
     def at(self, axis: int, offset: int) -> jax.Array:
@@ -37,7 +40,7 @@ class Padded:
         return self._rows(axis, position if position >= 0 else rows + position, 1)
 
     def _rows(self, axis: int, first: int, count: int) -> jax.Array:
-        array = self.array
+        array = jnp.asarray(self.array)
         for i, (size, halo) in enumerate(zip(array.shape, self.halo, strict=True)):
             start, rows = (halo + first, count) if i == axis else (halo, size - 2 * halo)
             if size > 1:
@@ -67,4 +70,174 @@ class Direct:
         )
 
 
-View = Padded | Direct
+Ranges = tuple[tuple[int, int], ...]
+
+
+class Frame(NamedTuple):
+    """A block of ``shape`` as rows and columns: the axes before ``split``, and those behind.
+
+    ``margin`` rows at both ends are left out, so that from all others a step leads into the block.
+    """
+
+    shape: tuple[int, ...]
+    split: int
+    margin: int
+
+    @property
+    def columns(self) -> int:
+        return math.prod(self.shape[self.split :])
+
+    @property
+    def inner(self) -> tuple[int, int]:
+        """The rows and columns that are left."""
+        return math.prod(self.shape[: self.split]) - 2 * self.margin, self.columns
+
+    def spread(self, array: jax.Array) -> jax.Array:
+        """What varies along rows or along columns, as (rows, 1) or (1, columns)."""
+        split, margin = self.split, self.margin
+        if max(array.shape[:split]) > 1:
+            behind = (1,) * (len(self.shape) - split)
+            whole = jnp.broadcast_to(array, (*self.shape[:split], *behind)).reshape(-1, 1)
+            return lax.slice_in_dim(whole, margin, len(whole) - margin)
+        columns = self.shape[split:] if max(array.shape[split:]) > 1 else array.shape[split:]
+        return jnp.broadcast_to(array, (*(1,) * split, *columns)).reshape(1, -1)
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Spread:
+    """A field that varies along some axes only, seen from a block that is rows and columns."""
+
+    padded: Padded
+    frame: Frame = field(metadata=_static)
+
+    def at(self, axis: int, offset: int) -> jax.Array:
+        """The values ``offset`` rows further along ``axis``."""
+        return self.frame.spread(self.padded.at(axis, offset))
+
+    def box(self, ranges: Ranges) -> Padded:
+        """A part of it, with its halo."""
+        array, halo = jnp.asarray(self.padded.array), self.padded.halo
+        for axis, (start, stop) in enumerate(ranges):
+            if array.shape[axis] > 1:
+                array = lax.slice_in_dim(array, start, stop + 2 * halo[axis], axis=axis)
+        return Padded(array, halo)
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Whole:
+    """A field that fills a block, in whose memory it begins at ``lead``.
+
+    Beyond the ends of an axis stands what ``kinds`` say: ``outside`` has it, or the field itself.
+    """
+
+    memory: jax.Array
+    lead: Any
+    outside: list[list[Any]]
+    frame: Frame = field(metadata=_static)
+    halo: tuple[int, ...] = field(metadata=_static)
+    kinds: tuple[tuple[str | None, str | None], ...] = field(metadata=_static)
+
+    def at(self, axis: int, offset: int) -> jax.Array:
+        """The values ``offset`` rows further along ``axis``, of all rows but those in the margins.
+
+        At both ends of an axis behind the first that leads to other rows, which are boxes' to set.
+        """
+        frame = self.frame
+        step = offset * math.prod(frame.shape[axis + 1 :])
+        start = self.lead + frame.margin * frame.columns + step
+        return lax.dynamic_slice(self.memory, (start,), (math.prod(frame.inner),)).reshape(
+            frame.inner
+        )
+
+    def box(self, ranges: Ranges) -> Star:
+        """A part of it, with what is about it."""
+        shape = self.frame.shape
+        array = lax.dynamic_slice(self.memory, (self.lead,), (math.prod(shape),)).reshape(shape)
+
+        def rows(axis: int, start: int, stop: int, of: jax.Array = array) -> jax.Array:
+            across = [*ranges[:axis], (start, stop), *ranges[axis + 1 :]]
+            return lax.slice(of, *zip(*across, strict=True))
+
+        core = rows(0, *ranges[0])
+        arms = {}
+        for axis, reach in enumerate(self.halo):
+            if reach:
+                start, stop = ranges[axis]
+                low = start >= reach
+                high = stop + reach <= shape[axis]
+                arms[axis] = [
+                    rows(axis, start - reach, start) if low else self._beyond(axis, 0, rows),
+                    core,
+                    rows(axis, stop, stop + reach) if high else self._beyond(axis, 1, rows),
+                ]
+        return Star(core, arms, self.halo)
+
+    def _beyond(self, axis: int, end: int, rows: Callable[..., jax.Array]) -> jax.Array:
+        """The rows of the halo that stand outside of one end of ``axis``."""
+        kind, reach, n = self.kinds[axis][end], self.halo[axis], self.frame.shape[axis]
+        if kind == "slab":
+            slab = self.outside[axis][end]
+            start = slab.shape[axis] - reach if end == 0 else 0
+            return rows(axis, start, start + reach, slab)
+        if kind == "periodic":
+            return rows(axis, n - reach, n) if end == 0 else rows(axis, 0, reach)
+        if kind == "reflect":
+            inside = (1, reach + 1) if end == 0 else (n - reach - 1, n - 1)
+            return lax.rev(rows(axis, *inside), (axis,))
+        edge = rows(axis, 0, 1) if end == 0 else rows(axis, n - 1, n)
+        value = self.outside[axis][end] if kind == "number" else edge
+        return jnp.broadcast_to(value, (*edge.shape[:axis], reach, *edge.shape[axis + 1 :]))
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Star:
+    """A box of a field, and by axis the rows before it, itself, and the rows behind it."""
+
+    core: jax.Array
+    arms: dict[int, list[jax.Array]]
+    halo: tuple[int, ...] = field(metadata=_static)
+
+    def at(self, axis: int, offset: int) -> jax.Array:
+        """The values ``offset`` rows further along ``axis``."""
+        return self._rows(axis, offset, self.core.shape[axis]) if offset else self.core
+
+    def row(self, axis: int, position: int) -> jax.Array:
+        """One row: from the low wall, from the high one where ``position`` is negative."""
+        return self._rows(axis, position if position >= 0 else self.core.shape[axis] + position, 1)
+
+    def _rows(self, axis: int, first: int, count: int) -> jax.Array:
+        """Out of the parts that have them.
+
+        Joined by selection, which is fused with all else; to concatenate takes kernels of its own.
+        """
+        start, made = self.halo[axis] + first, None
+        for part in self.arms[axis]:
+            n = part.shape[axis]
+            low, high = max(start, 0), min(start + count, n)
+            if low < high:
+                rows = lax.slice_in_dim(part, low, high, axis=axis)
+                made = rows if made is None else _joined(made, rows, axis)
+            start -= n
+        assert made is not None
+        return made
+
+
+def _joined(first: jax.Array, second: jax.Array, axis: int) -> jax.Array:
+    """The rows of one array, then those of the other."""
+    n, m = first.shape[axis], second.shape[axis]
+    nought = jnp.zeros((), first.dtype)
+
+    def widened(array: jax.Array, before: int, behind: int) -> jax.Array:
+        pads = [(0, 0, 0)] * array.ndim
+        pads[axis] = (before, behind, 0)
+        return lax.pad(array, nought, pads)
+
+    here = widened(first, 0, m)
+    is_first = lax.broadcasted_iota(jnp.int32, here.shape, axis) < n
+    return lax.select(is_first, here, widened(second, n, 0))
+
+
+View = Padded | Direct | Spread | Whole | Star

@@ -9,9 +9,9 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from fdgrad_dask.kernels import Reader, Weights, derivative, wide
 from fdgrad_dask.program import bare, weights_of
 from fdgrad_dask.stencil import Stencil
+from fdgrad_dask.sums import Reader, Weights, derivative, wide
 
 
 def differentiate_jax(f: jax.Array, axis: int, stencil: Stencil) -> jax.Array:

@@ -17,12 +17,12 @@ from fdgrad_dask.grid import of_axis
 from fdgrad_dask.horizontal import Horizontal, horizontal
 from fdgrad_dask.operators.metric import (
     OnGrid,
+    circle,
     inverse,
     metrics_of,
     name_of,
     per_metre,
     pole_ends,
-    row,
     tables_of,
     words_of,
 )
@@ -74,7 +74,7 @@ def laplacian(
         half = abs(points[end] + points[beside]) / 2
         step = abs(points[end] - points[beside])
         radius = grid.h_y[0] / np.deg2rad(1.0)
-        flux = row(one.like, grid, beside) - row(one.like, grid, end)
+        flux = circle(one.data[0], grid, beside) - circle(one.data[0], grid, end)
         one.cap(0, grid, end, flux * (np.cos(half) / (step * radius**2 * (1 - np.sin(half)))))
     return one.label(one.run(formulas.laplacian)[0], name, attrs)
 

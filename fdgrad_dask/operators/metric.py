@@ -18,7 +18,7 @@ from fdgrad_dask.curvilinear import Given, Metrics, Pair, Tables, at_points, on_
 from fdgrad_dask.ends import smooth_ends
 from fdgrad_dask.errors import CoordinateError
 from fdgrad_dask.grid import Axis, of_axis
-from fdgrad_dask.halo import length
+from fdgrad_dask.halo import is_dask, length
 from fdgrad_dask.horizontal import Horizontal
 from fdgrad_dask.operators.scheme import Pass, Scheme
 from fdgrad_dask.program import Formula
@@ -158,13 +158,15 @@ def tables_of(
     return table(grid.x, closed_x), table(grid.y, closed_y)
 
 
-def row(field: xr.DataArray, grid: Horizontal, index: int) -> xr.DataArray:
-    """The mean of ``field`` around the circle of latitude number ``index``."""
-    circle: xr.DataArray = field.isel({grid.y.dim: index}, drop=True)
-    if circle.chunks:  # a mean of means would depend on the chunks
-        circle = circle.chunk({grid.x.dim: -1})
-    dtype = np.complex128 if field.dtype.kind == "c" else np.float64
-    return circle.mean([grid.x.dim], skipna=False, dtype=dtype).reset_coords(drop=True)
+def circle(data: Any, grid: Horizontal, index: int) -> Any:
+    """The mean of ``data`` around the circle of latitude number ``index``, (…, 1, 1)."""
+    rows = [slice(None)] * data.ndim
+    rows[grid.y.number] = slice(index, index + 1 or None)
+    around = data[tuple(rows)]
+    if is_dask(around):  # a mean of means would depend on the chunks
+        around = around.rechunk({grid.x.number: -1})
+    dtype = np.complex128 if data.dtype.kind == "c" else np.float64
+    return around.mean(axis=grid.x.number, dtype=dtype, keepdims=True)
 
 
 def pole_ends(grid: Horizontal) -> Sequence[tuple[int, int, float]]:

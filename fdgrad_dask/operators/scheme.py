@@ -121,10 +121,9 @@ class Pass:
         self.derivatives.append(Derivative(operand, axis.number, table))
         return len(self.derivatives) - 1
 
-    def cap(self, output: int, grid: Horizontal, end: int, value: xr.DataArray) -> None:
+    def cap(self, output: int, grid: Horizontal, end: int, value: Any) -> None:
         """The row at a pole of one output: the same all around, (…, 1, 1)."""
-        expanded = value.expand_dims([grid.x.dim, grid.y.dim]).transpose(*self.like.dims)
-        self.data.append(expanded.data)
+        self.data.append(value)
         self.caps.append(Cap(output, grid.y.number, end, len(self.data) - 1))
 
     def run(self, formula: Formula | None = None, outputs: int = 1) -> list[Any]:

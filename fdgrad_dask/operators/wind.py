@@ -17,12 +17,12 @@ from fdgrad_dask.grid import Axis, axis_of, cf_names
 from fdgrad_dask.horizontal import Horizontal, horizontal
 from fdgrad_dask.operators.metric import (
     OnGrid,
+    circle,
     closed_at_poles,
     inverse,
     metrics_of,
     over_y,
     pole_ends,
-    row,
 )
 from fdgrad_dask.operators.scheme import Scheme
 from fdgrad_dask.slopes import Bent, InSpace, Slopes, Values
@@ -224,7 +224,7 @@ class Wind(OnGrid):
             radius = self.grid.h_y[0] / np.deg2rad(1.0)
             phi = np.deg2rad(float(self.grid.y.points[beside]))
             over_area = np.cos(phi) / (radius * (1 - abs(np.sin(phi))))
-            mean = row(self.labelled[component], self.grid, beside)
+            mean = circle(self.data[component], self.grid, beside)
             self.cap(output, self.grid, end, mean * (sign * side * over_area))
 
     def vertical(self, name: Hashable | None) -> Axis:
