@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Hashable, Mapping
+from functools import cache
 from typing import Any
 
 import pint
@@ -64,6 +65,11 @@ def quotient(units: Any, per: Any, power: int = 1) -> str | None:
     """
     if not isinstance(units, str) or not isinstance(per, str) or not units.strip():
         return None
+    return _quotient(units, per, power)
+
+
+@cache
+def _quotient(units: str, per: str, power: int) -> str | None:
     if per.startswith("("):  # a length of its own, as a decade of some calendar: not to be merged
         alone = quotient(units, "1")
         return None if alone is None else f"{alone} {per}-{power}"
@@ -93,7 +99,12 @@ def ratio(units: Any, base: str) -> float | None:
     >>> ratio("km", "m"), ratio("K", "m")
     (1000.0, None)
     """
-    if not isinstance(units, str) or _exponents(units) is None:
+    return _ratio(units, base) if isinstance(units, str) else None
+
+
+@cache
+def _ratio(units: str, base: str) -> float | None:
+    if _exponents(units) is None:
         return None
     unit = registry.Unit(units)
     if not unit.is_compatible_with(base):

@@ -96,7 +96,8 @@ class Pass:
         if self.work != self.dtype:
             fields = tuple(field.astype(self.work) for field in fields)
         self.like = fields[0]
-        self.labelled = [field.transpose(*self.like.dims) for field in fields]
+        dims = self.like.dims
+        self.labelled = [f if f.dims == dims else f.transpose(*dims) for f in fields]
         self.data: list[Any] = [field.data for field in self.labelled]
         self.operands: list[Operand] = [((i, None),) for i in range(len(fields))]
         self.derivatives: list[Derivative] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Sequence
 from typing import Any
 
@@ -32,7 +33,7 @@ U, V = 0, 1
 
 def _require_one_unit(u: xr.DataArray, v: xr.DataArray) -> None:
     one, other = (ratio(c.attrs.get("units"), "m s-1") for c in (u, v))
-    if one is not None and other is not None and not np.isclose(one, other):
+    if one is not None and other is not None and not math.isclose(one, other, rel_tol=1e-5):
         raise OptionError(
             f"{u.name!r} is in {u.attrs['units']} and {v.name!r} in {v.attrs['units']}; turn both "
             "into one unit first"
