@@ -9,7 +9,7 @@ from benchmarks.rows import Row, number
 
 BYTES, CHUNKS, WORKERS = 1e15, 1e7, 1000
 REGION = 2**29  # bytes in and out of a region, as the plan has them at most
-TASKS = 4  # of a chunk, with one chunked axis
+TASKS = 3  # of a chunk, with one chunked axis
 
 
 class Costs(NamedTuple):
