@@ -33,7 +33,7 @@ class Costs(NamedTuple):
 
 def costs(rows: Iterable[Row]) -> Costs | None:
     """The costs in some rows; None where one was not measured."""
-    found = {row.what: row.ratio for row in rows if row.ratio is not None}
+    found = {row.what: row.ratio for row in rows if row.ratio is not None and not row.against}
     graphs = [
         n for what, n in found.items() if what.startswith("graph of") and "one chunked" in what
     ]
