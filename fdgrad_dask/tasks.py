@@ -55,11 +55,14 @@ class Task:
     in_numpy: bool
 
     def whole(self, *cores: Any) -> Any:
-        """The one output, or a list of several, of a chunk whose walls are all closed."""
-        return self._returned([Block(core) for core in cores])
+        """The one output of a chunk whose walls are all closed."""
+        return self.outputs([Block(core) for core in cores])[0]
 
     def piecewise(self, *given: Any) -> Any:
-        """The same of a chunk that is handed its cores, a rim for each slab, and its pieces."""
+        """The one output, or a list of several, of a chunk that is cut out of its program.
+
+        Given are its cores, a rim for each of its slabs, and its pieces.
+        """
         *parts, pieces = given
         derivatives = {n: d for piece in pieces for n, d in piece.derivatives.items()}
         fixed = {i: block for piece in pieces for i, block in piece.fixed.items()}
@@ -67,14 +70,11 @@ class Task:
         cores = len(parts) - len(slabs)
         numbers = [i for i in range(cores + len(fixed)) if i not in fixed]
         blocks = fixed | {i: Block(core) for i, core in zip(numbers, parts, strict=False)}
-        for slab, rim in zip(slabs, parts[cores:], strict=True):
-            getattr(blocks[slab.field], slab.side)[slab.axis] = slab.cut(rim)
+        for slab, part in zip(slabs, parts[cores:], strict=True):
+            getattr(blocks[slab.field], slab.side)[slab.axis] = slab.cut(part)
         ordered = tuple(derivatives[n] for n in sorted(derivatives))
         task = replace(self, program=replace(self.program, derivatives=ordered))
-        return task._returned([blocks[i] for i in sorted(blocks)])
-
-    def _returned(self, blocks: Sequence[Block]) -> Any:
-        outputs = self.outputs(blocks)
+        outputs = task.outputs([blocks[i] for i in sorted(blocks)])
         return outputs[0] if len(outputs) == 1 else outputs
 
     def outputs(self, blocks: Sequence[Block]) -> list[Any]:
