@@ -1,31 +1,36 @@
-"""The dask graph of a program: one task per chunk, and one per slab that travels.
+"""The dask graph of a program: a task per chunk, and one for its rim.
 
-Along each axis that is differentiated a chunk is handed ``reach`` rows of the chunk before and of
-the chunk behind, cut off where they lie so that only they travel, and the piece of the program
-that is its own. A star of slabs: no corners.
+The rim of a chunk is what its neighbours need of it, cut off where it lies so that only that
+travels: the first and the last ``reach`` rows along each axis that is differentiated. A chunk is
+handed the rims of its neighbours, of which it takes its slabs, and the pieces of the program that
+are its own. A star of slabs: no corners.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from itertools import product
+from functools import partial
+from itertools import pairwise
 from operator import getitem
-from typing import Any, NamedTuple
+from typing import Any
 
 import dask.array as da
 import numpy as np
 from dask.base import tokenize
 from dask.highlevelgraph import HighLevelGraph
-from dask.task_spec import Task as Node
-from dask.task_spec import TaskRef
 from numpy.typing import NDArray
 
 from fdgrad_dask.errors import ChunkError
+from fdgrad_dask.graphs import Key, Lazy, Node, Place, Shared
 from fdgrad_dask.program import Program
 from fdgrad_dask.scratch import Block
-from fdgrad_dask.tasks import Task
+from fdgrad_dask.tasks import Piece, Slab, Task, rim
+
+# Bytes. Rims that are no larger hold the rows along all axes, more than any one neighbour needs:
+# a network carries that in less time than a scheduler takes for a task more.
+TOGETHER = 1 << 20
 
 
 def is_dask(f: Any) -> bool:
@@ -34,7 +39,7 @@ def is_dask(f: Any) -> bool:
 
 
 def lazy(fields: Sequence[Any], task: Task) -> list[da.Array]:
-    """One task per chunk, and one per slab that travels."""
+    """One task per chunk, and those of the rims."""
     program = task.program
     shape = _shape(fields, program)
     whole = next((f for f in fields if is_dask(f) and f.shape == shape), None)
@@ -58,9 +63,7 @@ def lazy(fields: Sequence[Any], task: Task) -> list[da.Array]:
         arrays = [f if is_dask(f) else da.from_array(f, chunks=-1) for f in arrays]
         pairs = [part for f in arrays for part in (f, index)]
         results = [
-            da.blockwise(
-                _together, index, *pairs, name=name, meta=meta, align_arrays=False, task=task
-            )
+            da.blockwise(task.whole, index, *pairs, name=name, meta=meta, align_arrays=False)
         ]
     else:
         results = _by_hand(arrays, merged, task, name, meta)
@@ -82,120 +85,140 @@ def _shape(fields: Sequence[Any], program: Program) -> tuple[int, ...]:
     )
 
 
-def _together(*cores: Any, task: Task) -> Any:
-    return task(*cores)
-
-
 def _by_hand(
     arrays: list[Any], chunks: list[tuple[int, ...]], task: Task, name: str, meta: Any
 ) -> list[da.Array]:
-    """The graph of chunks that need their neighbours' rows."""
-    places = list(product(*(range(len(sizes)) for sizes in chunks)))
-    layer = _Layer(arrays, chunks, task, name)
-    for place in places:
-        layer.add(place)
+    """The graph of chunks that need their neighbours' rows, or have several outputs."""
+    places = tuple(map(len, chunks))
+    layer = Lazy(name, places, _Chunks(arrays, chunks, task, name).tasks)
     dependencies = [f for f in arrays if is_dask(f)]
-    both = HighLevelGraph.from_collections(name, layer.tasks, dependencies=dependencies)
+    graph = HighLevelGraph.from_collections(name, layer, dependencies=dependencies)
     if task.program.outputs == 1:
-        return [da.Array(both, name, chunks=chunks, meta=meta)]
+        return [da.Array(graph, name, chunks=chunks, meta=meta)]
     results = []
     for number in range(task.program.outputs):
         one = f"{name}-{number}"
-        taken = {
-            (one, *place): Node((one, *place), getitem, TaskRef((name, *place)), number)
-            for place in places
-        }
-        layers: dict[str, Any] = {**both.layers, one: taken}
-        graph = HighLevelGraph(layers, {**both.dependencies, one: {name}})
-        results.append(da.Array(graph, one, chunks=chunks, meta=meta))
+        layers = {**graph.layers, one: Lazy(one, places, partial(_taken, name, one, number))}
+        taken = HighLevelGraph(layers, {**graph.dependencies, one: {name}})
+        results.append(da.Array(taken, one, chunks=chunks, meta=meta))
     return results
 
 
-class _Slab(NamedTuple):
-    """The rows of a neighbour of a chunk that travel: which, and how they are cut out of it."""
-
-    field: int
-    axis: int
-    side: str
-    step: int
-    rows: tuple[slice, ...]
+def _taken(name: str, one: str, number: int, places: Iterable[Place]) -> dict[Key, Node]:
+    """One of several outputs of the chunks."""
+    keys = [((one, *place), (name, *place)) for place in places]
+    return {key: Node(key, getitem, (outputs,), number) for key, outputs in keys}
 
 
-class _Layer:
-    """The tasks of the chunks. Chunks that are alike share what is done with them."""
+class _Chunks:
+    """The tasks of the chunks. Those that are at one place along an axis share its piece."""
 
     def __init__(
         self, arrays: list[Any], chunks: list[tuple[int, ...]], task: Task, name: str
     ) -> None:
-        self.arrays, self.task, self.name = arrays, task, name
-        self.ends = [np.cumsum((0, *sizes)).tolist() for sizes in chunks]
-        self.counts = {i: f.numblocks for i, f in enumerate(arrays) if is_dask(f)}
-        self.halos = {i: task.program.halo(i) for i in self.counts}
-        self.axes = task.program.axes
-        self.varying = [
-            axis
-            for axis in range(len(chunks))
-            if axis in self.axes
-            or any(f.shape[axis] > 1 for i, f in enumerate(arrays) if i not in self.counts)
-        ]
-        self.pieces: dict[tuple[int, ...], tuple[Task, list[int], list[_Slab]]] = {}
-        self.tasks: dict[Any, Node] = {}
-
-    def add(self, place: tuple[int, ...]) -> None:
-        """The task of one chunk, and those of the slabs that it is the first to need."""
-        alike = tuple(place[axis] for axis in self.varying)
-        if alike not in self.pieces:
-            self.pieces[alike] = self._piece(place)
-        piece, handed, slabs = self.pieces[alike]
-        refs = [TaskRef(self._key(i, place)) for i in handed]
-        refs += [TaskRef(self._slab(slab, place)) for slab in slabs]
-        key = (self.name, *place)
-        self.tasks[key] = Node(key, piece, *refs)
-
-    def _piece(self, place: tuple[int, ...]) -> tuple[Task, list[int], list[_Slab]]:
-        """What is done with a chunk, the fields that it is handed, and its slabs."""
-        rows = {axis: (self.ends[axis][i], self.ends[axis][i + 1]) for axis, i in enumerate(place)}
-        program = self.task.program.cut(rows)
-        ends = {
-            axis: (program.stencils(axis)[0].low, program.stencils(axis)[0].high)
-            for axis in self.axes
+        program = task.program
+        self.name = name
+        self.names = {i: f.name for i, f in enumerate(arrays) if is_dask(f)}
+        self.single = {
+            i: {axis for axis, n in enumerate(arrays[i].numblocks) if n < len(chunks[axis])}
+            for i in self.names
         }
-        # The mean around a pole that is no row of this chunk: it need not wait for that.
-        afar = {cap.field for cap in program.caps if ends[cap.axis][cap.end] is None}
-        fixed = {
-            i: _cut(f, i, program, self.ends, place)
-            for i, f in enumerate(self.arrays)
-            if i not in self.counts
+        self.node = Node if program.outputs == 1 else Shared
+        # The derivatives come with the pieces: no worker is sent the table of a whole axis.
+        self.run = replace(task, program=replace(program, derivatives=())).piecewise
+        cut = [axis for axis in program.axes if len(chunks[axis]) > 1]
+        self.rims = {
+            i: _rims(f"rim-{name}-{i}", arrays[i], program.halo(i), cut) for i in self.names
         }
-        fixed |= {i: Block(np.empty((1,) * len(place))) for i in afar if i in self.counts}
-        handed = [i for i in self.counts if i not in afar]
-        slabs = [
-            _Slab(i, axis, side, step, (slice(None),) * axis + (cut,))
-            for i in handed
-            for axis, reach in self.halos[i].items()
-            for side, wall, step, cut in (
-                ("low", ends[axis][0], -1, slice(-reach, None)),
-                ("high", ends[axis][1], 1, slice(0, reach)),
-            )
-            if wall is None
-        ]
-        told = tuple((slab.field, slab.axis, slab.side) for slab in slabs)
-        return replace(self.task, program=program, fixed=fixed, slabs=told), handed, slabs
+        fixed: dict[int, dict[int, Any]] = {axis: {} for axis in program.axes}
+        for i, f in enumerate(arrays):
+            if i not in self.names:
+                axis = next((axis for axis, n in enumerate(f.shape) if n > 1), program.axes[0])
+                fixed.setdefault(axis, {})[i] = f
+        self.pieces = {
+            axis: _pieces(program, chunks, axis, fields, list(self.names))
+            for axis, fields in fixed.items()
+        }
 
-    def _key(self, i: int, place: tuple[int, ...]) -> tuple[Any, ...]:
-        """The chunk of a field; the one there is along axes on which it does not vary."""
-        counts = self.counts[i]
-        return (self.arrays[i].name, *[p if n > 1 else 0 for p, n in zip(place, counts)])  # noqa: B905
+    def tasks(self, places: Iterable[Place]) -> dict[Key, Node]:
+        """Those of some chunks, and of the rims of their neighbours."""
+        made: dict[Key, Node] = {}
+        for place in places:
+            pieces = tuple([pieces[place[axis]] for axis, pieces in self.pieces.items()])
+            fixed = {i for piece in pieces for i in piece.fixed}
+            parts = [self._key(name, i, place) for i, name in self.names.items() if i not in fixed]
+            parts += [self._rim(slab, place, made) for piece in pieces for slab in piece.slabs]
+            key = (self.name, *place)
+            made[key] = self.node(key, self.run, tuple(parts), pieces)
+        return made
 
-    def _slab(self, slab: _Slab, place: tuple[int, ...]) -> tuple[Any, ...]:
-        """The key of a slab, whose task is made if it is not there."""
-        axis, count = slab.axis, self.counts[slab.field][slab.axis]
-        neighbour = (*place[:axis], (place[axis] + slab.step) % count, *place[axis + 1 :])
-        source = self._key(slab.field, neighbour)
-        key = (f"{self.name}-{slab.side}-{slab.field}-{axis}", *source[1:])
-        if key not in self.tasks:
-            self.tasks[key] = Node(key, getitem, TaskRef(source), slab.rows)
+    def _rim(self, slab: Slab, place: Place, made: dict[Key, Node]) -> Key:
+        """The rim that a slab is cut out of, whose task is made if it is not there."""
+        i, axis = slab.field, slab.axis
+        beside = (*place[:axis], slab.at, *place[axis + 1 :])
+        name, reaches = self.rims[i][axis]
+        key = self._key(name, i, beside)
+        if key not in made:
+            made[key] = Node(key, rim, (self._key(self.names[i], i, beside),), reaches)
         return key
+
+    def _key(self, name: str, i: int, place: Place) -> Key:
+        """The chunk of a field, or its rim: the one there is along axes on which it is single."""
+        single = self.single[i]
+        if not single:
+            return (name, *place)
+        return (name, *[0 if axis in single else at for axis, at in enumerate(place)])
+
+
+def _rims(
+    name: str, f: da.Array, halo: dict[int, int], cut: list[int]
+) -> dict[int, tuple[str, dict[int, int]]]:
+    """axis → the name of the rims with its rows, and axis → reach of all rows that they hold."""
+    reaches = {axis: reach for axis, reach in halo.items() if axis in cut}
+    sizes = f.chunksize
+    points = sum(
+        2 * reach * math.prod(sizes[:axis] + sizes[axis + 1 :]) for axis, reach in reaches.items()
+    )
+    if points * f.dtype.itemsize <= TOGETHER:
+        return dict.fromkeys(reaches, (name, reaches))
+    return {axis: (f"{name}-{axis}", {axis: reach}) for axis, reach in reaches.items()}
+
+
+def _pieces(
+    program: Program,
+    chunks: list[tuple[int, ...]],
+    axis: int,
+    fixed: dict[int, Any],
+    handed: list[int],
+) -> list[Piece]:
+    """What the chunks share that are at one place along ``axis``, place by place."""
+    halo = {i: reach for i in (*fixed, *handed) if (reach := program.halo(i).get(axis))}
+    count = len(chunks[axis])
+    pieces = []
+    for at, rows in enumerate(pairwise(np.cumsum((0, *chunks[axis])).tolist())):
+        derivatives = {
+            n: d._replace(stencil=d.stencil.cut(*rows))
+            for n, d in enumerate(program.derivatives)
+            if d.axis == axis
+        }
+        stencils = [d.stencil for d in derivatives.values()]
+        walls = [stencils[0].low, stencils[0].high] if stencils else []
+        slabs = [
+            Slab(i, axis, side, halo[i], (at + step) % count)
+            for side, step, wall in zip(("low", "high"), (-1, 1), walls, strict=False)
+            if wall is None
+            for i in handed
+            if i in halo
+        ]
+        blocks = {i: _cut(f, axis, rows, halo.get(i, 0)) for i, f in fixed.items()}
+        # The mean around a pole that is no row of these chunks: they need not wait for that.
+        blocks |= {
+            cap.field: Block(np.empty((1,) * len(chunks)))
+            for cap in program.caps
+            if cap.axis == axis and cap.field in handed and walls[cap.end] is None
+        }
+        pieces.append(Piece(derivatives, blocks, slabs))
+    return pieces
 
 
 def _chunked(f: Any, shape: tuple[int, ...], chunks: Sequence[tuple[int, ...]]) -> Any:
@@ -210,27 +233,15 @@ def _chunked(f: Any, shape: tuple[int, ...], chunks: Sequence[tuple[int, ...]]) 
     return da.from_array(f, chunks=own)
 
 
-def _cut(
-    f: NDArray[Any], number: int, program: Program, ends: list[list[int]], place: tuple[int, ...]
-) -> Block:
-    """The block of an array in memory, with its slabs."""
-    ranges = [
-        (ends[i][place[i]], ends[i][place[i] + 1]) if n > 1 else (0, 1)
-        for i, n in enumerate(f.shape)
-    ]
-    block = Block(f[tuple(slice(*r) for r in ranges)])
-    for axis, reach in program.halo(number).items():
-        start, stop = ranges[axis]
-        n = f.shape[axis]
-        if n > 1 and stop - start < n:
-            around = [slice(*r) for r in ranges]
-            around[axis] = None  # type: ignore[call-overload]
-            for side, rows in (
-                ("low", range(start - reach, start)),
-                ("high", range(stop, stop + reach)),
-            ):
-                index = tuple(np.array(rows) % n if s is None else s for s in around)
-                getattr(block, side)[axis] = f[index]
+def _cut(f: NDArray[Any], axis: int, rows: tuple[int, int], reach: int) -> Block:
+    """The block of an array in memory that varies along ``axis`` at most, with its slabs."""
+    (start, stop), n = rows, f.shape[axis]
+    if n == 1 or stop - start == n:
+        return Block(f)
+    block = Block(f[(slice(None),) * axis + (slice(start, stop),)])
+    if reach:
+        block.low[axis] = f.take(range(start - reach, start), axis, mode="wrap")
+        block.high[axis] = f.take(range(stop, stop + reach), axis, mode="wrap")
     return block
 
 

@@ -3,37 +3,78 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fdgrad_dask.errors import CoordinateError
 from fdgrad_dask.plain import differentiate_plain
-from fdgrad_dask.program import Program
+from fdgrad_dask.program import Derivative, Program
 from fdgrad_dask.scratch import Block
 from fdgrad_dask.tiles import compute_block
 
 
+class Slab(NamedTuple):
+    """Rows of a neighbour that a chunk is handed: of which field, along which axis, on which side.
+
+    They are ``reach`` rows out of the rim of the chunk that is number ``at`` along ``axis``.
+    """
+
+    field: int
+    axis: int
+    side: str
+    reach: int
+    at: int
+
+    def cut(self, rim: dict[int, Any]) -> Any:
+        """Its rows: the last of the chunk before, or the first of the chunk behind."""
+        rows = slice(-self.reach, None) if self.side == "low" else slice(self.reach)
+        return rim[self.axis][(slice(None),) * self.axis + (rows,)]
+
+
+class Piece(NamedTuple):
+    """What the chunks share that are at one place along an axis.
+
+    The derivatives along it by their number, blocks of fields that the graph itself carries, and
+    the slabs on either side.
+    """
+
+    derivatives: dict[int, Derivative]
+    fixed: dict[int, Block]
+    slabs: list[Slab]
+
+
 @dataclass(frozen=True)
 class Task:
-    """What is done with one chunk; ``fixed`` are fields that the graph itself carries."""
+    """What is done with one chunk."""
 
     program: Program
     dtype: np.dtype[Any]
     in_numpy: bool
-    fixed: dict[int, Block] = field(default_factory=dict)
-    slabs: tuple[tuple[int, int, str], ...] = ()
 
-    def __call__(self, *parts: Any) -> Any:
-        """The one output, or a list of several, of the cores and then the slabs of a chunk."""
-        cores = len(parts) - len(self.slabs)
-        numbers = [i for i in range(cores + len(self.fixed)) if i not in self.fixed]
-        blocks = {i: Block(core) for i, core in zip(numbers, parts, strict=False)} | self.fixed
-        for (i, axis, side), slab in zip(self.slabs, parts[cores:], strict=True):
-            getattr(blocks[i], side)[axis] = slab
-        outputs = self.outputs([blocks[i] for i in sorted(blocks)])
+    def whole(self, *cores: Any) -> Any:
+        """The one output of a chunk whose walls are all closed."""
+        return self.outputs([Block(core) for core in cores])[0]
+
+    def piecewise(self, *given: Any) -> Any:
+        """The one output, or a list of several, of a chunk that is cut out of its program.
+
+        Given are its cores, a rim for each of its slabs, and its pieces.
+        """
+        *parts, pieces = given
+        derivatives = {n: d for piece in pieces for n, d in piece.derivatives.items()}
+        fixed = {i: block for piece in pieces for i, block in piece.fixed.items()}
+        slabs = [slab for piece in pieces for slab in piece.slabs]
+        cores = len(parts) - len(slabs)
+        numbers = [i for i in range(cores + len(fixed)) if i not in fixed]
+        blocks = fixed | {i: Block(core) for i, core in zip(numbers, parts, strict=False)}
+        for slab, part in zip(slabs, parts[cores:], strict=True):
+            getattr(blocks[slab.field], slab.side)[slab.axis] = slab.cut(part)
+        ordered = tuple(derivatives[n] for n in sorted(derivatives))
+        task = replace(self, program=replace(self.program, derivatives=ordered))
+        outputs = task.outputs([blocks[i] for i in sorted(blocks)])
         return outputs[0] if len(outputs) == 1 else outputs
 
     def outputs(self, blocks: Sequence[Block]) -> list[Any]:
@@ -46,6 +87,16 @@ class Task:
             differentiate_plain(_joined(blocks[d.operand], d.axis), d.axis, d.stencil)
             for d in self.program.derivatives
         ]
+
+
+def rim(chunk: Any, reaches: dict[int, int]) -> dict[int, Any]:
+    """By axis the rows of a chunk that its neighbours need: ``reach`` of them from either end."""
+    return {axis: _ends(chunk, axis, reach) for axis, reach in reaches.items()}
+
+
+def _ends(chunk: Any, axis: int, reach: int) -> Any:
+    n = chunk.shape[axis]
+    return chunk if n <= 2 * reach else chunk.take(np.r_[:reach, n - reach : n], axis)
 
 
 def _joined(block: Block, axis: int) -> Any:

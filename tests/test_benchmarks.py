@@ -141,3 +141,12 @@ def test_a_topic_that_does_not_exist_is_refused():
     )
     assert run.returncode == 2
     assert "there is no topic 'kernels'; there are kernel, arrays, chunks" in run.stderr
+
+
+def test_what_a_graph_costs_is_its_time_and_not_the_ratio_to_the_peer():
+    (ours,) = (
+        row
+        for row in ROWS
+        if row.what.startswith("graph of") and "one chunked" in row.what and not row.against
+    )
+    assert scale.costs(ROWS).graph == ours.ratio / 1e4
