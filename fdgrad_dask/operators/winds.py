@@ -234,7 +234,9 @@ def kinematics(
         if name in ("divergence", "vorticity"):
             wind.cap_flux(output, *((V, -1) if name == "divergence" else (U, 1)))
     made = wind.solve(formulas.Kinematics(tuple(which)), len(which))
-    return xr.Dataset({n: _named(wind, n, data) for n, data in zip(which, made, strict=True)})
+    named = {n: _named(wind, n, data) for n, data in zip(which, made, strict=True)}
+    # Their coordinates are one and the same, which xarray would find out at length.
+    return xr.Dataset({n: f.variable for n, f in named.items()}, coords=wind.like.coords)
 
 
 def _named(wind: Wind, name: str, data: Any) -> xr.DataArray:
