@@ -1,7 +1,8 @@
-"""What a worker does with one region: reads it, computes it, writes whole shards, all at once.
+"""What a worker does with a region: reads it, computes it, writes whole shards, all at once.
 
-One opaque task for the cluster; inside it a small graph on threads of its own, so that reading,
-computing and writing overlap. A shard is written as soon as it is complete.
+One opaque task for the cluster, of one region or of some small ones; inside it a small graph for
+each on threads of its own, so that reading, computing and writing overlap. A shard is written as
+soon as it is complete.
 """
 
 from __future__ import annotations
@@ -14,17 +15,19 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import product
+from functools import partial
+from itertools import groupby, product
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import dask.array as da
+import dask.local
 import dask.threaded
 import numpy as np
 import xarray as xr
 from dask.callbacks import Callback
+from dask.optimization import cull
 from distributed import Worker, WorkerPlugin, get_worker
 from numpy.typing import NDArray
 
@@ -49,6 +52,18 @@ class Work:
     halos: dict[str, Halo]
     pieces: dict[str, Chunks]
     threads: int
+
+
+class Attempt(NamedTuple):
+    """One region that is to be computed, where it lies, and how often it was tried."""
+
+    region: int
+    span: Span
+    number: int = 1
+
+
+Result = tuple[RegionRecord, Any]
+"""The record of a region, and what the target's store wants of it."""
 
 
 @dataclass(frozen=True)
@@ -80,35 +95,89 @@ class Handed(WorkerPlugin):
         _handed[self._run] = self._source
 
 
-def compute(work: Work, number: int, span: Span, attempt: int) -> tuple[RegionRecord, Any]:
-    """Computes and writes one region; its record, and what the target's store wants of it."""
+def compute(work: Work, attempts: Sequence[Attempt]) -> list[Result]:
+    """Computes and writes regions, one after another; fewer where one behind the first fails.
+
+    That one is tried once more, as the first, and its error told then: what is finished is kept.
+    """
+    done: list[Result] = []
     with travelling():
-        return _computed(work, number, span, attempt)
+        try:
+            for _, row in groupby(attempts, partial(_row, work)):
+                for result in _Row(work, list(row)).computed():
+                    done.append(result)
+        except Exception:
+            if not done:
+                raise
+    return done
 
 
-def _computed(work: Work, number: int, span: Span, attempt: int) -> tuple[RegionRecord, Any]:
-    began, clock = time.time(), time.perf_counter()
-    opened = _opened(work)
-    region = Region(work.config, opened.source, span, work.pieces, work.halos)
-    writer = opened.store.writer()
-    tasks, keys = _writing(region, writer, work.shards)
-    with _Meter(set(region.read)) as meter:
-        shards: tuple[Shard, ...] = dask.threaded.get(tasks, keys, num_workers=work.threads)
-    record = RegionRecord(
-        number=number,
-        key=json.dumps(span),
-        worker=_worker(),
-        began=began,
-        seconds=time.perf_counter() - clock,
-        read_seconds=meter.read_seconds,
-        write_seconds=meter.write_seconds,
-        bytes_read=meter.bytes_read,
-        bytes_written=meter.bytes_written,
-        peak_memory=peak_memory(),
-        attempt=attempt,
-        checksums={shard.key: shard.checksum for shard in shards},
-    )
-    return record, writer.parcel()
+def _row(work: Work, attempt: Attempt) -> list[tuple[int, int]]:
+    """What the spans of regions that do not read each other have in common."""
+    return [ends for dim, ends in attempt.span.items() if not work.halos[dim].alone]
+
+
+class _Row:
+    """Regions in a row, along a dimension on which none reads another; they share a graph.
+
+    Steps, labels and stencils are looked at once for them all. That is most of what a small
+    region costs.
+    """
+
+    def __init__(self, work: Work, attempts: Sequence[Attempt]) -> None:
+        self._began, self._clock = time.time(), time.perf_counter()
+        self._work, self._attempts = work, attempts
+        self._opened = _opened(work)
+        spans = [attempt.span for attempt in attempts]
+        region = Region(work.config, self._opened.source, spans, work.pieces, work.halos)
+        self._read, self._span = set(region.read), region.span
+        self._results = list(region.shards(work.shards))
+        self._tasks = culled([whole for _, _, whole in self._results])
+
+    def computed(self) -> Iterator[Result]:
+        """Each region in turn. What they share is a part of the first."""
+        for attempt in self._attempts:
+            yield self._computed(attempt)
+            self._began, self._clock = time.time(), time.perf_counter()
+
+    def _computed(self, attempt: Attempt) -> Result:
+        writer = self._opened.store.writer()
+        tasks, keys = self._writing(attempt.span, writer)
+        with _Meter(self._read) as meter:
+            shards = _executed(tasks, keys, self._work.threads)
+        record = RegionRecord(
+            number=attempt.region,
+            key=json.dumps(attempt.span),
+            worker=_worker(),
+            began=self._began,
+            seconds=time.perf_counter() - self._clock,
+            read_seconds=meter.read_seconds,
+            write_seconds=meter.write_seconds,
+            bytes_read=meter.bytes_read,
+            bytes_written=meter.bytes_written,
+            peak_memory=peak_memory(),
+            attempt=attempt.number,
+            checksums={shard.key: shard.checksum for shard in shards},
+        )
+        return record, writer.parcel()
+
+    def _writing(self, span: Span, writer: Writer) -> tuple[dict[Any, Any], list[Any]]:
+        """The graph of a region, in which each shard is written once it is put together."""
+        writes: dict[Any, Any] = {}
+        for name, dims, whole in self._results:
+            if any(start for dim, (start, _) in span.items() if dim not in dims):
+                continue  # it does not vary along this dimension, and the first region writes it
+            sizes = [self._work.shards[dim] for dim in dims]
+            first = [self._span[dim][0] // n for dim, n in zip(dims, sizes, strict=True)]
+            places = (
+                range(span[dim][0] // n, -(-span[dim][1] // n))
+                for dim, n in zip(dims, sizes, strict=True)
+            )
+            for place in product(*places):
+                key = (whole.name, *(i - start for i, start in zip(place, first, strict=True)))
+                writes[f"write-{name}", *place] = (_write, writer, name, place, key)
+        needed = [write[-1] for write in writes.values()]
+        return {**cull(self._tasks, needed)[0], **writes}, list(writes)
 
 
 def _opened(work: Work) -> _Open:
@@ -122,23 +191,14 @@ def _opened(work: Work) -> _Open:
         return _open[work.run]
 
 
-def _writing(
-    region: Region, writer: Writer, shards: Mapping[str, int]
-) -> tuple[dict[Any, Any], list[Any]]:
-    """The graph of a region, in which each shard is written once it is put together."""
-    tasks: dict[Any, Any] = {}
-    arrays: list[da.Array] = []
-    for name, dims, part in region.results():
-        if any(start for dim, (start, _) in region.span.items() if dim not in dims):
-            continue  # it does not vary along this dimension, and the first region writes it
-        corner = [region.span[dim][0] // shards[dim] for dim in dims]
-        whole = part.rechunk(tuple(shards[dim] for dim in dims), method="tasks")
-        arrays.append(whole)
-        for place in product(*map(range, whole.numblocks)):
-            there = tuple(c + i for c, i in zip(corner, place, strict=True))
-            key = (f"write-{name}", *place)
-            tasks[key] = (_write, writer, name, there, (whole.name, *place))
-    return {**culled(arrays), **tasks}, list(tasks)
+def _executed(tasks: dict[Any, Any], keys: list[Any], threads: int) -> tuple[Shard, ...]:
+    """What the tasks of ``keys`` give; where there is one thread it is that which waits."""
+    shards: tuple[Shard, ...] = (
+        dask.local.get_sync(tasks, keys)
+        if threads == 1
+        else dask.threaded.get(tasks, keys, num_workers=threads)
+    )
+    return shards
 
 
 def _write(writer: Writer, name: str, place: tuple[int, ...], values: NDArray[Any]) -> Shard:

@@ -104,10 +104,10 @@ def _compute(
         finally:
             store.settle()
             shown.close()
-    if conductor.todo:
-        journal.note("interrupted", f"{len(conductor.todo)} of {total} regions were left")
+    if conductor.left:
+        journal.note("interrupted", f"{conductor.left} of {total} regions were left")
         raise Interrupted(
-            f"interrupted, {total - len(conductor.todo)} of {total} regions are finished and "
+            f"interrupted, {total - conductor.left} of {total} regions are finished and "
             f"kept. To go on: {called.replace(' --fresh', '')}"
         )
 
