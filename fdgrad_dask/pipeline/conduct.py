@@ -24,7 +24,7 @@ from fdgrad_dask.errors import ClusterError
 from fdgrad_dask.pipeline import region
 from fdgrad_dask.pipeline.plan import Plan
 from fdgrad_dask.pipeline.record import RegionRecord
-from fdgrad_dask.pipeline.region import Attempt, Result, Work
+from fdgrad_dask.pipeline.work import Attempt, Result, Work
 
 _AHEAD = 2  # tasks in flight for each worker: one that is computed, one that waits
 _TASK = 0.25  # seconds of a task that has several regions: what a worker that dies may lose

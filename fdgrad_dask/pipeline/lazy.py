@@ -87,7 +87,7 @@ class Region:
             name, place = (key[0], key[1:]) if isinstance(key, tuple) else (key, ())
             if name in self._names:
                 variable, dims = self._names[name]
-                yield variable, dict(zip(dims, _box(self.read[name].chunks, place), strict=True))
+                yield variable, dict(zip(dims, ends_of(self.read[name].chunks, place), strict=True))
 
 
 def culled(arrays: list[da.Array]) -> dict[Any, Any]:
@@ -106,7 +106,8 @@ def _all_cuts(cuts_: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
     return tuple(behind - before for before, behind in pairwise([0, *ends]))
 
 
-def _box(chunks: tuple[tuple[int, ...], ...], place: tuple[int, ...]) -> list[tuple[int, int]]:
+def ends_of(chunks: tuple[tuple[int, ...], ...], place: tuple[int, ...]) -> list[tuple[int, int]]:
+    """Where a chunk begins and ends along each axis."""
     starts = [sum(sizes[:i]) for sizes, i in zip(chunks, place, strict=True)]
     return [
         (start, start + sizes[i]) for start, sizes, i in zip(starts, chunks, place, strict=True)

@@ -101,6 +101,15 @@ class Plan:
             found[dim] = (place * step, min((place + 1) * step, self.sizes[dim]))
         return {dim: found[dim] for dim in self.sizes}
 
+    @property
+    def middle(self) -> Span:
+        """Where a region lies that is like the most: it has others around it, if any has."""
+        counts = _counts(self.sizes, self.region)
+        number = 0
+        for count in counts.values():
+            number = number * count + count // 2
+        return self.span(number)
+
     def row(self, number: int, dims: Iterable[str]) -> range:
         """Region ``number`` and those behind it, along that of ``dims`` with the most regions."""
         counts = _counts(self.sizes, self.region)

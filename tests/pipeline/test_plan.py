@@ -81,6 +81,8 @@ def test_a_row_goes_on_along_one_dimension(data: st.DataObject) -> None:
     own = made.span(number)
     assert row == [{**own, dim: (i, i + 1)} for i in range(own[dim][0], sizes[dim])]
     assert list(made.row(number, [])) == [number]
+    middle = {dim: (size // 2, size // 2 + 1) for dim, size in sizes.items()}
+    assert made.middle == middle
 
 
 @given(st.data())

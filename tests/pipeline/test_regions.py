@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 from fdgrad_dask.pipeline.config import Config
 from fdgrad_dask.pipeline.job import looked_at
 from fdgrad_dask.pipeline.plan import Halo
-from fdgrad_dask.pipeline.region import Attempt, Work, compute
+from fdgrad_dask.pipeline.region import compute
 from fdgrad_dask.pipeline.steps import build
 from fdgrad_dask.pipeline.targets.opening import store_of
+from fdgrad_dask.pipeline.work import Attempt, Work
 
 DIMS = ("time", "lat", "lon")
 

@@ -16,8 +16,10 @@ from fdgrad_dask.pipeline.conduct import Conductor
 from fdgrad_dask.pipeline.config import load
 from fdgrad_dask.pipeline.job import looked_at
 from fdgrad_dask.pipeline.journal import Journal
-from fdgrad_dask.pipeline.region import Attempt, Work, compute
+from fdgrad_dask.pipeline.region import compute
+from fdgrad_dask.pipeline.row import Row
 from fdgrad_dask.pipeline.targets.opening import store_of
+from fdgrad_dask.pipeline.work import Attempt, Work
 
 Called = Callable[..., tuple[int, str, str]]
 Write = Callable[..., str]
@@ -91,14 +93,14 @@ def test_a_row_shares_a_graph_and_reads_no_more(
 def test_what_is_finished_before_a_failure_is_kept(
     fdgrad: Called, write: Write, tasks: list[list[int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    computed = region._Row._computed
+    computed = Row.computed
 
-    def fails(row: Any, attempt: Attempt) -> Any:
+    def fails(row: Row, attempt: Attempt, writer: Any) -> Any:
         if attempt.region == 24:
             raise OutputError("enough")
-        return computed(row, attempt)
+        return computed(row, attempt, writer)
 
-    monkeypatch.setattr(region._Row, "_computed", fails)
+    monkeypatch.setattr(Row, "computed", fails)
     code, _, err = fdgrad("run", write(target=TARGET))
     assert code == 4
     assert "fdgrad: enough" in err
@@ -106,7 +108,7 @@ def test_what_is_finished_before_a_failure_is_kept(
     records = Journal("out.zarr").regions()
     assert {4, 14, 24} & records.keys() == {4, 14}
     assert {record.attempt for record in records.values()} == {1}
-    monkeypatch.setattr(region._Row, "_computed", computed)
+    monkeypatch.setattr(Row, "computed", computed)
     assert fdgrad("run", "config.yaml")[0] == 0
     assert len(Journal("out.zarr").regions()) == 40
 
