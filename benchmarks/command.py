@@ -53,10 +53,26 @@ class Ran:
         return max(record["began"] + record["seconds"] for record in self.records)
 
 
+# Small regions travel together; thus each travels alone, as larger ones do.
+_ALONE = (
+    "import sys; from fdgrad_dask import cli; from fdgrad_dask.pipeline import conduct; "
+    "conduct._MOST = 1; sys.exit(cli.main())"
+)
+
+
 def run(
-    folder: Path, source: str, target: str, sections: dict[str, Any], *, on: int | None = None
+    folder: Path,
+    source: str,
+    target: str,
+    sections: dict[str, Any],
+    *,
+    on: int | None = None,
+    alone: bool = False,
 ) -> Ran:
-    """Runs the config with these sections, on ``on`` cores or on all; replaces the target."""
+    """Runs the config with these sections, on ``on`` cores or on all; replaces the target.
+
+    ``alone`` makes a task of each region, however small.
+    """
     for old in (target, f"{target}.partial", f"{target}.journal"):
         shutil.rmtree(folder / old, ignore_errors=True)
     config = {
@@ -65,9 +81,10 @@ def run(
         "target": {"path": str(folder / target), **sections.get("target", {})},
     }
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    command = ["-c", _ALONE] if alone else ["-m", "fdgrad_dask.cli"]
     began = time.time()
     process = subprocess.Popen(
-        [sys.executable, "-m", "fdgrad_dask.cli", "run", str(folder / "config.yaml")],
+        [sys.executable, *command, "run", str(folder / "config.yaml")],
         env=environment(AS_IT_COMES),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

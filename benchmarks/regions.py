@@ -2,7 +2,8 @@
 
 `fdgrad run` on very many chunks of 128 bytes, by two workers: a region each, and fifty to a region.
 Overhead is the time of all workers, shared out over the regions, less what reading and writing
-take: the driver, the way there and back, and on the worker the graph of a region.
+take: the driver, the way there and back, and on the worker the graph of a region. Small regions
+travel together; what costs are told of is those that do not, as regions of the usual size.
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ import zarr
 from benchmarks.command import Ran, run
 from benchmarks.rows import Row, number, spread
 
-# Chunks of the source, and how many of them a region has; the last case is what costs are told of.
+# Chunks of the source, how many of them a region has, and whether each travels alone.
 CASES = {
-    "quick": ((60, 10), (60, 1)),
-    "usual": ((100_000, 50), (2_000, 1)),
-    "long": ((100_000, 50), (100_000, 1)),
+    "quick": ((60, 10, False), (60, 1, False), (60, 1, True)),
+    "usual": ((100_000, 50, False), (2_000, 1, False), (2_000, 1, True)),
+    "long": ((100_000, 50, False), (100_000, 1, False), (2_000, 1, True)),
 }
 WORKERS = 2
 SHAPE = (4, 8)
@@ -35,17 +36,18 @@ SECTIONS = {
 
 def rows(size: str) -> Iterator[Row]:
     """A run for each case."""
-    for count, each in CASES[size]:
+    for count, each, alone in CASES[size]:
         with tempfile.TemporaryDirectory() as made:
             folder = Path(made)
             _store(folder / "in.zarr", count)
             target = {"target": {"chunks": {"time": each}, "regions": {"time": each}}}
-            ran = run(folder, "in.zarr", "out.zarr", SECTIONS | target)
+            ran = run(folder, "in.zarr", "out.zarr", SECTIONS | target, alone=alone)
             files = (folder / "out.zarr.journal/regions").iterdir()
             sizes = [file.stat().st_size for file in files]
+        case = _case(ran, each, alone)
         if each == 1:
-            yield from _costs(ran, median(sizes))
-        yield from _memory(ran, each)
+            yield from _costs(ran, median(sizes), case, "" if alone else "region")
+        yield from _memory(ran, case)
 
 
 def _settled(ran: Ran) -> list[dict[str, Any]]:
@@ -53,27 +55,28 @@ def _settled(ran: Ran) -> list[dict[str, Any]]:
     return ran.records[len(ran.records) // 4 :]
 
 
-def _case(ran: Ran, each: int) -> str:
+def _case(ran: Ran, each: int, alone: bool) -> str:
     chunks = "one tiny chunk" if each == 1 else f"{each} tiny chunks"
-    return f"{len(ran.records)} regions of {chunks}, {WORKERS} workers"
+    told = ", a task for each" if alone else ""
+    return f"{len(ran.records)} regions of {chunks}{told}, {WORKERS} workers"
 
 
-def _costs(ran: Ran, size: float) -> Iterator[Row]:
+def _costs(ran: Ran, size: float, case: str, aimed: str) -> Iterator[Row]:
     records = _settled(ran)
     share = (ran.done - records[0]["began"]) * WORKERS / len(records)
     inside = mean(record["seconds"] for record in records)
     handling = mean(record["read_seconds"] + record["write_seconds"] for record in records)
     on_worker = f"on its worker {number(1e3 * (inside - handling))} ms of it"
     for what, target, value, unit, note in (
-        ("overhead of a region", "region", 1e3 * (share - handling), "ms", on_worker),
+        ("overhead of a region", aimed, 1e3 * (share - handling), "ms", on_worker),
         ("a tiny region on its worker", "", 1e3 * inside, "ms", ""),
         ("from the last region to the end of the command", "", ran.ended - ran.done, "s", ""),
         ("record of a region in the journal", "", size, "B", ""),
     ):
-        yield Row(what, _case(ran, 1), "", target, **spread([value]), unit=unit, note=note)
+        yield Row(what, case, "", target, **spread([value]), unit=unit, note=note)
 
 
-def _memory(ran: Ran, each: int) -> Iterator[Row]:
+def _memory(ran: Ran, case: str) -> Iterator[Row]:
     """Of client and scheduler, which are one process."""
     records = _settled(ran)
     looks = [look for look in ran.seen if look.at <= ran.done]
@@ -88,7 +91,7 @@ def _memory(ran: Ran, each: int) -> Iterator[Row]:
         ("client and scheduler: memory that a region leaves", "", left, "B", ""),
         ("client and scheduler: processor time of a region", "", processor, "ms", ""),
     ):
-        yield Row(what, _case(ran, each), "", target, **spread([value]), unit=unit, note=note)
+        yield Row(what, case, "", target, **spread([value]), unit=unit, note=note)
 
 
 def _store(path: Path, count: int) -> None:

@@ -143,9 +143,11 @@ MAY_IMPORT = {
     "pipeline.sections.target pipeline.targets.files pipeline.targets.store",
     "pipeline.targets.opening": "errors pipeline.sections.target pipeline.targets.icechunk "
     "pipeline.targets.netcdf pipeline.targets.store pipeline.targets.zarr",
-    "pipeline.region": "dask distributed numpy xarray pipeline.config pipeline.lazy "
-    "pipeline.plan pipeline.record pipeline.source pipeline.targets.opening "
-    "pipeline.targets.store pipeline.travelling",
+    "pipeline.work": "pipeline.config pipeline.plan pipeline.record",
+    "pipeline.row": "dask distributed numpy xarray pipeline.lazy pipeline.plan pipeline.record "
+    "pipeline.targets.store pipeline.work",
+    "pipeline.region": "distributed numpy xarray pipeline.plan pipeline.row pipeline.source "
+    "pipeline.targets.opening pipeline.targets.store pipeline.travelling pipeline.work",
     "pipeline.travelling": "tblib errors",
     "pipeline.record": "",
     "pipeline.journal": "pipeline.record pipeline.targets.files",
@@ -154,7 +156,8 @@ MAY_IMPORT = {
     "pipeline.targets.store",
     "pipeline.start": "dask xarray errors pipeline.identity pipeline.job pipeline.journal "
     "pipeline.plan pipeline.record pipeline.source pipeline.targets.store pipeline.verify",
-    "pipeline.conduct": "dask distributed errors pipeline.plan pipeline.record pipeline.region",
+    "pipeline.conduct": "dask distributed errors pipeline.plan pipeline.record pipeline.region "
+    "pipeline.work",
     "pipeline.describe": "dask xarray pipeline.job pipeline.lazy",
     "pipeline.sample": "dask xarray pipeline.job pipeline.lazy pipeline.targets.zarr",
     "pipeline.starter": "",
@@ -175,7 +178,7 @@ MAY_IMPORT = {
     "pipeline.run": "dask errors pipeline.cluster pipeline.conduct pipeline.config "
     "pipeline.describe pipeline.job pipeline.journal pipeline.lock pipeline.picture pipeline.plan "
     "pipeline.progress pipeline.record pipeline.region pipeline.report.page pipeline.sample "
-    "pipeline.start pipeline.targets.opening pipeline.targets.store",
+    "pipeline.start pipeline.targets.opening pipeline.targets.store pipeline.work",
 }
 FOLDERS = {"fdgrad_dask"} | {
     f"fdgrad_dask.{folder}"

@@ -42,7 +42,7 @@ def what_is_written(job: Job) -> list[str]:
 def regions(job: Job) -> list[str]:
     """How the work is cut, what it costs, and whether a worker can hold it."""
     plan = job.plan
-    middle = Region(job.config, job.source, plan.span(plan.count // 2), job.pieces, job.halos)
+    middle = Region(job.config, job.source, [plan.middle], job.pieces, job.halos)
     tasks = len(culled([part for _, _, part in middle.results()]))
     wide = {dim: size for dim, size in plan.region.items() if size < plan.sizes[dim]}
     return [

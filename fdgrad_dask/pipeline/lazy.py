@@ -1,4 +1,4 @@
-"""The steps over a source that is cut at the ends of one region, and what that region reads.
+"""The steps over a source that is cut at the ends of regions, and what these regions read.
 
 The whole domain stays in the graph, so edges, seams, poles and all that is decided from the
 coordinates are those of the operators on the whole; culled to the region, it reads little of it.
@@ -6,7 +6,8 @@ coordinates are those of the operators on the whole; culled to the region, it re
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import accumulate, pairwise
 from typing import Any
 
 import dask
@@ -29,23 +30,30 @@ _LAYERS = 4
 
 
 class Region:
-    """The results of a region, lazy, and the arrays that they come from."""
+    """The results of a region, or of several beside each other, and the arrays they come from.
+
+    ``span`` is the box around them all. Everything is lazy.
+    """
 
     def __init__(
         self,
         config: Config,
         source: xr.Dataset,
-        span: Span,
+        spans: Sequence[Span],
         pieces: Mapping[str, Chunks],
         halos: Mapping[str, Halo],
     ) -> None:
         wanted = {
-            dim: cuts(
-                size, *span.get(dim, (0, size)), pieces.get(dim, size), halos.get(dim, Halo())
+            dim: _all_cuts(
+                [cuts(size, *ends, pieces.get(dim, size), halos.get(dim, Halo())) for ends in own]
             )
             for dim, size in _named(source).items()
+            for own in [{span.get(dim, (0, size)) for span in spans}]
         }
-        self.span = span
+        self.span = {
+            dim: (min(span[dim][0] for span in spans), max(span[dim][1] for span in spans))
+            for dim in spans[0]
+        }
         lazy = chunked(source, wanted)
         self.read: dict[str, da.Array] = {
             variable.data.name: variable.data
@@ -67,13 +75,19 @@ class Region:
             data = array.data if array.chunks else array.chunk().data
             yield str(name), dims, data[tuple(slice(*self.span[dim]) for dim in dims)]
 
+    def shards(self, shards: Mapping[str, int]) -> Iterator[tuple[str, tuple[str, ...], da.Array]]:
+        """`results`, in chunks that are each a shard of the target."""
+        with dask.config.set(_STRAIGHT):
+            for name, dims, part in self.results():
+                yield name, dims, part.rechunk(tuple(shards[dim] for dim in dims))
+
     def reads(self) -> Iterator[tuple[str, Span]]:
         """Which parts of which variables are read, counted from the graph."""
         for key in culled([part for _, _, part in self.results()]):
             name, place = (key[0], key[1:]) if isinstance(key, tuple) else (key, ())
             if name in self._names:
                 variable, dims = self._names[name]
-                yield variable, dict(zip(dims, _box(self.read[name].chunks, place), strict=True))
+                yield variable, dict(zip(dims, ends_of(self.read[name].chunks, place), strict=True))
 
 
 def culled(arrays: list[da.Array]) -> dict[Any, Any]:
@@ -86,7 +100,14 @@ def culled(arrays: list[da.Array]) -> dict[Any, Any]:
     return tasks
 
 
-def _box(chunks: tuple[tuple[int, ...], ...], place: tuple[int, ...]) -> list[tuple[int, int]]:
+def _all_cuts(cuts_: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
+    """The chunks that end wherever those of one of ``cuts_`` do."""
+    ends = sorted({end for sizes in cuts_ for end in accumulate(sizes)})
+    return tuple(behind - before for before, behind in pairwise([0, *ends]))
+
+
+def ends_of(chunks: tuple[tuple[int, ...], ...], place: tuple[int, ...]) -> list[tuple[int, int]]:
+    """Where a chunk begins and ends along each axis."""
     starts = [sum(sizes[:i]) for sizes, i in zip(chunks, place, strict=True)]
     return [
         (start, start + sizes[i]) for start, sizes, i in zip(starts, chunks, place, strict=True)
@@ -115,7 +136,7 @@ def found_halos(config: Config, source: xr.Dataset) -> tuple[dict[str, Halo], se
         {dim: (size - max(1, size // 3), size) for dim, size in sizes.items()},
     )
     for corner in corners:
-        for _, box in Region(config, source, corner, {}, halos).reads():
+        for _, box in Region(config, source, [corner], {}, halos).reads():
             for dim, (start, stop) in box.items():
                 low, high = corner[dim]
                 if start < low - halos[dim].depth or stop > high + halos[dim].depth:
@@ -134,7 +155,7 @@ def _least(
     low, high = middle[dim]
     tried = [Halo(rows, layers) for layers in range(1, _LAYERS + 1) for rows in _ROWS]
     for halo in [Halo(), *sorted(tried, key=lambda each: each.depth)]:
-        boxes = list(Region(config, source, middle, {}, {**halos, dim: halo}).reads())
+        boxes = list(Region(config, source, [middle], {}, {**halos, dim: halo}).reads())
         read.update(name for name, _ in boxes)
         along = [box[dim] for _, box in boxes if dim in box]
         if all(start >= low - halo.depth and stop <= high + halo.depth for start, stop in along):

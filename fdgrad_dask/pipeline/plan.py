@@ -39,6 +39,11 @@ class Halo:
     def depth(self) -> int:
         return self.rows * self.layers
 
+    @property
+    def alone(self) -> bool:
+        """Whether a region reads nothing of those beside it."""
+        return not self.depth and not self.around
+
 
 @dataclass(frozen=True)
 class Field:
@@ -95,6 +100,25 @@ class Plan:
             step = self.region[dim]
             found[dim] = (place * step, min((place + 1) * step, self.sizes[dim]))
         return {dim: found[dim] for dim in self.sizes}
+
+    @property
+    def middle(self) -> Span:
+        """Where a region lies that is like the most: it has others around it, if any has."""
+        counts = _counts(self.sizes, self.region)
+        number = 0
+        for count in counts.values():
+            number = number * count + count // 2
+        return self.span(number)
+
+    def row(self, number: int, dims: Iterable[str]) -> range:
+        """Region ``number`` and those behind it, along that of ``dims`` with the most regions."""
+        counts = _counts(self.sizes, self.region)
+        dim = max(dims, key=counts.__getitem__, default=None)
+        if dim is None:
+            return range(number, number + 1)
+        stride = math.prod(list(counts.values())[list(counts).index(dim) + 1 :])
+        behind = counts[dim] - number // stride % counts[dim]
+        return range(number, number + stride * behind, stride)
 
 
 def planned(work: Workload, region: Mapping[str, int]) -> Plan:

@@ -18,12 +18,13 @@ from fdgrad_dask.pipeline.journal import Journal
 from fdgrad_dask.pipeline.lock import locked
 from fdgrad_dask.pipeline.plan import Plan
 from fdgrad_dask.pipeline.record import RegionRecord
-from fdgrad_dask.pipeline.region import Handed, Work
+from fdgrad_dask.pipeline.region import Opened
 from fdgrad_dask.pipeline.report.page import reported
 from fdgrad_dask.pipeline.sample import sampled
 from fdgrad_dask.pipeline.start import require_ours, say, started
 from fdgrad_dask.pipeline.targets.opening import store_of
 from fdgrad_dask.pipeline.targets.store import Store
+from fdgrad_dask.pipeline.work import Work
 
 _REBUILDS = 3
 _SCHEDULER = {
@@ -100,20 +101,20 @@ def _compute(
         conductor = Conductor(work, plan, todo, job.limit, stop, finished, note)
         try:
             shown.show(total - len(todo), total, 0, 0)
-            _on_clusters(job, Handed(work.run, job.source), conductor, note)
+            _on_clusters(job, Opened(work, job.source, plan.middle), conductor, note)
         finally:
             store.settle()
             shown.close()
-    if conductor.todo:
-        journal.note("interrupted", f"{len(conductor.todo)} of {total} regions were left")
+    if conductor.left:
+        journal.note("interrupted", f"{conductor.left} of {total} regions were left")
         raise Interrupted(
-            f"interrupted, {total - len(conductor.todo)} of {total} regions are finished and "
+            f"interrupted, {total - conductor.left} of {total} regions are finished and "
             f"kept. To go on: {called.replace(' --fresh', '')}"
         )
 
 
 def _on_clusters(
-    job: Job, source: Handed, conductor: Conductor, note: Callable[[str, str], None]
+    job: Job, source: Opened, conductor: Conductor, note: Callable[[str, str], None]
 ) -> None:
     wanted = job.config.cluster
     for rebuilt in range(_REBUILDS + 1):

@@ -22,7 +22,7 @@ Profile = Literal["fast", "archive"]
 
 def sampled(job: Job) -> list[str]:
     """A table of what the first region takes, on one thread of this machine."""
-    region = Region(job.config, job.source, job.plan.span(0), job.pieces, job.halos)
+    region = Region(job.config, job.source, [job.plan.span(0)], job.pieces, job.halos)
     parts = {name: (dims, part) for name, dims, part in region.results()}
     tasks = culled([part for _, part in parts.values()])
     reads = [key for key in tasks if key[0] in region.read]

@@ -88,10 +88,10 @@ def chunked(dataset: xr.Dataset, wanted: Chunks) -> xr.Dataset:
         if dim not in dataset.sizes:
             known = map(str, dataset.sizes)
             raise ConfigError(f"source.chunks: no dimension {dim!r}; {did_you_mean(dim, known)}")
-    variables = {name: _cut(name, dataset.variables[name], wanted) for name in dataset.variables}
-    fields = {name: variables[name] for name in dataset.data_vars}
-    lazy = xr.Dataset(fields, attrs=dataset.attrs)
-    return lazy.assign_coords({name: variables[name] for name in dataset.coords})
+    cut = {name: _cut(name, each, wanted) for name, each in dataset.variables.items()}
+    lazy = dataset.copy(data={name: cut[name].data for name in dataset.data_vars})
+    large = {name: cut[name] for name in dataset.coords if cut[name].chunks}
+    return lazy.assign_coords(large) if large else lazy
 
 
 def _cut(name: Hashable, variable: xr.Variable, wanted: Chunks) -> xr.Variable:

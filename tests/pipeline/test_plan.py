@@ -72,6 +72,20 @@ def test_regions_cover_every_point_once_in_whole_shards(data: st.DataObject) -> 
 
 
 @given(st.data())
+def test_a_row_goes_on_along_one_dimension(data: st.DataObject) -> None:
+    sizes = {dim: data.draw(st.integers(1, 5)) for dim in "zyx"}
+    made = plan.planned(workload(sizes, dict.fromkeys(sizes, 1), {}), dict.fromkeys(sizes, 1))
+    number = data.draw(st.integers(0, made.count - 1))
+    dim = "z" if sizes["z"] >= sizes["x"] else "x"
+    row = [made.span(each) for each in made.row(number, ["z", "x"])]
+    own = made.span(number)
+    assert row == [{**own, dim: (i, i + 1)} for i in range(own[dim][0], sizes[dim])]
+    assert list(made.row(number, [])) == [number]
+    middle = {dim: (size // 2, size // 2 + 1) for dim, size in sizes.items()}
+    assert made.middle == middle
+
+
+@given(st.data())
 def test_bytes_read_are_those_of_all_chunks_touched(data: st.DataObject) -> None:
     """Against a count of every chunk of every region, one by one."""
     sizes = {dim: data.draw(st.integers(4, 12)) for dim in "yx"}
@@ -174,7 +188,7 @@ def test_the_plan_counts_what_the_graphs_read(
     counted = 0
     for _, span in enumerate(map(job.plan.span, range(job.plan.count))):
         touched = np.zeros(tuple(sizes.values()), bool)
-        for name, box in Region(job.config, job.source, span, job.pieces, job.halos).reads():
+        for name, box in Region(job.config, job.source, [span], job.pieces, job.halos).reads():
             assert name == "a"
             whole = [outwards(*box[dim], chunks[dim], sizes[dim]) for dim in sizes]
             touched[tuple(slice(*each) for each in whole)] = True

@@ -16,16 +16,18 @@ from hypothesis import strategies as st
 from fdgrad_dask.pipeline.config import Config
 from fdgrad_dask.pipeline.job import looked_at
 from fdgrad_dask.pipeline.plan import Halo
-from fdgrad_dask.pipeline.region import Work, compute
+from fdgrad_dask.pipeline.region import compute
 from fdgrad_dask.pipeline.steps import build
 from fdgrad_dask.pipeline.targets.opening import store_of
+from fdgrad_dask.pipeline.work import Attempt, Work
 
 DIMS = ("time", "lat", "lon")
 
 
 def by_regions(folder: Path, data: xr.Dataset, **sections: Any) -> tuple[xr.Dataset, int]:
-    """What a run writes, each region by a call in this process, and how many there were."""
+    """What a run writes, some regions by each call in this process, and how many there were."""
     chunks, halos = sections.pop("stored"), sections.pop("halos", None)
+    together = sections.pop("together")
     data.chunk(chunks).to_zarr(folder / "in.zarr", zarr_format=3, consolidated=False)
     target = {"path": str(folder / "out.zarr"), **sections.pop("target", {})}
     config = Config.model_validate(
@@ -37,10 +39,14 @@ def by_regions(folder: Path, data: xr.Dataset, **sections: Any) -> tuple[xr.Data
         vars(job)["_halos"] = (halos, read)
     work = Work(folder.name, config, job.workload.shards, job.halos, job.pieces, threads=2)
     store.lay_out(job.template)
-    for number, span in enumerate(map(job.plan.span, range(job.plan.count))):
-        record, parcel = compute(work, number, span, 1)
-        store.accept(parcel)
-        assert record.checksums == {key: store.checksum(key) for key in record.checksums}
+    attempts = [Attempt(number, job.plan.span(number)) for number in range(job.plan.count)]
+    for first in range(0, job.plan.count, together):
+        given = attempts[first : first + together]
+        results = compute(work, given)
+        assert [record.number for record, _ in results] == [each.region for each in given]
+        for record, parcel in results:
+            store.accept(parcel)
+            assert record.checksums == {key: store.checksum(key) for key in record.checksums}
     store.publish()
     return xr.open_zarr(folder / "out.zarr", decode_timedelta=False), job.plan.count
 
@@ -80,7 +86,10 @@ def cuttings(draw: st.DrawFn) -> dict[str, Any]:
         halos[dim] = draw(st.builds(Halo, st.integers(1, 3), st.integers(0, 2), st.booleans()))
     sharded = draw(st.booleans())
     target = {"chunks": chunks, "regions": regions, **({"shards": shards} if sharded else {})}
-    return {"sizes": sizes, "stored": stored, "target": target, "halos": halos}
+    together = draw(st.integers(1, 4))
+    return {
+        "sizes": sizes, "stored": stored, "target": target, "halos": halos, "together": together
+    }  # fmt: skip
 
 
 OPERATORS: list[list[dict[str, Any]]] = [

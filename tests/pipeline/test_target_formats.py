@@ -84,10 +84,10 @@ def failing(monkeypatch: pytest.MonkeyPatch, last: int) -> Callable[[], None]:
     """Regions after ``last`` fail, until what is returned is called."""
     original = region.compute
 
-    def compute(work: Any, number: int, *rest: Any) -> Any:
-        if number > last:
+    def compute(work: Any, attempts: Any) -> Any:
+        if attempts[-1].region > last:
             raise OutputError("enough of it")
-        return original(work, number, *rest)
+        return original(work, attempts)
 
     monkeypatch.setattr(region, "compute", compute)
     return lambda: monkeypatch.setattr(region, "compute", original)
@@ -229,11 +229,11 @@ def test_a_run_reads_one_snapshot_of_a_branch_that_moves(
     )
     original = region.compute
 
-    def compute(work: Any, number: int, *rest: Any) -> Any:
-        if number == 2:
+    def compute(work: Any, attempts: Any) -> Any:
+        if attempts[0].region == 2:
             commit(2)
             region._open.clear()  # as on a worker that starts only now
-        return original(work, number, *rest)
+        return original(work, attempts)
 
     monkeypatch.setattr(region, "compute", compute)
     code, _, told = fdgrad("run", config)

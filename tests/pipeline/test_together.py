@@ -1,0 +1,134 @@
+"""Small regions that travel in one task: in which rows, what they share, what is kept of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from distributed import Client, KilledWorker
+
+from fdgrad_dask.errors import OutputError
+from fdgrad_dask.pipeline import conduct, region, steps
+from fdgrad_dask.pipeline.conduct import Conductor
+from fdgrad_dask.pipeline.config import load
+from fdgrad_dask.pipeline.job import looked_at
+from fdgrad_dask.pipeline.journal import Journal
+from fdgrad_dask.pipeline.region import compute
+from fdgrad_dask.pipeline.row import Row
+from fdgrad_dask.pipeline.targets.opening import store_of
+from fdgrad_dask.pipeline.work import Attempt, Work
+
+Called = Callable[..., tuple[int, str, str]]
+Write = Callable[..., str]
+
+# Forty regions, numbered along time, latitude and longitude; none along time reads another.
+SHAPE = {"time": 1, "latitude": 1, "longitude": 4}
+TARGET = {"path": "out.zarr", "chunks": SHAPE, "regions": SHAPE}
+
+pytestmark = pytest.mark.usefixtures("threads_only")
+
+
+@pytest.fixture
+def tasks(monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
+    """The regions of each task that is handed out: at most five, however long they take."""
+    handed: list[list[int]] = []
+    submitted = Conductor._submitted
+
+    def told(conductor: Conductor, client: Client, numbers: list[int]) -> Any:
+        handed.append(numbers)
+        return submitted(conductor, client, numbers)
+
+    monkeypatch.setattr(Conductor, "_submitted", told)
+    monkeypatch.setattr(conduct, "_MOST", 5)
+    monkeypatch.setattr(conduct, "_TASK", 1e6)
+    return handed
+
+
+def test_tasks_grow_along_rows_and_shrink_at_the_end(
+    fdgrad: Called, write: Write, tasks: list[list[int]]
+) -> None:
+    code, _, err = fdgrad("run", write(target=TARGET))
+    assert code == 0, err
+    assert tasks[:6] == [[0], [1], [2, 12], [3, 13], [4, 14, 24, 34], [5, 15, 25, 35]]
+    assert tasks[6] == [6, 16, 26, 36, 7]
+    assert [len(some) for some in tasks[-6:]] == [1] * 6
+    assert sorted(number for some in tasks for number in some) == list(range(40))
+    assert len(Journal("out.zarr").regions()) == 40
+
+
+def test_regions_that_take_long_travel_alone(
+    fdgrad: Called, write: Write, tasks: list[list[int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(conduct, "_TASK", 0.0)
+    assert fdgrad("run", write(target=TARGET))[0] == 0
+    assert tasks == [[number] for number in range(40)]
+
+
+def test_a_row_shares_a_graph_and_reads_no_more(
+    write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built: list[Any] = []
+    build = steps.build
+    job = looked_at(load(write(target=TARGET)))
+    work = Work("rows", job.config, job.workload.shards, job.halos, job.pieces, threads=1)
+    store_of(job.config.target).lay_out(job.template)
+
+    def counted(*arguments: Any) -> Any:
+        built.append(arguments)
+        return build(*arguments)
+
+    def read(*numbers: int) -> list[int]:
+        attempts = [Attempt(number, job.plan.span(number)) for number in numbers]
+        return [record.bytes_read for record, _ in compute(work, attempts)]
+
+    monkeypatch.setattr(steps, "build", counted)
+    together = read(0, 10, 30, 4)
+    assert len(built) == 2
+    assert together == [read(number)[0] for number in (0, 10, 30, 4)]
+
+
+def test_what_is_finished_before_a_failure_is_kept(
+    fdgrad: Called, write: Write, tasks: list[list[int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    computed = Row.computed
+
+    def fails(row: Row, attempt: Attempt, writer: Any) -> Any:
+        if attempt.region == 24:
+            raise OutputError("enough")
+        return computed(row, attempt, writer)
+
+    monkeypatch.setattr(Row, "computed", fails)
+    code, _, err = fdgrad("run", write(target=TARGET))
+    assert code == 4
+    assert "fdgrad: enough" in err
+    assert [some for some in tasks if 24 in some] == [[4, 14, 24, 34], [24]]
+    records = Journal("out.zarr").regions()
+    assert {4, 14, 24} & records.keys() == {4, 14}
+    assert {record.attempt for record in records.values()} == {1}
+    monkeypatch.setattr(Row, "computed", computed)
+    assert fdgrad("run", "config.yaml")[0] == 0
+    assert len(Journal("out.zarr").regions()) == 40
+
+
+def test_a_worker_that_dies_of_one_of_several(
+    fdgrad: Called, write: Write, tasks: list[list[int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = region.compute
+
+    def kills(work: Any, attempts: list[Attempt]) -> Any:
+        if len(attempts) > 1 and attempts[0].region == 4:
+            died = SimpleNamespace(address="tcp://1")
+            raise KilledWorker("region", died, 0)  # type: ignore[arg-type]
+        return original(work, attempts)
+
+    monkeypatch.setattr(region, "compute", kills)
+    code, _, err = fdgrad("run", write(target=TARGET))
+    assert code == 0, err
+    assert "tcp://1 died of one of the regions 4, 14, 24, 34, or was killed" in err
+    assert all([number] in tasks for number in (4, 14, 24, 34))
+    again = {n for n, record in Journal("out.zarr").regions().items() if record.attempt == 2}
+    assert again == {4, 14, 24, 34}
+    assert Path("out.zarr").is_dir()
