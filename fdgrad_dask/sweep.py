@@ -21,14 +21,18 @@ from fdgrad_dask.sums import wide
 from fdgrad_dask.views import Frame, Ranges, Spread, Whole
 
 COLUMNS = 256  # elements; shorter rows cost more than they save
+# Of longer programs, and of wider stencils, XLA keeps parts that are used more than once: as large
+# as a block, where those of a tile stay in the cache.
+DERIVATIVES, REACH = 4, 1
 
 
 def frame_of(used: Mapping[int, Block], shape: tuple[int, ...], program: Program) -> Frame | None:
     """The block as rows and columns, so that factors vary along either; None if that is not so."""
-    strides = [math.prod(shape[i + 1 :]) for i in range(len(shape))]
-    reach = max(s.reach * strides[axis] for axis in program.axes for s in program.stencils(axis))
-    if any(program.edge(a, 0) + program.edge(a, 1) > shape[a] // 2 for a in program.axes):
+    widest = max(d.stencil.reach for d in program.derivatives)
+    thin = any(program.edge(a, 0) + program.edge(a, 1) > shape[a] // 2 for a in program.axes)
+    if thin or len(program.derivatives) > DERIVATIVES or widest > REACH:
         return None
+    reach = widest * max(math.prod(shape[axis + 1 :]) for axis in program.axes)
     parts = [b.core.shape for b in used.values() if b.core.shape != shape]
     for split in range(len(shape) - 1, 0, -1):
         rows, columns = math.prod(shape[:split]), math.prod(shape[split:])

@@ -31,6 +31,8 @@ def swept(monkeypatch):
     """Blocks of any size are swept; how many kernels were compiled since, for sweeps and tiles."""
     monkeypatch.setattr(tiles, "SWEPT", 0)
     monkeypatch.setattr(sweep, "COLUMNS", 1)
+    monkeypatch.setattr(sweep, "DERIVATIVES", 99)
+    monkeypatch.setattr(sweep, "REACH", 4)
     on_sweep.clear_cache()
     on_tile.clear_cache()
     return lambda: (on_sweep._cache_size(), on_tile._cache_size())
