@@ -7,11 +7,13 @@ import platform
 from importlib.metadata import version
 from pathlib import Path
 
-# glibc gives every large array back and faults it in again; these keep it.
+# glibc gives every large array back and faults it in again; these keep it, as for the workers of
+# `fdgrad run`.
 KEEP_MEMORY = {
     "MALLOC_ARENA_MAX": "1",
     "MALLOC_MMAP_THRESHOLD_": str(4 << 30),
     "MALLOC_TRIM_THRESHOLD_": str(4 << 30),
+    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
 }
 AS_IT_COMES, KEPT = "as it comes", "kept"
 
