@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import dask
+from dask.utils import parse_bytes
 from distributed import Client, LocalCluster
 
 from benchmarks.machine import KEEP_MEMORY
@@ -16,8 +17,13 @@ from benchmarks.machine import KEEP_MEMORY
 
 @contextmanager
 def workers(count: int, memory: str | int = 0) -> Iterator[Client]:
-    """A client of ``count`` workers; ``memory`` of each, 0 for no limit."""
-    spawn = {"distributed.nanny.pre-spawn-environ": KEEP_MEMORY}
+    """A client of ``count`` workers; ``memory`` of each, 0 for no limit.
+
+    They keep what they free, up to a quarter of that, as the workers of `fdgrad run`.
+    """
+    keep = str(parse_bytes(memory) // 4)
+    limited = {name: keep for name in KEEP_MEMORY if memory and name.endswith("_THRESHOLD_")}
+    spawn = {"distributed.nanny.pre-spawn-environ": KEEP_MEMORY | limited}
     with (
         dask.config.set(spawn),
         LocalCluster(

@@ -18,6 +18,7 @@ _MOST = 2**31 - 1  # what an int of C holds, which is how mallopt takes its byte
 # malloc.h of glibc
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
 _GROWN = 32 << 20  # bytes; glibc keeps blocks up to this size once it has seen some of them
+_SMALL = 16  # blocks; as many would be kept
 _OTHERS = ("jemalloc", "tcmalloc", "mimalloc")
 _tuned = 0  # bytes
 
@@ -59,22 +60,28 @@ def tune_memory(keep: int = _MOST) -> str:
 
 
 def keeps(size: int) -> bool:
-    """True where memory of ``size`` bytes that an array leaves behind is there for the next one."""
-    return size <= max(_GROWN, _tuned, _kept_from_start())
+    """True where memory of ``size`` bytes that an array leaves behind is there for the next one.
+
+    What XLA takes is larger by its alignment than what NumPy leaves, so that two or three blocks
+    more may be held. Where the environment says what is kept, a block is to be small beside that.
+    """
+    return size <= max(_tuned, _kept_from_start())
 
 
 @cache
 def _kept_from_start() -> int:
-    """The largest block that is kept, by the environment in which this process was started."""
     if _other_allocator():
         return sys.maxsize
-    tunables = dict(
-        pair.partition("=")[::2] for pair in os.environ.get("GLIBC_TUNABLES", "").split(":")
-    )
-    threshold = os.environ.get("MALLOC_MMAP_THRESHOLD_") or tunables.get(
-        "glibc.malloc.mmap_threshold", ""
-    )
-    return int(threshold) if threshold.isdecimal() else 0
+    tunables = os.environ.get("GLIBC_TUNABLES", "").split(":")
+    given = dict(tunable.partition("=")[::2] for tunable in tunables)
+    thresholds = [
+        os.environ.get(f"MALLOC_{name.upper()}_", given.get(f"glibc.malloc.{name}"))
+        for name in ("mmap_threshold", "trim_threshold")
+    ]
+    # Left alone, both grow with what is freed; not so if one is set, as dask does for its workers.
+    if thresholds == [None, None]:
+        return _GROWN
+    return min(int(each) if each and each.isdecimal() else 0 for each in thresholds) // _SMALL
 
 
 def _is_glibc() -> bool:

@@ -162,29 +162,34 @@ def test_results_outlive_what_they_were_made_of(swept):
 # -- where it pays ---------------------------------------------------------------------------
 
 
-def test_what_is_kept(monkeypatch):
+TUNABLES = (
+    "glibc.malloc.arena_max=1:glibc.malloc.mmap_threshold={0}:glibc.malloc.trim_threshold={0}"
+)
+GIB = str(1 << 30)
+KEPT = {  # the environment, and the largest block that is swept in it
+    "as it comes": ({}, 1 << 25),
+    "a worker of dask": ({"MALLOC_TRIM_THRESHOLD_": "65536"}, 0),
+    "large blocks are given back at once": ({"MALLOC_TRIM_THRESHOLD_": GIB}, 0),
+    "kept": ({"MALLOC_TRIM_THRESHOLD_": GIB, "MALLOC_MMAP_THRESHOLD_": GIB}, 1 << 26),
+    "kept by tunables": ({"GLIBC_TUNABLES": TUNABLES.format(1 << 27)}, 1 << 23),
+}
+
+
+@pytest.mark.parametrize(("environment", "largest"), KEPT.values(), ids=KEPT)
+def test_what_is_kept(monkeypatch, environment, largest):
     monkeypatch.setattr(memory, "_tuned", 0)
     monkeypatch.setattr(memory, "_other_allocator", lambda: "")
-    for name in ("MALLOC_MMAP_THRESHOLD_", "GLIBC_TUNABLES"):
+    for name in ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "GLIBC_TUNABLES"):
         monkeypatch.delenv(name, raising=False)
-
-    def keeps(size):
-        memory._kept_from_start.cache_clear()
-        return memory.keeps(size)
-
-    assert keeps(1 << 25)
-    assert not keeps(1 << 27)
-    monkeypatch.setenv(
-        "GLIBC_TUNABLES", f"glibc.malloc.arena_max=1:glibc.malloc.mmap_threshold={1 << 28}"
-    )
-    assert keeps(1 << 27)
-    monkeypatch.setenv("MALLOC_MMAP_THRESHOLD_", str(1 << 26))
-    assert not keeps(1 << 27)
-    monkeypatch.setattr(memory, "_tuned", 1 << 30)
-    assert keeps(1 << 27)
-    monkeypatch.setattr(memory, "_tuned", 0)
-    monkeypatch.setattr(memory, "_other_allocator", lambda: "jemalloc")
-    assert keeps(1 << 40)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    memory._kept_from_start.cache_clear()
+    assert memory.keeps(largest)
+    assert not memory.keeps(largest + 1)
+    monkeypatch.setattr(memory, "_tuned", 1 << 31)
+    assert memory.keeps(1 << 30)
+    monkeypatch.undo()
+    memory._kept_from_start.cache_clear()
 
 
 def test_small_blocks_and_those_of_fresh_memory_go_in_tiles(monkeypatch):
