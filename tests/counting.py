@@ -1,12 +1,46 @@
-"""A source that counts its reads: what is lazy reads nothing, what is computed reads all once."""
+"""What counts: a source its reads, and a context the compilations meanwhile."""
 
 from __future__ import annotations
 
 import threading
 from collections import Counter
+from contextlib import contextmanager
+from functools import cache
 
 import dask.array as da
+import jax
 import numpy as np
+
+from fdgrad_dask.kernels import on_sweep, on_tile
+
+COMPILED = "/jax/core/compile/backend_compile_duration"
+_counts = []  # those that grow now
+
+
+@contextmanager
+def compilations():
+    """A list that grows by one for everything that XLA compiles meanwhile; it begins anew."""
+    _listen()
+    on_tile.clear_cache()
+    on_sweep.clear_cache()
+    seen = []
+    _counts.append(seen)
+    try:
+        yield seen
+    finally:
+        _counts.pop()
+
+
+@cache
+def _listen():
+    """Once, and for good: the oldest JAX has no public way to take a listener back."""
+
+    def heard(event, duration, **details):
+        if event == COMPILED:
+            for seen in _counts:
+                seen.append(details)
+
+    jax.monitoring.register_event_duration_secs_listener(heard)
 
 
 class Source:

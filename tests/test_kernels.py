@@ -2,43 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
-
 import dask.array as da
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from counting import compilations
 
 from fdgrad_dask import gradient
 from fdgrad_dask.halo import differentiate
-from fdgrad_dask.kernels import on_tile
 from fdgrad_dask.plain import differentiate_plain
 from fdgrad_dask.program import single
 from fdgrad_dask.scratch import Block
 from fdgrad_dask.stencil import stencil
 from fdgrad_dask.tiles import compute_block
 
-COMPILED = "/jax/core/compile/backend_compile_duration"
 UNEVEN = np.cumsum(0.2 + np.random.default_rng(5).random(40))
 F = np.random.default_rng(6).standard_normal((40, 3))
-
-
-@contextlib.contextmanager
-def compilations():
-    """A list that grows by one for everything that XLA compiles meanwhile; it begins anew."""
-    seen = []
-    on_tile.clear_cache()
-
-    def listen(event, duration, **details):
-        if event == COMPILED:
-            seen.append(details)
-
-    jax.monitoring.register_event_duration_secs_listener(listen)
-    try:
-        yield seen
-    finally:
-        jax.monitoring.unregister_event_duration_listener(listen)
 
 
 def differentiate_block(f, axis, piece, lo, hi):

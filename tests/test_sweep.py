@@ -6,10 +6,10 @@ import dask.array as da
 import numpy as np
 import pytest
 import xarray as xr
+from test_one_pass import CALLS, sources
 
 from fdgrad_dask import gradient, memory, operators, sweep, tiles
 from fdgrad_dask.kernels import on_sweep, on_tile
-from tests.test_one_pass import CALLS, sources
 
 F = np.random.default_rng(1).standard_normal((12, 13, 14))
 DIMS = ("time", "y", "x")

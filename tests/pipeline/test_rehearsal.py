@@ -6,12 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 import pytest
 import xarray as xr
+from counting import compilations
 
-from fdgrad_dask.kernels import on_tile
 from fdgrad_dask.pipeline.config import load
 from fdgrad_dask.pipeline.job import looked_at
 from fdgrad_dask.pipeline.journal import Journal
@@ -23,7 +22,6 @@ from fdgrad_dask.pipeline.work import Attempt, Work
 Called = Callable[..., tuple[int, str, str]]
 Write = Callable[..., str]
 
-COMPILED = "/jax/core/compile/backend_compile_duration"
 STEPS: list[list[dict[str, Any]]] = [
     [{"operator": "gradient", "inputs": ["a"], "options": {"dim": ["t", "y"]}}],
     [{"operator": "gradient", "inputs": ["a"], "options": {"dim": "y"}, "output": "slope"},
@@ -50,15 +48,8 @@ def test_what_was_rehearsed_is_not_compiled_again(
     job = looked_at(load(write(source={"path": fields}, steps=steps, target=target)))
     work = Work("rehearsed", job.config, job.workload.shards, job.halos, job.pieces, threads=1)
     store_of(job.config.target).lay_out(job.template)
-    compiled: list[str] = []
-
-    def listen(event: str, duration: float, **details: Any) -> None:
-        compiled.extend([event] if event == COMPILED else [])
-
     chunks, laid_out = Path(fields, "a", "c"), sorted(Path("out.zarr.partial").rglob("*"))
-    on_tile.clear_cache()
-    jax.monitoring.register_event_duration_secs_listener(listen)
-    try:
+    with compilations() as compiled:
         chunks.rename("elsewhere")
         Row(work, job.source, [job.plan.middle]).rehearsed(job.plan.middle)
         count = len(compiled)
@@ -67,8 +58,6 @@ def test_what_was_rehearsed_is_not_compiled_again(
         Path("elsewhere").rename(chunks)
         compute(work, [Attempt(1, job.plan.middle)])
         assert len(compiled) == count
-    finally:
-        jax.monitoring.unregister_event_duration_listener(listen)
 
 
 @pytest.mark.usefixtures("threads_only")
