@@ -11,11 +11,23 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
-from fdgrad_dask.program import Operand, Program
-from fdgrad_dask.sums import Reader, Weights, derivative, rounded
+from fdgrad_dask.program import Operand, Program, weights_of
+from fdgrad_dask.sums import Reader, Weights, derivative, rounded, wide
 from fdgrad_dask.views import Frame, Padded, Ranges, Spread, Star, View, Whole
+
+
+def numbers(program: Program, dtype: np.dtype[Any]) -> list[Weights]:
+    """What the stencils of a program multiply by, or divide by, as kernels for ``dtype`` take it.
+
+    What a formula follows is multiplied by one over each step.
+    """
+    inverted, real = program.formula is not None, wide(dtype)
+    return [
+        weights_of(d.stencil, lambda w: np.asarray(w, real), inverted) for d in program.derivatives
+    ]
 
 
 @partial(jax.jit, static_argnames="program", donate_argnames="spent", keep_unused=True)
@@ -78,9 +90,7 @@ def _outputs(
 ) -> list[jax.Array]:
     """The outputs of a program, all its terms in one pass.
 
-    ``zero`` is an integer nought that the compiler cannot see through (`rounded`). Where a
-    formula follows, differences are not divided by their step but multiplied by one over it,
-    which is then what ``weights`` hold.
+    ``zero`` is an integer nought that the compiler cannot see through (`rounded`).
     """
 
     def operand(parts: Operand, axis: int) -> Reader:

@@ -51,11 +51,11 @@ def tune_memory(keep: int = _MOST) -> str:
         return f"memory: left alone, {other} allocates it and keeps it in its own way"
     mallopt = ctypes.CDLL(None).mallopt
     wanted = {_MMAP_THRESHOLD: keep, _TRIM_THRESHOLD: keep, _ARENA_MAX: 1}
-    global _tuned
-    _tuned = keep
     refused = [number for number, value in wanted.items() if not mallopt(number, value)]
     if refused:
         return f"memory: glibc refused the parameters {refused} of mallopt, and has set the others"
+    global _tuned
+    _tuned = keep
     return f"memory: glibc keeps blocks of up to {keep / 2**20:.0f} MiB in one arena"
 
 

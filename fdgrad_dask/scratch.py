@@ -132,7 +132,8 @@ class Field:
         flat = scratch.reshape([math.prod(scratch.shape[i] for i in g) for g in self.groups])
         halo = tuple(self.halo.get(group[0], 0) for group in self.groups)
         if not all(self.varies) and flat.nbytes <= KEPT:
-            self.kept[place] = Padded(flat.copy(), halo)
+            own = flat.copy()
+            self.kept[place] = Padded(own if on_cpu() else jax.device_put(own), halo)
             return self.kept[place]
         if not on_cpu():
             return Padded(jax.device_put(flat), halo)

@@ -14,10 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fdgrad_dask.kernels import on_sweep
-from fdgrad_dask.program import Program, weights_of
+from fdgrad_dask.kernels import numbers, on_sweep
+from fdgrad_dask.program import Program
 from fdgrad_dask.scratch import Block, Field, memory_of, owned
-from fdgrad_dask.sums import wide
 from fdgrad_dask.views import Frame, Ranges, Spread, Whole
 
 COLUMNS = 256  # elements; shorter rows cost more than they save
@@ -51,20 +50,13 @@ def sweep(
     views = [_view(i, block, frame, program, dtype) for i, block in used.items()]
     boxes = tuple(_boxes(frame, program))
     pieces = [program.cut({axis: box[axis] for axis in program.axes}) for box in boxes]
-    inside = program.cut({axis: (0, shape[axis]) for axis in program.axes}).open()
-    weights = [
-        [
-            weights_of(d.stencil, lambda w: np.asarray(w, wide(dtype)), program.formula is not None)
-            for d in piece.derivatives
-        ]
-        for piece in (inside, *pieces)
-    ]
+    programs = [program.open(), *pieces]
     results, parts = on_sweep(
         views,
-        weights,
+        [numbers(each, dtype) for each in programs],
         np.uint64(0),
         frame=frame,
-        programs=tuple(piece.bare() for piece in (inside, *pieces)),
+        programs=tuple(each.bare() for each in programs),
         boxes=boxes,
     )
     outputs = [owned(result).reshape(shape) for result in results]

@@ -18,12 +18,10 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
-from fdgrad_dask.kernels import on_tile
+from fdgrad_dask.kernels import numbers, on_tile
 from fdgrad_dask.memory import keeps
-from fdgrad_dask.program import Program, weights_of
+from fdgrad_dask.program import Program
 from fdgrad_dask.scratch import Block, Field, Outputs, Tile, on_cpu
-from fdgrad_dask.stencil import Stencil
-from fdgrad_dask.sums import wide
 from fdgrad_dask.sweep import frame_of, sweep
 
 # Measured in benchmarks/kernel.py: below 1 MB the calls cost, above 8 MB the cache is left.
@@ -106,7 +104,7 @@ def _compute_box(
         if key not in pieces:
             piece = program.cut(rows)
             piece = piece.open() if box.inside else piece
-            weights = [_weights(d.stencil, program, dtype) for d in piece.derivatives]
+            weights = numbers(piece, dtype)
             pieces[key] = weights, piece.bare().each(lambda d: d._replace(axis=place[d.axis]))
         weights, bare = pieces[key]
         views = [field.direct(tile) or field.padded(tile) for field in fields]
@@ -126,11 +124,6 @@ def _copy_out(
         part = output[tile]
         part[...] = np.asarray(result).reshape(part.shape)
     memory.give_back(results)
-
-
-def _weights(stencil: Stencil, program: Program, dtype: np.dtype[Any]) -> tuple[list[Any], ...]:
-    """The numbers of a stencil; what a formula follows is multiplied by one over each step."""
-    return weights_of(stencil, lambda w: np.asarray(w, wide(dtype)), program.formula is not None)
 
 
 def _boxes(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -181,14 +182,8 @@ class Whole:
             slab = self.outside[axis][end]
             start = slab.shape[axis] - reach if end == 0 else 0
             return rows(axis, start, start + reach, slab)
-        if kind == "periodic":
-            return rows(axis, n - reach, n) if end == 0 else rows(axis, 0, reach)
-        if kind == "reflect":
-            inside = (1, reach + 1) if end == 0 else (n - reach - 1, n - 1)
-            return lax.rev(rows(axis, *inside), (axis,))
-        edge = rows(axis, 0, 1) if end == 0 else rows(axis, n - 1, n)
-        value = self.outside[axis][end] if kind == "number" else edge
-        return jnp.broadcast_to(value, (*edge.shape[:axis], reach, *edge.shape[axis + 1 :]))
+        value = self.outside[axis][end] if kind == "number" else None
+        return ghosts(partial(rows, axis), n, axis, reach, kind, value, low=end == 0)
 
 
 @jax.tree_util.register_dataclass
@@ -223,6 +218,26 @@ class Star:
             start -= n
         assert made is not None
         return made
+
+
+def ghosts(
+    rows: Callable[[int, int], jax.Array],
+    n: int,
+    axis: int,
+    reach: int,
+    fill: str | None,
+    value: Any,
+    *,
+    low: bool,
+) -> jax.Array:
+    """The ``reach`` rows outside one end of an axis of ``n``; ``value`` where it is no word."""
+    if fill == "periodic":
+        return rows(n - reach, n) if low else rows(0, reach)
+    if fill == "reflect":
+        return lax.rev(rows(1, reach + 1) if low else rows(n - reach - 1, n - 1), (axis,))
+    edge = rows(0, 1) if low else rows(n - 1, n)
+    outside = (*edge.shape[:axis], reach, *edge.shape[axis + 1 :])
+    return jnp.broadcast_to(edge if value is None else value, outside)
 
 
 def _joined(first: jax.Array, second: jax.Array, axis: int) -> jax.Array:

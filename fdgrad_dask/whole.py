@@ -12,6 +12,7 @@ from jax import lax
 from fdgrad_dask.program import bare, weights_of
 from fdgrad_dask.stencil import Stencil
 from fdgrad_dask.sums import Reader, Weights, derivative, wide
+from fdgrad_dask.views import ghosts
 
 
 def differentiate_jax(f: jax.Array, axis: int, stencil: Stencil) -> jax.Array:
@@ -48,7 +49,11 @@ def _on_whole(
             pads[axis] = (-i, i, 0)
             return lax.pad(f, jnp.zeros((), f.dtype), pads)
     else:
-        ends = [_ghosts(f, axis, shape.reach, fills[i], values[i], low=i == 0) for i in (0, 1)]
+        rows = partial(part, f)
+        ends = [
+            ghosts(rows, n, axis, shape.reach, fill, value, low=i == 0)
+            for i, (fill, value) in enumerate(zip(fills, values, strict=True))
+        ]
         window = lax.concatenate([ends[0], f, ends[1]], axis)
 
         def at(i: int) -> jax.Array:
@@ -58,21 +63,6 @@ def _on_whole(
         return part(f, p % n, p % n + 1)
 
     return derivative(Reader(at, row), weights, shape, axis=axis)
-
-
-def _ghosts(
-    f: jax.Array, axis: int, reach: int, fill: str | None, value: Any, *, low: bool
-) -> jax.Array:
-    """The ``reach`` rows that stand outside one end of ``f``."""
-    n = f.shape[axis]
-    part = partial(lax.slice_in_dim, f, axis=axis)
-    if fill == "periodic":
-        return part(n - reach, n) if low else part(0, reach)
-    if fill == "reflect":
-        return lax.rev(part(1, reach + 1) if low else part(n - reach - 1, n - 1), (axis,))
-    edge = part(0, 1) if low else part(n - 1, n)
-    outside = (*f.shape[:axis], reach, *f.shape[axis + 1 :])
-    return jnp.broadcast_to(edge if value is None else value, outside)
 
 
 def is_jax(f: Any) -> bool:

@@ -71,9 +71,11 @@ def test_what_glibc_refuses_is_said(monkeypatch):
     monkeypatch.setattr(memory, "_is_glibc", lambda: True)
     monkeypatch.setattr(memory, "_other_allocator", lambda: "")
     monkeypatch.setattr(memory.ctypes, "CDLL", lambda name: Refusing)
+    monkeypatch.setattr(memory, "_tuned", 0)
     assert fd.tune_memory() == (
         "memory: glibc refused the parameters [-3] of mallopt, and has set the others"
     )
+    assert memory._tuned == 0
 
 
 @pytest.mark.parametrize("keep", [0, -1, 2**31])
