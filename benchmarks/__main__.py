@@ -16,6 +16,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import fdgrad_dask as fd
 from benchmarks import report
 from benchmarks.machine import AS_IT_COMES, KEPT, described, environment
 from benchmarks.rows import Row
@@ -38,7 +39,9 @@ ROOT = Path(__file__).resolve().parent.parent
 def main() -> None:
     """Measures what is asked for, and writes."""
     asked = _arguments()
-    if asked.here:
+    if asked.here is not None:
+        if asked.here == KEPT:  # as at the head of a notebook
+            fd.tune_memory()
         for row in importlib.import_module(f"benchmarks.{asked.topics[0]}").rows(asked.size):
             print(json.dumps(asdict(row)), flush=True)
         return
@@ -71,7 +74,8 @@ def _topic(topic: str, size: str) -> dict[str, Any]:
 
 def _measured(topic: str, size: str, memory: str) -> list[Row]:
     """The rows of one topic, from a fresh process that prints one a line."""
-    command = [sys.executable, "-W", "ignore", "-m", "benchmarks", topic, "--size", size, "--here"]
+    command = [sys.executable, "-W", "ignore", "-m", "benchmarks", topic, "--size", size]
+    command += ["--here", memory]
     rows = []
     with subprocess.Popen(
         command, env=environment(memory), stdout=subprocess.PIPE, text=True
@@ -89,7 +93,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("topics", nargs="*", metavar="TOPIC", help=", ".join(TOPICS))
     parser.add_argument("--size", choices=("quick", "usual", "long"), default="usual")
     parser.add_argument("--report", action="store_true", help="measure nothing, write anew")
-    parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--here", metavar="MEMORY", help=argparse.SUPPRESS)
     asked = parser.parse_args()
     for topic in asked.topics:
         if topic not in TOPICS:
