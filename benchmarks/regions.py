@@ -23,7 +23,7 @@ from benchmarks.rows import Row, number, spread
 # Chunks of the source, how many of them a region has, and whether each travels alone.
 CASES = {
     "quick": ((60, 10, False), (60, 1, False), (60, 1, True)),
-    "usual": ((100_000, 50, False), (2_000, 1, False), (500, 1, True)),
+    "usual": ((100_000, 50, False), (2_000, 1, False), (250, 1, True)),
     "long": ((100_000, 50, False), (100_000, 1, False), (2_000, 1, True)),
 }
 WORKERS = 2

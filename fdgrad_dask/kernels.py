@@ -47,11 +47,17 @@ def on_tile(
     return _outputs(views, weights, zero, program)
 
 
-@partial(jax.jit, static_argnames=("programs", "boxes", "frame"))
+@partial(
+    jax.jit,
+    static_argnames=("programs", "boxes", "frame"),
+    donate_argnames="spent",
+    keep_unused=True,
+)
 def on_sweep(
     views: Sequence[Whole | Spread],
     weights: Sequence[Sequence[Weights]],
     zero: jax.Array,
+    spent: list[jax.Array],
     *,
     frame: Frame,
     programs: tuple[Program, ...],

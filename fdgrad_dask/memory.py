@@ -68,20 +68,39 @@ def keeps(size: int) -> bool:
     return size <= max(_tuned, _kept_from_start())
 
 
-@cache
+def maps(size: int) -> bool:
+    """True where memory of ``size`` bytes is a mapping of its own, fresh and given back at once."""
+    if _other_allocator():
+        return False
+    mmap, _ = _given()
+    return size > max(_tuned, _GROWN if is_left_alone() else mmap or 0)
+
+
+def is_left_alone() -> bool:
+    """True where nobody has said what memory is to be kept, and what given back."""
+    return not _tuned and _given() == (None, None)
+
+
 def _kept_from_start() -> int:
     if _other_allocator():
         return sys.maxsize
+    # Left alone, both grow with what is freed; not so if one is set, as dask does for its workers.
+    if _given() == (None, None):
+        return _GROWN
+    return min(each or 0 for each in _given()) // _SMALL
+
+
+@cache
+def _given() -> tuple[int | None, int | None]:
+    """From how many bytes on memory is mapped, and given back, as the environment has it."""
     tunables = os.environ.get("GLIBC_TUNABLES", "").split(":")
     given = dict(tunable.partition("=")[::2] for tunable in tunables)
-    thresholds = [
-        os.environ.get(f"MALLOC_{name.upper()}_", given.get(f"glibc.malloc.{name}"))
-        for name in ("mmap_threshold", "trim_threshold")
-    ]
-    # Left alone, both grow with what is freed; not so if one is set, as dask does for its workers.
-    if thresholds == [None, None]:
-        return _GROWN
-    return min(int(each) if each and each.isdecimal() else 0 for each in thresholds) // _SMALL
+
+    def number(name: str) -> int | None:
+        value = os.environ.get(f"MALLOC_{name.upper()}_", given.get(f"glibc.malloc.{name}"))
+        return None if value is None else int(value) if value.isdecimal() else 0
+
+    return number("mmap_threshold"), number("trim_threshold")
 
 
 def _is_glibc() -> bool:
@@ -91,6 +110,7 @@ def _is_glibc() -> bool:
         return False
 
 
+@cache
 def _other_allocator() -> str:
     """The allocator that stands in for glibc's, as by LD_PRELOAD."""
     try:

@@ -6,8 +6,12 @@ the field and its halo: rows of the block, slabs of a neighbour, or what stands 
 
 from __future__ import annotations
 
+import atexit
 import math
 import threading
+import time
+import weakref
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,6 +28,7 @@ from fdgrad_dask.views import Direct, Padded
 ALIGNMENT = 64  # bytes; XLA copies a host buffer that starts elsewhere
 SHARED = 64  # imports of scratches that a thread remembers
 SPENT = 8  # shapes of tiles for which a thread keeps memory
+RELEASED = 1.0  # seconds; by then XLA has let go of what it read, unless somebody else holds it
 KEPT = 1 << 16  # bytes; a factor up to this size is handed over once for all its tiles
 
 
@@ -37,6 +42,7 @@ class _Scratch(threading.local):
 
 
 _scratch = _Scratch()
+_read: weakref.WeakSet[_Memory] = weakref.WeakSet()
 
 Tile = tuple[slice, ...]
 
@@ -194,10 +200,16 @@ class _Memory:
         self.__array_interface__ = {**array.__array_interface__, "data": place, "shape": shape}
 
 
-def owned(result: jax.Array) -> NDArray[Any]:
-    """What a kernel has made, which is nobody else's: so it may be written to."""
+def owned(result: jax.Array, leave: Callable[[jax.Array], None] | None = None) -> NDArray[Any]:
+    """What a kernel has made, which is nobody else's: so it may be written to.
+
+    When it and all views of it are gone, ``leave`` gets what it lay in.
+    """
     array = np.asarray(result)
-    return np.asarray(_Memory(array, 0, array.shape))
+    memory = _Memory(array, 0, array.shape)
+    if leave:
+        weakref.finalize(memory, leave, result).atexit = False
+    return np.asarray(memory)
 
 
 def memory_of(core: NDArray[Any]) -> tuple[jax.Array, int]:
@@ -209,8 +221,21 @@ def memory_of(core: NDArray[Any]) -> tuple[jax.Array, int]:
     """
     spare = ALIGNMENT // core.itemsize
     lead = core.ctypes.data % ALIGNMENT // core.itemsize
-    memory = np.asarray(_Memory(core.reshape(-1), -lead, (core.size + spare,)))
-    return jnp.from_dlpack(memory), lead
+    memory = _Memory(core.reshape(-1), -lead, (core.size + spare,))
+    _read.add(memory)
+    return jnp.from_dlpack(np.asarray(memory)), lead
+
+
+@atexit.register
+def _await_release() -> None:
+    """Waits until XLA has let go of all arrays that it has read.
+
+    It does so in a thread of its own, just after the results are there. If Python is about to end
+    by then, such a thread aborts the process: it can no more take the lock of the interpreter.
+    """
+    latest = time.monotonic() + RELEASED
+    while _read and time.monotonic() < latest:
+        time.sleep(0.001)
 
 
 def _aligned(slot: tuple[int, int], size: int) -> NDArray[np.uint8]:

@@ -1,7 +1,8 @@
 """A whole block in one sweep: XLA reads the fields where they lie, and what it makes is the result.
 
-That is as fast as memory, where fresh memory is cheap: in a process that keeps what arrays leave
-behind (`memory`). Elsewhere XLA's results cost a page fault for every 4 kB, and `tiles` are faster.
+That is as fast as memory, where the result does not lie in fresh memory in small pages: in a
+process that keeps what arrays leave behind (`memory`), or where XLA is handed other memory
+(`pages`).
 The rows beside walls, and beside other chunks, are boxes of their own in the same call.
 """
 
@@ -15,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fdgrad_dask.kernels import numbers, on_sweep
+from fdgrad_dask.memory import keeps
+from fdgrad_dask.pages import leave, take
 from fdgrad_dask.program import Program
 from fdgrad_dask.scratch import Block, Field, memory_of, owned
 from fdgrad_dask.views import Frame, Ranges, Spread, Whole
@@ -51,15 +54,18 @@ def sweep(
     boxes = tuple(_boxes(frame, program))
     pieces = [program.cut({axis: box[axis] for axis in program.axes}) for box in boxes]
     programs = [program.open(), *pieces]
+    kept = keeps(math.prod(shape) * dtype.itemsize)
+    spent = [] if kept else take(program.outputs, frame.whole, dtype)
     results, parts = on_sweep(
         views,
         [numbers(each, dtype) for each in programs],
         np.uint64(0),
+        spent,
         frame=frame,
         programs=tuple(each.bare() for each in programs),
         boxes=boxes,
     )
-    outputs = [owned(result).reshape(shape) for result in results]
+    outputs = [owned(result, None if kept else leave).reshape(shape) for result in results]
     for box, made in zip(boxes, parts, strict=True):
         place = tuple(slice(*rows) for rows in box)
         for output, part in zip(outputs, made, strict=True):

@@ -1,10 +1,10 @@
 """A NumPy block goes through the kernel: in one sweep, or in tiles.
 
 Three things make JAX slow on a CPU: fresh memory, NumPy arrays that it has to copy in, and
-results that cannot be written to. Where memory is not fresh, a `sweep` cures the others. Elsewhere
-tiles of a few MB cure all three: the inside of a contiguous block is read where it lies, the rows
-beside its walls and all other blocks by way of a scratch (`scratch`), and the result is copied from
-cache into an array that belongs to NumPy.
+results that cannot be written to. Where memory is kept or handed over (`pages`), a `sweep` cures
+the others. Elsewhere tiles of a few MB cure all three: the inside of a contiguous block is read
+where it lies, the rows beside its walls and all other blocks by way of a scratch (`scratch`), and
+the result is copied from cache into an array that belongs to NumPy.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from fdgrad_dask.kernels import numbers, on_tile
 from fdgrad_dask.memory import keeps
+from fdgrad_dask.pages import gives
 from fdgrad_dask.program import Program
 from fdgrad_dask.scratch import Block, Field, Outputs, Tile, on_cpu
 from fdgrad_dask.sweep import frame_of, sweep
@@ -65,7 +66,7 @@ def compute_block(
     # float64 holds inside this block and this thread; the user's own switch stays as it is.
     with jax.enable_x64(True):
         size = math.prod(shape) * dtype.itemsize
-        swept = size >= SWEPT and keeps(size) and on_cpu()
+        swept = size >= SWEPT and on_cpu() and (keeps(size) or gives(size))
         frame = frame_of(used, shape, program) if swept else None
         if frame:
             outputs = sweep(used, frame, program, dtype)

@@ -89,6 +89,11 @@ class Frame(NamedTuple):
         return math.prod(self.shape[self.split :])
 
     @property
+    def whole(self) -> tuple[int, int]:
+        """All rows and columns."""
+        return math.prod(self.shape[: self.split]), self.columns
+
+    @property
     def inner(self) -> tuple[int, int]:
         """The rows and columns that are left."""
         return math.prod(self.shape[: self.split]) - 2 * self.margin, self.columns

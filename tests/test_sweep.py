@@ -183,13 +183,13 @@ def test_what_is_kept(monkeypatch, environment, largest):
         monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    memory._kept_from_start.cache_clear()
+    memory._given.cache_clear()
     assert memory.keeps(largest)
     assert not memory.keeps(largest + 1)
     monkeypatch.setattr(memory, "_tuned", 1 << 31)
     assert memory.keeps(1 << 30)
     monkeypatch.undo()
-    memory._kept_from_start.cache_clear()
+    memory._given.cache_clear()
 
 
 def test_small_blocks_and_those_of_fresh_memory_go_in_tiles(monkeypatch):

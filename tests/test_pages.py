@@ -1,0 +1,205 @@
+"""Memory for large results: fresh in huge pages, or left by results that are gone."""
+
+from __future__ import annotations
+
+import gc
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from counting import compilations
+
+from fdgrad_dask import gradient, memory, pages, scratch, sweep, tiles
+
+F = np.random.default_rng(1).standard_normal((5, 6, 7)).astype("f4")
+SHAPE, DTYPE = (30, 7), np.dtype("f4")
+
+pytestmark = pytest.mark.skipif(
+    not pages._can_be_had(), reason="this system has no huge pages on demand, or JAX refuses them"
+)
+
+
+@pytest.fixture
+def handed(monkeypatch):
+    """XLA is handed memory for results of any size, and nobody has said what is to be kept."""
+    monkeypatch.setattr(tiles, "SWEPT", 0)
+    monkeypatch.setattr(tiles, "keeps", lambda size: False)
+    monkeypatch.setattr(tiles, "gives", lambda size: True)
+    monkeypatch.setattr(sweep, "keeps", lambda size: False)
+    monkeypatch.setattr(sweep, "COLUMNS", 1)
+    monkeypatch.setattr(pages, "is_left_alone", lambda: True)
+    pages._left.clear()
+    yield
+    pages._left.clear()
+
+
+def address(array):
+    return array.ctypes.data
+
+
+def test_a_result_lies_where_one_that_is_gone_did(handed):
+    with compilations() as compiled:
+        first = gradient(F, axis=2)
+        place, want = address(first), np.gradient(F, axis=2)
+        np.testing.assert_array_equal(first, want)
+        before = len(compiled)
+        view = first[1:, ::2]
+        del first
+        second = gradient(F, axis=2)  # the first is still seen, so its memory is not to be had
+        assert address(second) != place
+        np.testing.assert_array_equal(view, want[1:, ::2])
+        del view
+        third = gradient(F, axis=2)
+        assert address(third) == place
+        assert len(compiled) == before
+    for result in (second, third):
+        np.testing.assert_array_equal(result, want)
+        assert result.flags.writeable
+
+
+def test_results_that_are_there_together_have_memory_of_their_own(handed):
+    results = [gradient(F * i, axis=1) for i in range(8)]
+    assert len({address(result) for result in results}) == 8
+    for i, result in enumerate(results):
+        np.testing.assert_array_equal(result, np.gradient(F * i, axis=1))
+
+
+def test_threads_do_not_get_the_same_memory(handed):
+    def many(i):
+        for _ in range(20):
+            result = gradient(F + i, axis=0)
+            np.testing.assert_array_equal(result, np.gradient(F + i, axis=0))
+            del result
+        return True
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(many, range(4)))
+
+
+def test_no_more_than_so_much_is_left(handed, monkeypatch):
+    taken = pages.take(3, SHAPE, DTYPE)
+    monkeypatch.setattr(pages, "MOST", 2 * taken[0].nbytes)
+    for array in taken:
+        pages.leave(array)
+        assert sum(len(kept) for kept in pages._left.values()) <= 2
+    assert pages._left[SHAPE, DTYPE] == [taken[-1]]
+    monkeypatch.setattr(pages, "MOST", taken[0].nbytes - 1)
+    pages._left.clear()
+    pages.leave(taken[0])
+    assert not pages._left
+
+
+def test_nothing_is_left_where_somebody_has_said_what_to_keep(handed, monkeypatch):
+    monkeypatch.setattr(pages, "is_left_alone", lambda: False)
+    gradient(F, axis=2)
+    gc.collect()
+    assert not pages._left
+
+
+MIB = 1 << 20
+ENVIRONMENTS = {  # what the environment says, and from which size on XLA is handed memory
+    "as it comes": ({}, 32 * MIB + 1),
+    "a worker of dask": ({"MALLOC_TRIM_THRESHOLD_": "65536"}, 4 * MIB),
+    "mapped late": ({"MALLOC_MMAP_THRESHOLD_": str(64 * MIB)}, 64 * MIB + 1),
+}
+
+
+@pytest.mark.parametrize(("environment", "least"), ENVIRONMENTS.values(), ids=ENVIRONMENTS)
+def test_where_memory_is_handed_over(monkeypatch, environment, least):
+    monkeypatch.setattr(memory, "_tuned", 0)
+    monkeypatch.setattr(memory, "_other_allocator", lambda: "")
+    for name in ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "GLIBC_TUNABLES"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    memory._given.cache_clear()
+    assert pages.gives(least)
+    assert not pages.gives(least - 1)
+    assert memory.is_left_alone() == (not environment)
+    monkeypatch.setattr(memory, "_tuned", 1 << 31)
+    assert not pages.gives(1 << 30)
+    assert not memory.is_left_alone()
+    monkeypatch.undo()
+    memory._given.cache_clear()
+
+
+def test_other_allocators_keep_memory_in_their_own_way(monkeypatch):
+    monkeypatch.setattr(memory, "_other_allocator", lambda: "jemalloc")
+    assert not pages.gives(1 << 30)
+
+
+@pytest.mark.parametrize("switch", ["always madvise [never]\n", None])
+def test_without_huge_pages_there_are_tiles(monkeypatch, tmp_path, switch):
+    file = tmp_path / "enabled"
+    if switch:
+        file.write_text(switch)
+    monkeypatch.setattr(pages, "_SWITCH", file)
+    assert not pages._can_be_had.__wrapped__()
+
+
+def test_a_version_of_xla_that_is_not_known_is_left_alone(monkeypatch):
+    monkeypatch.setattr(pages, "_MAJOR", 99)
+    monkeypatch.setattr(pages, "_TARGET", "fdgrad_dask_of_version_99")
+    pages._as_it_is.clear_cache()
+    assert not pages._can_be_had.__wrapped__()
+    pages._as_it_is.clear_cache()
+
+
+def test_huge_pages_are_what_a_large_result_lies_in():
+    (array,) = pages.take(1, (16, MIB), DTYPE)
+    start = array.unsafe_buffer_pointer() + array.nbytes // 2
+    with open("/proc/self/smaps") as lines:
+        flags = []
+        for line in lines:
+            words = line.split()
+            if "-" in words[0] and not words[0].endswith(":"):
+                low, high = (int(end, 16) for end in words[0].split("-"))
+            elif words[0] == "VmFlags:" and low <= start < high:
+                flags = words[1:]
+    assert "hg" in flags
+
+
+# -- what XLA reads --------------------------------------------------------------------------
+
+
+def test_the_end_waits_until_xla_has_let_go(monkeypatch):
+    read, _ = scratch.memory_of(np.zeros(1000, "f4"))
+    let_go = []
+
+    def later(held):
+        time.sleep(0.2)
+        let_go.append(held.pop() is not None)
+
+    held = [read]
+    del read
+    threading.Thread(target=later, args=(held,)).start()
+    scratch._await_release()
+    assert let_go
+    assert not scratch._read
+
+
+def test_the_end_does_not_wait_for_ever(monkeypatch):
+    monkeypatch.setattr(scratch, "RELEASED", 0.01)
+    read, _ = scratch.memory_of(np.zeros(1000, "f4"))
+    scratch._await_release()
+    assert len(scratch._read) == 1
+    del read
+
+
+LAST = """
+import numpy as np, fdgrad_dask as fd
+f = np.ones((12, 300, 1000), "f4")
+result = fd.gradient(f, 0.5, axis=2)
+"""
+
+
+def test_a_process_whose_last_act_was_a_gradient_ends_well():
+    """XLA's thread must not come to let go of ``f`` when Python has ended: it was aborted then."""
+    started = [subprocess.Popen([sys.executable, "-c", LAST], stderr=-1) for _ in range(4)]
+    for process in started:
+        _, said = process.communicate()
+        assert process.returncode == 0, said
