@@ -9,6 +9,7 @@ back them by huge pages, as NumPy does for its arrays.
 from __future__ import annotations
 
 import ctypes
+import re
 import sys
 from functools import cache, partial
 from mmap import PAGESIZE
@@ -90,15 +91,26 @@ def _can_be_had() -> bool:
     try:
         if not sys.platform.startswith("linux") or "[never]" in _SWITCH.read_text():
             return False
+        if _version()[0] != 0:
+            return False
+        jax.devices()  # what is refused later, when they are made, leaves JAX without any
         jax.ffi.register_ffi_target(_TARGET, jax.ffi.pycapsule(_handler), platform="cpu")
         _fresh((1,), np.dtype(np.uint8))
-    except (OSError, AttributeError, jax.errors.JaxRuntimeError):
+    except (OSError, AttributeError, LookupError, jax.errors.JaxRuntimeError):
         return False
     return True
 
 
-# The beginnings of structs of XLA's foreign function interface (xla/ffi/api/c_api.h), of version 0:
-# what is needed to do nothing. A handler says which version it was made for when XLA asks it.
+@cache
+def _version() -> tuple[int, int]:
+    """Of XLA's foreign function interface, as the header says that comes with it."""
+    header = Path(jax.ffi.include_dir(), "xla/ffi/api/c_api.h").read_text()
+    found = dict(re.findall(r"#define XLA_FFI_API_(MAJOR|MINOR) (\d+)", header))
+    return int(found["MAJOR"]), int(found["MINOR"])
+
+
+# The beginnings of structs of that header, of version 0: what is needed to do nothing. A handler
+# says which version it was made for when XLA asks it.
 
 
 class _Version(ctypes.Structure):
@@ -107,14 +119,6 @@ class _Version(ctypes.Structure):
         ("extension", ctypes.c_void_p),
         ("major", ctypes.c_int),
         ("minor", ctypes.c_int),
-    ]
-
-
-class _Api(ctypes.Structure):
-    _fields_ = [
-        ("size", ctypes.c_size_t),
-        ("extension", ctypes.c_void_p),
-        ("version", _Version),
     ]
 
 
@@ -135,20 +139,18 @@ class _CallFrame(ctypes.Structure):
     _fields_ = [
         ("size", ctypes.c_size_t),
         ("extension", ctypes.POINTER(_Extension)),
-        ("api", ctypes.POINTER(_Api)),
     ]
 
 
-_METADATA, _MAJOR = 1, 0
+_METADATA = 1
 
 
 def _handle(frame: Any) -> None:
     """Leaves the result as it is; no error, which is a null pointer."""
     extension = frame.contents.extension
     if extension and extension.contents.type == _METADATA:
-        asked, made_for = frame.contents.api.contents, extension.contents.metadata.contents
-        if asked.version.major == _MAJOR:
-            made_for.version.major, made_for.version.minor = _MAJOR, asked.version.minor
+        version = extension.contents.metadata.contents.version
+        version.major, version.minor = _version()
 
 
 _handler = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.POINTER(_CallFrame))(_handle)

@@ -7,13 +7,16 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 
+import jax
 import numpy as np
 import pytest
+import xarray as xr
 from counting import compilations
 
-from fdgrad_dask import gradient, memory, pages, scratch, sweep, tiles
+from fdgrad_dask import gradient, memory, operators, pages, scratch, sweep, tiles
 
 F = np.random.default_rng(1).standard_normal((5, 6, 7)).astype("f4")
 SHAPE, DTYPE = (30, 7), np.dtype("f4")
@@ -59,6 +62,35 @@ def test_a_result_lies_where_one_that_is_gone_did(handed):
     for result in (second, third):
         np.testing.assert_array_equal(result, want)
         assert result.flags.writeable
+
+
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8", "c8", "c16", "i4"])
+def test_every_dtype(handed, monkeypatch, dtype):
+    """What is handed over is what the results have: a donation that is of no use is a warning."""
+    f = (100 * F).astype(dtype)
+    results = [gradient(f, axis=axis) for axis in (2, 2, 1, 0)]
+    monkeypatch.setattr(tiles, "SWEPT", 1 << 60)
+    for result, axis in zip(results, (2, 2, 1, 0), strict=True):
+        want = gradient(f, axis=axis)
+        np.testing.assert_array_equal(result, want)
+        assert result.dtype == want.dtype
+
+
+def test_all_outputs_of_an_operator(handed, monkeypatch):
+    lat, lon = np.linspace(-90, 90, 6), np.arange(0, 360, 360 / 7)
+    coords = {
+        "lat": ("lat", lat, {"units": "degrees_north"}),
+        "lon": ("lon", lon, {"units": "degrees_east"}),
+    }
+    u, v = (
+        xr.DataArray(f, coords, ("time", "lat", "lon"), attrs={"units": "m s-1"}) for f in (F, -F)
+    )
+    two = ["divergence", "vorticity"]
+    first = operators.kinematics(u, v, which=two).load()
+    second = operators.kinematics(v, u, which=two)
+    monkeypatch.setattr(tiles, "SWEPT", 1 << 60)
+    xr.testing.assert_identical(first, operators.kinematics(u, v, which=two))
+    xr.testing.assert_identical(second, operators.kinematics(v, u, which=two))
 
 
 def test_results_that_are_there_together_have_memory_of_their_own(handed):
@@ -142,11 +174,17 @@ def test_without_huge_pages_there_are_tiles(monkeypatch, tmp_path, switch):
 
 
 def test_a_version_of_xla_that_is_not_known_is_left_alone(monkeypatch):
-    monkeypatch.setattr(pages, "_MAJOR", 99)
+    monkeypatch.setattr(pages, "_version", lambda: (1, 0))
+    assert not pages._can_be_had.__wrapped__()
+
+
+def test_a_version_that_xla_refuses_does_no_harm(monkeypatch):
+    monkeypatch.setattr(pages, "_version", lambda: (0, 99))
     monkeypatch.setattr(pages, "_TARGET", "fdgrad_dask_of_version_99")
     pages._as_it_is.clear_cache()
     assert not pages._can_be_had.__wrapped__()
     pages._as_it_is.clear_cache()
+    assert jax.jit(lambda x: x + 1)(1) == 2
 
 
 def test_huge_pages_are_what_a_large_result_lies_in():
@@ -166,7 +204,12 @@ def test_huge_pages_are_what_a_large_result_lies_in():
 # -- what XLA reads --------------------------------------------------------------------------
 
 
-def test_the_end_waits_until_xla_has_let_go(monkeypatch):
+@pytest.fixture
+def nothing_read(monkeypatch):
+    monkeypatch.setattr(scratch, "_read", weakref.WeakSet())
+
+
+def test_the_end_waits_until_xla_has_let_go(nothing_read):
     read, _ = scratch.memory_of(np.zeros(1000, "f4"))
     let_go = []
 
@@ -182,7 +225,7 @@ def test_the_end_waits_until_xla_has_let_go(monkeypatch):
     assert not scratch._read
 
 
-def test_the_end_does_not_wait_for_ever(monkeypatch):
+def test_the_end_does_not_wait_for_ever(nothing_read, monkeypatch):
     monkeypatch.setattr(scratch, "RELEASED", 0.01)
     read, _ = scratch.memory_of(np.zeros(1000, "f4"))
     scratch._await_release()
