@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -93,22 +92,16 @@ def in_turn(
 ) -> dict[str, list[float]]:
     """Seconds of each way, run by run: all of them in turn, after one run of each to warm up.
 
-    A machine that is noisy is then noisy for all. As with timeit, nobody pays for garbage in
-    cycles, his own or that of others.
+    A machine that is noisy is then noisy for all.
     """
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for way in ways.values() if warm_up else ():
         way()
-    gc.collect()
-    gc.freeze()  # what is there by now is not looked at again: collecting takes a moment only
     for _ in range(runs):
         for name, way in ways.items():
-            gc.collect()
-            gc.disable()
             start = time.perf_counter()
             way()
             seconds[name].append(time.perf_counter() - start)
-            gc.enable()
     return seconds
 
 
