@@ -55,9 +55,14 @@ def leave(array: jax.Array) -> None:
     if array.nbytes > MOST or not is_left_alone():
         return
     if array.nbytes + sum(each.nbytes for kept in list(_left.values()) for each in kept) > MOST:
-        _left.clear()
+        forget()
     _advise(array, _FREE)
     _left.setdefault((array.shape, array.dtype), []).append(array)
+
+
+def forget() -> None:
+    """The system gets back what results have left."""
+    _left.clear()
 
 
 def _fresh(shape: tuple[int, ...], dtype: np.dtype[Any]) -> jax.Array:
