@@ -18,7 +18,7 @@ import xarray as xr
 import fdgrad_dask as fd
 from benchmarks.machine import keep_to
 from benchmarks.rows import Row, in_turn, over, seconds_of
-from fdgrad_dask import pages
+from fdgrad_dask import memory, pages
 
 WHAT = "divergence and vorticity, float32"
 COMPOSED, METPY = "`DataArray.differentiate`, composed", "MetPy `divergence`, `vorticity`"
@@ -31,7 +31,7 @@ def rows(size: str) -> Iterator[Row]:
     ours = partial(fd.operators.kinematics, u, v, which=["divergence", "vorticity"])
     case = " × ".join(map(str, u.shape))
     yield _row(case, COMPOSED, "composed", ours, partial(composed, u, v), 7)
-    if fd.memory.is_left_alone():
+    if memory.is_left_alone():
         row = _row(case, COMPOSED, "", partial(_afresh, ours), partial(composed, u, v), 5)
         yield replace(row, what=WHAT.replace(",", " in fresh memory,"))
     yield _row(case, "`numpy.copyto` of both winds", "", ours, _copies(u, v), 7)

@@ -74,11 +74,11 @@ def _axis(
         "ours": partial(_stored, partial(labelled.fdgrad.gradient, axis)),
         DIFFERENTIATE: partial(_stored, partial(labelled.differentiate, axis)),
     }
-    large = target and not case.startswith("2 MB")
-    if spacing == "even" and large:  # of uneven spacing `differentiate` is `dask.array.gradient`
+    if spacing == "even":  # of uneven spacing `differentiate` is `dask.array.gradient`
         ways[GRADIENT] = partial(_stored, partial(da.gradient, lazy, x, axis=number))
     seconds = in_turn(ways, runs)
     ours = seconds.pop("ours")
+    large = target and not case.startswith("2 MB")
     for peer, theirs in seconds.items():
         aim = "chunks" if peer == DIFFERENTIATE and large else ""
         yield Row(case, axis, peer, aim, **over(theirs, ours), note=seconds_of(ours))

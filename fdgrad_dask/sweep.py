@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fdgrad_dask.kernels import numbers, on_sweep
-from fdgrad_dask.memory import keeps
 from fdgrad_dask.pages import leave, take
 from fdgrad_dask.program import Program
 from fdgrad_dask.scratch import Block, Field, memory_of, owned
@@ -46,15 +45,14 @@ def frame_of(used: Mapping[int, Block], shape: tuple[int, ...], program: Program
 
 
 def sweep(
-    used: Mapping[int, Block], frame: Frame, program: Program, dtype: np.dtype[Any]
+    used: Mapping[int, Block], frame: Frame, program: Program, dtype: np.dtype[Any], *, kept: bool
 ) -> list[NDArray[Any]]:
-    """The outputs of ``program`` on a block."""
+    """The outputs of ``program`` on a block; they lie in ``pages`` if memory is not kept."""
     shape = frame.shape
     views = [_view(i, block, frame, program, dtype) for i, block in used.items()]
     boxes = tuple(_boxes(frame, program))
     pieces = [program.cut({axis: box[axis] for axis in program.axes}) for box in boxes]
     programs = [program.open(), *pieces]
-    kept = keeps(math.prod(shape) * dtype.itemsize)
     spent = [] if kept else take(program.outputs, frame.whole, dtype)
     results, parts = on_sweep(
         views,

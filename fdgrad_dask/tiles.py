@@ -66,10 +66,11 @@ def compute_block(
     # float64 holds inside this block and this thread; the user's own switch stays as it is.
     with jax.enable_x64(True):
         size = math.prod(shape) * dtype.itemsize
-        swept = size >= SWEPT and on_cpu() and (keeps(size) or gives(size))
+        kept = keeps(size)
+        swept = size >= SWEPT and on_cpu() and (kept or gives(size))
         frame = frame_of(used, shape, program) if swept else None
         if frame:
-            outputs = sweep(used, frame, program, dtype)
+            outputs = sweep(used, frame, program, dtype, kept=kept)
         else:
             outputs = [np.empty(shape, dtype) for _ in range(program.outputs)]
             for box in _boxes(used, shape, program, dtype):

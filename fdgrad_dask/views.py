@@ -96,7 +96,8 @@ class Frame(NamedTuple):
     @property
     def inner(self) -> tuple[int, int]:
         """The rows and columns that are left."""
-        return math.prod(self.shape[: self.split]) - 2 * self.margin, self.columns
+        rows, columns = self.whole
+        return rows - 2 * self.margin, columns
 
     def spread(self, array: jax.Array) -> jax.Array:
         """What varies along rows or along columns, as (rows, 1) or (1, columns)."""

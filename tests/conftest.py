@@ -9,6 +9,8 @@ import dask
 import hypothesis
 import pytest
 
+from fdgrad_dask import memory
+
 sys.path.insert(0, str(Path(__file__).parent))  # so that every test may say: from cases import …
 
 # No clocks and no luck: the same examples every time, on machines of any speed.
@@ -24,3 +26,21 @@ def lazily():
         raise AssertionError("something was computed while the graph was built")
 
     return lambda: dask.config.set(scheduler=refuse)
+
+
+@pytest.fixture
+def glibc(monkeypatch):
+    """Makes this a process of plain glibc that started in an environment: ``glibc(variables)``."""
+
+    def started(environment):
+        monkeypatch.setattr(memory, "_tuned", 0)
+        monkeypatch.setattr(memory, "_other_allocator", lambda: "")
+        for name in ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "GLIBC_TUNABLES"):
+            monkeypatch.delenv(name, raising=False)
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        memory._given.cache_clear()
+
+    yield started
+    monkeypatch.undo()
+    memory._given.cache_clear()

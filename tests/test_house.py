@@ -25,7 +25,7 @@ MAY_IMPORT = {
     "plain": "numpy stencil",
     "scratch": "jax numpy plain program stencil views",
     "pages": "jax numpy memory",
-    "sweep": "numpy kernels memory pages program scratch views",
+    "sweep": "numpy kernels pages program scratch views",
     "tiles": "jax numpy kernels memory pages program scratch sweep",
     "tasks": "numpy errors plain program scratch tiles",
     "graphs": "dask",

@@ -32,7 +32,6 @@ def handed(monkeypatch):
     monkeypatch.setattr(tiles, "SWEPT", 0)
     monkeypatch.setattr(tiles, "keeps", lambda size: False)
     monkeypatch.setattr(tiles, "gives", lambda size: True)
-    monkeypatch.setattr(sweep, "keeps", lambda size: False)
     monkeypatch.setattr(sweep, "COLUMNS", 1)
     monkeypatch.setattr(pages, "is_left_alone", lambda: True)
     pages.forget()
@@ -141,22 +140,14 @@ ENVIRONMENTS = {  # what the environment says, and from which size on XLA is han
 
 
 @pytest.mark.parametrize(("environment", "least"), ENVIRONMENTS.values(), ids=ENVIRONMENTS)
-def test_where_memory_is_handed_over(monkeypatch, environment, least):
-    monkeypatch.setattr(memory, "_tuned", 0)
-    monkeypatch.setattr(memory, "_other_allocator", lambda: "")
-    for name in ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "GLIBC_TUNABLES"):
-        monkeypatch.delenv(name, raising=False)
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    memory._given.cache_clear()
+def test_where_memory_is_handed_over(glibc, monkeypatch, environment, least):
+    glibc(environment)
     assert pages.gives(least)
     assert not pages.gives(least - 1)
     assert memory.is_left_alone() == (not environment)
     monkeypatch.setattr(memory, "_tuned", 1 << 31)
     assert not pages.gives(1 << 30)
     assert not memory.is_left_alone()
-    monkeypatch.undo()
-    memory._given.cache_clear()
 
 
 def test_other_allocators_keep_memory_in_their_own_way(monkeypatch):

@@ -176,20 +176,12 @@ KEPT = {  # the environment, and the largest block that is swept in it
 
 
 @pytest.mark.parametrize(("environment", "largest"), KEPT.values(), ids=KEPT)
-def test_what_is_kept(monkeypatch, environment, largest):
-    monkeypatch.setattr(memory, "_tuned", 0)
-    monkeypatch.setattr(memory, "_other_allocator", lambda: "")
-    for name in ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "GLIBC_TUNABLES"):
-        monkeypatch.delenv(name, raising=False)
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    memory._given.cache_clear()
+def test_what_is_kept(glibc, monkeypatch, environment, largest):
+    glibc(environment)
     assert memory.keeps(largest)
     assert not memory.keeps(largest + 1)
     monkeypatch.setattr(memory, "_tuned", 1 << 31)
     assert memory.keeps(1 << 30)
-    monkeypatch.undo()
-    memory._given.cache_clear()
 
 
 def test_small_blocks_and_those_of_fresh_memory_go_in_tiles(monkeypatch):
