@@ -9,8 +9,6 @@ import dask
 import hypothesis
 import pytest
 
-from fdgrad_dask import memory
-
 sys.path.insert(0, str(Path(__file__).parent))  # so that every test may say: from cases import …
 
 # No clocks and no luck: the same examples every time, on machines of any speed.
@@ -31,6 +29,7 @@ def lazily():
 @pytest.fixture
 def glibc(monkeypatch):
     """Makes this a process of plain glibc that started in an environment: ``glibc(variables)``."""
+    from fdgrad_dask import memory  # not above: libraries set filters of warnings when imported
 
     def started(environment):
         monkeypatch.setattr(memory, "_tuned", 0)
