@@ -12,6 +12,8 @@ import xarray as xr
 from fdgrad_dask.errors import CoordinateError, OptionError
 from fdgrad_dask.geometry import EARTH_RADIUS, Curvilinear, Geometry
 from fdgrad_dask.grid import Axis, cf_names
+from fdgrad_dask.places import candidates, known_places, one_of, require_angles, two_dimensional
+from fdgrad_dask.projections import find_grid_mapping
 from fdgrad_dask.spacings import Sides, Spacing, angle_of, sides, spaced, spacing
 
 
@@ -38,14 +40,18 @@ class Curved:
     is_east: bool = True
 
 
-def curved_grid(field: xr.DataArray, geometry: Geometry | None) -> Curved | None:
+def curved_grid(
+    field: xr.DataArray, geometry: Geometry | None, is_directed: bool = True
+) -> Curved | None:
     """The grid of ``field`` if it is a curvilinear one.
+
+    ``is_directed`` says that the result, or a wind, points to the east and north.
 
     Raises
     ------
     CoordinateError
         `Curvilinear` is asked for, and neither the coordinates of such a grid nor spacings that fit
-        are there.
+        are there; or latitude and longitude are ambiguous, or impossible.
     OptionError
         Of dx and dy only one is given.
     """
@@ -55,9 +61,9 @@ def curved_grid(field: xr.DataArray, geometry: Geometry | None) -> Curved | None
         return _spaced_grid(field, geometry)
     lat, lon = (two_dimensional(field, key) for key in ("latitude", "longitude"))
     if lat is None or lon is None or set(lat.dims) != set(lon.dims):
-        mapped = _mapped(field)
-        if mapped is not None:
-            lat, lon = mapped
+        found = _projected(field, is_directed or geometry is not None)
+        if found is not None:
+            lat, lon = found
         elif geometry is not None:
             raise CoordinateError(
                 f"{field.name!r} has no latitude and longitude over the same two dimensions "
@@ -65,18 +71,13 @@ def curved_grid(field: xr.DataArray, geometry: Geometry | None) -> Curved | None
             )
         else:
             return None
-    for coordinate in (lat, lon):
-        if "rad" in str(coordinate.attrs.get("units")):
-            raise CoordinateError(
-                f"{coordinate.name!r} is in {coordinate.attrs['units']}; turn it into degrees "
-                "first: np.rad2deg"
-            )
-    straight = one_of(field, "longitude", "", ()), one_of(field, "latitude", "", ())
-    if geometry is None and None not in straight:
-        return None  # beside 1-D coordinates the 2-D ones are a convenience
+    elif geometry is None and not _is_nominal(field, lat, lon):
+        return None  # the same places as the 1-D coordinates
+    for coordinate, most in ((lat, 90.0), (lon, 720.0)):
+        require_angles(coordinate, most)
     geometry = geometry or Curvilinear(radii_of(field)[0])
     at = sides(field, lat.dims)
-    lat, lon = (coordinate.transpose(at.y, at.x) for coordinate in (lat, lon))
+    places = known_places(*(one.transpose(at.y, at.x).data for one in (lat, lon)))
     return Curved(
         _index(field, at.x),
         _index(field, at.y),
@@ -84,10 +85,41 @@ def curved_grid(field: xr.DataArray, geometry: Geometry | None) -> Curved | None
         radii_of(field, geometry.radius),
         _senses(field, at),
         at.told,
-        places=(lat.data, lon.data),
+        places=places,
         turn=None if geometry.angle is None else angle_of(field, geometry.angle, at),
-        latitude=lat.data,
+        latitude=places[0],
     )
+
+
+def _is_nominal(field: xr.DataArray, lat: xr.DataArray, lon: xr.DataArray) -> bool:
+    """False if 1-D longitude and latitude give the very places of the 2-D ones.
+
+    Those of models on tripolar grids do so up to some latitude; what lies beyond is elsewhere.
+    """
+    names = [one_of(field, key, "", ()) for key in ("latitude", "longitude")]
+    if None in names:
+        return True
+    y, x = (field.coords[name] for name in names)
+    if {*y.dims, *x.dims} != set(lat.dims):
+        return False
+    for two in (lat, lon):
+        if two.chunks is not None:
+            raise CoordinateError(
+                f"{field.name!r} has 1-D {x.name!r} and {y.name!r} and 2-D {lon.name!r} and "
+                f"{lat.name!r}, and as a dask array {two.name!r} cannot be compared with them "
+                f"before anything is computed; load it: .assign_coords({two.name}="
+                f"….{two.name}.load()), or drop the pair that does not count: .drop_vars(…)"
+            )
+    off_y = lat - y
+    off_x = ((lon - x + 180) % 360 - 180) * np.cos(np.deg2rad(lat))
+    # A small part of a step is rounding; more than that is another place.
+    return any(
+        bool((abs(off) > 0.05 * _least_step(axis)).any()) for off, axis in ((off_y, y), (off_x, x))
+    )
+
+
+def _least_step(axis: xr.DataArray) -> float:
+    return float(np.abs(np.diff(axis.values.astype(np.float64))).min(initial=np.inf))
 
 
 def _spaced_grid(field: xr.DataArray, geometry: Curvilinear) -> Curved:
@@ -102,10 +134,10 @@ def _spaced_grid(field: xr.DataArray, geometry: Curvilinear) -> Curved:
         (at.y,),
         (at.x,),
     ]
-    places = two_dimensional(field, "latitude")
+    places = candidates(field, "latitude", 2)
     latitude = field.coords[lat].data[:, None] if straight else None
-    if places is not None and set(places.dims) == {at.y, at.x}:
-        latitude = places.transpose(at.y, at.x).data
+    if len(places) == 1 and set(field.coords[places[0]].dims) == {at.y, at.x}:
+        latitude = field.coords[places[0]].transpose(at.y, at.x).data
     level = geometry.angle is None or (np.ndim(geometry.angle) == 0 and geometry.angle == 0)
     turn = None if level else angle_of(field, geometry.angle, at)
     return Curved(
@@ -141,75 +173,31 @@ def _senses(field: xr.DataArray, at: Sides) -> tuple[int, int]:
     )
 
 
-def two_dimensional(field: xr.DataArray, key: str) -> xr.DataArray | None:
-    """The coordinate of two dimensions that CF attributes call ``key``."""
-    names = [name for name in cf_names(field, key) if field.coords[name].ndim == 2]
-    names += [n for n in (key, key[:3]) if n in field.coords and field.coords[n].ndim == 2]
-    return field.coords[names[0]] if names else None
-
-
-def one_of(field: xr.DataArray, key: str, standard: str, names: tuple[str, ...]) -> Hashable | None:
-    """The one 1-D coordinate that is ``key`` by its attributes, or unmistakably by its name."""
-    found = [n for k in (key, standard) for n in cf_names(field, k) if field.coords[n].ndim == 1]
-    if not found:
-        found = [
-            name
-            for name, coordinate in field.coords.items()
-            if str(name).lower() in names
-            and coordinate.ndim == 1
-            and coordinate.attrs.get("units") in (None, "degrees", "degree")
-        ]
-    return found[0] if found else None
-
-
-def mapping_of(field: xr.DataArray) -> tuple[Any, dict[str, Any]]:
-    """The name of the grid mapping, and its attributes if the field carries it."""
-    name = field.attrs.get("grid_mapping", field.encoding.get("grid_mapping"))
-    return name, dict(field.coords[name].attrs) if name in field.coords else {}
-
-
 def radii_of(field: xr.DataArray, given: float = EARTH_RADIUS) -> tuple[float, float]:
-    """Those of the equator and the poles in the grid mapping, if the field carries it."""
-    _, attrs = mapping_of(field)
-    major = float(attrs.get("earth_radius", attrs.get("semi_major_axis", EARTH_RADIUS)))
-    if given not in (EARTH_RADIUS, major):
-        return given, given
-    minor = float(attrs.get("semi_minor_axis", major))
-    if attrs.get("inverse_flattening"):
-        minor = major * (1 - 1 / float(attrs["inverse_flattening"]))
-    return major, minor
+    """The radii of the equator and of the poles: those given, else those of the grid mapping."""
+    mapping = find_grid_mapping(field)
+    major, minor = (EARTH_RADIUS, EARTH_RADIUS) if mapping is None else mapping.radii()
+    return (major, minor) if given in (EARTH_RADIUS, major) else (given, given)
 
 
-def _mapped(field: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray] | None:
-    """Latitude and longitude of 1-D projected x and y, by the grid mapping."""
-    mapping, attrs = mapping_of(field)
-    names = [one_of(field, axis, f"projection_{axis.lower()}_coordinate", ()) for axis in "XY"]
-    kind = attrs.get("grid_mapping_name", "latitude_longitude")
-    if None in names or kind in ("latitude_longitude", "rotated_latitude_longitude"):
+def _projected(field: xr.DataArray, is_directed: bool) -> tuple[xr.DataArray, xr.DataArray] | None:
+    """Latitude and longitude of 1-D x and y on a map projection, or about a rotated pole.
+
+    Where nothing points to the east or to the north, the sphere about the rotated pole will do.
+    """
+    mapping = find_grid_mapping(field)
+    if mapping is None or not mapping.is_described or mapping.kind == "latitude_longitude":
         return None
-    try:
-        import pyproj
-    except ImportError:
-        raise CoordinateError(
-            f"{field.name!r} lies on the projection {kind!r}, which needs pyproj, and that is not "
-            "installed: pip install 'fdgrad_dask[projection]'"
-        ) from None
-    try:
-        crs = pyproj.CRS.from_cf(attrs)
-    except (KeyError, pyproj.exceptions.CRSError) as error:
-        raise CoordinateError(
-            f"{field.name!r} lies on the projection {mapping!r}, whose attributes are not "
-            f"understood ({type(error).__name__}: {error}); mend them, or take the map for the "
-            "ground: geometry=Plane()"
-        ) from None
-    geographic = crs.geodetic_crs
-    assert geographic is not None
+    if mapping.kind == "rotated_latitude_longitude":
+        names = [one_of(field, f"grid_{key}", "", ()) for key in ("longitude", "latitude")]
+        if not is_directed or None in names:
+            return None
+    else:
+        names = [one_of(field, axis, f"projection_{axis.lower()}_coordinate", ()) for axis in "XY"]
+    if None in names:
+        return None
     x, y = (field.coords[name] for name in names)
-    across, along = np.meshgrid(x.values.astype(float), y.values.astype(float))
-    turn = pyproj.Transformer.from_crs(crs, geographic, always_xy=True)
-    lon, lat = turn.transform(across, along)
-    dims = (*y.dims, *x.dims)
-    return xr.DataArray(lat, dims=dims), xr.DataArray(lon, dims=dims)
+    return mapping.places(x, y)
 
 
 def _index(field: xr.DataArray, dim: Hashable) -> Axis:

@@ -200,7 +200,6 @@ def on_earth(
     senses
         -1 where x, or y, falls with its index: the components then point against it.
     """
-    lat, lon = (np.where(np.isfinite(array), array, np.nan) for array in (lat, lon))
     phi, lam = (np.deg2rad(array.astype(np.float64)) for array in (lat, lon))
     sin_p, cos_p, sin_l, cos_l = np.sin(phi), np.cos(phi), np.sin(lam), np.cos(lam)
     east = (-sin_l, cos_l, 0)

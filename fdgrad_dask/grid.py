@@ -102,12 +102,20 @@ def cf_names(field: xr.DataArray, key: Hashable) -> list[Hashable]:
 def _cf_tables(field: xr.DataArray) -> tuple[Mapping[str, list[Hashable]], ...]:
     """What cf-xarray finds. It takes milliseconds, and an operator asks again and again."""
     coords = field.coords.variables.items()
-    described = (field.dims, *((name, one.dims, repr(one.attrs)) for name, one in coords))
+    # The variable's own list restricts what cf-xarray finds, so two fields may have two answers.
+    own = own_coordinates(field)
+    described = (field.dims, own, *((name, one.dims, repr(one.attrs)) for name, one in coords))
     if described not in _found:
         if len(_found) >= _REMEMBERED:
             _found.clear()
         _found[described] = (field.cf.axes, field.cf.coordinates, field.cf.standard_names)
     return _found[described]
+
+
+def own_coordinates(field: xr.DataArray) -> frozenset[str]:
+    """The coordinates that the attribute ``coordinates`` of a variable names as its own."""
+    named = field.encoding.get("coordinates", field.attrs.get("coordinates"))
+    return frozenset(named.split()) if isinstance(named, str) else frozenset()
 
 
 def knows(field: xr.DataArray, dim: Hashable) -> bool:
@@ -169,25 +177,42 @@ def check_monotonic(points: NDArray[Any], name: Hashable, dim: Hashable) -> None
             f"coordinate {name!r} has {n} point{'s' if n != 1 else ''}, but a derivative needs "
             f"two or more; do not select a single {dim!r} before differentiating"
         )
-    exact = points.astype(np.float64)
-    broken = ~np.isfinite(exact)
+    broken = ~np.isfinite(points)
     if broken.any():
-        _refuse_nan(int(broken.argmax()), name, dim, exact[broken][0])
-    steps = np.diff(exact)
-    if (steps > 0).all() or (steps < 0).all():
+        _refuse_nan(int(broken.argmax()), name, dim, points[broken][0])
+    # Compared and not subtracted: large integers differ by less than float64 can hold.
+    before, after = points[:-1], points[1:]
+    if (before < after).all() or (before > after).all():
         return
-    if (steps == 0).any():
-        i = int((steps == 0).argmax())
+    if (before == after).any():
+        i = int((before == after).argmax())
         cure = f".drop_duplicates({dim!r})" if name == dim else f".drop_isel({dim}=[{i + 1}])"
         raise CoordinateError(
             f"coordinate {name!r} repeats {points[i]} at positions {i} and {i + 1}; "
             f"drop one of them: {cure}"
         )
-    i = int((np.sign(steps) != np.sign(steps[0])).argmax())
+    i = int(((before < after) != (before[0] < after[0])).argmax())
     raise CoordinateError(
         f"coordinate {name!r} is not monotonic: it turns at position {i} "
-        f"({points[i - 1]}, {points[i]}, {points[i + 1]}); sort it (.sortby({name!r})), or, if it "
-        "is an angle that wraps around, add or subtract the full turn first"
+        f"({points[i - 1]}, {points[i]}, {points[i + 1]}); {_cure(points, name)}"
+    )
+
+
+def _cure(points: NDArray[Any], name: Hashable) -> str:
+    """How to make a coordinate monotonic: an angle that wraps around is not sorted but unwound."""
+    exact = points.astype(np.float64)
+    if np.abs(np.diff(exact)).max() > 180 and np.abs(exact).max() <= 720:
+        ways = {
+            f"….{name} % 360": exact % 360,
+            f"(….{name} + 180) % 360 - 180": (exact + 180) % 360 - 180,
+        }
+        for words, unwound in ways.items():
+            steps = np.diff(unwound)
+            if (steps > 0).all() or (steps < 0).all():
+                return f"it passes a full turn there: .assign_coords({name}={words})"
+    return (
+        f"sort it (.sortby({name!r})), or, if it is an angle that wraps around, add or subtract "
+        "the full turn first"
     )
 
 
@@ -216,11 +241,11 @@ def _even_again(points: NDArray[np.float64]) -> Any:
 
 
 def is_longitude(coordinate: xr.DataArray) -> bool:
-    """True if the attributes say so, in degrees."""
+    """True if the attributes say so, in degrees; a longitude without units is in degrees."""
     units = coordinate.attrs.get("units")
     return units in ("degrees_east", "degree_east", "degree_E", "degrees_E", "degreeE") or (
         coordinate.attrs.get("standard_name") in ("longitude", "grid_longitude")
-        and units in ("degrees", "degree")
+        and units in (None, "", "degrees", "degree", "deg")
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from dataclasses import field as dataclass_field
 from typing import Any
 
@@ -12,7 +12,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from fdgrad_dask.attributes import ratio
-from fdgrad_dask.curved import Curved, curved_grid, one_of, radii_of
+from fdgrad_dask.curved import Curved, curved_grid, radii_of
 from fdgrad_dask.errors import CoordinateError, OptionError
 from fdgrad_dask.geometry import (
     EARTH_RADIUS,
@@ -23,11 +23,17 @@ from fdgrad_dask.geometry import (
     Sphere,
     is_pole,
 )
-from fdgrad_dask.grid import Axis, axis_of, check_names, is_longitude, of_axis
+from fdgrad_dask.grid import Axis, axis_of, check_names, of_axis
+from fdgrad_dask.places import (
+    LATITUDES,
+    LONGITUDES,
+    one_of,
+    refuse_unstructured,
+    refuse_without_axes,
+    require_degrees,
+)
+from fdgrad_dask.projections import find_grid_mapping
 from fdgrad_dask.spacing import boundary_pair
-
-_LATITUDES = ("lat", "latitude")
-_LONGITUDES = ("lon", "longitude")
 
 
 @dataclass(frozen=True)
@@ -37,13 +43,15 @@ class Horizontal:
     ``h_x``, ``h_y`` (metres in one unit) and ``tangent`` (m-1) are (n,) along y; they are empty on
     a curvilinear grid, which has ``curved`` instead. ``wraps``: x goes around the globe; ``closed``
     says it of y and x on a curvilinear grid. ``poles``: the first, the last row along y is a pole
-    with its whole circle.
+    with its complete circle. ``repeats``: the last point along x is the first one again, a full
+    turn further.
     """
 
     x: Axis
     y: Axis
     geometry: Geometry
     wraps: bool
+    repeats: bool = False
     h_x: NDArray[np.float64] = dataclass_field(default_factory=lambda: np.empty(0))
     h_y: NDArray[np.float64] = dataclass_field(default_factory=lambda: np.empty(0))
     tangent: NDArray[np.float64] = dataclass_field(default_factory=lambda: np.empty(0))
@@ -58,7 +66,7 @@ class Horizontal:
         """True if the results are along east and north, not along x and y."""
         if self.curved is not None:
             return self.curved.is_east
-        return not isinstance(self.geometry, Plane)
+        return not isinstance(self.geometry, Plane) and not self.is_rotated
 
     def attrs(self) -> dict[str, Any]:
         """What was decided, for the attributes of a result."""
@@ -93,14 +101,18 @@ class Horizontal:
 
 
 def horizontal(
-    field: xr.DataArray, geometry: Geometry | None = None, boundary: Any = None
+    field: xr.DataArray,
+    geometry: Geometry | None = None,
+    boundary: Any = None,
+    is_directed: bool = True,
 ) -> Horizontal:
     """The horizontal axes of ``field`` in the geometry given, or in that of its coordinates.
 
     1-D longitude and latitude lie on a sphere, 1-D x and y with a unit of length on a plane, or
     where their grid mapping says if it is known; 2-D longitude and latitude are curvilinear, and so
     is a grid of given dx and dy. A longitude that goes around the globe is periodic unless
-    ``boundary`` names it.
+    ``boundary`` names it. ``is_directed`` says that the result, or a wind, points to the east and
+    north, which is not along the axes of a rotated pole.
 
     Raises
     ------
@@ -108,67 +120,91 @@ def horizontal(
         There are no such two axes, or their geometry cannot be told.
     """
     check_names(boundary, [field])
-    curved = curved_grid(field, geometry)
+    curved = curved_grid(field, geometry, is_directed)
     if curved is not None:
-        x, y = curved.x, curved.y
-        for key in boundary if isinstance(boundary, Mapping) else ():
-            if not any(of_axis({key: True}, axis, field) for axis in (x, y)):
-                raise OptionError(
-                    f"boundary names {key!r}; on a curvilinear grid it is for the dimensions "
-                    f"{y.dim!r} and {x.dim!r}"
-                )
-        closed = tuple(_is_closed(of_axis(boundary, axis, field)) for axis in (y, x))
-        return Horizontal(
-            x, y, curved.geometry, closed[1], curved=curved, radius=curved.radii[0], closed=closed
-        )
-    lon = one_of(field, "longitude", "grid_longitude", _LONGITUDES)
-    lat = one_of(field, "latitude", "grid_latitude", _LATITUDES)
+        return _curvilinear(field, curved, boundary)
+    lon = one_of(field, "longitude", "grid_longitude", LONGITUDES)
+    lat = one_of(field, "latitude", "grid_latitude", LATITUDES)
     if lon is not None and lat is not None:
+        refuse_unstructured(field, lon, lat)
         x, y = axis_of(field, lon), axis_of(field, lat)
-        _require_degrees(x, y)
+        require_degrees(field, x, y)
         geometry = geometry or Sphere(radii_of(field)[0])
     else:
         x, y = _planar_axes(field)
         geometry = geometry or _plane(field, x, y)
     assert not isinstance(geometry, Curvilinear)
+    is_rotated = field.coords[y.name].attrs.get("standard_name") == "grid_latitude"
+    around = repeats = False
+    if isinstance(geometry, Sphere) and lon is not None:
+        x, around, repeats = _circle(x, _is_free(field, x, boundary))
     h_x, h_y = geometry.scale_factors(y.points)
-    open_ = isinstance(boundary, Mapping) and any(
-        of_axis({key: True}, x, field) and not _is_closed(ends) for key, ends in boundary.items()
-    )
-    asked = of_axis(boundary, x, field)
-    free = not open_ and (asked is None or _is_closed(asked))
-    around = isinstance(geometry, Sphere) and _is_global(field, x) and free
     ends = is_pole(y.points[[0, -1]])
-    radius = geometry.radius if isinstance(geometry, Sphere) else EARTH_RADIUS
     return Horizontal(
         x=x,
         y=y,
         geometry=geometry,
         wraps=around,
+        repeats=repeats,
         h_x=h_x,
         h_y=h_y,
         tangent=geometry.tangent(y.points),
         poles=(bool(around and ends[0]), bool(around and ends[1])),
-        is_rotated=field.coords[y.name].attrs.get("standard_name") == "grid_latitude",
-        radius=radius,
+        is_rotated=is_rotated,
+        radius=geometry.radius if isinstance(geometry, Sphere) else EARTH_RADIUS,
     )
+
+
+def _curvilinear(field: xr.DataArray, curved: Curved, boundary: Any) -> Horizontal:
+    x, y = curved.x, curved.y
+    for key in boundary if isinstance(boundary, Mapping) else ():
+        if not any(of_axis({key: True}, axis, field) for axis in (x, y)):
+            raise OptionError(
+                f"boundary names {key!r}; on a curvilinear grid it is for the dimensions "
+                f"{y.dim!r} and {x.dim!r}"
+            )
+    closed = tuple(_is_closed(of_axis(boundary, axis, field)) for axis in (y, x))
+    return Horizontal(
+        x, y, curved.geometry, closed[1], curved=curved, radius=curved.radii[0], closed=closed
+    )
+
+
+def _is_free(field: xr.DataArray, x: Axis, boundary: Any) -> bool:
+    """True if no boundary says that the ends of x are anything but periodic."""
+    is_open = isinstance(boundary, Mapping) and any(
+        of_axis({key: True}, x, field) and not _is_closed(ends) for key, ends in boundary.items()
+    )
+    asked = of_axis(boundary, x, field)
+    return not is_open and (asked is None or _is_closed(asked))
+
+
+def _circle(x: Axis, is_free: bool) -> tuple[Axis, bool, bool]:
+    """The longitude, whether it is a full circle, and whether its last point repeats the first.
+
+    A circle is recognised to the rounding of its coordinate, as files write 0.083333 for a twelfth.
+    Where that is coarser than a thousandth of a step, the even circle that it stands for is taken.
+    """
+    points = x.points.astype(np.float64)
+    steps = np.diff(points)
+    span = abs(points[-1] - points[0])
+    step = span / len(steps)
+    is_even = bool((abs(abs(steps) - step) <= 0.1 * step).all())
+    near = 0.1 * step if is_even else 1e-3 * step
+    if not is_free:
+        return x, False, False
+    if abs(span - 360.0) <= near and len(points) > 2:
+        return x, False, True
+    off = abs(span + step - 360.0)
+    if off > near:
+        return x, False, False
+    if off >= 1e-3 * step:
+        turn = np.copysign(360.0 / len(points), steps[0])
+        x = replace(x, points=points[0] + turn * np.arange(len(points)))
+    return x, True, False
 
 
 def _is_closed(ends: Any) -> bool:
     return bool(boundary_pair(ends)[0] == "periodic")
-
-
-def _require_degrees(x: Axis, y: Axis) -> None:
-    if x.dim == y.dim:
-        raise CoordinateError(
-            f"{x.name!r} and {y.name!r} both run along {x.dim!r}: along a track there is no "
-            "gradient across it; give a field over both"
-        )
-    for axis in (x, y):
-        if "rad" in str(axis.units):
-            raise CoordinateError(
-                f"{axis.name!r} is in {axis.units}; turn it into degrees first: np.rad2deg"
-            )
 
 
 def _planar_axes(field: xr.DataArray) -> tuple[Axis, Axis]:
@@ -178,10 +214,7 @@ def _planar_axes(field: xr.DataArray) -> tuple[Axis, Axis]:
         for axis in "XY"
     ]
     if names[0] is None or names[1] is None:
-        raise CoordinateError(
-            f"the horizontal axes of {field.name!r} cannot be told from its coordinates "
-            f"{tuple(field.coords)}; give them units (degrees_east, degrees_north; m) or a CF axis"
-        )
+        refuse_without_axes(field)
     return axis_of(field, names[0]), axis_of(field, names[1])
 
 
@@ -192,22 +225,21 @@ def _length_named(field: xr.DataArray, name: str) -> Hashable | None:
     return name if ratio(field.coords[name].attrs.get("units"), "m") is not None else None
 
 
-def _is_global(field: xr.DataArray, x: Axis) -> bool:
-    """True for a longitude whose span and one step more are the full turn."""
-    if not is_longitude(field.coords[x.name]) and str(x.name).lower() not in _LONGITUDES:
-        return False
-    points = x.points.astype(np.float64)
-    span = abs(points[-1] - points[0])
-    step = span / (len(points) - 1)
-    return bool(abs(span + step - 360.0) < 1e-3 * step)
-
-
 def _plane(field: xr.DataArray, x: Axis, y: Axis) -> Plane:
-    mapping = field.attrs.get("grid_mapping", field.encoding.get("grid_mapping"))
+    mapping = find_grid_mapping(field)
+    if mapping is not None and not mapping.is_carried:
+        raise CoordinateError(
+            f"{field.name!r} lies on the projection {mapping.name!r}, where a step of the map is "
+            "not a step on the ground, but that variable is not among its coordinates; take it "
+            f"along: .set_coords({mapping.name!r}) of the dataset, or open that with "
+            "decode_coords='all'"
+        )
     if mapping is not None:
         raise CoordinateError(
-            f"{field.name!r} lies on the projection {mapping!r}, where a step "
-            "of the map is not a step on the ground; geometry=Plane() takes it as if it were"
+            f"{field.name!r} lies on the projection {mapping.name!r}, where a step of the map is "
+            "not a step on the ground, but its attributes have neither a grid_mapping_name with "
+            "parameters nor crs_wkt; set them: pyproj.CRS(…).to_cf(). If x and y are metres on "
+            "the ground, say geometry=Plane()"
         )
     metres = ratio(x.units, "m")
     if metres is None or x.units != y.units:

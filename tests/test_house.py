@@ -38,21 +38,24 @@ MAY_IMPORT = {
     "ends": "numpy stencil weights",
     "curvilinear": "numpy halo stencil",
     "spacings": "numpy xarray attributes errors grid",
-    "curved": "numpy pyproj xarray errors geometry grid spacings",
+    "projections": "numpy pyproj xarray attributes errors geometry",
+    "places": "numpy xarray errors grid projections",
+    "curved": "numpy xarray errors geometry grid places projections spacings",
     "attributes": "cf_xarray pint",
     "times": "numpy xarray errors",
     "grid": "cf_xarray numpy xarray attributes errors times",
     "levels": "xarray attributes errors grid tasks",
-    "horizontal": "numpy xarray attributes curved errors geometry grid spacing",
+    "horizontal": "numpy xarray attributes curved errors geometry grid places projections "
+    "spacing",
     "operators.__init__": "operators.dynamics operators.gradients operators.laplace "
     "operators.scalars operators.space operators.winds",
     "operators.space": "numpy xarray attributes errors formulas geometry operators.scheme "
     "operators.wind",
     "operators.scheme": "numpy xarray errors grid halo horizontal program spacing stencil times",
-    "operators.metric": "numpy xarray attributes curvilinear ends errors grid halo horizontal "
-    "operators.scheme program slopes stencil weights",
+    "operators.metric": "numpy xarray attributes curvilinear ends errors geometry grid halo "
+    "horizontal operators.scheme places program slopes stencil weights",
     "operators.gradients": "xarray attributes errors grid halo levels operators.scheme times",
-    "operators.scalars": "numpy xarray attributes errors formulas geometry horizontal "
+    "operators.scalars": "numpy xarray attributes errors formulas geometry "
     "operators.metric operators.scheme",
     "operators.laplace": "numpy xarray curvilinear flux formulas geometry grid horizontal "
     "operators.metric operators.scheme slopes spacing stencil",

@@ -14,7 +14,7 @@ from fdgrad_dask.curvilinear import conduction
 from fdgrad_dask.flux import flux_stencil
 from fdgrad_dask.geometry import Curvilinear, Geometry, Plane
 from fdgrad_dask.grid import of_axis
-from fdgrad_dask.horizontal import Horizontal, horizontal
+from fdgrad_dask.horizontal import Horizontal
 from fdgrad_dask.operators.metric import (
     OnGrid,
     circle,
@@ -26,7 +26,7 @@ from fdgrad_dask.operators.metric import (
     tables_of,
     words_of,
 )
-from fdgrad_dask.operators.scheme import Pass, Scheme, Skip
+from fdgrad_dask.operators.scheme import Scheme, Skip
 from fdgrad_dask.slopes import Slopes, Term
 from fdgrad_dask.spacing import boundary_pair, extended
 from fdgrad_dask.stencil import Stencil
@@ -53,14 +53,14 @@ def laplacian(
     DataArray
         The dims, coords and chunks of the field.
     """
-    grid = horizontal(field, geometry, boundary)
     scheme = Scheme(edge_order, accuracy, 2, boundary, skipna=skipna)
+    one = OnGrid(field, scheme=scheme)
+    one.lie_on(geometry, is_directed=False)
+    grid = one.grid
     attrs = per_metre(field, grid, f"laplacian of {words_of(field)}", power=2)
     name = f"{name_of(field)}_laplacian"
     if grid.curved is not None:
-        one, data = _curved(Pass(field), grid, replace(scheme, order=1))
-        return one.label(data, name, attrs)
-    one = Pass(field)
+        return one.label(_curved(one.like, grid, replace(scheme, order=1)), name, attrs)
     one.factor(inverse(grid.h_x), grid.y)
     one.factor(1 / grid.h_y, grid.y)
     x, y = grid.x, grid.y
@@ -79,13 +79,12 @@ def laplacian(
     return one.label(one.run(formulas.laplacian)[0], name, attrs)
 
 
-def _curved(field: Pass, grid: Horizontal, scheme: Scheme) -> tuple[Pass, Any]:
-    """∇²f = 1/J [ ∂(J g^ii f_i + J g^ij f_j)/∂i + ∂(J g^ij f_i + J g^jj f_j)/∂j ], and its pass.
+def _curved(like: xr.DataArray, grid: Horizontal, scheme: Scheme) -> Any:
+    """∇²f = 1/J [ ∂(J g^ii f_i + J g^ij f_j)/∂i + ∂(J g^ij f_i + J g^jj f_j)/∂j ].
 
     The fluxes of f along its own axis are compact. Those across it are differenced twice: where
     the axes are not known to be at right angles they are fields of a pass before this one.
     """
-    like = field.like
     x, y = grid.x, grid.y
     metrics = metrics_of(grid, like, scheme, smooth=True)
     assert metrics is not None
@@ -105,7 +104,7 @@ def _curved(field: Pass, grid: Horizontal, scheme: Scheme) -> tuple[Pass, Any]:
         number = one.derive(i + 1, axis, outside.along(grid, axis, one.like))
         terms += one.row((over_area,), (number,))
     one.recipes.append(Slopes((tuple(terms),)))
-    return field, one.solve(formulas.same)[0]
+    return one.solve(formulas.same)[0]
 
 
 def _fluxes_across(

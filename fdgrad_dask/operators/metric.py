@@ -17,13 +17,15 @@ from fdgrad_dask.attributes import derived, quotient, title
 from fdgrad_dask.curvilinear import Given, Metrics, Pair, Tables, at_points, on_earth
 from fdgrad_dask.ends import smooth_ends
 from fdgrad_dask.errors import CoordinateError
+from fdgrad_dask.geometry import Geometry, Sphere
 from fdgrad_dask.grid import Axis, of_axis
 from fdgrad_dask.halo import is_dask, length
-from fdgrad_dask.horizontal import Horizontal
+from fdgrad_dask.horizontal import Horizontal, horizontal
 from fdgrad_dask.operators.scheme import Pass, Scheme
+from fdgrad_dask.places import require_same_places
 from fdgrad_dask.program import Formula
 from fdgrad_dask.slopes import Metric, Recipe, Row, Slopes
-from fdgrad_dask.stencil import Stencil, Tap, Wall, Window, stencil
+from fdgrad_dask.stencil import Stencil, Tap, Window, stencil
 from fdgrad_dask.weights import weigh
 
 
@@ -38,6 +40,17 @@ class OnGrid(Pass):
         self._factors: dict[int, tuple[Any, int]] = {}  # an array is kept, so that its id stays its
         self.grid: Horizontal
         self.metrics: Metrics | None = None
+
+    def lie_on(self, geometry: Geometry | None, *, is_directed: bool = True) -> None:
+        """Reads the grid of the fields; of a meridian that is there twice, one is computed."""
+        boundary = self.scheme.boundary
+        self.grid = horizontal(self.like, geometry, boundary, is_directed)
+        if self.grid.repeats:
+            self.leave_out_last(self.grid.x)
+            self.grid = horizontal(self.like, geometry, boundary, is_directed)
+        if self.grid.curved is not None and self.grid.curved.places is not None:
+            for other in self.labelled[1:]:
+                require_same_places(self.like, other)
 
     def over_grid(self, values: Any) -> int:
         """A factor that varies along y, or along y and x."""
@@ -176,14 +189,14 @@ def pole_ends(grid: Horizontal) -> Sequence[tuple[int, int, float]]:
 
 
 def closed_at_poles(table: Stencil, grid: Horizontal) -> Stencil:
-    """The table along y of a field that is nought at the poles, as h_x · u is.
+    """The table along y of a field that is zero at the poles, as h_x · u is.
 
-    Where the last row of a whole circle lies beside a pole and not on it, the pole is one more
-    point, of known value. Without it the row would be a one-sided difference of something small
-    over something small: wrong by its own size, at any resolution.
+    Where the last row lies beside a pole and not on it, the pole is one more point, of known value:
+    on a circle as on a sector. Without it the row would be a one-sided difference of something
+    small over something small: wrong by its own size, at any resolution.
     """
     y = grid.y.points
-    if not grid.wraps or len(table.windows) > 1 or table.reach > 1:
+    if not isinstance(grid.geometry, Sphere) or table.windows[0].nodes != (-1, 0, 1):
         return table
     ends = {}
     for side, near, far in (("low", 0, 1), ("high", -1, -2)):
@@ -191,14 +204,17 @@ def closed_at_poles(table: Stencil, grid: Horizontal) -> Stencil:
         pole = float(np.copysign(90.0, here))
         wall = getattr(table, side)
         beside = 1e-5 < abs(pole - here) <= abs(here - beyond) * (1 + 1e-6)
-        if wall is None or wall.fill is not None or not beside:
+        # Where missing values are stepped around, what lies outside is missing too.
+        is_open = wall is not None and (wall.fill is None or wall.fill != wall.fill)
+        if not is_open or not beside:
             continue
         nodes = (pole, here, beyond) if side == "low" else (beyond, here, pole)
         weights = weigh(nodes, 1, 1)
         known = slice(1, 3) if side == "low" else slice(0, 2)
         read = (0, 1) if side == "low" else (-2, -1)
         columns = np.array(weights[known]).reshape(2, 1)
-        ends[side] = Wall((Window(read, near, tuple(map(Tap, read)), columns),))
+        row = Window(read, near, tuple(map(Tap, read)), columns)
+        ends[side] = replace(wall, rows=(row,))
     return replace(table, low=ends.get("low", table.low), high=ends.get("high", table.high))
 
 

@@ -11,7 +11,6 @@ from fdgrad_dask import formulas
 from fdgrad_dask.attributes import derivative_name, ratio
 from fdgrad_dask.errors import OptionError
 from fdgrad_dask.geometry import GRAVITY, Geometry
-from fdgrad_dask.horizontal import horizontal
 from fdgrad_dask.operators.metric import OnGrid, inverse, metrics_of, name_of, per_metre, words_of
 from fdgrad_dask.operators.scheme import Scheme, Skip
 
@@ -83,7 +82,8 @@ def gradient_magnitude(
     DataArray
         The dims, coords and chunks of the field. NaN at a pole.
     """
-    one = _pass_of(field, Scheme(edge_order, accuracy, 1, boundary, skipna=skipna), geometry)
+    scheme = Scheme(edge_order, accuracy, 1, boundary, skipna=skipna)
+    one = _pass_of(field, scheme, geometry, is_directed=False)
     one.slopes(0)
     attrs = per_metre(field, one.grid, f"magnitude of the gradient of {words_of(field)}")
     data = one.solve(formulas.magnitude)[0]
@@ -141,7 +141,7 @@ def geostrophic_wind(
     results = {}
     made = one.solve(formulas.geostrophic, 2)
     for data, name, side in zip(made, ("ug", "vg"), ("east", "north"), strict=True):
-        flat = one.grid.curved is not None and not one.grid.is_east
+        flat = one.grid.is_rotated or (one.grid.curved is not None and not one.grid.is_east)
         words = f"along {'x' if side == 'east' else 'y'}" if flat else ""
         attrs = per_metre(field, one.grid, f"geostrophic wind {words}")
         if not flat:
@@ -151,8 +151,10 @@ def geostrophic_wind(
     return xr.Dataset(results)
 
 
-def _pass_of(field: xr.DataArray, scheme: Scheme, geometry: Geometry | None) -> OnGrid:
+def _pass_of(
+    field: xr.DataArray, scheme: Scheme, geometry: Geometry | None, *, is_directed: bool = True
+) -> OnGrid:
     one = OnGrid(field, scheme=scheme)
-    one.grid = horizontal(field, geometry, scheme.boundary)
+    one.lie_on(geometry, is_directed=is_directed)
     one.metrics = metrics_of(one.grid, one.like, scheme)
     return one

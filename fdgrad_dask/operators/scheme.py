@@ -6,6 +6,7 @@ that vary along one axis, and the labels of what comes out.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -81,27 +82,29 @@ class Pass:
 
     def __init__(self, *fields: xr.DataArray, is_metric: bool = True) -> None:
         fields = tuple(as_numbers(field, None) for field in fields)
-        try:
-            fields = xr.align(*fields, join="exact", copy=False)
-        except ValueError as error:
-            names = ", ".join(repr(field.name) for field in fields)
-            raise CoordinateError(
-                f"{names} do not lie on the same points; select those that all have: "
-                f"xr.align(…, join='inner') ({error})"
-            ) from None
-        if any(set(field.dims) != set(fields[0].dims) for field in fields):
-            fields = xr.broadcast(*fields)
+        fields = on_same_points(fields)
         self.dtype = np.result_type(*(field.dtype for field in fields))
         self.work = _WORK.get(self.dtype, self.dtype) if is_metric else self.dtype
         if self.work != self.dtype:
             fields = tuple(field.astype(self.work) for field in fields)
-        self.like = fields[0]
+        self.like = self.outer = fields[0]
+        self.repeated: Axis | None = None
         dims = self.like.dims
         self.labelled = [f if f.dims == dims else f.transpose(*dims) for f in fields]
         self.data: list[Any] = [field.data for field in self.labelled]
         self.operands: list[Operand] = [((i, None),) for i in range(len(fields))]
         self.derivatives: list[Derivative] = []
         self.caps: list[Cap] = []
+
+    def leave_out_last(self, axis: Axis) -> None:
+        """Computes without the last point along ``axis``, which is the first one again.
+
+        Its result, too, is that of the first.
+        """
+        self.repeated = axis
+        self.labelled = [field.isel({axis.dim: slice(None, -1)}) for field in self.labelled]
+        self.like = self.labelled[0]
+        self.data = [field.data for field in self.labelled]
 
     def factor(self, values: Any, *axes: Axis) -> int:
         """The number of a factor that varies along ``axes``, in their order."""
@@ -137,9 +140,61 @@ class Pass:
     def label(self, data: Any, name: str, attrs: dict[str, Any]) -> xr.DataArray:
         """One output with the labels of the fields."""
         data = data if self.work == self.dtype else data.astype(self.dtype)
+        if self.repeated is not None:
+            number = self.repeated.number
+            first = data[(slice(None),) * number + (slice(1),)]
+            data = np.concatenate([data, first], axis=number)
+            if self.outer.chunks is not None:
+                data = data.rechunk(self.outer.chunks)
         return xr.DataArray(
-            data, coords=self.like.coords, dims=self.like.dims, name=name, attrs=attrs
+            data, coords=self.outer.coords, dims=self.outer.dims, name=name, attrs=attrs
         )
+
+
+def on_same_points(fields: Sequence[xr.DataArray]) -> tuple[xr.DataArray, ...]:
+    """The fields over the dimensions of the largest of them.
+
+    Raises
+    ------
+    CoordinateError
+        They lie on different points: no field has the dimensions of all others, or they have other
+        labels there.
+    """
+    names = " and ".join(repr(field.name) for field in fields)
+    largest = max(fields, key=lambda field: field.ndim)
+    if any(not set(field.dims) <= set(largest.dims) for field in fields):
+        dims = ", ".join(f"{field.name!r} {field.dims}" for field in fields)
+        raise CoordinateError(
+            f"{names} lie on different points, as on a staggered grid: they have the dimensions "
+            f"{dims}; interpolate them to the same points first, or if they are the same points, "
+            "rename the dimensions alike: .rename(…)"
+        )
+    try:
+        aligned = xr.align(*fields, join="exact", copy=False)
+    except ValueError as error:
+        raise CoordinateError(
+            f"{names} lie on different points; {_cure(fields)} ({error})"
+        ) from None
+    if any(set(field.dims) != set(aligned[0].dims) for field in aligned):
+        aligned = xr.broadcast(*aligned)
+    return aligned
+
+
+def _cure(fields: Sequence[xr.DataArray]) -> str:
+    """What to do with fields of other labels; a selection loses those that differ by rounding."""
+    first = fields[0]
+    for field in fields[1:]:
+        for dim in set(first.dims) & set(field.dims) & set(first.indexes) & set(field.indexes):
+            one, other = first.indexes[dim], field.indexes[dim]
+            if len(one) != len(other) or one.equals(other) or "f" not in one.dtype.kind:
+                continue
+            step = np.abs(np.diff(one)).min(initial=np.inf)
+            if np.abs(np.asarray(one) - np.asarray(other)).max() < 1e-2 * step:
+                return (
+                    f"the labels of {dim!r} differ by rounding only: {field.name} = "
+                    f"{field.name}.assign_coords({dim}={first.name}.{dim})"
+                )
+    return "select those that all have: xr.align(…, join='inner')"
 
 
 def _require_room(axis: Axis) -> None:

@@ -15,7 +15,7 @@ from fdgrad_dask.curvilinear import PLAIN, OnEarth, Pair
 from fdgrad_dask.errors import CoordinateError, OptionError
 from fdgrad_dask.geometry import Curvilinear, Geometry, Plane
 from fdgrad_dask.grid import Axis, axis_of, cf_names
-from fdgrad_dask.horizontal import Horizontal, horizontal
+from fdgrad_dask.horizontal import Horizontal
 from fdgrad_dask.operators.metric import (
     OnGrid,
     circle,
@@ -50,22 +50,24 @@ def components_of(u: xr.DataArray, v: xr.DataArray, grid: Horizontal) -> str:
     """
     curved, geometry = grid.curved, grid.geometry
     name = u.attrs.get("standard_name")
+    said = {_said(component) for component in (u, v)} - {None}
     if curved is None or not isinstance(geometry, Curvilinear):
-        if grid.is_rotated and _said(u) == "earth":
+        if grid.is_rotated and said != {"grid"}:
+            points = "points east" if said else "does not say whether it points east"
             raise OptionError(
-                f"{u.name!r} points east, but {grid.x.name!r} are longitudes about a rotated pole, "
-                "which do not; give the grid its 2-D latitude and longitude as coordinates, or, if "
-                "the wind is along the grid, name it x_wind"
+                f"{u.name!r} {points}, but {grid.x.name!r} are longitudes about a rotated pole, "
+                "which do not; give the grid its 2-D latitude and longitude as coordinates, or the "
+                "grid mapping with its pole, or, if the wind is along the grid, give it the "
+                "standard_name x_wind"
             )
         return "earth"
-    said = {_said(component) for component in (u, v)} - {None}
     along = geometry.components
     if along not in (None, "earth", "grid"):
         raise OptionError(f"components is {along!r}; choose 'earth', 'grid', or None")
     if along is None and len(said) > 1:
         raise OptionError(
             f"{u.name!r} and {v.name!r} have the standard_names {name!r} and "
-            f"{v.attrs['standard_name']!r}, one to the east or north and one along the grid; "
+            f"{v.attrs.get('standard_name')!r}, one to the east or north and one along the grid; "
             "turn one of them, or say geometry=Curvilinear(components=…)"
         )
     along = along or (said.pop() if said else None if curved.is_east else "grid")
@@ -90,6 +92,10 @@ def components_of(u: xr.DataArray, v: xr.DataArray, grid: Horizontal) -> str:
 
 
 def _said(component: xr.DataArray) -> str | None:
+    # A GRIB message says it itself; readers name the wind eastward all the same.
+    flag = component.attrs.get("GRIB_uvRelativeToGrid")
+    if flag is not None:
+        return "grid" if int(flag) else "earth"
     name = str(component.attrs.get("standard_name", ""))
     if name.startswith(("x_", "y_", "grid_")) or "_x_" in name or "_y_" in name:
         return "grid"
@@ -106,10 +112,11 @@ class Wind(OnGrid):
         *others: xr.DataArray,
         scheme: Scheme,
         geometry: Geometry | None,
+        is_directed: bool = False,
     ) -> None:
         _require_one_unit(u, v)
         super().__init__(u, v, *others, scheme=scheme)
-        self.grid = horizontal(self.like, geometry, scheme.boundary)
+        self.lie_on(geometry, is_directed=is_directed or _said(u) == "earth")
         components = components_of(self.like, self.labelled[V], self.grid)
         self.metrics = metrics_of(self.grid, self.like, scheme, components)
 

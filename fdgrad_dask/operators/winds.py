@@ -236,7 +236,7 @@ def kinematics(
     made = wind.solve(formulas.Kinematics(tuple(which)), len(which))
     named = {n: _named(wind, n, data) for n, data in zip(which, made, strict=True)}
     # Their coordinates are one and the same, which xarray would find out at length.
-    return xr.Dataset({n: f.variable for n, f in named.items()}, coords=wind.like.coords)
+    return xr.Dataset({n: f.variable for n, f in named.items()}, coords=wind.outer.coords)
 
 
 def _named(wind: Wind, name: str, data: Any) -> xr.DataArray:
