@@ -326,7 +326,7 @@ def test_what_is_missing_is_said():
         op.vorticity(ds.u, ds.v, boundary={"lat": "periodic"})
 
 
-def test_one_dimensional_latitudes_come_first():
+def test_the_two_dimensional_places_count_where_the_axes_are_nominal():
     lat, lon = sampled(regular, 9)
     ds, _ = fields(lat, lon)
     s = ds.s.rename(lat="lat2", lon="lon2").assign_coords(
@@ -334,5 +334,12 @@ def test_one_dimensional_latitudes_come_first():
         lon=("x", lon[0], {"units": "degrees_east"}),
     )
     assert op.gradient_magnitude(s).attrs["geometry"] == "sphere"
+    moved = s.assign_coords(lat2=s.lat2 + 3.0)
+    assert op.gradient_magnitude(moved).attrs["geometry"] == "curvilinear"
+    lazy = s.assign_coords(lat2=s.lat2.chunk())
+    with pytest.raises(CoordinateError, match=r"load it: \.assign_coords\(lat2=….lat2.load\(\)\)"):
+        op.gradient_magnitude(lazy)
+    loaded = op.gradient_magnitude(lazy.assign_coords(lat2=lazy.lat2.load()))
+    assert loaded.attrs["geometry"] == "sphere"
     asked = op.gradient_magnitude(s, geometry=fd.Curvilinear())
     assert asked.attrs["geometry"] == "curvilinear"

@@ -56,8 +56,8 @@ COORDINATES = {
     "wraps": (
         line([350.0, 355, 0, 5], units="degrees_east"),
         "x",
-        r"turns at position 1 \(350\.0, 355\.0, 0\.0\).*angle that wraps around, add or subtract "
-        r"the full turn",
+        r"turns at position 1 \(350\.0, 355\.0, 0\.0\); it passes a full turn there: "
+        r"\.assign_coords\(x=\(….x \+ 180\) % 360 - 180\)",
     ),
     "repeats": (
         line([0.0, 1, 1, 2]),
@@ -185,7 +185,7 @@ def test_the_full_turn_of_the_message_cures_a_longitude_that_wraps():
     f = line([350.0, 355, 0, 5])
     with pytest.raises(CoordinateError, match="full turn"):
         f.fdgrad.gradient("x")
-    turned = f.assign_coords(x=f.x.where(f.x > 180, f.x + 360))
+    turned = f.assign_coords(x=(f.x + 180) % 360 - 180)
     assert_array_equal(turned.fdgrad.gradient("x").values, np.array([3, 4, 6, 7]) / 5)
 
 

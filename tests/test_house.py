@@ -45,8 +45,7 @@ MAY_IMPORT = {
     "times": "numpy xarray errors",
     "grid": "cf_xarray numpy xarray attributes errors times",
     "levels": "xarray attributes errors grid tasks",
-    "horizontal": "numpy xarray attributes curved errors geometry grid places projections "
-    "spacing",
+    "horizontal": "numpy xarray attributes curved errors geometry grid places projections spacing",
     "operators.__init__": "operators.dynamics operators.gradients operators.laplace "
     "operators.scalars operators.space operators.winds",
     "operators.space": "numpy xarray attributes errors formulas geometry operators.scheme "

@@ -129,9 +129,6 @@ NOT_GLOBAL = {
     "half": lambda f: f.isel(lon=slice(18)),
     "one column less": lambda f: f.isel(lon=slice(35)),
     "a gap": lambda f: f.drop_isel(lon=[7]),
-    "both 0 and 360": lambda f: f.pad(lon=(0, 1), mode="wrap").assign_coords(
-        lon=("lon", np.arange(0.0, 361, 10), f.lon.attrs)
-    ),
 }
 
 
@@ -144,6 +141,21 @@ def test_nothing_else_is_periodic(cut):
     f_x = f.differentiate("lon") / (degree * np.cos(np.deg2rad(f.lat)))
     expected = np.hypot(f_x, f.differentiate("lat") / degree)
     assert_allclose(result.values, expected.values, rtol=1e-11)
+
+
+@pytest.mark.parametrize("chunks", [None, {"lon": 8}, {"lon": 9, "lat": 7}])
+def test_a_meridian_that_is_there_twice_has_one_value(chunks):
+    f, _ = globe(tilted)
+    cyclic = f.pad(lon=(0, 1), mode="wrap").assign_coords(
+        lon=("lon", np.arange(0.0, 361, 10), f.lon.attrs)
+    )
+    cyclic = cyclic if chunks is None else cyclic.chunk(chunks)
+    for operator in (fd.operators.gradient_magnitude, fd.operators.laplacian):
+        once, twice = operator(f), operator(cyclic)
+        assert twice.chunks == cyclic.chunks
+        assert twice.lon.identical(cyclic.lon)
+        assert_array_equal(twice.values[:, :-1], once.values)
+        assert_array_equal(twice.values[:, -1], once.values[:, 0])
 
 
 @pytest.mark.parametrize("boundary", [{"lon": "extend"}, "extend", {"lon": (None, "extend")}])
@@ -275,7 +287,8 @@ REFUSED = {
         r"units \(degrees_east, degrees_north; m\) or a CF axis",
     ),
     "no coordinates": (xr.DataArray(np.ones((3, 3)), name="t"), r"axes of 't' cannot be told"),
-    "one latitude": (globe()[0].isel(lat=3), r"axes of 't' cannot be told"),
+    "one latitude": (globe()[0].isel(lat=3), r"'lat' of 't' is a single value"),
+    "no longitude": (globe()[0].isel(lon=3, drop=True), r"no longitude, but .* both axes"),
     "no units": (
         plane(x_attrs={"axis": "X"}),
         r"'e' and 'n' have the units None and None, but a plane needs one unit of length for "
@@ -289,10 +302,10 @@ REFUSED = {
     ),
     "projection": (
         plane(grid_mapping="crs"),
-        r"'t' lies on the projection 'crs', where a step of the map is not a step on the ground; "
-        r"geometry=Plane\(\) takes it as if it were",
+        r"'t' lies on the projection 'crs', where a step of the map is not a step on the ground, "
+        r"but that variable is not among its coordinates; take it along: \.set_coords\('crs'\)",
     ),
-    "projection in the encoding": (in_encoding(plane()), r"'t' lies on the projection 'crs'"),
+    "projection in the encoding": (in_encoding(plane()), r"grid mapping 'crs' are not understood"),
     "one column": (globe()[0].isel(lon=[3]), r"coordinate 'lon' has 1 point, but a derivative"),
     "radians": (in_radians(globe()[0]), r"radians"),
     "a track": (TRACK, r"'time'"),
