@@ -1,0 +1,90 @@
+"""The command on small netCDF files, in this process and with one cluster of threads for all."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import xarray as xr
+import yaml
+from distributed import Client, LocalCluster
+
+from fdgrad_dask import cli
+from fdgrad_dask.pipeline import cluster
+
+sys.path.insert(0, str(Path(__file__).parent))  # so that every test may say: from model_grids …
+
+
+@pytest.fixture(scope="session")
+def threads() -> Iterator[Client]:
+    with (
+        LocalCluster(
+            n_workers=1, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0"
+        ) as running,
+        Client(running) as client,
+    ):
+        yield client
+
+
+@pytest.fixture
+def fdgrad(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+    """``fdgrad(command, dataset, *steps)``, the exit code; the dataset may be a file.
+
+    A step is (operator, inputs, output) or has a mapping of options behind it.
+    """
+
+    def called(command: str, ds: xr.Dataset | Path, *steps: Any, source: Any = None) -> int:
+        monkeypatch.chdir(tmp_path)
+        path = tmp_path / "in.nc" if isinstance(ds, xr.Dataset) else ds
+        if isinstance(ds, xr.Dataset):
+            ds.to_netcdf(path)
+        keys = "operator", "inputs", "output", "options"
+        config = {
+            "source": {"path": str(path), **(source or {})},
+            "steps": [dict(zip(keys, step, strict=False)) for step in steps],
+            "target": {"path": "out.zarr"},
+            "cluster": {"workers": 1, "threads": 1},
+        }
+        (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+        extra = ["--fresh"] if command == "run" else []
+        return cli.main([command, "config.yaml", *extra])
+
+    return called
+
+
+@pytest.fixture
+def check(fdgrad: Any, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str]]:
+    """Exit code and message of ``fdgrad check``."""
+
+    def checked(*arguments: Any, **options: Any) -> tuple[int, str]:
+        code = fdgrad("check", *arguments, **options)
+        return code, capsys.readouterr().err
+
+    return checked
+
+
+@pytest.fixture
+def run(
+    fdgrad: Any,
+    threads: Client,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> Callable[..., xr.Dataset]:
+    """What ``fdgrad run`` wrote."""
+
+    @contextmanager
+    def opened(_: Any) -> Iterator[Client]:
+        yield threads
+
+    def ran(*arguments: Any, **options: Any) -> xr.Dataset:
+        monkeypatch.setitem(cluster.OPEN, "local", opened)
+        code = fdgrad("run", *arguments, **options)
+        assert code == 0, capsys.readouterr().err
+        return xr.open_zarr(tmp_path / "out.zarr").load()
+
+    return ran

@@ -1,0 +1,131 @@
+"""u and v on different points are never multiplied out (F2; cases 2a to 2f)."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import xarray as xr
+from model_grids import CIRCLE, DEGREE, EAST, HALF_STEP, NORTH, A, flow_on, rotation_on, worst
+
+from fdgrad_dask import operators as op
+from fdgrad_dask.errors import FdgradError
+
+WORDS = "(?i)different points|stagger"
+YC, YG = np.arange(20.5, 40), np.arange(20.0, 41)
+XC, XG = np.arange(100.5, 130), np.arange(100, 131)
+
+
+def c_grid(**extra: np.ndarray) -> xr.Dataset:
+    """U on (YC, XG), V on (YG, XC), T on (YC, XC) as MITgcm writes them, and levels if given."""
+    u = np.sin(6 * DEGREE * XG) * np.cos(DEGREE * YC)[:, None]
+    v = np.cos(DEGREE * YG)[:, None] * np.ones(len(XC))
+    t = YC[:, None] * np.ones(len(XC))
+    speed = {"units": "m s-1"}
+    ds = xr.Dataset(
+        {
+            "U": (("YC", "XG"), u, speed),
+            "V": (("YG", "XC"), v, speed),
+            "T": (("YC", "XC"), t, {"units": "K"}),
+        },
+        {
+            "XC": ("XC", XC, {**EAST, "axis": "X"}),
+            "XG": ("XG", XG.astype(float), {**EAST, "axis": "X"}),
+            "YC": ("YC", YC, {**NORTH, "axis": "Y"}),
+            "YG": ("YG", YG, {**NORTH, "axis": "Y"}),
+        },
+    )
+    if extra:
+        level = xr.DataArray([9e4, 8e4, 7e4], dims="p", coords=extra)
+        ds = xr.Dataset({k: (level * 0 + ds[k]).assign_attrs(ds[k].attrs) for k in ds})
+    return ds
+
+
+OF_TWO = ("vorticity", "divergence", "absolute_vorticity", "deformation", "kinematics")
+OF_THREE = ("advection", "frontogenesis")
+ON_LEVELS = ("q_vector", "potential_vorticity")
+
+
+@pytest.mark.parametrize("name", [*OF_TWO, *OF_THREE, *ON_LEVELS])
+def test_a_c_grid_is_refused(name):
+    levels = {"p": ("p", [9e4, 8e4, 7e4], {"units": "Pa", "axis": "Z", "positive": "down"})}
+    ds = c_grid(**levels if name in ON_LEVELS else {})
+    inputs = ("U", "V") if name in OF_TWO else ("U", "V", "T")
+    with pytest.raises(FdgradError, match=WORDS):
+        getattr(ds.fdgrad, name)(*inputs)
+
+
+def test_a_field_beside_a_wind_on_other_points():
+    ds = c_grid()
+    u = ds.U.interp(XG=XC).drop_vars("XG").rename(XG="XC").assign_coords(XC=ds.XC)
+    v = ds.V.interp(YG=YC).drop_vars("YG").rename(YG="YC").assign_coords(YC=ds.YC)
+    corner = ds.T.interp(YC=YG[1:-1], XC=XG[1:-1].astype(float)).rename(YC="YG", XC="XG")
+    with pytest.raises(FdgradError, match=WORDS):
+        op.advection(u, v, corner)
+
+
+def test_the_remedy_interpolated_to_the_same_points():
+    ds = c_grid()
+    u = ds.U.interp(XG=XC).drop_vars("XG").rename(XG="XC").assign_coords(XC=ds.XC)
+    v = ds.V.interp(YG=YC).drop_vars("YG").rename(YG="YC").assign_coords(YC=ds.YC)
+    made = op.divergence(u, v.transpose("YC", "XC")).sel(YC=30.5, XC=115.5)
+    true = (6 * np.cos(6 * DEGREE * 115.5) - 2 * np.sin(DEGREE * 30.5)) / A
+    assert float(made) == pytest.approx(true, rel=0.01)
+
+
+def test_a_c_grid_with_two_dimensional_coordinates():
+    def places(kind: str, ny: int, nx: int, dy: float, dx: float):
+        lat, lon = np.meshgrid(30 + dy + np.arange(ny), 10 + dx + np.arange(nx), indexing="ij")
+        dims = (f"eta_{kind}", f"xi_{kind}")
+        names = {f"lat_{kind}": (dims, lat, NORTH), f"lon_{kind}": (dims, lon, EAST)}
+        return rotation_on(lat, lon, dims), names
+
+    (on_u, u_places), (on_v, v_places) = places("u", 20, 24, 0, 0.5), places("v", 19, 25, 0.5, 0)
+    ds = xr.Dataset({"u": on_u.u, "v": on_v.v}).assign_coords(**u_places, **v_places)
+    for name in OF_TWO:
+        with pytest.raises(FdgradError, match=WORDS):
+            getattr(ds.fdgrad, name)("u", "v")
+
+
+@pytest.mark.parametrize("command", ["check", "plan"])
+def test_the_command_refuses_a_c_grid(command, fdgrad, capsys):
+    ds = c_grid().rename(YC="yh", XG="xq", YG="yq", XC="xh")
+    assert fdgrad(command, ds, ("vorticity", ["U", "V"], "z")) == 3
+    assert any(word in capsys.readouterr().err for word in ("different points", "stagger"))
+
+
+@pytest.mark.parametrize(("one", "other"), [("depthu", "depthv"), ("time", "time_counter")])
+def test_other_dimensions_of_two_names(one, other):
+    ds = flow_on(HALF_STEP, CIRCLE)[["u", "v"]]
+    line = xr.DataArray(np.ones(3), dims="k", coords={"k": [5.0, 15.0, 25.0]})
+    u, v = (line * ds.u).rename(k=one), (line * ds.v).rename(k=other)
+    with pytest.raises(FdgradError, match=WORDS):
+        op.vorticity(u, v)
+    v = v.rename({other: one})
+    assert op.vorticity(u, v).shape == u.shape
+
+
+def test_the_curl_of_components_on_different_points():
+    x = {"x": ("x", np.arange(5.0), {"units": "m", "axis": "X"})}
+    y = {"y": ("y", np.arange(4.0), {"units": "m", "axis": "Y"})}
+    z = {"z": ("z", np.arange(3.0), {"units": "m", "axis": "Z", "positive": "up"})}
+    u = xr.DataArray(np.zeros((3, 4, 5)), dims=("z", "y", "x"), coords={**x, **y, **z}, name="u")
+    half = {"zw": ("zw", np.arange(4.0) - 0.5, {"units": "m", "positive": "up"})}
+    w = xr.DataArray(np.zeros((4, 4, 5)), dims=("zw", "y", "x"), coords={**x, **y, **half})
+    w = w.rename("w")
+    u = u.assign_attrs(units="m s-1")
+    with pytest.raises(FdgradError, match=WORDS):
+        op.curl(u, u.rename("v"), w.assign_attrs(units="m s-1"))
+
+
+def test_a_field_without_some_dimensions_is_broadcast():
+    ds = flow_on(HALF_STEP, CIRCLE)
+    time = xr.DataArray([1.0, 2.0], dims="time", coords={"time": [0, 1]})
+    z = op.vorticity((time * ds.u).assign_attrs(ds.u.attrs), 0 * ds.v)
+    assert z.dims == ("time", "lat", "lon")
+    np.testing.assert_allclose(z[1], 2 * z[0], rtol=1e-9, atol=1e-20)
+    levels = xr.DataArray([1.0, 3.0], dims="level", coords={"level": [1, 2]})
+    t = (levels * ds.lat + 0 * ds.u).rename("t").assign_attrs(units="K")
+    made = op.advection(ds.u, ds.v, t)
+    true = -(ds.v * levels / (A * DEGREE))
+    inner = {"lat": slice(1, -1)}
+    assert worst(made.isel(inner), true.transpose(*made.dims).isel(inner)) < 1e-6
