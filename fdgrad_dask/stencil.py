@@ -34,12 +34,15 @@ class Window:
     itself in the interior, positions counted from the wall (from the far one when negative) in
     an edge row. ``weights`` is (taps, n), or (taps, 1) where every row has the same; None means
     that they are formed beside the data, from a coordinate that varies along other axes.
+    ``adds_to_zero`` is False where the weights do not add up to zero, because a node of known value
+    is left out; otherwise the value at the point may be taken off all others first.
     """
 
     nodes: tuple[int, ...]
     at: int
     taps: tuple[Tap, ...]
     weights: Any = None
+    adds_to_zero: bool = True
 
     def cut(self, start: int, stop: int) -> Window:
         """The same window for the rows ``start`` to ``stop``."""

@@ -92,7 +92,9 @@ def _sum(
     scale = jnp.exp2(jnp.ceil(jnp.log2(size)))
     scale = jnp.where(jnp.isfinite(scale) & (scale > 0), scale, 1)
     total = added(window.taps, [term / scale for term in terms], divide=False) * scale
-    # The weights add up to nought, so the value here can be taken off first. That saves
+    if not window.adds_to_zero:
+        return total.astype(here.dtype)
+    # The weights add up to zero, so the value here can be taken off first. That saves
     # the digits that a sum of large and nearly equal float32 products would lose.
     others = [i for i, node in enumerate(window.nodes) if node != window.at]
     less = added(

@@ -213,7 +213,7 @@ def closed_at_poles(table: Stencil, grid: Horizontal) -> Stencil:
         known = slice(1, 3) if side == "low" else slice(0, 2)
         read = (0, 1) if side == "low" else (-2, -1)
         columns = np.array(weights[known]).reshape(2, 1)
-        row = Window(read, near, tuple(map(Tap, read)), columns)
+        row = Window(read, near, tuple(map(Tap, read)), columns, adds_to_zero=False)
         ends[side] = replace(wall, rows=(row,))
     return replace(table, low=ends.get("low", table.low), high=ends.get("high", table.high))
 
