@@ -73,8 +73,7 @@ def curved_grid(
             return None
     elif geometry is None and not _is_nominal(field, lat, lon):
         return None  # the same places as the 1-D coordinates
-    for coordinate, most in ((lat, 90.0), (lon, 720.0)):
-        require_angles(coordinate, most)
+    require_angles(lat, lon)
     geometry = geometry or Curvilinear(radii_of(field)[0])
     at = sides(field, lat.dims)
     places = known_places(*(one.transpose(at.y, at.x).data for one in (lat, lon)))

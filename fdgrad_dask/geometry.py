@@ -26,13 +26,16 @@ def is_pole(latitude: NDArray[Any]) -> NDArray[np.bool_]:
 
 @dataclass(frozen=True)
 class Plane:
-    """Cartesian x and y, ``metres`` in one unit of them."""
+    """Cartesian x and y, ``metres`` in one unit of them.
 
-    metres: float = 1.0
+    If not given it is that of their units, or 1 where they have none.
+    """
+
+    metres: float | None = None
 
     def scale_factors(self, y: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """h_x and h_y at the points ``y`` (n,), in metres."""
-        h = np.full(len(y), self.metres)
+        h = np.full(len(y), 1.0 if self.metres is None else self.metres)
         return h, h
 
     def tangent(self, y: NDArray[Any]) -> NDArray[np.float64]:

@@ -30,7 +30,7 @@ from fdgrad_dask.places import (
     one_of,
     refuse_unstructured,
     refuse_without_axes,
-    require_degrees,
+    require_angles,
 )
 from fdgrad_dask.projections import find_grid_mapping
 from fdgrad_dask.spacing import boundary_pair
@@ -128,12 +128,13 @@ def horizontal(
     if lon is not None and lat is not None:
         refuse_unstructured(field, lon, lat)
         x, y = axis_of(field, lon), axis_of(field, lat)
-        require_degrees(field, x, y)
+        require_angles(field.coords[lat], field.coords[lon])
         geometry = geometry or Sphere(radii_of(field)[0])
     else:
         x, y = _planar_axes(field)
         geometry = geometry or _plane(field, x, y)
     assert not isinstance(geometry, Curvilinear)
+    geometry = _fit(geometry, x, y)
     is_rotated = field.coords[y.name].attrs.get("standard_name") == "grid_latitude"
     around = repeats = False
     if isinstance(geometry, Sphere) and lon is not None:
@@ -241,10 +242,29 @@ def _plane(field: xr.DataArray, x: Axis, y: Axis) -> Plane:
             "parameters nor crs_wkt; set them: pyproj.CRS(…).to_cf(). If x and y are metres on "
             "the ground, say geometry=Plane()"
         )
+    return Plane(_metres(x, y))
+
+
+def _metres(x: Axis, y: Axis) -> float:
+    """The metres in one unit of x and of y."""
     metres = ratio(x.units, "m")
     if metres is None or x.units != y.units:
         raise CoordinateError(
             f"{x.name!r} and {y.name!r} have the units {x.units!r} and {y.units!r}, but a "
             "plane needs one unit of length for both; set them, or give geometry=Plane(metres)"
         )
-    return Plane(metres)
+    return metres
+
+
+def _fit(geometry: Plane | Sphere, x: Axis, y: Axis) -> Plane | Sphere:
+    """A geometry that was given, in the units of the coordinates."""
+    units = {axis.units for axis in (x, y)}
+    if isinstance(geometry, Plane):
+        is_open = geometry.metres is None and units not in ({None}, {"1"})
+        return Plane(_metres(x, y)) if is_open else geometry
+    if any(ratio(one, "m") is not None for one in units):
+        raise CoordinateError(
+            f"{x.name!r} and {y.name!r} have the units {x.units!r} and {y.units!r}, but a sphere "
+            "needs longitude and latitude in degrees; for lengths give geometry=Plane()"
+        )
+    return geometry

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from fdgrad_dask.errors import CoordinateError
-from fdgrad_dask.grid import Axis, cf_names, own_coordinates
+from fdgrad_dask.grid import cf_names, own_coordinates
 from fdgrad_dask.projections import find_grid_mapping
 
 LATITUDES = ("lat", "latitude")
@@ -107,11 +107,26 @@ def _refuse_three_dimensions(coordinate: xr.DataArray) -> None:
     )
 
 
-def require_angles(coordinate: xr.DataArray, most: float) -> None:
-    """Raises unless a latitude or longitude is in degrees, and at most ``most`` of them.
+def require_angles(lat: xr.DataArray, lon: xr.DataArray) -> None:
+    """Raises unless latitude and longitude are in degrees, and of a possible size.
 
     Lazy ones are checked where they are computed: what cannot be is missing there.
     """
+    for coordinate, most in ((lat, 90.0), (lon, 720.0)):
+        _require_degrees(coordinate, most)
+    # Places of a map projection have neither names nor units.
+    if any(one.name is None or one.attrs.get("units") or one.chunks for one in (lat, lon)):
+        return
+    turns = ((lat, np.pi / 2), (lon, 2 * np.pi))
+    if all(not (np.abs(one.values) > turn * (1 + 1e-6)).any() for one, turn in turns):
+        raise CoordinateError(
+            f"{lat.name!r} and {lon.name!r} have no units, and values so small that they may be "
+            f"radians; set units: .assign_coords({lat.name}=….{lat.name}.assign_attrs("
+            f"units='degrees_north'), {lon.name}=….{lon.name}.assign_attrs(units='degrees_east'))"
+        )
+
+
+def _require_degrees(coordinate: xr.DataArray, most: float) -> None:
     name, units = coordinate.name, str(coordinate.attrs.get("units", ""))
     if "rad" in units:
         raise CoordinateError(
@@ -172,18 +187,6 @@ def refuse_without_axes(field: xr.DataArray) -> NoReturn:
         f"the horizontal axes of {field.name!r} cannot be told from its coordinates "
         f"{tuple(field.coords)}; give them units (degrees_east, degrees_north; m) or a CF axis"
     )
-
-
-def require_degrees(field: xr.DataArray, x: Axis, y: Axis) -> None:
-    for axis, most in ((x, 720.0), (y, 90.0)):
-        require_angles(field.coords[axis.name], most)
-    turns = ((x, 2 * np.pi), (y, np.pi / 2))
-    if all(a.units is None and np.abs(a.points).max() <= r * (1 + 1e-6) for a, r in turns):
-        raise CoordinateError(
-            f"{x.name!r} and {y.name!r} have no units, and values so small that they may be "
-            f"radians; set units: .assign_coords({y.name}=….{y.name}.assign_attrs("
-            f"units='degrees_north'), {x.name}=….{x.name}.assign_attrs(units='degrees_east'))"
-        )
 
 
 def known_places(lat: Any, lon: Any) -> tuple[Any, Any]:

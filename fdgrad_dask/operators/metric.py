@@ -205,8 +205,8 @@ def closed_at_poles(table: Stencil, grid: Horizontal) -> Stencil:
         wall = getattr(table, side)
         beside = 1e-5 < abs(pole - here) <= abs(here - beyond) * (1 + 1e-6)
         # Where missing values are stepped around, what lies outside is missing too.
-        is_open = wall is not None and (wall.fill is None or wall.fill != wall.fill)
-        if not is_open or not beside:
+        is_missing = len(table.windows) > 1 and wall is not None and wall.fill != wall.fill
+        if wall is None or not (wall.fill is None or is_missing) or not beside:
             continue
         nodes = (pole, here, beyond) if side == "low" else (beyond, here, pole)
         weights = weigh(nodes, 1, 1)

@@ -1,0 +1,171 @@
+"""Which places the points of a field have: what is recognised, what is refused, and its cure."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import xarray as xr
+from fields import ROTATION, A, degrees, field, plane
+from numpy.testing import assert_allclose, assert_array_equal
+
+import fdgrad_dask as fd
+from fdgrad_dask import operators as op
+from fdgrad_dask.errors import CoordinateError, OptionError
+
+PER_DEGREE = 180 / np.pi / A  # the gradient of latitude in degrees per metre
+NORTH, EAST = {"units": "degrees_north"}, {"units": "degrees_east"}
+LAT, LON = np.meshgrid(np.arange(10.0, 30), np.arange(40.0, 62), indexing="ij")
+
+
+def on_places(values, lat=LAT, lon=LON, name="f", **attrs):
+    """A field over (j, i) with 2-D latitude and longitude."""
+    coords = {"lat2": (("j", "i"), lat, NORTH), "lon2": (("j", "i"), lon, EAST)}
+    return xr.DataArray(values, coords, ("j", "i"), name=name, attrs={"units": "K"} | attrs)
+
+
+# --- the metres of a plane -------------------------------------------------------------------
+
+
+def test_a_plane_without_metres_takes_them_from_the_units():
+    grid = plane(np.arange(8.0), np.arange(9.0), units="km")
+    f = field(lambda x, y: 3 * x + 4 * y, grid, "f", units="K")
+    for geometry in (None, fd.Plane()):
+        assert_allclose(op.gradient_magnitude(f, geometry=geometry), 5e-3, rtol=1e-12)
+    assert_allclose(op.gradient_magnitude(f, geometry=fd.Plane(500.0)), 1e-2, rtol=1e-12)
+    mapped = f.assign_attrs(grid_mapping="crs")
+    assert_allclose(op.gradient_magnitude(mapped, geometry=fd.Plane()), 5e-3, rtol=1e-12)
+
+
+def test_degrees_are_no_plane_and_metres_no_sphere():
+    globe = field(lambda x, y: y + 0 * x, degrees(np.arange(5.0), np.arange(20.0, 26)), "f")
+    with pytest.raises(CoordinateError, match=r"a plane needs one unit .* geometry=Plane\(metres"):
+        op.gradient_magnitude(globe, geometry=fd.Plane())
+    op.gradient_magnitude(globe, geometry=fd.Plane(111e3))
+    flat = field(lambda x, y: y + 0 * x, plane(np.arange(5.0), np.arange(6.0)), "f")
+    with pytest.raises(CoordinateError, match=r"a sphere needs .* degrees; for lengths give"):
+        op.gradient_magnitude(flat, geometry=fd.Sphere())
+    assert_allclose(op.gradient_magnitude(flat, geometry=fd.Plane()), 1.0)
+
+
+# --- fields on different points --------------------------------------------------------------
+
+
+def test_coordinates_of_one_name_and_other_values_are_other_points():
+    u = on_places(LAT, name="u", units="m s-1", standard_name="eastward_wind")
+    v = on_places(LAT, LAT + 0.5, name="v", units="m s-1", standard_name="northward_wind")
+    with pytest.raises(
+        CoordinateError, match=r"lie on different points.*assign_coords"
+    ):
+        op.vorticity(u, v)
+    cured = v.assign_coords(lat2=u.lat2)
+    assert op.vorticity(u, cured).shape == LAT.shape
+    lazy = v.assign_coords(lat2=u.lat2.chunk())
+    with pytest.raises(CoordinateError, match="lie on different points"):
+        op.vorticity(u, lazy)
+
+
+def test_labels_that_differ_by_rounding_are_given_from_one_to_the_other():
+    lat, lon = np.arange(10.0, 14, 0.1), np.arange(6.0)
+    u = field(ROTATION.u, degrees(lat, lon), "u", units="m s-1")
+    v = field(ROTATION.v, degrees(lat.astype("f4"), lon), "v", units="m s-1")
+    with pytest.raises(CoordinateError, match=r"rounding only: v = v.assign_coords\(lat=u.lat\)"):
+        op.vorticity(u, v)
+    assert_allclose(
+        op.vorticity(u, v.assign_coords(lat=u.lat))[1:-1],
+        field(ROTATION.vorticity, degrees(lat, lon), "z")[1:-1],
+        rtol=1e-4,
+    )
+
+
+# --- places that are none --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("chunks", [None, 7], ids=["numpy", "dask"])
+@pytest.mark.parametrize("fill", [0.0, -1.0, np.nan, 1e20])
+def test_fills_of_coordinates_spoil_no_point_beside_them(fill, chunks):
+    lat, lon = LAT.copy(), LON.copy()
+    lat[6:11, 8:14] = lon[6:11, 8:14] = fill
+    f = on_places(LAT, lat, lon)
+    if chunks:
+        f = f.chunk(chunks)
+        f = f.assign_coords({name: f[name].chunk(chunks) for name in ("lat2", "lon2")})
+    elif fill == 1e20:
+        with pytest.raises(CoordinateError, match=r"'lat2' is 1e\+20 at .* mask it: "):
+            op.horizontal_gradient(f)
+        f = f.assign_coords({n: f[n].where(abs(f[n]) <= 720) for n in ("lat2", "lon2")})
+    made = op.horizontal_gradient(f).compute()
+    known = np.ones(LAT.shape, bool)
+    known[5:12, 8:14] = known[6:11, 7:15] = False
+    assert_array_equal(np.isfinite(made.df_dy.values), known)
+    assert_allclose(made.df_dy.values[known], PER_DEGREE, rtol=1e-3)
+    assert_allclose(made.df_dx.values[known], 0, atol=1e-2 * PER_DEGREE)
+
+
+def test_the_one_place_of_a_pole_is_no_fill():
+    lat, lon = np.meshgrid(np.arange(60.0, 91, 5), np.arange(0.0, 40, 5), indexing="ij")
+    made = op.horizontal_gradient(on_places(lat, lat, np.where(lat == 90, 0.0, lon)))
+    assert_allclose(made.df_dy.values[1:-1, 1:-1], PER_DEGREE, rtol=5e-3)
+
+
+def test_radians_without_units_are_not_taken_for_degrees():
+    lat, lon = np.deg2rad(LAT), np.deg2rad(LON)
+    f = on_places(LAT, lat, lon)
+    f.lat2.attrs, f.lon2.attrs = {"standard_name": "latitude"}, {"standard_name": "longitude"}
+    with pytest.raises(CoordinateError, match="may be radians; set units"):
+        op.gradient_magnitude(f)
+    line = field(lambda x, y: y + 0 * x, degrees(lat[:, 0], lon[0]), "f").drop_attrs(deep=True)
+    with pytest.raises(CoordinateError, match="may be radians; set units"):
+        op.gradient_magnitude(line)
+    named = line.assign_coords(
+        lat=line.lat.assign_attrs(units="degrees_north"),
+        lon=line.lon.assign_attrs(units="degrees_east"),
+    )
+    assert_allclose(op.gradient_magnitude(named), 1 / A, rtol=1e-9)
+
+
+# --- winds -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("flag", "components"), [(1, "grid"), (0, "earth")])
+def test_what_a_grib_message_says_of_its_wind_counts(flag, components):
+    # An oblique grid: i runs to the north-east.
+    j, i = np.meshgrid(np.arange(12.0), np.arange(14.0), indexing="ij")
+    lat, lon = 40 + 0.3 * i + 0.4 * j, 10 + 0.5 * i - 0.3 * j
+    attrs = {"units": "m s-1", "GRIB_uvRelativeToGrid": flag}
+    u = on_places(lat + lon, lat, lon, "u", standard_name="eastward_wind", **attrs)
+    v = on_places(lat - lon, lat, lon, "v", standard_name="northward_wind", **attrs)
+    u, v = (one.rename(j="y", i="x") for one in (u, v))
+    asked = op.vorticity(u, v, geometry=fd.Curvilinear(components=components))
+    assert_array_equal(op.vorticity(u, v).values, asked.values)
+
+
+def test_an_unnamed_wind_about_a_rotated_pole_is_not_guessed():
+    axes = {
+        "rlat": ("rlat", np.arange(-3.0, 4), {"standard_name": "grid_latitude"}),
+        "rlon": ("rlon", np.arange(-4.0, 5), {"standard_name": "grid_longitude"}),
+    }
+    axes = {name: (dim, x, {**attrs, "units": "degrees"}) for name, (dim, x, attrs) in axes.items()}
+    u = xr.DataArray(np.ones((7, 9)), axes, ("rlat", "rlon"), name="u", attrs={"units": "m s-1"})
+    with pytest.raises(OptionError, match=r"does not say whether it points east.* x_wind"):
+        op.vorticity(u, u.rename("v"))
+    x_wind = u.assign_attrs(standard_name="x_wind")
+    y_wind = u.rename("v").assign_attrs(standard_name="y_wind")
+    assert op.vorticity(x_wind, y_wind).attrs["geometry"] == "sphere"
+
+
+# --- the row beside a pole -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("lon", [np.arange(0.0, 360, 10), np.arange(0.0, 90, 10)])
+@pytest.mark.parametrize("edge_order", [1, 2])
+def test_the_row_beside_a_pole_where_missing_values_are_stepped_around(lon, edge_order):
+    grid = degrees(np.arange(-87.5, 90, 5), lon)
+    u, v = ROTATION.wind(grid)
+    true = field(ROTATION.vorticity, grid, "z")
+    made = op.vorticity(u, v, skipna="one-sided", edge_order=edge_order)
+    assert abs(made - true).max() < 6e-3 * abs(true).max()
+    holed = u.where((u.lat < 85) | (u.lon != lon[3]))
+    made = op.vorticity(holed, v, skipna="one-sided", edge_order=edge_order)
+    assert bool(made.isel(lat=-1, lon=3).isnull())
+    others = made.isel(lat=-1).drop_isel(lon=3)
+    assert abs(others - true.isel(lat=-1)).max() < 6e-3 * abs(true).max()
