@@ -10,7 +10,7 @@ from model_grids import CIRCLE, DEGREE, EAST, HALF_STEP, NORTH, A, flow_on, rota
 from fdgrad_dask import operators as op
 from fdgrad_dask.errors import FdgradError
 
-WORDS = "(?i)different points|stagger"
+WORDS = "(?i)(different|same) points|stagger"
 YC, YG = np.arange(20.5, 40), np.arange(20.0, 41)
 XC, XG = np.arange(100.5, 130), np.arange(100, 131)
 
