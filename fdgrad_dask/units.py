@@ -50,10 +50,10 @@ arcminute=arcmin arcsecond=arcsec steradian=sr percent=% ppm=ppm minute=min hour
 week=week month=month year=year common_year=common_year gregorian_year=gregorian_year hertz=Hz
 newton=N dyne=dyne joule=J erg=erg watt=W pascal=Pa bar=bar standard_atmosphere=atm torr=torr
 inch_Hg=inch_Hg knot=knot sverdrup=sverdrup sievert=Sv galileo=Gal liter=l hectare=ha
-metric_ton=t pound=lb inch=inch foot=ft yard=yd mile=mile fathom=fathom
+metric_ton=tonne pound=lb inch=inch foot=ft yard=yd mile=mile fathom=fathom
 nautical_mile=nautical_mile degree_Rankine=degR poise=poise stokes=St katal=kat gray=Gy lumen=lm
 lux=lx langley=langley coulomb=C volt=V ohm=ohm siemens=S farad=F weber=Wb henry=H tesla=T
-electron_volt=eV angstrom=angstrom
+angstrom=angstrom
 """
 _PREFIXES = """
 = exa=E peta=P tera=T giga=G mega=M kilo=k hecto=h deca=da deci=d centi=c milli=m micro=u nano=n
@@ -136,15 +136,15 @@ def ratio(units: Any, base: str) -> float | None:
 
 @cache
 def _ratio(units: str, base: str) -> float | None:
-    factor, rest = _factor(units)
-    above, below = _exponents(rest), _exponents(base)
+    (factor, rest), (other_factor, other_rest) = _factor(units), _factor(base)
+    above, below = _exponents(rest), _exponents(other_rest)
     if above is None or below is None:
         return None
     registry = _registry()
     one, other = (registry.Unit(registry.UnitsContainer(e)) for e in (above, below))
     if not one.is_compatible_with(other):
         return None
-    return float(factor or 1.0) * float(registry.convert(1.0, one, other))
+    return float(factor or 1) / float(other_factor or 1) * float(registry.convert(1.0, one, other))
 
 
 def kelvins(units: Any) -> tuple[float, float] | None:
