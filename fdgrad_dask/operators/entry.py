@@ -80,15 +80,18 @@ def _numbers(field: xr.DataArray) -> xr.DataArray:
     """The field, with the units of a quantity in its attribute; as lazy as it was."""
     data = _held(field)
     coords = _plain_coords(field)
-    if _is_quantity(data):
-        field = field.copy(data=data.magnitude).assign_attrs(units=_text(data.units))
-        data = data.magnitude
-    known = isinstance(data, np.ndarray) or is_jax(data) or is_dask(data)
+    quantity = _quantity_in(data)
+    if quantity is not None:
+        units = quantity.units
+        if data is quantity:
+            data = data.magnitude
+        else:
+            data = data.map_blocks(_magnitude, units, meta=quantity.magnitude)
+        field = field.copy(data=data).assign_attrs(units=_text(units))
+    kind = getattr(data, "_meta", None) if is_dask(data) else data
     # xarray's own wrappers are of data that are not yet loaded.
-    if is_dask(data) and getattr(data, "_meta", None) is not None:
-        known = isinstance(data._meta, np.ndarray) or is_jax(data._meta)
-    if not known and not type(data).__module__.startswith("xarray."):
-        kind = data._meta if is_dask(data) else data
+    is_unloaded = type(kind).__module__.startswith("xarray.")
+    if not (kind is None or isinstance(kind, np.ndarray) or is_jax(kind) or is_unloaded):
         raise OptionError(
             f"{field.name!r} holds a {type(kind).__module__}.{type(kind).__name__}, but NumPy, "
             "dask and JAX arrays are what is computed with; convert it first: .as_numpy()"
@@ -133,8 +136,9 @@ def _check_options(options: Mapping[str, Any]) -> None:
 def _as_before(result: Any, field: xr.DataArray | xr.Dataset) -> Any:
     """The result as quantities where ``field`` has them, data and coordinates each."""
     held = [field] if isinstance(field, xr.DataArray) else list(field.data_vars.values())
-    registry = next((_held(one)._REGISTRY for one in held if _is_quantity(_held(one))), None)
-    if registry is not None:
+    quantities = [q for q in (_quantity_in(_held(one)) for one in held) if q is not None]
+    if quantities:
+        registry = quantities[0]._REGISTRY
         if isinstance(result, xr.DataArray):
             result = _quantity(result, registry)
         else:
@@ -167,6 +171,16 @@ def _held(field: xr.DataArray) -> Any:
 
 def _is_quantity(data: Any) -> bool:
     return hasattr(data, "_REGISTRY") and hasattr(data, "magnitude")
+
+
+def _quantity_in(data: Any) -> Any:
+    """The quantity that an array is, or that the chunks of a dask array are; None for others."""
+    kind = getattr(data, "_meta", None) if is_dask(data) else data
+    return kind if _is_quantity(kind) else None
+
+
+def _magnitude(block: Any, units: Any) -> Any:
+    return block.m_as(units)
 
 
 def _text(units: Any) -> str:
