@@ -9,11 +9,12 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import xarray as xr
 
 from fdgrad_dask import operators
+from fdgrad_dask.errors import did_you_mean
 
 Operator = Callable[..., Any]
 
@@ -25,6 +26,15 @@ class DataArrayAccessor:
     def __init__(self, field: xr.DataArray) -> None:
         self._field = field
 
+    def __getattr__(self, name: str) -> Any:
+        if name in operators.__all__:
+            names = fields_of(getattr(operators, name))
+            raise AttributeError(
+                f"{name} takes the fields {', '.join(names)}; call it on a Dataset that has them: "
+                f"ds.fdgrad.{name}({', '.join(map(repr, names))})"
+            )
+        _refuse(name, type(self))
+
 
 @xr.register_dataset_accessor("fdgrad")
 class DatasetAccessor:
@@ -32,6 +42,14 @@ class DatasetAccessor:
 
     def __init__(self, dataset: xr.Dataset) -> None:
         self._dataset = dataset
+
+    def __getattr__(self, name: str) -> Any:
+        _refuse(name, type(self))
+
+
+def _refuse(name: str, accessor: type) -> NoReturn:
+    known = [key for key in vars(accessor) if not key.startswith("_")]
+    raise AttributeError(f"fdgrad has no operator {name!r}; {did_you_mean(name, known)}")
 
 
 def fields_of(operator: Operator) -> list[str]:

@@ -6,6 +6,9 @@ exit code with which ``fdgrad`` ends when it meets one.
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 
 class FdgradError(Exception):
     """What is, what was needed, what to do."""
@@ -63,3 +66,20 @@ class Interrupted(FdgradError, InterruptedError):  # noqa: N818
     """Somebody asked the run to stop, and it can go on later: run it again."""
 
     exit_code = 6
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The end of a message about a name that is not known.
+
+    Examples
+    --------
+    >>> did_you_mean("gradeint", ["gradient", "laplacian"])
+    "did you mean 'gradient'?"
+    >>> did_you_mean("x", ["gradient", "laplacian"])
+    'there is: gradient, laplacian'
+    """
+    names = [str(other) for other in known]
+    close = difflib.get_close_matches(str(name), names, n=1)
+    if close:
+        return f"did you mean {close[0]!r}?"
+    return f"there is: {', '.join(names)}" if names else "there is none"

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from fdgrad_dask.attributes import title
 from fdgrad_dask.errors import CoordinateError, OptionError
-from fdgrad_dask.times import YEARS, is_time, seconds
+from fdgrad_dask.times import YEARS, is_time, plain_numbers, seconds
 
 # What CF attributes say of some dims and coordinates; of as many sets of them at most.
 _found: dict[tuple[Any, ...], tuple[Mapping[str, list[Hashable]], ...]] = {}
@@ -61,7 +61,8 @@ def axis_of(field: xr.DataArray, dim: Hashable, *, datetime_unit: str | None = N
     _refuse_stacked(field, name, along)
     points, units = numbers(coordinate, datetime_unit)
     check_monotonic(points, name, along)
-    if coordinate.dtype.kind in "mMO" and datetime_unit in YEARS:
+    is_dated = is_time(np.asarray(coordinate.values))
+    if is_dated and datetime_unit in YEARS:
         points = _even_again(points)
     return Axis(
         asked=dim,
@@ -72,7 +73,7 @@ def axis_of(field: xr.DataArray, dim: Hashable, *, datetime_unit: str | None = N
         title=title(coordinate.attrs, name),
         units=units,
         period=360.0 if is_longitude(coordinate) else None,
-        is_time=coordinate.dtype.kind in "mMO",
+        is_time=is_dated,
     )
 
 
@@ -154,7 +155,7 @@ def numbers(coordinate: xr.DataArray, datetime_unit: str | None) -> tuple[NDArra
             f"coordinate {name!r} is a dask array, but weights are formed from its values before "
             f"anything is computed; load it first: .assign_coords({name}=….{name}.load())"
         )
-    values = np.asarray(coordinate.values)
+    values = plain_numbers(np.asarray(coordinate.values))
     if is_time(values):
         missing = np.isnat(values) if values.dtype.kind in "mM" else np.zeros(len(values), bool)
         if missing.any():

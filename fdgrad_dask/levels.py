@@ -33,6 +33,8 @@ def levels_of(
         raise CoordinateError(
             f"coordinate {name!r} holds {coordinate.dtype}; heights need to be real numbers"
         )
+    if coordinate.dtype.kind in "iu":  # a small or unsigned type cannot hold its own differences
+        coordinate = coordinate.astype("float64")
     field, coordinate = xr.broadcast(*_aligned(field, coordinate))
     number = field.dims.index(dim)
     if field.shape[number] < 2:

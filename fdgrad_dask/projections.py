@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from fdgrad_dask.attributes import ratio
 from fdgrad_dask.errors import CoordinateError
 from fdgrad_dask.geometry import EARTH_RADIUS
+from fdgrad_dask.units import ratio
 
 _WKT = ("crs_wkt", "spatial_ref")
 _PROJ = ("proj4", "proj4_params", "proj4_string", "proj4text", "proj_params", "proj4_parameters")

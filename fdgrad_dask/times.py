@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from numbers import Number
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,7 @@ YEAR_DAYS = {
 }
 _MICRO = {"µs": "us", "μs": "us"}  # the micro sign and the Greek letter
 YEARS = {"year": 1, "decade": 10, "century": 100}
+_EPOCH = np.datetime64("2000-01-01")  # of lazy dates, since to find the earliest would read them
 
 
 def is_time(values: NDArray[Any]) -> bool:
@@ -64,46 +66,106 @@ def seconds(values: NDArray[Any], datetime_unit: str | None) -> tuple[NDArray[np
     CoordinateError
         The dates are of several calendars.
     """
-    unit = "s" if datetime_unit is None else _MICRO.get(datetime_unit, datetime_unit)
-    if unit not in TIME_UNITS and unit not in YEARS:
-        raise OptionError(
-            f"datetime_unit is {unit!r}; choose one of {', '.join([*TIME_UNITS, *YEARS])}"
-        )
+    unit = _unit(datetime_unit)
     if not values.size:
         return np.empty(values.shape), TIME_UNITS.get(unit, "s")
-    since, calendar = _since_the_first(values)
+    is_dated, calendar = values.dtype.kind in "mM", "standard"
+    if not is_dated:
+        values, calendar = _since_the_first(values)
+    first = np.nanmin(values)
     if unit in YEARS:
         days = YEAR_DAYS[calendar] * YEARS[unit]
-        return _counted(since, "s") / (days * 86400), f"({days:.10g} days)"
-    if values.dtype.kind in "mM":
-        return _counted(since, unit), TIME_UNITS[unit]
+        return _counted(values, first, "s") / (days * 86400), f"({days:.10g} days)"
+    if is_dated:
+        return _counted(values, first, unit), TIME_UNITS[unit]
     # The factor first: so xarray has it, and its numbers are ours to the bit.
     factor = np.timedelta64(1, "us") / np.timedelta64(1, unit)  # type: ignore[call-overload]
-    return factor * since.astype(np.float64), TIME_UNITS[unit]
+    return factor * values.astype(np.float64), TIME_UNITS[unit]
+
+
+def _unit(datetime_unit: str | None) -> str:
+    """The key of `TIME_UNITS` or `YEARS` that dates are counted in; seconds are the default."""
+    unit = "s" if datetime_unit is None else _MICRO.get(datetime_unit, datetime_unit)
+    if unit not in TIME_UNITS and unit not in YEARS:
+        why = "; a month has no fixed length" if str(unit).lower().startswith("mon") else ""
+        raise OptionError(
+            f"datetime_unit is {unit!r}{why}; choose one of {', '.join([*TIME_UNITS, *YEARS])}"
+        )
+    return unit
 
 
 def _since_the_first(values: NDArray[Any]) -> tuple[NDArray[Any], str]:
-    """Durations since the earliest, and the calendar that they are counted in."""
-    if values.dtype.kind in "mM":
-        return values - np.nanmin(values), "standard"
+    """Durations of objects since the earliest, and the calendar that they are counted in."""
     calendars = {getattr(value, "calendar", "standard") for value in values.flat}
     if len(calendars) > 1:
         raise CoordinateError(
             f"dates of the calendars {', '.join(sorted(calendars))} have no difference; convert "
             "them to one: .convert_calendar(…)"
         )
-    return (values - min(values.flat)).astype("timedelta64[us]"), calendars.pop()
+    try:
+        first = min(values.flat)
+        since = [value - first for value in values.flat]
+    except TypeError as error:
+        raise CoordinateError(
+            f"the dates have no difference, as some have a time zone and some have none ({error}); "
+            "give all of them one"
+        ) from None
+    return np.array(since, "timedelta64[us]").reshape(values.shape), calendars.pop()
 
 
-def _counted(since: NDArray[Any], unit: str) -> NDArray[np.float64]:
-    """Durations in ``unit``: by NumPy's division where its integers do not overflow."""
-    own, ticks = np.datetime_data(since.dtype)
+def _counted(values: NDArray[Any], origin: Any, unit: str) -> NDArray[np.float64]:
+    """``values`` − ``origin`` in ``unit``: by NumPy's division where its integers do not overflow.
+
+    A nanosecond is counted in 64 bits, which are 584 years of dates, but 292 of differences.
+    """
+    own, ticks = np.datetime_data(values.dtype)
     factor = _SECONDS[own] * ticks / _SECONDS[unit]
-    numbers: NDArray[np.float64] = since.astype(np.int64).astype(np.float64)
-    numbers[np.isnat(since)] = np.nan
-    if np.nanmax(np.abs(numbers)) * max(factor, 1.0) < 2.0**62:
+    missing = np.isnat(values)
+    # Exact to a float64 of the ticks, and finite wherever there is a date.
+    far = values.astype(np.int64).astype(np.float64) - float(origin.astype(np.int64))
+    far[missing] = np.nan
+    if not (np.abs(far) * max(factor, 1.0) >= 2.0**62).any():
+        since = values - origin
         return np.asarray(since / np.timedelta64(1, unit))  # type: ignore[call-overload]
-    return numbers * factor
+    return far * factor
+
+
+def plain_numbers(values: NDArray[Any]) -> NDArray[Any]:
+    """An array of objects that are all numbers as an array of numbers; others as they are."""
+    is_number = (isinstance(v, Number) and not isinstance(v, bool) for v in values.flat)
+    if values.dtype != object or not values.size or not all(is_number):
+        return values
+    made = np.array(values.tolist())
+    return values.astype(np.float64) if made.dtype == object else made
+
+
+def period_of(period: Any, units: str | None, is_dated: bool) -> Any:
+    """The length of a periodic axis in ``units``, the unit that its dates are counted in.
+
+    Raises
+    ------
+    OptionError
+        It is infinite, or a duration for an axis that is none of dates.
+    """
+    if isinstance(period, np.timedelta64 | timedelta):
+        if not is_dated:
+            raise OptionError(
+                f"period is the duration {period!r}, but the axis has no dates; give a number in "
+                f"its units, {units!r}"
+            )
+        own = str(units).strip("()").removesuffix(" days")
+        names = {name: _SECONDS[key] for key, name in TIME_UNITS.items()}
+        seconds = names[own] if own in names else 86400 * float(own)
+        try:
+            return float(np.timedelta64(period) / np.timedelta64(1, "us")) / 1e6 / seconds
+        except TypeError:
+            raise OptionError(
+                f"period is {period!r}, and a month or a year has no fixed length; give days: "
+                "numpy.timedelta64(365, 'D')"
+            ) from None
+    if isinstance(period, (int, float, np.number)) and np.isinf(period):
+        raise OptionError(f"period is {period!r}; give a finite number, or leave it at None")
+    return period
 
 
 def as_numbers(field: xr.DataArray, datetime_unit: str | None) -> xr.DataArray:
@@ -114,23 +176,37 @@ def as_numbers(field: xr.DataArray, datetime_unit: str | None) -> xr.DataArray:
     TypeError
         It holds neither numbers nor dates.
     """
-    if field.dtype.kind in "iufc":
+    dtype = field.dtype
+    if dtype.kind in "iufc" or _is_small_float(dtype):
         return field
+    if field.chunks is None and dtype.kind == "O":
+        field = field.copy(data=plain_numbers(field.values))
+        if field.dtype.kind in "iufc":
+            return field
     if field.chunks is None and is_time(field.values):
         values, units = seconds(field.values, datetime_unit)
         return field.copy(data=values).assign_attrs({**field.attrs, "units": units.strip("()")})
-    if field.dtype.kind in "mM":
-        unit = "s" if datetime_unit is None or datetime_unit in YEARS else datetime_unit
-        if field.dtype.kind == "M":
-            # Lazy dates count from a fixed one, since to find the earliest would read them.
-            field = field - np.datetime64("2000-01-01")
-        counted: xr.DataArray = field / np.timedelta64(1, unit)  # type: ignore[call-overload]
-        units = TIME_UNITS[unit]
-        if datetime_unit in YEARS:
-            days = YEAR_DAYS["standard"] * YEARS[datetime_unit]
-            counted, units = counted / (days * 86400), f"{days:.10g} days"
-        return counted.assign_attrs({**field.attrs, "units": units})
+    if dtype.kind in "mM":
+        unit = _unit(datetime_unit)
+        origin = _EPOCH.astype(dtype) if dtype.kind == "M" else np.timedelta64(0).astype(dtype)
+        counted: xr.DataArray = xr.apply_ufunc(
+            _counted,
+            field,
+            kwargs={"origin": origin, "unit": "s" if unit in YEARS else unit},
+            dask="parallelized",
+            output_dtypes=[np.float64],
+        )
+        if unit in YEARS:
+            days = YEAR_DAYS["standard"] * YEARS[unit]
+            units = f"{days:.10g} days"
+            return (counted / (days * 86400)).assign_attrs({**field.attrs, "units": units})
+        return counted.assign_attrs({**field.attrs, "units": TIME_UNITS[unit]})
     raise TypeError(
         f"{field.name!r} holds {field.dtype}, which has no differences; give numbers or dates "
         "(.astype(float) turns flags into numbers)"
     )
+
+
+def _is_small_float(dtype: np.dtype[Any]) -> bool:
+    """True for bfloat16, which NumPy knows by another library only, as of the kind V."""
+    return dtype.kind == "V" and dtype.name == "bfloat16"

@@ -1,7 +1,6 @@
 """What a derivative is called and measured in: worked out, or left off; never copied unseen.
 
-Every string expected in UNITS was parsed by UDUNITS-2 (through cf-units 3.3) by hand and has
-there the size and the dimension of the quotient.
+UDUNITS-2 itself, by way of cf-units, says whether a string is one of its own and how large it is.
 """
 
 from __future__ import annotations
@@ -9,11 +8,15 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import cf_units
 import numpy as np
 import pytest
 import xarray as xr
 
+from fdgrad_dask import units
 from fdgrad_dask.attributes import quotient
+from fdgrad_dask.errors import CoordinateError
+from fdgrad_dask.units import kelvins, ratio
 
 UNITS = [
     # temperatures: a difference of degrees Celsius is one of kelvins
@@ -21,6 +24,11 @@ UNITS = [
     *[(u, "m", "K m-1") for u in ("celsius", "Celsius", "degree_Celsius", "degrees_Celsius", "°C")],
     ("degC", "1", "K"),
     ("degC m-1", "s", "K m-1 s-1"),
+    *[(u, "m", "K m-1") for u in ("deg C", "degrees C", "Degrees Celsius", "centigrade", "℃")],
+    *[(u, "m", "K m-1") for u in ("deg. C", "Kelvin", "deg K", "K ", "delta_degree_Celsius")],
+    *[(u, "m", "degR m-1") for u in ("degF", "°F", "Fahrenheit", "degrees F", "degree_Fahrenheit")],
+    ("W m-2 degC-1", "m", "W m-3 K-1"),
+    ("degree K-1", "m", "degree K-1 m-1"),
     # spellings of powers and quotients
     ("m s-1", "m", "s-1"),
     ("m s**-1", "degrees_north", "m s-1 degree-1"),
@@ -59,6 +67,14 @@ UNITS = [
     ("millibars", "degrees_north", "mbar degree-1"),
     ("K", "millibars", "K mbar-1"),
     ("Pa s-1", "Pa", "s-1"),
+    ("dyne/cm^2", "m", "dyne cm-2 m-1"),
+    *[(u, "m", "mbar m-1") for u in ("mb", "MB", "Millibars", "mbar")],
+    ("Pascals", "m", "Pa m-1"),
+    ("gpdm", "m", "dam m-1"),
+    *[(u, "m", "1") for u in ("gpm", "Gpm", "geopotential meter", "Geopotential metres", "Meters")],
+    *[(u, "m", "knot m-1") for u in ("KNOTS", "kt", "kts", "Knots")],
+    ("mdeg", "m", "millidegree m-1"),
+    ("nmi", "s", "nautical_mile s-1"),
     ("PVU", "K", "PVU K-1"),
     ("Sv", "degrees_north", "Sv degree-1"),
     ("knots", "degrees_north", "knot degree-1"),
@@ -83,17 +99,79 @@ UNITS = [
     ("K", "micron", "K um-1"),
     ("K", "nautical_mile", "K nautical_mile-1"),
 ]
-SAME = {  # words for one unit: any will do
-    "degrees m-1": "degree m-1",
-    "K micron-1": "K um-1",
-    "(3652.425 days)-1": "1 (3652.425 days)-1",
-}
+SAME = {"(3652.425 days)-1": "1 (3652.425 days)-1"}  # either will do
 
 
 @pytest.mark.parametrize(("units", "per", "expected"), UNITS)
 def test_units_of_a_derivative_are_the_quotient_in_udunits(units, per, expected):
     result = quotient(units, per)
     assert SAME.get(result, result) == expected
+    cf_units.Unit(result)  # raises ValueError for what UDUNITS does not read
+
+
+@pytest.mark.parametrize("prefix", ["", "milli", "kilo"])
+@pytest.mark.parametrize("name", sorted(units._SPELLED))
+def test_pint_and_udunits_mean_the_same_by_what_we_write(name, prefix):
+    if prefix and name in ("micron", "percent", "ppm", "hectare"):
+        return  # nobody prefixes these
+    written = cf_units.Unit(units._written({prefix + name: 1}))
+    base = units._registry().Quantity(1.0, prefix + name).to_root_units()
+    words = " ".join(f"{n}{e:g}" for n, e in dict(base.units._units).items()) or "1"
+    size = written.convert(1.0, cf_units.Unit(words))
+    assert size == pytest.approx(base.magnitude, rel=3e-5)  # a year has its days
+
+
+def test_words_that_pint_and_udunits_read_differently_are_not_taken_for_known():
+    """pint reads gal as a gallon, a as a year, oz as a mass; these words stay as they are."""
+    for word in ("gal", "a", "oz", "cal", "R", "ppt", "psi", "barrel"):
+        assert quotient(word, "m") == f"{word} m-1"
+        assert ratio(word, "m3") is None
+        assert ratio(word, "kg") is None
+
+
+FACTORS = [
+    ("km", "m", 1e3),
+    ("K", "m", None),
+    ("degC", "K", 1),
+    ("degF", "K", 5 / 9),
+    ("mb", "Pa", 100),
+    ("0.01 m s-1", "m s-1", 0.01),
+    ("m s-1", "0.01 m s-1", 100),
+    ("ms-1", "m s-1", None),  # per millisecond
+    ("kts", "m s-1", 1852 / 3600),
+    ("C", "K", None),  # a coulomb, where nothing says that it is a temperature
+    (None, "m", None),
+    ("bogus", "bogus", None),
+]
+
+
+@pytest.mark.parametrize(("units", "base", "expected"), FACTORS)
+def test_how_many_of_one_unit_there_are_in_another(units, base, expected):
+    found = ratio(units, base)
+    assert found == (expected if expected is None else pytest.approx(expected, rel=1e-12))
+
+
+KELVINS = [  # units, a temperature in them, in kelvin
+    *[(u, 10.0, 283.15) for u in ("degC", "C", "deg C", "centigrade", "°C", "degrees_Celsius")],
+    *[(u, 10.0, 10.0) for u in ("K", "kelvin", "degK", " K ", "deg_K")],
+    *[(u, 50.0, 283.15) for u in ("degF", "F", "deg F", "Fahrenheit", "°F")],
+    ("degR", 491.67, 273.15),
+    ("mK", 1000.0, 1.0),
+    ("0.1 K", 10.0, 1.0),
+]
+
+
+@pytest.mark.parametrize(("units", "value", "expected"), KELVINS)
+def test_a_temperature_in_kelvin(units, value, expected):
+    scale, offset = kelvins(units)
+    assert scale * value + offset == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    "units", ["0.1 degC", "delta_degC", "K m-1", "m", "1", "", None, 3, "degree"]
+)
+def test_what_is_not_known_to_be_a_temperature(units):
+    assert kelvins(units) is None
 
 
 @pytest.mark.parametrize(
@@ -112,7 +190,7 @@ def test_units_of_a_second_derivative_have_the_square_below(units, per, expected
     assert quotient(units, per, 2) == expected
 
 
-@pytest.mark.parametrize("units", ["psu", "dBZ", "mdeg"])
+@pytest.mark.parametrize("units", ["psu", "dBZ", "DU"])
 def test_a_word_that_is_unknown_stays_as_it_is(units):
     assert quotient(units, "m") == f"{units} m-1"
 
@@ -271,10 +349,40 @@ def test_a_derivative_of_a_derivative_has_the_units_of_both():
     assert once.fdgrad.gradient("x").name == "ddt_dx_dx"
 
 
+def test_a_coordinate_that_bears_the_name_of_the_result_is_refused():
+    f = field().assign_coords(dt_dx=3.0)
+    for call in (
+        lambda: f.fdgrad.gradient("x"),
+        lambda: f.to_dataset().fdgrad.gradient(["x"]),
+    ):
+        with pytest.raises(CoordinateError, match=r"called 'dt_dx', and so is a coordinate of 't'"):
+            call()
+    f.drop_vars("dt_dx").fdgrad.gradient("x")  # what the message says
+
+
+BASE_ONLY = """
+import sys
+for name in ("matplotlib", "netCDF4", "cftime", "pyproj", "metpy", "pint_xarray", "cf_units"):
+    sys.modules[name] = None
+import numpy as np, xarray as xr, fdgrad_dask
+f = xr.DataArray([1.0, 4.0, 9.0], dims="x", coords={"x": [0.0, 1.0, 2.0]}, attrs={"units": "degC"})
+f.x.attrs["units"] = "km"
+assert f.fdgrad.gradient("x").attrs["units"] == "K km-1"
+"""
+
+
+def test_without_the_extras_nothing_is_said_at_import_nor_at_use():
+    """cf-xarray offers its units to matplotlib, and warns where there is none."""
+    made = subprocess.run([sys.executable, "-W", "error", "-c", BASE_ONLY], capture_output=True)
+    assert made.returncode == 0, made.stderr.decode()
+    assert made.stderr == b""
+
+
 def test_the_units_of_the_application_are_left_alone():
     """cf-xarray's import makes its registry that of all; MetPy would meet units not its own."""
     code = (
-        "import pint; before = pint.application_registry.get(); import fdgrad_dask; "
+        "import pint; before = pint.application_registry.get(); "
+        "from fdgrad_dask.attributes import quotient; assert quotient('K', 'm') == 'K m-1'; "
         "assert pint.application_registry.get() is before"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -38,33 +38,39 @@ MAY_IMPORT = {
     "ends": "numpy stencil weights",
     "curvilinear": "numpy halo stencil",
     "spacings": "numpy xarray attributes errors grid",
-    "projections": "numpy pyproj xarray attributes errors geometry",
+    "projections": "numpy pyproj xarray errors geometry units",
     "places": "numpy xarray errors grid projections",
     "curved": "numpy xarray errors geometry grid places projections spacings",
-    "attributes": "cf_xarray pint",
+    "units": "cf_xarray pint",
+    "attributes": "errors units",
     "times": "numpy xarray errors",
     "grid": "cf_xarray numpy xarray attributes errors times",
     "levels": "xarray attributes errors grid tasks",
     "horizontal": "numpy xarray attributes curved errors geometry grid places projections spacing",
     "operators.__init__": "operators.dynamics operators.gradients operators.laplace "
     "operators.scalars operators.space operators.winds",
-    "operators.space": "numpy xarray attributes errors formulas geometry operators.scheme "
-    "operators.wind",
-    "operators.scheme": "numpy xarray errors grid halo horizontal program spacing stencil times",
+    "operators.entry": "numpy xarray errors geometry halo units whole",
+    "operators.roles": "xarray errors units",
+    "operators.verticals": "numpy xarray errors grid units",
+    "operators.space": "numpy xarray attributes errors formulas geometry operators.entry "
+    "operators.roles operators.scheme operators.verticals operators.wind",
+    "operators.scheme": "numpy xarray attributes errors grid halo horizontal program spacing "
+    "stencil times",
     "operators.metric": "numpy xarray attributes curvilinear ends errors geometry grid halo "
     "horizontal operators.scheme places program slopes stencil weights",
-    "operators.gradients": "xarray attributes errors grid halo levels operators.scheme times",
+    "operators.gradients": "xarray attributes errors grid halo levels operators.entry "
+    "operators.scheme times",
     "operators.scalars": "numpy xarray attributes errors formulas geometry "
-    "operators.metric operators.scheme",
+    "operators.entry operators.metric operators.scheme",
     "operators.laplace": "numpy xarray curvilinear flux formulas geometry grid horizontal "
-    "operators.metric operators.scheme slopes spacing stencil",
+    "operators.entry operators.metric operators.scheme slopes spacing stencil",
     "operators.wind": "numpy xarray attributes curvilinear errors geometry grid horizontal "
-    "operators.metric operators.scheme slopes",
-    "operators.winds": "numpy xarray attributes errors formulas geometry operators.scheme "
-    "operators.wind",
-    "operators.dynamics": "numpy xarray attributes errors formulas geometry operators.metric "
-    "operators.scheme operators.wind",
-    "accessor": "xarray operators",
+    "operators.metric operators.roles operators.scheme slopes",
+    "operators.winds": "numpy xarray attributes errors formulas geometry operators.entry "
+    "operators.roles operators.scheme operators.wind",
+    "operators.dynamics": "numpy xarray attributes errors formulas geometry operators.entry "
+    "operators.metric operators.roles operators.scheme operators.verticals operators.wind",
+    "accessor": "xarray errors operators",
     "cli": "errors pipeline.catalog pipeline.config pipeline.run pipeline.starter pipeline.verify",
     "pipeline.__init__": "",
     "pipeline.strict_yaml": "pydantic yaml errors pipeline.catalog",
@@ -82,7 +88,7 @@ MAY_IMPORT = {
     "pipeline.config": "pydantic pipeline.strict_yaml pipeline.sections.cluster "
     "pipeline.sections.picture pipeline.sections.report pipeline.sections.section "
     "pipeline.sections.source pipeline.sections.step pipeline.sections.target",
-    "pipeline.catalog": "operators",
+    "pipeline.catalog": "errors operators",
     "pipeline.related": "xarray",
     "pipeline.sources.__init__": "",
     "pipeline.sources.stored": "numpy xarray errors",

@@ -53,9 +53,7 @@ def test_degrees_are_no_plane_and_metres_no_sphere():
 def test_coordinates_of_one_name_and_other_values_are_other_points():
     u = on_places(LAT, name="u", units="m s-1", standard_name="eastward_wind")
     v = on_places(LAT, LAT + 0.5, name="v", units="m s-1", standard_name="northward_wind")
-    with pytest.raises(
-        CoordinateError, match=r"lie on different points.*assign_coords"
-    ):
+    with pytest.raises(CoordinateError, match=r"lie on different points.*assign_coords"):
         op.vorticity(u, v)
     cured = v.assign_coords(lat2=u.lat2)
     assert op.vorticity(u, cured).shape == LAT.shape

@@ -9,17 +9,26 @@ import numpy as np
 import xarray as xr
 
 from fdgrad_dask import formulas
-from fdgrad_dask.attributes import quotient, ratio
+from fdgrad_dask.attributes import ratio
 from fdgrad_dask.errors import CoordinateError, OptionError
 from fdgrad_dask.geometry import DRY_AIR, GRAVITY, KAPPA, Geometry
+from fdgrad_dask.operators.entry import takes_fields
 from fdgrad_dask.operators.metric import inverse
+from fdgrad_dask.operators.roles import is_potential, kelvin_scale, speed
 from fdgrad_dask.operators.scheme import Scheme, Skip
+from fdgrad_dask.operators.verticals import (
+    pressure_levels,
+    rate_along,
+    single_pressure,
+    vertical_axis,
+)
 from fdgrad_dask.operators.wind import Wind
 
 SCALAR = 2
 REFERENCE_PRESSURE = 1e5  # Pa; of potential temperature
 
 
+@takes_fields
 def advection(
     u: xr.DataArray,
     v: xr.DataArray,
@@ -42,8 +51,10 @@ def advection(
     scalar
         What is carried along, on the same points.
     w
-        The vertical wind, in units of the vertical coordinate per second (Pa s-1 on pressure
-        levels, where it is omega).
+        The vertical wind, in units of the vertical coordinate per time: Pa s-1 on pressure
+        levels, where it is omega. On a depth its standard_name has to say whether it is upward
+        or downward; on a height it is upward unless that says downward. With it the wind has
+        units of speed; m s-1 is assumed if there are none.
     vertical
         The vertical coordinate, if ``w`` is given and CF attributes do not tell.
     edge_order, accuracy, boundary, skipna, geometry
@@ -60,19 +71,15 @@ def advection(
     CoordinateError
         The fields do not lie on the same points, or their axes cannot be told.
     OptionError
-        The units of ``w`` are not those of the vertical coordinate per second.
+        The units of ``w`` are not those of the vertical coordinate per time, or nothing says
+        whether it points up or down; or what is given in place of the wind is none.
     """
     scheme = Scheme(edge_order, accuracy, 1, boundary, skipna=skipna)
     others = [scalar] if w is None else [scalar, w]
     wind = Wind(u, v, *others, scheme=scheme, geometry=geometry)
-    axis = None if w is None else wind.vertical(vertical)
+    axis = None if w is None else vertical_axis(wind.like, vertical)
     if axis is not None and w is not None:
-        unit = ratio(quotient(w.attrs.get("units"), "s-1"), str(axis.units))
-        if unit is None:
-            raise OptionError(
-                f"the vertical wind has the units {w.attrs.get('units')!r} and {axis.name!r} has "
-                f"{axis.units!r}; w needs those of the coordinate per second: set both"
-            )
+        unit = rate_along(w, axis, wind.like) / speed(u, "advection with a vertical wind")
         wind.factor(np.full(wind.like.sizes[axis.dim], unit), axis)
     wind.values()
     wind.slopes(SCALAR)
@@ -84,6 +91,7 @@ def advection(
     return wind.labelled_as(f"{name}_advection", data, f"advection of {name}", units)
 
 
+@takes_fields
 def frontogenesis(
     u: xr.DataArray,
     v: xr.DataArray,
@@ -116,6 +124,7 @@ def frontogenesis(
     return wind.labelled_as(f"{name}_frontogenesis", data, f"frontogenesis of {name}", units)
 
 
+@takes_fields
 def q_vector(
     u: xr.DataArray,
     v: xr.DataArray,
@@ -136,9 +145,9 @@ def q_vector(
     Parameters
     ----------
     u, v
-        The geostrophic wind in m s-1.
+        The geostrophic wind, in any unit of speed; m s-1 is assumed if there are no units.
     temperature
-        In kelvin, on the same pressure levels.
+        In kelvin or degrees Celsius, as its units say, on the same pressure levels.
     vertical
         The pressure coordinate, if CF attributes do not tell; of one level a scalar one.
     edge_order, accuracy, boundary, skipna, geometry
@@ -154,16 +163,24 @@ def q_vector(
     CoordinateError
         The fields do not lie on the same points, or their axes cannot be told.
     OptionError
-        The vertical axis has no units of pressure.
+        The vertical axis is none of pressure, or the units of the wind or of the temperature are
+        not those of one.
     """
+    if is_potential(temperature):
+        raise OptionError(
+            f"{temperature.name!r} is a potential temperature, but a Q vector needs the "
+            "temperature itself: θ (p / 1e5 Pa) ** (2 / 7)"
+        )
+    kelvin, _ = kelvin_scale(temperature, "a Q vector")
+    in_si = kelvin * speed(u, "a Q vector")
     scheme = Scheme(edge_order, accuracy, 1, boundary, skipna=skipna)
     wind = Wind(u, v, temperature, scheme=scheme, geometry=geometry)
-    level = wind.one_pressure(vertical)
+    level = single_pressure(wind.like, vertical, "a Q vector")
     if level is not None:
-        wind.factor(DRY_AIR * inverse(np.full(1, level)))
+        wind.factor(in_si * DRY_AIR * inverse(np.full(1, level)))
     else:
-        axis, pascals = wind.pressure(vertical)
-        wind.factor(DRY_AIR * inverse(pascals), axis)
+        axis, pascals = pressure_levels(wind.like, vertical, "a Q vector")
+        wind.factor(in_si * DRY_AIR * inverse(pascals), axis)
     wind.strain()
     wind.slopes(SCALAR)
     made = wind.solve(formulas.q_vector, 2)
@@ -175,6 +192,7 @@ def q_vector(
     )
 
 
+@takes_fields
 def potential_vorticity(
     u: xr.DataArray,
     v: xr.DataArray,
@@ -187,6 +205,7 @@ def potential_vorticity(
     skipna: Skip = None,
     geometry: Geometry | None = None,
     coriolis: float | None = None,
+    potential: bool | None = None,
 ) -> xr.DataArray:
     """PV = −g ( (ζ + f) ∂θ/∂p − ∂v/∂p ∂θ/∂x + ∂u/∂p ∂θ/∂y ), in K m2 kg-1 s-1.
 
@@ -196,13 +215,16 @@ def potential_vorticity(
     Parameters
     ----------
     u, v
-        The wind in m s-1, on pressure levels.
+        The wind on pressure levels, in any unit of speed; m s-1 is assumed if there are no units.
     temperature
-        In kelvin; a potential temperature if its standard_name is air_potential_temperature.
+        In kelvin or degrees Celsius, as its units say. A potential temperature is recognised by
+        its standard_name, else by its long_name, else by a name such as theta, th or pt.
     vertical
         The pressure coordinate, if CF attributes do not tell.
     coriolis
         f in s-1, where y is no latitude.
+    potential
+        Whether ``temperature`` is a potential one, where its attributes do not tell.
     edge_order, accuracy, boundary, skipna, geometry
         See `divergence`.
 
@@ -216,12 +238,17 @@ def potential_vorticity(
     CoordinateError
         The fields do not lie on the same points, or their axes cannot be told.
     OptionError
-        The vertical axis has no units of pressure.
+        The vertical axis is none of pressure, or the units of the wind or of the temperature are
+        not those of one.
     """
+    potential = is_potential(temperature) if potential is None else potential
+    scale, offset = kelvin_scale(temperature, "potential vorticity")
+    in_si = speed(u, "potential vorticity")
+    if (scale, offset) != (1, 0):
+        temperature = temperature.copy(data=temperature.data * scale + offset)
     scheme = Scheme(edge_order, accuracy, 1, boundary, skipna=skipna)
     wind = Wind(u, v, temperature, scheme=scheme, geometry=geometry)
-    axis, pascals = wind.pressure(vertical)
-    potential = temperature.attrs.get("standard_name") == "air_potential_temperature"
+    axis, pascals = pressure_levels(wind.like, vertical, "potential vorticity")
     if not potential and (pascals <= 0).any():
         raise CoordinateError(
             f"the vertical axis {axis.name!r} has the level {axis.points[pascals <= 0][0]:g}, with "
@@ -229,15 +256,10 @@ def potential_vorticity(
             f".sel({axis.name}={axis.name} > 0)"
         )
     exner = np.ones(len(pascals)) if potential else (REFERENCE_PRESSURE / pascals) ** KAPPA
-    units = temperature.attrs.get("units")
-    if ratio(units, "K") is not None and units not in ("K", "kelvin", "Kelvin", "kelvins"):
-        raise OptionError(
-            f"{temperature.name!r} is in {temperature.attrs['units']!r}, but potential vorticity "
-            "needs kelvin; convert it first"
-        )
-    wind.coriolis(coriolis)
+    wind.coriolis(coriolis, in_si)
     e = wind.factor(exner, axis)
-    wind.factor(np.full(len(pascals), GRAVITY / (ratio(axis.units, "Pa") or 1.0)), axis)
+    g = in_si * GRAVITY / (ratio(axis.units, "Pa") or 1.0)
+    wind.factor(np.full(len(pascals), g), axis)
     wind.vorticity()
     wind.slopes(SCALAR)
     wind.plain(axis, wind.operand((SCALAR, e)))

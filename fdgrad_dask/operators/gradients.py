@@ -7,15 +7,17 @@ from typing import Any
 
 import xarray as xr
 
-from fdgrad_dask.attributes import derivative_name, derived, quotient, title
+from fdgrad_dask.attributes import check_name, derivative_name, derived, quotient, title
 from fdgrad_dask.errors import CoordinateError, OptionError
 from fdgrad_dask.grid import Axis, axis_of, check_names, knows
 from fdgrad_dask.halo import differentiate
 from fdgrad_dask.levels import levels_of, line_of, require_dataarray, told
+from fdgrad_dask.operators.entry import takes_fields
 from fdgrad_dask.operators.scheme import Pass, Scheme, Skip
 from fdgrad_dask.times import as_numbers
 
 
+@takes_fields
 def gradient(
     field: xr.DataArray | xr.Dataset,
     dim: Hashable | Sequence[Hashable] | None = None,
@@ -154,11 +156,13 @@ def _labelled(field: xr.DataArray, data: Any, axis: Axis, order: int) -> xr.Data
     if units is None and axis.is_time:
         units = "1"
     words = f"derivative of {title(field.attrs, field.name)} with respect to {axis.title}"
+    name = derivative_name(field.name, axis.name, order)
+    check_name(name, field)
     return xr.DataArray(
         data,
         coords=field.coords,
         dims=field.dims,
-        name=derivative_name(field.name, axis.name, order),
+        name=name,
         attrs=derived(
             field,
             quotient(units, axis.units, order),

@@ -15,6 +15,7 @@ from fdgrad_dask.flux import flux_stencil
 from fdgrad_dask.geometry import Curvilinear, Geometry, Plane
 from fdgrad_dask.grid import of_axis
 from fdgrad_dask.horizontal import Horizontal
+from fdgrad_dask.operators.entry import takes_fields
 from fdgrad_dask.operators.metric import (
     OnGrid,
     circle,
@@ -32,6 +33,7 @@ from fdgrad_dask.spacing import boundary_pair, extended
 from fdgrad_dask.stencil import Stencil
 
 
+@takes_fields
 def laplacian(
     field: xr.DataArray,
     *,

@@ -11,10 +11,12 @@ from fdgrad_dask import formulas
 from fdgrad_dask.attributes import derivative_name, ratio
 from fdgrad_dask.errors import OptionError
 from fdgrad_dask.geometry import GRAVITY, Geometry
+from fdgrad_dask.operators.entry import takes_fields
 from fdgrad_dask.operators.metric import OnGrid, inverse, metrics_of, name_of, per_metre, words_of
 from fdgrad_dask.operators.scheme import Scheme, Skip
 
 
+@takes_fields
 def horizontal_gradient(
     field: xr.DataArray,
     *,
@@ -64,6 +66,7 @@ def horizontal_gradient(
     return xr.Dataset(results)
 
 
+@takes_fields
 def gradient_magnitude(
     field: xr.DataArray,
     *,
@@ -90,6 +93,7 @@ def gradient_magnitude(
     return one.label(data, f"{name_of(field)}_gradient_magnitude", attrs)
 
 
+@takes_fields
 def geostrophic_wind(
     field: xr.DataArray,
     *,

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 import xarray as xr
 
+from fdgrad_dask.attributes import check_name
 from fdgrad_dask.errors import CoordinateError, OptionError
 from fdgrad_dask.grid import Axis, of_axis
 from fdgrad_dask.halo import compute, length
@@ -20,11 +21,10 @@ from fdgrad_dask.horizontal import Horizontal
 from fdgrad_dask.program import Cap, Derivative, Formula, Operand, Program
 from fdgrad_dask.spacing import boundary_pair, check_period
 from fdgrad_dask.stencil import Stencil, stencil
-from fdgrad_dask.times import as_numbers
+from fdgrad_dask.times import as_numbers, period_of
 
-# Metres of a degree do not fit into half precision, and XLA has no long doubles.
+# XLA has no long doubles.
 _WORK: dict[Any, Any] = {
-    np.dtype(np.float16): np.dtype(np.float32),
     np.dtype(np.longdouble): np.dtype(np.float64),
     np.dtype(np.clongdouble): np.dtype(np.complex128),
 }
@@ -50,7 +50,7 @@ class Scheme:
             raise OptionError(f"skipna is {self.skipna!r}; choose None or 'one-sided'")
         check_period(self.boundary, self.period)
         low, high = boundary_pair(of_axis(self.boundary, axis, field))
-        period = of_axis(self.period, axis, field)
+        period = period_of(of_axis(self.period, axis, field), axis.units, axis.is_time)
         if period is None and low == "periodic" and axis.period is not None:
             _require_room(axis)
         return stencil(
@@ -84,7 +84,7 @@ class Pass:
         fields = tuple(as_numbers(field, None) for field in fields)
         fields = on_same_points(fields)
         self.dtype = np.result_type(*(field.dtype for field in fields))
-        self.work = _WORK.get(self.dtype, self.dtype) if is_metric else self.dtype
+        self.work = _work(self.dtype) if is_metric else self.dtype
         if self.work != self.dtype:
             fields = tuple(field.astype(self.work) for field in fields)
         self.like = self.outer = fields[0]
@@ -138,8 +138,13 @@ class Pass:
         return compute(self.data, program, self.work)
 
     def label(self, data: Any, name: str, attrs: dict[str, Any]) -> xr.DataArray:
-        """One output with the labels of the fields."""
-        data = data if self.work == self.dtype else data.astype(self.dtype)
+        """One output with the labels of the fields.
+
+        Of half precision it stays float32: a vorticity of 1e-5 s-1 has no digits left in float16.
+        """
+        check_name(name, self.outer)
+        if self.work.itemsize < self.dtype.itemsize:
+            data = data.astype(self.dtype)
         if self.repeated is not None:
             number = self.repeated.number
             first = data[(slice(None),) * number + (slice(1),)]
@@ -195,6 +200,17 @@ def _cure(fields: Sequence[xr.DataArray]) -> str:
                     f"{field.name}.assign_coords({dim}={first.name}.{dim})"
                 )
     return "select those that all have: xr.align(…, join='inner')"
+
+
+def _work(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """What metres are computed in: those of a degree do not fit into half precision.
+
+    Types of half precision that are not NumPy's, as bfloat16, are of the kind V.
+    """
+    if dtype.kind in "fV" and dtype.itemsize < 4:
+        return np.dtype(np.float32)
+    found: np.dtype[Any] = _WORK.get(dtype, dtype)
+    return found
 
 
 def _require_room(axis: Axis) -> None:

@@ -12,12 +12,16 @@ from fdgrad_dask import formulas
 from fdgrad_dask.attributes import ratio
 from fdgrad_dask.errors import CoordinateError, OptionError
 from fdgrad_dask.geometry import Geometry, Plane
+from fdgrad_dask.operators.entry import takes_fields
+from fdgrad_dask.operators.roles import in_units_of
 from fdgrad_dask.operators.scheme import Scheme, Skip
+from fdgrad_dask.operators.verticals import is_height, is_upward, vertical_axis
 from fdgrad_dask.operators.wind import U, V, Wind
 
 W = 2
 
 
+@takes_fields
 def curl(
     u: xr.DataArray,
     v: xr.DataArray,
@@ -35,7 +39,8 @@ def curl(
     Parameters
     ----------
     u, v, w
-        The components along x, y and z, on the same points of a Cartesian grid.
+        The components along x, y and z, on the same points of a Cartesian grid, of one kind of
+        unit. ``w`` is upward, unless its standard_name says downward.
     vertical
         The coordinate z, with a unit of length and upwards, if CF attributes do not tell.
     edge_order, accuracy, boundary, skipna, geometry
@@ -51,9 +56,10 @@ def curl(
     CoordinateError
         The fields do not lie on the same points, or the axes are not those of a plane.
     OptionError
-        The vertical coordinate has no unit of length.
+        The vertical coordinate has no unit of length, or the components are of several kinds.
     """
     scheme = Scheme(edge_order, accuracy, 1, boundary, skipna=skipna)
+    w = in_units_of(u, w if is_upward(w) is not False else w.copy(data=-w.data))
     wind = Wind(u, v, w, scheme=scheme, geometry=geometry)
     if not isinstance(wind.grid.geometry, Plane):
         kind = type(wind.grid.geometry).__name__.lower()
@@ -61,14 +67,14 @@ def curl(
             f"{u.name!r} lies on a {kind} grid, but the curl of three components is that of a "
             "plane; for the part around the vertical see vorticity"
         )
-    axis = wind.vertical(vertical)
+    axis = vertical_axis(wind.like, vertical)
     metres = ratio(axis.units, "m")
     if metres is None:
         raise OptionError(
             f"the vertical axis {axis.name!r} has the units {axis.units!r}; a curl needs a length: "
             "set them"
         )
-    down = wind.like.coords[axis.name].attrs.get("positive") == "down"
+    down = is_height(wind.like.coords[axis.name]) is False
     x, y = wind.grid.x, wind.grid.y
     for h in (wind.grid.h_x, wind.grid.h_y):
         wind.over_grid(1 / h)

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 
-from fdgrad_dask.attributes import derived, quotient, ratio
+from fdgrad_dask.attributes import derived, quotient
 from fdgrad_dask.curvilinear import PLAIN, OnEarth, Pair
-from fdgrad_dask.errors import CoordinateError, OptionError
+from fdgrad_dask.errors import OptionError
 from fdgrad_dask.geometry import Curvilinear, Geometry, Plane
-from fdgrad_dask.grid import Axis, axis_of, cf_names
+from fdgrad_dask.grid import Axis
 from fdgrad_dask.horizontal import Horizontal
 from fdgrad_dask.operators.metric import (
     OnGrid,
@@ -25,19 +23,11 @@ from fdgrad_dask.operators.metric import (
     over_y,
     pole_ends,
 )
+from fdgrad_dask.operators.roles import matched
 from fdgrad_dask.operators.scheme import Scheme
 from fdgrad_dask.slopes import Bent, InSpace, Slopes, Values
 
 U, V = 0, 1
-
-
-def _require_one_unit(u: xr.DataArray, v: xr.DataArray) -> None:
-    one, other = (ratio(c.attrs.get("units"), "m s-1") for c in (u, v))
-    if one is not None and other is not None and not math.isclose(one, other, rel_tol=1e-5):
-        raise OptionError(
-            f"{u.name!r} is in {u.attrs['units']} and {v.name!r} in {v.attrs['units']}; turn both "
-            "into one unit first"
-        )
 
 
 def components_of(u: xr.DataArray, v: xr.DataArray, grid: Horizontal) -> str:
@@ -114,17 +104,16 @@ class Wind(OnGrid):
         geometry: Geometry | None,
         is_directed: bool = False,
     ) -> None:
-        _require_one_unit(u, v)
+        v = matched(u, v, others)
         super().__init__(u, v, *others, scheme=scheme)
         self.lie_on(geometry, is_directed=is_directed or _said(u) == "earth")
         components = components_of(self.like, self.labelled[V], self.grid)
         self.metrics = metrics_of(self.grid, self.like, scheme, components)
 
-    def coriolis(self, given: float | None) -> int:
-        """The factor 2 Ω sin φ, in the unit of the vorticity."""
+    def coriolis(self, given: float | None, speed: float) -> int:
+        """The factor 2 Ω sin φ in the unit of the vorticity, of a wind in ``speed`` m s-1."""
         f = self.grid.coriolis(self.like.name) if given is None else np.full(1, given)
-        speed = ratio(self.like.attrs.get("units"), "m s-1")
-        return self.over_grid(f if speed is None else f / speed)
+        return self.over_grid(f / speed)
 
     def winds_along(self, axis: Axis) -> None:
         """Asks for the derivatives of the wind to the east and north along a vertical axis."""
@@ -234,41 +223,6 @@ class Wind(OnGrid):
             over_area = np.cos(phi) / (radius * (1 - abs(np.sin(phi))))
             mean = circle(self.data[component], self.grid, beside)
             self.cap(output, self.grid, end, mean * (sign * side * over_area))
-
-    def vertical(self, name: Hashable | None) -> Axis:
-        """The vertical axis: the one named, or the one that CF attributes call so."""
-        if name is None:
-            found = [n for key in ("Z", "vertical") for n in cf_names(self.like, key)]
-            along = [n for n in dict.fromkeys(found) if self.like.coords[n].ndim == 1]
-            if len(along) != 1:
-                raise CoordinateError(
-                    f"the vertical axis of {self.like.name!r} cannot be told from its coordinates "
-                    f"{tuple(self.like.coords)}; name it: vertical="
-                )
-            name = along[0]
-        return axis_of(self.like, name)
-
-    def one_pressure(self, name: Hashable | None) -> float | None:
-        """The pressure in Pa of fields on a single level, if a scalar coordinate tells it."""
-        names = list(self.like.coords) if name is None else [name]
-        for one in names:
-            coordinate = self.like.coords.get(one)
-            if coordinate is not None and coordinate.ndim == 0:
-                pascals = ratio(coordinate.attrs.get("units"), "Pa")
-                if pascals is not None:
-                    return float(coordinate) * pascals
-        return None
-
-    def pressure(self, name: Hashable | None) -> tuple[Axis, NDArray[np.float64]]:
-        """The vertical axis and the pressure of its levels in Pa, (n,)."""
-        axis = self.vertical(name)
-        pascals = ratio(axis.units, "Pa")
-        if pascals is None:
-            raise OptionError(
-                f"the vertical axis {axis.name!r} has the units {axis.units!r}; pressure levels "
-                "are needed (Pa, hPa): set its units, or interpolate to such levels"
-            )
-        return axis, axis.points.astype(np.float64) * pascals
 
     def per_metre(self, units: Any, power: int = 1) -> str | None:
         """``units`` times those of the wind, per metre to the ``power``."""

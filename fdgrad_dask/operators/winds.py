@@ -15,8 +15,10 @@ import xarray as xr
 
 from fdgrad_dask import formulas
 from fdgrad_dask.attributes import ratio
-from fdgrad_dask.errors import OptionError
+from fdgrad_dask.errors import OptionError, did_you_mean
 from fdgrad_dask.geometry import Geometry
+from fdgrad_dask.operators.entry import takes_fields
+from fdgrad_dask.operators.roles import speed
 from fdgrad_dask.operators.scheme import Scheme, Skip
 from fdgrad_dask.operators.wind import U, V, Wind
 
@@ -42,6 +44,7 @@ _KINDS = {
 _KINEMATIC = tuple(_KINDS)[:5]
 
 
+@takes_fields
 def divergence(
     u: xr.DataArray,
     v: xr.DataArray,
@@ -61,7 +64,8 @@ def divergence(
     Parameters
     ----------
     u, v
-        The components along x (east) and y (north), on the same points. On a curvilinear grid
+        The components along x (east) and y (north), on the same points; v is converted where
+        it has another unit than u. On a curvilinear grid
         their standard_name says whether they are to the east and north or along the grid, or
         ``geometry=Curvilinear(components=…)`` does.
     edge_order, accuracy, boundary, skipna, geometry
@@ -78,6 +82,8 @@ def divergence(
     ------
     CoordinateError
         u and v do not lie on the same points, or their geometry cannot be told.
+    OptionError
+        Units or standard names contradict that these are the two components of one vector.
     """
     scheme = Scheme(edge_order, accuracy, 1, boundary, skipna=skipna)
     wind = Wind(u, v, scheme=scheme, geometry=geometry)
@@ -86,6 +92,7 @@ def divergence(
     return _named(wind, "divergence", wind.solve(formulas.same)[0])
 
 
+@takes_fields
 def vorticity(
     u: xr.DataArray,
     v: xr.DataArray,
@@ -114,6 +121,7 @@ def vorticity(
     return _named(wind, "vorticity", wind.solve(formulas.same)[0])
 
 
+@takes_fields
 def absolute_vorticity(
     u: xr.DataArray,
     v: xr.DataArray,
@@ -131,7 +139,9 @@ def absolute_vorticity(
     ----------
     coriolis
         f in s-1, where y is no latitude.
-    u, v, edge_order, accuracy, boundary, skipna, geometry
+    u, v
+        The wind in any unit of speed; m s-1 is assumed if there are no units.
+    edge_order, accuracy, boundary, skipna, geometry
         See `divergence`.
 
     Returns
@@ -143,22 +153,25 @@ def absolute_vorticity(
     ------
     CoordinateError
         As `divergence` does; and if y is no latitude and ``coriolis`` is not given.
+    OptionError
+        The units of the wind are not those of a speed.
     """
     scheme = Scheme(edge_order, accuracy, 1, boundary, skipna=skipna)
     wind = Wind(u, v, scheme=scheme, geometry=geometry)
-    f = wind.coriolis(coriolis)
+    in_si = speed(u, "absolute vorticity")
+    f = wind.coriolis(coriolis, in_si)
     wind.vorticity()
     wind.cap_flux(0, U, 1)
     for cap in wind.caps:
         wind.data[cap.field] = wind.data[cap.field] + wind.data[f].ravel()[cap.end]
     made = _named(wind, "absolute_vorticity", wind.solve(formulas.absolute_vorticity)[0])
-    speed = ratio(wind.like.attrs.get("units"), "m s-1")
-    if speed is not None and speed != 1:
+    if in_si != 1:
         attrs = made.attrs | {"units": "s-1"}
-        made = (made * np.asarray(speed, made.dtype)).assign_attrs(attrs)
+        made = (made * np.asarray(in_si, made.dtype)).assign_attrs(attrs)
     return made
 
 
+@takes_fields
 def deformation(
     u: xr.DataArray,
     v: xr.DataArray,
@@ -188,6 +201,7 @@ def deformation(
     return xr.Dataset({n: _named(wind, n, data) for n, data in zip(names, made, strict=True)})
 
 
+@takes_fields
 def kinematics(
     u: xr.DataArray,
     v: xr.DataArray,
@@ -219,9 +233,13 @@ def kinematics(
     OptionError
         ``which`` names something else, or nothing.
     """
+    which = [which] if isinstance(which, str) else which
     unknown = [name for name in which if name not in _KINEMATIC]
-    if isinstance(which, str) or unknown or not which:
-        raise OptionError(f"which is {which!r}; give a list of some of {', '.join(_KINEMATIC)}")
+    if unknown or not which:
+        close = f" ({did_you_mean(unknown[0], _KINEMATIC)})" if unknown else ""
+        raise OptionError(
+            f"which is {which!r}; give a list of some of {', '.join(_KINEMATIC)}{close}"
+        )
     scheme = Scheme(edge_order, accuracy, 1, boundary, skipna=skipna)
     wind = Wind(u, v, scheme=scheme, geometry=geometry)
     if "divergence" in which:
@@ -242,6 +260,8 @@ def kinematics(
 def _named(wind: Wind, name: str, data: Any) -> xr.DataArray:
     """One output with its words and, if the components say what flows, its standard name."""
     kind = _KINDS[name]
-    flows = str(wind.like.attrs.get("standard_name", ""))
+    units = wind.like.attrs.get("units")
+    is_speed = units is None or ratio(units, "m s-1") is not None
+    flows = str(wind.like.attrs.get("standard_name", "")) if is_speed else ""
     standard = kind.of_water if "sea_water" in flows else kind.of_air if "wind" in flows else None
     return wind.labelled_as(name, data, kind.words, wind.per_metre("1"), standard)

@@ -6,11 +6,10 @@ is known to the YAML, to ``fdgrad operators`` and to every message at once.
 
 from __future__ import annotations
 
-import difflib
 import inspect
-from collections.abc import Iterable
 
 from fdgrad_dask import operators
+from fdgrad_dask.errors import did_you_mean as did_you_mean
 
 
 def operator_names() -> tuple[str, ...]:
@@ -53,23 +52,6 @@ def described(name: str) -> str:
     options = ", ".join(f"{key}={option.default!r}" for key, option in options_of(name).items())
     inputs = ", ".join(inputs_of(name))
     return f"{name}: {summary_of(name)}\n  inputs   {inputs}\n  options  {options}"
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """The end of a message about a name that is not known.
-
-    Examples
-    --------
-    >>> did_you_mean("gradeint", ["gradient", "laplacian"])
-    "did you mean 'gradient'?"
-    >>> did_you_mean("x", ["gradient", "laplacian"])
-    'there is: gradient, laplacian'
-    """
-    names = [str(other) for other in known]
-    close = difflib.get_close_matches(str(name), names, n=1)
-    if close:
-        return f"did you mean {close[0]!r}?"
-    return f"there is: {', '.join(names)}" if names else "there is none"
 
 
 def _parameters(name: str) -> list[inspect.Parameter]:

@@ -1,0 +1,180 @@
+"""The vertical axis of a field: which it is, its pressure, its sense, and a wind along it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from fdgrad_dask.errors import CoordinateError, OptionError
+from fdgrad_dask.grid import Axis, axis_of, cf_names
+from fdgrad_dask.units import quotient, ratio
+
+# CF appendix D: coordinates whose levels are computed by a formula from other fields.
+_PARAMETRIC = re.compile(r"(atmosphere|ocean)_.*_coordinate(_g[12])?")
+_LEVELS = re.compile(r"(p|p_?lev\w*|lev|level\w*|pressure\w*|isobaric\w*)")
+
+
+def vertical_axis(field: xr.DataArray, name: Hashable | None) -> Axis:
+    """The vertical axis: the one named, or the one that CF attributes or units of pressure tell.
+
+    Raises
+    ------
+    CoordinateError
+        There is none such, or several.
+    """
+    if name is not None:
+        return axis_of(field, name)
+    found = [n for n in _called_vertical(field) if field.coords[n].ndim == 1]
+    # CF conventions 4.3: units of pressure identify a vertical coordinate by themselves.
+    found = found or [
+        n
+        for n, c in field.coords.items()
+        if c.ndim == 1 and ratio(c.attrs.get("units"), "Pa") is not None
+    ]
+    if len(found) != 1:
+        raise CoordinateError(
+            f"the vertical axis of {field.name!r} cannot be told from its coordinates "
+            f"{tuple(field.coords)}; name it: vertical="
+        )
+    return axis_of(field, found[0])
+
+
+def pressure_levels(
+    field: xr.DataArray, name: Hashable | None, result: str
+) -> tuple[Axis, NDArray[np.float64]]:
+    """The vertical axis and the pressure of its levels in Pa, (n,).
+
+    Raises
+    ------
+    OptionError
+        It has no units of pressure, or its pressure is only nominal.
+    """
+    axis = vertical_axis(field, name)
+    if axis.name in field.coords:
+        refuse_parametric(field.coords[axis.name], result)
+    pascals = ratio(axis.units, "Pa")
+    if pascals is None:
+        raise OptionError(
+            f"the vertical axis {axis.name!r} has the units {axis.units!r}; pressure levels "
+            "are needed (Pa, hPa): set its units, or interpolate to such levels"
+        )
+    return axis, axis.points.astype(np.float64) * pascals
+
+
+def single_pressure(field: xr.DataArray, name: Hashable | None, result: str) -> float | None:
+    """The pressure in Pa of a field on one level, if a scalar coordinate is its vertical one.
+
+    Others in Pa, such as a surface or a reference pressure, are not.
+
+    Raises
+    ------
+    OptionError
+        The pressure of that level is only nominal.
+    """
+    coords = field.coords
+    names = [name]
+    if name is None:
+        names = _called_vertical(field)
+        if any(coords[n].ndim for n in names):
+            return None
+        names += [n for n in coords if _LEVELS.fullmatch(str(n).lower())]
+    for one in names:
+        if one in coords and coords[one].ndim == 0:
+            pascals = ratio(coords[one].attrs.get("units"), "Pa")
+            if pascals is not None:
+                refuse_parametric(coords[one], result)
+                return float(coords[one]) * pascals
+    return None
+
+
+def refuse_parametric(level: xr.DataArray, result: str) -> None:
+    """Raises for levels whose pressure or height is computed from other fields."""
+    attrs = level.attrs
+    named = _PARAMETRIC.fullmatch(str(attrs.get("standard_name", "")))
+    if not (named or "formula_terms" in attrs or "hybrid" in str(attrs.get("long_name")).lower()):
+        return
+    raise OptionError(
+        f"the levels of {level.name!r} are parametric ({attrs.get('standard_name') or 'hybrid'}): "
+        f"their values are nominal, but {result} needs true ones; interpolate the fields to "
+        "levels of pressure or height first. For a vertical derivative alone, give the true "
+        f"coordinate: .fdgrad.gradient({level.name!r}, coordinate=…)"
+    )
+
+
+def rate_along(w: xr.DataArray, axis: Axis, field: xr.DataArray) -> float:
+    """What a vertical wind is to be multiplied by to be in units of the coordinate per second.
+
+    −1 is in it where the wind is upward and the coordinate grows downward, or the reverse.
+
+    Raises
+    ------
+    OptionError
+        The units of ``w`` are not those of the coordinate per second, or nothing says whether
+        it points the way in which the coordinate grows.
+    """
+    unit = ratio(quotient(w.attrs.get("units"), "s-1"), str(axis.units))
+    if unit is None:
+        raise OptionError(
+            f"the vertical wind has the units {w.attrs.get('units')!r} and {axis.name!r} has "
+            f"{axis.units!r}; w needs those of the coordinate per second: set both"
+        )
+    is_length = ratio(axis.units, "m") is not None
+    if is_length or ratio(axis.units, "Pa") is not None:
+        refuse_parametric(field.coords[axis.name], f"a wind in {w.attrs['units']}")
+    up = is_upward(w)
+    if not is_length:
+        if up is not None:
+            raise OptionError(
+                f"{w.name!r} is called upward or downward, but in {w.attrs['units']} it is the "
+                f"rate at which {axis.name!r} changes; correct its name, or convert it to that"
+            )
+        return unit
+    grows_up = is_height(field.coords[axis.name])
+    if grows_up is None:
+        raise OptionError(
+            f"{axis.name!r} does not say whether it is a height or a depth; set its attribute "
+            "positive, 'up' or 'down'"
+        )
+    if up is None and not grows_up:
+        raise OptionError(
+            f"{axis.name!r} grows downward, and {w.name!r} does not say whether it is an upward "
+            "wind; set its standard_name, as upward_sea_water_velocity or "
+            "downward_sea_water_velocity"
+        )
+    return unit if up in (None, grows_up) else -unit
+
+
+def is_upward(w: xr.DataArray) -> bool | None:
+    """True for an upward wind, False for a downward one, None if nothing says it."""
+    for key in ("standard_name", "long_name", "positive"):
+        words = str(w.attrs.get(key, "")).lower()
+        for is_up, word in ((True, "up"), (False, "down")):
+            if re.search(rf"(^|[_ ]){word}(ward)?($|[_ s])", words):
+                return is_up
+    return True if str(w.name).lower() in ("wo", "wmo", "vovecrtz", "wvel") else None
+
+
+def is_height(coordinate: xr.DataArray) -> bool | None:
+    """True where a coordinate grows upward, False where downward, None if nothing says it."""
+    positive = str(coordinate.attrs.get("positive", "")).lower()
+    if positive in ("up", "down"):
+        return positive == "up"
+    if ratio(coordinate.attrs.get("units"), "Pa") is not None:
+        return False
+    told = [coordinate.attrs.get(key) for key in ("standard_name", "long_name")]
+    for words in (*told, coordinate.name):
+        if re.search(r"depth", str(words).lower()):
+            return False
+        if re.search(r"height|altitude", str(words).lower()):
+            return True
+    return None
+
+
+def _called_vertical(field: xr.DataArray) -> list[Hashable]:
+    """The coordinates that CF attributes call vertical."""
+    found = [name for key in ("Z", "vertical", "air_pressure") for name in cf_names(field, key)]
+    return list(dict.fromkeys(found))

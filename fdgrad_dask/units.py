@@ -1,0 +1,231 @@
+"""Units: those of a quotient, how many of one there are in another, temperatures in kelvin.
+
+The algebra of units is pint's, with the words that cf-xarray adds to it. What comes out is a
+string that UDUNITS reads, and reads as the same unit.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import warnings
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+_lock = threading.Lock()
+
+# Words of files that pint does not know, or takes for something else: its mb is a millibarn. A
+# difference of degrees Celsius is one of kelvins, and one of degrees Fahrenheit is one of degrees
+# Rankine; a degree north and a degree east are the same angle.
+_WORDS = {
+    **dict.fromkeys(("mb", "MB", "mbs"), "millibar"),
+    **dict.fromkeys(("gpdm", "gpdam", "dagpm"), "decameter"),
+    **dict.fromkeys(("gpm", "Gpm", "GPM"), "meter"),
+    **dict.fromkeys(("kts", "KT", "KTS"), "knot"),
+    **dict.fromkeys(("degrees", "°"), "degree"),
+    **dict.fromkeys(("celsius", "centigrade", "°C", "℃"), "kelvin"),
+    **dict.fromkeys(("fahrenheit", "°F", "℉"), "degR"),
+}
+for _degree in ("deg", "deg_", "degree", "degree_", "degrees", "degrees_", "delta_degree_"):
+    for _name, _word in {"C": "kelvin", "F": "degR", "K": "kelvin"}.items():
+        _WORDS |= {_degree + _name: _word}
+    for _name, _word in {"celsius": "kelvin", "centigrade": "kelvin", "fahrenheit": "degR"}.items():
+        _WORDS |= {_degree + _name: _word, _degree + _name.title(): _word}
+    for _side in ("north", "south", "east", "west", "true", "N", "S", "E", "W"):
+        _WORDS |= {_degree + _side: "degree"}
+# The same in two words. With an exponent behind it, "degree K-1" is an angle per kelvin.
+_PAIRS = re.compile(
+    r"\bdeg(?:ree)?s?(?:\. ?| )(C|F|K|celsius|centigrade|fahrenheit|kelvin|north|south|east|west)\b"
+    r"(?![-+\d^*])",
+    re.IGNORECASE,
+)
+_GEOPOTENTIAL = re.compile(r"\bgeopotential[ _](?=(deca|kilo)?met(er|re)s?\b)", re.IGNORECASE)
+# What pint takes for something else: a coulomb, a constant.
+_AMBIGUOUS = {"C", "F", "a", "sigma"}
+# The units on which pint and UDUNITS agree, and how UDUNITS spells them; tests hold it to that.
+_UNITS = """
+meter=m micron=um second=s ampere=A candela=cd gram=g mole=mol kelvin=K radian=rad degree=degree
+arcminute=arcmin arcsecond=arcsec steradian=sr percent=% ppm=ppm minute=min hour=h day=day
+week=week month=month year=year common_year=common_year gregorian_year=gregorian_year hertz=Hz
+newton=N dyne=dyne joule=J erg=erg watt=W pascal=Pa bar=bar standard_atmosphere=atm torr=torr
+inch_Hg=inch_Hg knot=knot sverdrup=sverdrup sievert=Sv galileo=Gal liter=l hectare=ha
+metric_ton=tonne pound=lb inch=inch foot=ft yard=yd mile=mile fathom=fathom
+nautical_mile=nautical_mile degree_Rankine=degR poise=poise stokes=St katal=kat gray=Gy lumen=lm
+lux=lx langley=langley coulomb=C volt=V ohm=ohm siemens=S farad=F weber=Wb henry=H tesla=T
+angstrom=angstrom
+"""
+_PREFIXES = """
+= exa=E peta=P tera=T giga=G mega=M kilo=k hecto=h deca=da deci=d centi=c milli=m micro=u nano=n
+pico=p femto=f atto=a
+"""
+_SPELLED, _PREFIXED = (dict(one.split("=") for one in text.split()) for text in (_UNITS, _PREFIXES))
+
+
+@cache
+def _registry_of_cf() -> Any:
+    import pint
+
+    before = pint.application_registry.get()
+    with warnings.catch_warnings():
+        # It offers units to matplotlib, and says so where matplotlib is not installed.
+        warnings.filterwarnings("ignore", "Import", UserWarning)
+        from cf_xarray.units import units
+
+    pint.set_application_registry(before)
+    return units
+
+
+def _registry() -> Any:
+    """cf-xarray's units, without making them those of the whole application.
+
+    Its import does that; MetPy and others would then meet units that are not theirs. It is made
+    when a unit is first asked for, by one thread.
+    """
+    with _lock:
+        return _registry_of_cf()
+
+
+def quotient(units: Any, per: Any, power: int = 1) -> str | None:
+    """``units`` over ``per`` to the ``power``, as UDUNITS writes it; None if it cannot be said.
+
+    >>> quotient("K", "s"), quotient("m s**-1", "degrees_north"), quotient("degC", "km", 2)
+    ('K s-1', 'm s-1 degree-1', 'K km-2')
+    >>> quotient("m", "m"), quotient("0.001", "m"), quotient("K", "(3600 days)")
+    ('1', '0.001 m-1', 'K (3600 days)-1')
+    """
+    if not isinstance(units, str) or not isinstance(per, str) or not units.strip():
+        return None
+    return _quotient(units, per, power)
+
+
+@cache
+def _quotient(units: str, per: str, power: int) -> str | None:
+    if per.startswith("("):  # a length of its own, as a decade of some calendar: not to be merged
+        alone = quotient(units, "1")
+        return None if alone is None else f"{alone} {per}-{power}"
+    below = _exponents(per.split(" since ")[0])
+    if below is None:
+        return None
+    factor, rest = _factor(units)
+    above = _exponents(rest)
+    if above is None:
+        simple = not re.search(r"[/()]| since ", units)
+        return (
+            f"{units.strip()} {_written({k: -v * power for k, v in below.items()})}"
+            if simple
+            else None
+        )
+    above = dict(above)
+    for unit, exponent in below.items():
+        above[unit] = above.get(unit, 0) - exponent * power
+    written = _written(above)
+    return " ".join(
+        part for part in (factor, written if written != "1" or not factor else "") if part
+    )
+
+
+def ratio(units: Any, base: str) -> float | None:
+    """How many ``base`` there are in one of ``units``; None if they are not of one kind.
+
+    >>> ratio("km", "m"), ratio("K", "m")
+    (1000.0, None)
+    """
+    return _ratio(units, base) if isinstance(units, str) else None
+
+
+@cache
+def _ratio(units: str, base: str) -> float | None:
+    (factor, rest), (other_factor, other_rest) = _factor(units), _factor(base)
+    above, below = _exponents(rest), _exponents(other_rest)
+    if above is None or below is None:
+        return None
+    registry = _registry()
+    one, other = (registry.Unit(registry.UnitsContainer(e)) for e in (above, below))
+    if not one.is_compatible_with(other):
+        return None
+    return float(factor or 1) / float(other_factor or 1) * float(registry.convert(1.0, one, other))
+
+
+def kelvins(units: Any) -> tuple[float, float] | None:
+    """Scale and offset that make a temperature one in kelvin; None if it is not known to be one.
+
+    >>> kelvins("degC"), kelvins("K "), kelvins("deg K"), kelvins("m"), kelvins(None)
+    ((1.0, 273.15), (1.0, 0.0), (1.0, 0.0), None, None)
+    """
+    if not isinstance(units, str):
+        return None
+    match = re.fullmatch(
+        r"(?:°|deg(?:ree)?s?[_. ]*)?(C|F|celsius|centigrade|fahrenheit)|([℃℉])",
+        units.strip(),
+        re.IGNORECASE,
+    )
+    if match:
+        is_celsius = (match[1] or match[2]).lower() not in ("f", "fahrenheit", "℉")
+        return (1.0, 273.15) if is_celsius else (5 / 9, 459.67 * 5 / 9)
+    scale = ratio(units, "K")
+    if scale is None or re.search("C|F|celsius|centigrade|fahrenheit", units):
+        return None
+    return scale, 0.0
+
+
+def pint_expression(units: str) -> str | None:
+    """The unit in the words that every registry of pint knows; None where there is no such.
+
+    >>> pint_expression("m s-1")
+    'meter ** 1 * second ** -1'
+    """
+    exponents = _exponents(units)
+    if exponents is None:
+        return None
+    return " * ".join(f"{name} ** {exponent:g}" for name, exponent in exponents.items())
+
+
+def _factor(units: str) -> tuple[str, str]:
+    """A leading number, and what follows it."""
+    match = re.fullmatch(r"\s*([0-9.]+(?:[eE][-+]?[0-9]+)?)\s*(.*)", units)
+    if not match or float(match[1]) == 1:
+        return "", units
+    return match[1], match[2] or "1"
+
+
+@cache
+def _exponents(units: str) -> dict[str, float] | None:
+    """Unit → exponent, in the order of the string; None if a word is not known for certain."""
+    text = _PAIRS.sub(lambda pair: f"deg_{pair[1].lower()}", units.strip())
+    text = re.sub(r"\bdeg_([cfk])\b", lambda word: f"deg_{word[1].upper()}", text)
+    text = _GEOPOTENTIAL.sub("", text)
+    if _AMBIGUOUS & set(re.findall(r"[A-Za-z_°]+", text)):
+        return None
+    registry = _registry()
+    words = re.sub(r"[A-Za-z_°℃℉]+", lambda word: _known(word[0]), text)
+    try:
+        exponents: dict[str, float] = dict(registry.Unit(words)._units)
+        names = [registry.parse_unit_name(name)[0] for name in exponents]
+    except Exception:  # pint raises some ten classes, among them those of Python's tokenizer
+        return None
+    if any(prefix not in _PREFIXED or base not in _SPELLED for prefix, base, _ in names):
+        return None
+    return exponents
+
+
+def _known(word: str) -> str:
+    """The word for pint. Names are read in any case, as UDUNITS reads them; symbols are not."""
+    lower = word.lower() if len(word) > 3 else word
+    for known in (word, lower):
+        if known in _WORDS:
+            return _WORDS[known]
+    return word if _registry().parse_unit_name(word) else lower
+
+
+def _written(exponents: Mapping[str, float]) -> str:
+    """The UDUNITS string: what is above the line first."""
+    parts = []
+    for above in (True, False):
+        for unit, exponent in exponents.items():
+            if exponent and (exponent > 0) == above:
+                prefix, base, _ = _registry().parse_unit_name(unit)[0]
+                symbol = _SPELLED[base]
+                symbol = (_PREFIXED[prefix] if len(symbol) < 4 else prefix) + symbol
+                parts.append(symbol + ("" if exponent == 1 else f"{exponent:g}"))
+    return " ".join(parts) or "1"

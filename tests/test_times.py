@@ -1,0 +1,192 @@
+"""Dates, durations and other numbers as labels and values: long ones, zoned ones, objects."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+from numpy.testing import assert_allclose, assert_array_equal
+
+import fdgrad_dask  # noqa: F401  (registers .fdgrad)
+from fdgrad_dask.errors import CoordinateError, OptionError
+
+SQUARES = np.arange(6.0) ** 2
+
+
+def field(x, values=SQUARES, **attrs):
+    return xr.DataArray(values, dims="x", coords={"x": x}, name="f", attrs=attrs)
+
+
+# --- more than 292 years of nanoseconds ---------------------------------------------------------
+
+CENTURIES = np.array([f"{year}-01-01" for year in range(1700, 2201, 100)], "M8[D]")
+DAYS = (CENTURIES - CENTURIES[0]) / np.timedelta64(1, "D")
+LONG = CENTURIES.astype("M8[ns]")  # their differences are beyond 64 bits
+
+
+@pytest.mark.parametrize(("unit", "per"), [("D", 1.0), ("h", 24.0), ("s", 86400.0), ("W", 1 / 7)])
+def test_an_axis_longer_than_the_differences_of_its_dtype(unit, per):
+    made = field(LONG, DAYS).fdgrad.gradient("x", datetime_unit=unit)
+    assert_allclose(made, 1 / per, rtol=1e-9)
+
+
+@pytest.mark.parametrize("chunks", [None, 2])
+@pytest.mark.parametrize(("unit", "per"), [("D", 1.0), ("s", 86400.0), ("year", 1 / 365.2425)])
+def test_dates_as_values_are_the_same_lazily_and_at_once(unit, per, chunks):
+    f = xr.DataArray(LONG, dims="x", coords={"x": np.arange(6.0)})
+    f = f if chunks is None else f.chunk(x=chunks)
+    made = f.fdgrad.gradient("x", datetime_unit=unit)
+    assert_allclose(made, np.gradient(DAYS) * per, rtol=1e-9)
+
+
+@pytest.mark.parametrize("chunks", [None, 1])
+def test_durations_too(chunks):
+    years = np.array([-200, 0, 200, 280]) * 365
+    f = field(np.arange(4.0), (years * 86400 * 10**9).astype("m8[ns]"))
+    made = (f if chunks is None else f.chunk(x=chunks)).fdgrad.gradient("x", datetime_unit="D")
+    assert_allclose(made, np.gradient(years.astype(float)), rtol=1e-9)
+
+
+@pytest.mark.parametrize("chunks", [None, 2])
+def test_a_missing_date_is_missing(chunks):
+    f = field(np.arange(4.0), np.array(["2000-01-01", "NaT", "2000-01-03", "2000-01-05"], "M8[ns]"))
+    made = (f if chunks is None else f.chunk(x=chunks)).fdgrad.gradient("x", datetime_unit="D")
+    assert_array_equal(made, [np.nan, 1.0, np.nan, 2.0])
+
+
+@pytest.mark.parametrize("chunks", [None, 2])
+def test_a_month_has_no_fixed_length(chunks):
+    f = xr.DataArray(LONG, dims="x", coords={"x": np.arange(6.0)})
+    f = f if chunks is None else f.chunk(x=chunks)
+    with pytest.raises(OptionError, match=r"'month'; a month has no fixed length; choose one of W"):
+        f.fdgrad.gradient("x", datetime_unit="month")
+
+
+# --- periods ------------------------------------------------------------------------------------
+
+MONTHS = field(
+    pd.date_range("2001-01-01", periods=12, freq="MS"), np.sin(np.arange(12) * np.pi / 6)
+)
+YEAR = [np.timedelta64(365, "D"), dt.timedelta(days=365), pd.Timedelta("365D")]
+
+
+@pytest.mark.parametrize("period", YEAR, ids=repr)
+@pytest.mark.parametrize(("unit", "number"), [(None, 365 * 86400.0), ("D", 365.0), ("h", 8760.0)])
+def test_a_period_may_be_a_duration(period, unit, number):
+    options = {"boundary": "periodic", "datetime_unit": unit}
+    made = MONTHS.fdgrad.gradient("x", period=period, **options)
+    assert_array_equal(made, MONTHS.fdgrad.gradient("x", period=number, **options))
+
+
+def test_a_period_in_years():
+    options = {"boundary": "periodic", "datetime_unit": "year"}
+    made = MONTHS.fdgrad.gradient("x", period=dt.timedelta(days=365), **options)
+    expected = MONTHS.fdgrad.gradient("x", period=365 / 365.2425, **options)
+    assert_allclose(made, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("period", [np.inf, np.timedelta64(1, "Y"), np.timedelta64(12, "M")])
+def test_a_period_of_no_length_is_refused(period):
+    with pytest.raises(OptionError, match=r"period is .*; give (a finite number|days: numpy\.)"):
+        MONTHS.fdgrad.gradient("x", boundary="periodic", period=period)
+
+
+def test_a_duration_is_no_period_of_metres():
+    f = field(np.arange(6.0))
+    f.x.attrs["units"] = "m"
+    with pytest.raises(OptionError, match=r"axis has no dates; give a number in its units, 'm'"):
+        f.fdgrad.gradient("x", boundary="periodic", period=dt.timedelta(days=6))
+
+
+# --- objects ------------------------------------------------------------------------------------
+
+UTC = [dt.datetime(2000, 1, day, tzinfo=dt.UTC) for day in range(1, 7)]
+
+
+@pytest.mark.parametrize(
+    "x",
+    [
+        np.arange(6).astype(object),
+        np.arange(6.0).astype(object),
+        pd.Index(range(6), dtype="Int64"),
+        np.array([np.float32(i) for i in range(6)], object),
+    ],
+    ids=["ints", "floats", "Int64", "numpy"],
+)
+def test_objects_that_are_numbers_are_numbers(x):
+    made = field(x, units="K").fdgrad.gradient("x")
+    assert_array_equal(made, np.gradient(SQUARES))
+    assert made.dtype == np.float64
+    assert "units" not in made.attrs
+
+
+def test_a_field_of_objects_that_are_numbers():
+    f = field(np.arange(6.0), SQUARES.astype(object))
+    assert_array_equal(f.fdgrad.gradient("x"), f.differentiate("x").astype(float))
+    with pytest.raises(TypeError, match=r"holds object, .*\.astype\(float\)"):
+        f.chunk(x=2).fdgrad.gradient("x")
+    assert_array_equal(f.chunk(x=2).astype(float).fdgrad.gradient("x"), f.fdgrad.gradient("x"))
+
+
+def test_dates_with_a_time_zone():
+    f = field(np.array(UTC, object), units="K")
+    made = f.fdgrad.gradient("x", datetime_unit="D")
+    assert_allclose(made, np.gradient(SQUARES), rtol=1e-12)
+    assert made.attrs["units"] == "K day-1"
+    mixed = np.array([UTC[0].replace(tzinfo=None), *UTC[1:]], object)
+    with pytest.raises(CoordinateError, match="some have a time zone and some have none"):
+        field(mixed).fdgrad.gradient("x")
+
+
+@pytest.mark.parametrize("x", [["a", "b", "c", "d", "e", "f"], [None, 1, 2, 3, 4, 5]])
+def test_other_objects_are_refused(x):
+    with pytest.raises(CoordinateError, match=r"holds .*, but a derivative needs numbers or dates"):
+        field(np.array(x, object)).fdgrad.gradient("x")
+
+
+# --- small types --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["u1", "u2", "i1", "u8"])
+@pytest.mark.parametrize("chunks", [None, 1])
+def test_heights_in_small_or_unsigned_integers(dtype, chunks):
+    z = xr.DataArray(np.array([[120, 10], [40, 20], [5, 100]], dtype), dims=("x", "y"), name="z")
+    f = xr.DataArray(np.arange(6.0).reshape(3, 2) ** 2, dims=("x", "y"), name="f")
+    f = f if chunks is None else f.chunk(x=chunks)
+    rising, falling = (z.isel(y=[i, i]) for i in (1, 0))
+    for one in (rising, falling):
+        made = f.fdgrad.gradient("x", coordinate=one)
+        for y in range(2):
+            expected = np.gradient(f.values[:, y], one.values[:, y].astype(float))
+            assert_allclose(made[:, y], expected, rtol=1e-12)
+    folded = z.copy(data=np.array([[0, 0], [100, 100], [120, 20]], dtype))
+    with pytest.raises(CoordinateError, match="coordinate 'z' is not strictly monotonic along 'x'"):
+        f.fdgrad.gradient("x", coordinate=folded).compute()
+
+
+@pytest.mark.parametrize("as_array", [np.asarray, jnp.asarray], ids=["numpy", "jax"])
+def test_bfloat16_with_labels(as_array):
+    f = field(np.arange(6.0), as_array(SQUARES).astype(jnp.bfloat16))
+    assert_array_equal(f.fdgrad.gradient("x").astype("f4"), np.gradient(SQUARES))
+
+
+@pytest.mark.parametrize("dtype", ["f2", jnp.bfloat16], ids=["float16", "bfloat16"])
+def test_operators_in_metres_stay_in_float32_for_half_precision(dtype):
+    """A laplacian of 1e-11 K m-2 is zero in float16."""
+    lat, lon = np.linspace(-80, 80, 17), np.arange(36) * 10.0
+    t = 280 + 30 * np.outer(np.cos(np.deg2rad(lat)), np.cos(np.deg2rad(3 * lon)))
+    coords = {
+        "lat": ("lat", lat, {"units": "degrees_north"}),
+        "lon": ("lon", lon, {"units": "degrees_east"}),
+    }
+    half = xr.DataArray(t.astype(dtype), coords, ("lat", "lon"), name="t", attrs={"units": "K"})
+    for name in ("laplacian", "gradient_magnitude"):
+        made = getattr(half.fdgrad, name)()
+        assert made.dtype == np.float32
+        expected = getattr(half.astype("f8").fdgrad, name)()
+        assert_allclose(made, expected, rtol=0, atol=1e-4 * float(abs(expected).max()))
+    assert half.fdgrad.gradient("lat").dtype == half.dtype
