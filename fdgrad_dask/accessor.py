@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 import xarray as xr
 
 from fdgrad_dask import operators
+from fdgrad_dask.projections import carry_grid_mapping
 from fdgrad_dask.errors import did_you_mean
 
 Operator = Callable[..., Any]
@@ -77,8 +78,9 @@ def _on_dataset(operator: Operator) -> Operator:
     @functools.wraps(operator)
     def method(self: DatasetAccessor, *args: Any, **options: Any) -> Any:
         def field(given: Any) -> Any:
-            named = given is not None and not isinstance(given, xr.DataArray)
-            return self._dataset[given] if named else given
+            if given is None or isinstance(given, xr.DataArray):
+                return given
+            return carry_grid_mapping(self._dataset[given], self._dataset)
 
         named = {key: field(v) if key in fields else v for key, v in options.items()}
         return operator(*map(field, args), **named)

@@ -163,6 +163,14 @@ def find_grid_mapping(field: xr.DataArray) -> GridMapping | None:
     return described[0] if len(described) == 1 else None
 
 
+def carry_grid_mapping(field: xr.DataArray, dataset: xr.Dataset) -> xr.DataArray:
+    """A variable of a dataset with the grid mapping that it names, which may be a variable too."""
+    named = field.attrs.get("grid_mapping", field.encoding.get("grid_mapping"))
+    names = [] if named is None else mapping_names(str(named))
+    missing = [name for name in names if name in dataset.data_vars and dataset[name].ndim == 0]
+    return field.assign_coords({name: dataset.variables[name] for name in missing})
+
+
 def mapping_names(text: str, field: xr.DataArray | None = None) -> list[str]:
     """The variables that an attribute ``grid_mapping`` names, the one for the field's axes first.
 

@@ -70,7 +70,7 @@ MAY_IMPORT = {
     "operators.roles operators.scheme operators.wind",
     "operators.dynamics": "numpy xarray attributes errors formulas geometry operators.entry "
     "operators.metric operators.roles operators.scheme operators.verticals operators.wind",
-    "accessor": "xarray errors operators",
+    "accessor": "xarray errors operators projections",
     "cli": "errors pipeline.catalog pipeline.config pipeline.run pipeline.starter pipeline.verify",
     "pipeline.__init__": "",
     "pipeline.strict_yaml": "pydantic yaml errors pipeline.catalog",

@@ -167,3 +167,70 @@ def test_the_row_beside_a_pole_where_missing_values_are_stepped_around(lon, edge
     assert bool(made.isel(lat=-1, lon=3).isnull())
     others = made.isel(lat=-1).drop_isel(lon=3)
     assert abs(others - true.isel(lat=-1)).max() < 6e-3 * abs(true).max()
+
+
+def test_what_needs_a_direction_is_turned_by_the_pole_of_the_file():
+    mapping = {
+        "grid_mapping_name": "rotated_latitude_longitude",
+        "grid_north_pole_latitude": 39.25,
+        "grid_north_pole_longitude": -162.0,
+    }
+    axes = {
+        "rlat": (
+            "rlat",
+            np.arange(-3.0, 4),
+            {"standard_name": "grid_latitude", "units": "degrees"},
+        ),
+        "rlon": (
+            "rlon",
+            np.arange(-4.0, 5),
+            {"standard_name": "grid_longitude", "units": "degrees"},
+        ),
+        "crs": ((), 0, mapping),
+    }
+    pole, lam = np.deg2rad(39.25), np.deg2rad(axes["rlon"][1])
+    phi = np.deg2rad(axes["rlat"][1])[:, None]
+    sine = np.sin(pole) * np.sin(phi) + np.cos(pole) * np.cos(phi) * np.cos(lam)
+    f = xr.DataArray(
+        np.rad2deg(np.arcsin(sine)),
+        axes,
+        ("rlat", "rlon"),
+        name="f",
+        attrs={"units": "m", "grid_mapping": "crs"},
+    )
+    inner = (slice(1, -1), slice(1, -1))
+    made = op.horizontal_gradient(f)
+    assert_allclose(made.df_dy[inner], PER_DEGREE, rtol=1e-3)
+    assert_allclose(made.df_dx[inner], 0, atol=1e-3 * PER_DEGREE)
+    wind = op.geostrophic_wind(f)
+    rotation = 2 * 7.292115e-5 * sine
+    assert_allclose(wind.ug[inner], (-9.80665 * PER_DEGREE / rotation)[inner], rtol=1e-3)
+    assert wind.ug.attrs["standard_name"] == "geostrophic_eastward_wind"
+    # Without the pole the components are along the grid, and say so.
+    bare = f.drop_vars("crs").drop_attrs(deep=False)
+    assert "along x" in op.horizontal_gradient(bare).df_dx.attrs["long_name"]
+    assert_allclose(op.gradient_magnitude(bare)[inner], PER_DEGREE, rtol=1e-3)
+    u, v = (
+        wind[n].assign_attrs(standard_name=s, grid_mapping="crs", units="m s-1")
+        for n, s in (("ug", "eastward_wind"), ("vg", "northward_wind"))
+    )
+    zeta = op.vorticity(u, v)[2:-2, 2:-2]
+    # u = -c / sin φ and v = 0: ζ = -∂(u cos φ)/∂φ / (a cos φ) = -c / (a cos φ sin² φ)
+    c = 9.80665 * PER_DEGREE / (2 * 7.292115e-5)
+    sin, cos = sine[2:-2, 2:-2], np.sqrt(1 - sine[2:-2, 2:-2] ** 2)
+    exact = -c / (A * cos * sin**2)
+    assert_allclose(zeta, exact, rtol=5e-3)
+    absolute = op.absolute_vorticity(u, v)[2:-2, 2:-2]
+    assert_allclose(absolute, exact + rotation[2:-2, 2:-2], rtol=5e-3)
+
+
+def test_a_dataset_brings_the_grid_mapping_that_is_one_of_its_variables():
+    f = field(lambda x, y: np.rad2deg(y) + 0 * x, degrees(np.arange(5.0), np.arange(20.0, 26)), "f")
+    mars = xr.DataArray(0, attrs={"grid_mapping_name": "latitude_longitude", "earth_radius": 3.4e6})
+    ds = f.assign_attrs(grid_mapping="mars: lat lon").to_dataset().assign(mars=mars)
+    made = ds.fdgrad.gradient_magnitude("f")
+    assert_allclose(made, 180 / np.pi / 3.4e6, rtol=1e-9)
+    assert made.attrs["earth_radius"] == 3.4e6
+    kilometres = ds.assign(mars=mars.assign_attrs(earth_radius=3400.0))
+    with pytest.raises(CoordinateError, match=r"radius of 3400, but it needs metres.* by 1000"):
+        kilometres.fdgrad.gradient_magnitude("f")

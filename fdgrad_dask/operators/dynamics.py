@@ -174,7 +174,7 @@ def q_vector(
     kelvin, _ = kelvin_scale(temperature, "a Q vector")
     in_si = kelvin * speed(u, "a Q vector")
     scheme = Scheme(edge_order, accuracy, 1, boundary, skipna=skipna)
-    wind = Wind(u, v, temperature, scheme=scheme, geometry=geometry)
+    wind = Wind(u, v, temperature, scheme=scheme, geometry=geometry, is_directed=True)
     level = single_pressure(wind.like, vertical, "a Q vector")
     if level is not None:
         wind.factor(in_si * DRY_AIR * inverse(np.full(1, level)))
@@ -247,7 +247,8 @@ def potential_vorticity(
     if (scale, offset) != (1, 0):
         temperature = temperature.copy(data=temperature.data * scale + offset)
     scheme = Scheme(edge_order, accuracy, 1, boundary, skipna=skipna)
-    wind = Wind(u, v, temperature, scheme=scheme, geometry=geometry)
+    is_directed = coriolis is None
+    wind = Wind(u, v, temperature, scheme=scheme, geometry=geometry, is_directed=is_directed)
     axis, pascals = pressure_levels(wind.like, vertical, "potential vorticity")
     if not potential and (pascals <= 0).any():
         raise CoordinateError(

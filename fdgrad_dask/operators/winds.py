@@ -157,7 +157,7 @@ def absolute_vorticity(
         The units of the wind are not those of a speed.
     """
     scheme = Scheme(edge_order, accuracy, 1, boundary, skipna=skipna)
-    wind = Wind(u, v, scheme=scheme, geometry=geometry)
+    wind = Wind(u, v, scheme=scheme, geometry=geometry, is_directed=coriolis is None)
     in_si = speed(u, "absolute vorticity")
     f = wind.coriolis(coriolis, in_si)
     wind.vorticity()
@@ -194,7 +194,7 @@ def deformation(
         dims, coords and chunks of u; NaN at a pole.
     """
     scheme = Scheme(edge_order, accuracy, 1, boundary, skipna=skipna)
-    wind = Wind(u, v, scheme=scheme, geometry=geometry)
+    wind = Wind(u, v, scheme=scheme, geometry=geometry, is_directed=True)
     wind.strain()
     made = wind.solve(formulas.deformation, 3)
     names = _KINEMATIC[2:]
@@ -241,12 +241,13 @@ def kinematics(
             f"which is {which!r}; give a list of some of {', '.join(_KINEMATIC)}{close}"
         )
     scheme = Scheme(edge_order, accuracy, 1, boundary, skipna=skipna)
-    wind = Wind(u, v, scheme=scheme, geometry=geometry)
+    is_directed = any("deformation" in name for name in which)
+    wind = Wind(u, v, scheme=scheme, geometry=geometry, is_directed=is_directed)
     if "divergence" in which:
         wind.divergence()
     if "vorticity" in which:
         wind.vorticity()
-    if any("deformation" in name for name in which):
+    if is_directed:
         wind.strain()
     for output, name in enumerate(which):
         if name in ("divergence", "vorticity"):
