@@ -239,8 +239,7 @@ def _plane(field: xr.DataArray, x: Axis, y: Axis) -> Plane:
         raise CoordinateError(
             f"{field.name!r} lies on the projection {mapping.name!r}, where a step of the map is "
             "not a step on the ground, but its attributes have neither a grid_mapping_name with "
-            "parameters nor crs_wkt; set them: pyproj.CRS(…).to_cf(). If x and y are metres on "
-            "the ground, say geometry=Plane()"
+            "parameters nor crs_wkt; set them: pyproj.CRS(…).to_cf()"
         )
     return Plane(_metres(x, y))
 

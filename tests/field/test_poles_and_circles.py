@@ -60,7 +60,7 @@ def test_rows_beside_a_pole_by_the_command(run):
     assert worst(made.z, ds.true) < 0.02
 
 
-WHOLE = {
+CIRCLES = {
     "the cyclic point included": np.arange(0.0, 361, 5),
     "from -180 to 180": np.arange(-180.0, 181, 5),
     "a step of 0.083333": np.arange(4320) * 0.083333,
@@ -74,17 +74,17 @@ COARSE = {"half a step off": np.arange(-82.5, 90, 15), "on the poles": np.arange
 
 
 @pytest.mark.parametrize("lat", COARSE)
-@pytest.mark.parametrize("lon", WHOLE)
+@pytest.mark.parametrize("lon", CIRCLES)
 def test_a_circle_is_a_circle_to_its_rounding(lat, lon):
-    ds = flow_on(COARSE[lat], WHOLE[lon], fields.ROTATION)
+    ds = flow_on(COARSE[lat], CIRCLES[lon], fields.ROTATION)
     z = ds.fdgrad.vorticity("u", "v")
     assert worst(z, ds.true) < 0.05
     assert z.attrs["periodic"] == "lon"
 
 
-@pytest.mark.parametrize("lon", WHOLE)
+@pytest.mark.parametrize("lon", CIRCLES)
 def test_the_seam_of_a_circle_is_no_edge(lon):
-    x = WHOLE[lon]
+    x = CIRCLES[lon]
     # The model computed on an even circle; what its file says of that is rounded.
     even = x if lon in EXACT else np.arange(len(x)) * 360 / len(x)
     grid = fields.degrees(COARSE["half a step off"], even)
