@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from fdgrad_dask.attributes import title
 from fdgrad_dask.errors import CoordinateError, OptionError
+from fdgrad_dask.spacing import floats
 from fdgrad_dask.times import YEARS, is_time, seconds
 
 # What CF attributes say of some dims and coordinates; of as many sets of them at most.
@@ -169,7 +170,7 @@ def check_monotonic(points: NDArray[Any], name: Hashable, dim: Hashable) -> None
             f"coordinate {name!r} has {n} point{'s' if n != 1 else ''}, but a derivative needs "
             f"two or more; do not select a single {dim!r} before differentiating"
         )
-    exact = points.astype(np.float64)
+    exact = floats(points) if points.dtype.kind in "iu" else points.astype(np.float64)
     broken = ~np.isfinite(exact)
     if broken.any():
         _refuse_nan(int(broken.argmax()), name, dim, exact[broken][0])

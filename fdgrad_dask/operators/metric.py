@@ -23,8 +23,9 @@ from fdgrad_dask.horizontal import Horizontal
 from fdgrad_dask.operators.scheme import Pass, Scheme
 from fdgrad_dask.program import Formula
 from fdgrad_dask.slopes import Metric, Recipe, Row, Slopes
-from fdgrad_dask.stencil import Stencil, Tap, Wall, Window, stencil
+from fdgrad_dask.stencil import Stencil, Wall, stencil
 from fdgrad_dask.weights import weigh
+from fdgrad_dask.windows import Tap, Window
 
 
 class OnGrid(Pass):
