@@ -16,10 +16,9 @@ import numpy as np
 
 from benchmarks.machine import keep_to
 from benchmarks.rows import Row, in_turn, over, seconds_of
-from fdgrad_dask import tiles
+from fdgrad_dask.blocks import compute_block
 from fdgrad_dask.kernels import on_tile
-from fdgrad_dask.program import single, weights_of
-from fdgrad_dask.scratch import Block
+from fdgrad_dask.program import Block, single, weights_of
 from fdgrad_dask.stencil import stencil
 from fdgrad_dask.views import Padded
 
@@ -46,7 +45,7 @@ def rows(size: str) -> Iterator[Row]:
             copy = partial(np.copyto, np.empty_like(f), f)
             for number, axis in enumerate(AXES):
                 table = stencil(np.arange(f.shape[number]) * 2.0, f.shape[number])
-                ours = partial(tiles.compute_block, [Block(f)], single(table, number), f.dtype)
+                ours = partial(compute_block, [Block(f)], single(table, number), f.dtype)
                 what = f"block of {megabytes} MB"
                 yield _row(f"{what}, {dtype}", axis, {"ours": ours, "copy": copy}, runs)
 

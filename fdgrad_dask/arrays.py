@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
+from fdgrad_dask.dtypes import is_extension, needs_numpy
 from fdgrad_dask.errors import OptionError
 from fdgrad_dask.halo import differentiate, is_dask, length
-from fdgrad_dask.plain import needs_numpy
 from fdgrad_dask.spacing import Boundary, boundary_pair, check_period
 from fdgrad_dask.stencil import stencil
 from fdgrad_dask.whole import as_jax, is_jax, is_traced
@@ -75,8 +75,9 @@ def gradient(
     axes = tuple(range(f.ndim)) if axis is None else normalize_axis_tuple(axis, f.ndim)
     given = _per_axis(varargs, len(axes))
     spacings = [_coordinate(x) for x in given]
-    if isinstance(f, np.ndarray) and any(is_jax(x) for x in spacings):
-        f = as_jax(f)  # a spacing that has no values yet makes a result that has none
+    unknown = [*spacings, *_ends(boundary)]
+    if isinstance(f, np.ndarray) and any(is_jax(x) and is_traced(x) for x in unknown):
+        f = as_jax(f)  # what has no values yet makes a result that has none
     if edge_order > 2:
         raise OptionError(f"'edge_order' greater than 2 not supported; it is {edge_order}")
     check_period(boundary, period)
@@ -104,8 +105,12 @@ def gradient(
 
 def _array(f: Any) -> Any:
     """What NumPy would make of ``f``, without computing or copying anything."""
-    if hasattr(f, "dims") and hasattr(f, "data"):  # a labelled array: keep what it holds
-        f = f.data
+    if hasattr(f, "dims") and (hasattr(f, "data") or hasattr(f, "data_vars")):
+        kind = type(f).__name__
+        raise TypeError(
+            f"f is a {kind}, whose labels and units a gradient of plain arrays would drop; call "
+            "f.fdgrad.gradient(dim), which keeps them, or give the array alone: f.data"
+        )
     if is_dask(f) or is_jax(f) or _has_own_numpy(f):
         return f
     f = np.asanyarray(f)
@@ -139,35 +144,51 @@ def _coordinate(x: Any) -> Any:
         )
     if (is_jax(x) and is_traced(x)) or _has_own_numpy(x):
         return x
-    x = np.asanyarray(x)
+    x = np.asarray(x) if hasattr(x, "dims") else np.asanyarray(x)
+    if is_extension(x.dtype):
+        x = x.astype(np.float64)
     return x if x.ndim or x.dtype == object else x[()]
+
+
+def _ends(boundary: Any) -> list[Any]:
+    """What stands outside, of all axes."""
+    each = boundary.values() if isinstance(boundary, Mapping) else [boundary]
+    return [end for ends in each for end in (ends if isinstance(ends, tuple | list) else [ends])]
 
 
 def _is_for_numpy(f: Any, spacings: list[Any]) -> bool:
     """True where `numpy.gradient` is the only one that knows the kind of ``f`` or a spacing."""
     if is_jax(f):
         return False
-    subclass = isinstance(f, np.ndarray) and type(f) is not np.ndarray
-    return subclass or _has_own_numpy(f) or needs_numpy(f) or any(map(_is_odd, spacings))
+    own = _is_subclass(f) or _has_own_numpy(f) or needs_numpy(f)
+    return own or any(map(_is_odd, spacings))
 
 
 def _is_odd(x: Any) -> bool:
     """True for a spacing that is no real number of a dtype that XLA has."""
-    return _has_own_numpy(x) or np.dtype(x.dtype).kind not in "iuf" or needs_numpy(x)
+    own = _has_own_numpy(x) or _is_subclass(x)
+    return own or np.dtype(x.dtype).kind not in "iuf" or needs_numpy(x)
+
+
+def _is_subclass(x: Any) -> bool:
+    """True for kinds of NumPy arrays that carry more than values, such as units or a mask."""
+    return isinstance(x, np.ndarray) and type(x) is not np.ndarray
 
 
 def _refuse_dtype(f: Any, spacings: list[Any]) -> None:
     """Raises what NumPy raises for a dtype without differences, such as bool."""
-    if _has_own_numpy(f) and not is_dask(f):
+    is_masked = isinstance(f, np.ma.MaskedArray)
+    if (_has_own_numpy(f) and not is_dask(f)) or (_is_subclass(f) and not is_masked):
         raise TypeError(
             f"{type(f).__name__} is differentiated by its own numpy.gradient, which knows "
             "neither accuracy nor boundary; give a NumPy, JAX or dask array"
         )
-    if np.dtype(f.dtype).kind in "bSUV":
+    if np.dtype(f.dtype).kind in "bSUV" and not is_extension(f.dtype):
         np.gradient(np.zeros(3, f.dtype))
     for x in spacings:
-        if _has_own_numpy(x) or np.dtype(x.dtype).kind not in "iuf":
-            kind = type(x).__name__ if _has_own_numpy(x) else f"dtype {x.dtype}"
+        own = _has_own_numpy(x) or _is_subclass(x)
+        if own or not (np.dtype(x.dtype).kind in "iuf" or is_extension(x.dtype)):
+            kind = type(x).__name__ if own else f"dtype {x.dtype}"
             raise TypeError(
                 f"spacing of {kind} cannot be turned into weights; give real numbers (dates as "
                 "seconds since the first one)"
@@ -192,7 +213,12 @@ def _boundary_of(boundary: Any, axis: int, ndim: int) -> tuple[Boundary, Boundar
 
 def _period_of(period: Any, axis: int, ndim: int) -> float | None:
     period = _of_axis("period", period, axis, ndim)
-    return None if period is None else float(period)
+    try:
+        return None if period is None else float(period)
+    except (TypeError, ValueError):
+        raise OptionError(
+            f"period is {period!r}, but it must be a number, in units of the coordinate"
+        ) from None
 
 
 def _of_axis(name: str, option: Any, axis: int, ndim: int) -> Any:

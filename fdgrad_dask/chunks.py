@@ -24,8 +24,7 @@ from numpy.typing import NDArray
 
 from fdgrad_dask.errors import ChunkError
 from fdgrad_dask.graphs import Key, Lazy, Node, Place, Shared
-from fdgrad_dask.program import Program
-from fdgrad_dask.scratch import Block
+from fdgrad_dask.program import Block, Program
 from fdgrad_dask.tasks import Piece, Slab, Task, rim
 
 # Bytes. Rims that are no larger hold the rows along all axes, more than any one neighbour needs:
@@ -247,8 +246,6 @@ def _cut(f: NDArray[Any], axis: int, rows: tuple[int, int], reach: int) -> Block
 
 def _meta(f: Any, ndim: int, task: Task) -> Any:
     dtype = task.dtype
-    if dtype.kind == "M":
-        dtype = np.dtype(dtype.str.replace("M", "m"))
     like = f._meta if is_dask(f) else np.empty(0)
     return (
         np.ma.empty((0,) * ndim, dtype)

@@ -11,8 +11,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from fdgrad_dask.stencil import Stencil, Tap, Wall, Window
+from fdgrad_dask.stencil import Stencil, Wall
 from fdgrad_dask.weights import weigh
+from fdgrad_dask.windows import Tap, Window
 
 
 def smooth_ends(table: Stencil, n: int, accuracy: int) -> Stencil:

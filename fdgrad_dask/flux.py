@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fdgrad_dask.spacing import extended
-from fdgrad_dask.stencil import Stencil, Tap, Wall, Window, columns, stencil
+from fdgrad_dask.stencil import Stencil, Wall, stencil
 from fdgrad_dask.weights import weigh
+from fdgrad_dask.windows import Tap, Window, columns
 
 
 def flux_stencil(

@@ -8,11 +8,12 @@ tuples, and a layer makes those that are asked for when they are asked for.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Set
-from functools import cached_property
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Set
+from functools import cached_property, partial
 from itertools import product
 from typing import Any
 
+from dask.base import clone_key
 from dask.highlevelgraph import Layer, MaterializedLayer
 from dask.task_spec import GraphNode, Task, TaskRef
 
@@ -104,6 +105,27 @@ class Lazy(Layer):
     def get_output_keys(self) -> Set[Any]:
         return {(self.name, *place) for place in self.places()}
 
+    def clone(self, keys: Set[Any], seed: Hashable, bind_to: Any = None) -> tuple[Layer, bool]:
+        """The layer under other keys, reading what else ``keys`` names under its own other key.
+
+        That of dask does not look into nodes, and knows only of tasks that others ask for: the
+        rims are this layer's own. Tasks that read nothing renamed wait for ``bind_to``.
+        """
+        own = self.tasks.keys()
+        tasks, bound = {}, False
+        for node in self.tasks.values():
+            renamed = [part in own or part in keys for part in node.parts]
+            parts: list[Any] = [
+                clone_key(part, seed) if other else part
+                for part, other in zip(node.parts, renamed, strict=True)
+            ]
+            function = node.function
+            if bind_to is not None and not any(renamed):
+                parts, function, bound = [*parts, bind_to], partial(_after, function), True
+            key = clone_key(node.key, seed)
+            tasks[key] = type(node)(key, function, tuple(parts), node.given)
+        return MaterializedLayer(tasks, annotations=self.annotations), bound
+
     def cull(
         self, keys: set[Any], all_hlg_keys: Collection[Any]
     ) -> tuple[Layer, Mapping[Any, Any]]:
@@ -113,3 +135,9 @@ class Lazy(Layer):
         tasks = self.tasks if every else self.make(sorted(asked))
         needed = {key: task.dependencies for key, task in tasks.items()}
         return MaterializedLayer(tasks, annotations=self.annotations), needed
+
+
+def _after(function: Callable[..., Any], *values: Any) -> Any:
+    """``function`` of all values but the last of the keys, which was only waited for."""
+    *parts, _, given = values
+    return function(*parts, given)

@@ -15,7 +15,8 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from fdgrad_dask.attributes import title
-from fdgrad_dask.errors import CoordinateError, OptionError
+from fdgrad_dask.errors import CoordinateError, OptionError, did_you_mean
+from fdgrad_dask.spacing import regular_points
 from fdgrad_dask.times import YEARS, is_time, plain_numbers, seconds
 
 # What CF attributes say of some dims and coordinates; of as many sets of them at most.
@@ -64,6 +65,8 @@ def axis_of(field: xr.DataArray, dim: Hashable, *, datetime_unit: str | None = N
     is_dated = is_time(np.asarray(coordinate.values))
     if is_dated and datetime_unit in YEARS:
         points = _even_again(points)
+    else:
+        points = regular_points(points)
     return Axis(
         asked=dim,
         dim=along,
@@ -139,7 +142,8 @@ def _cf_name(field: xr.DataArray, dim: Hashable) -> Hashable:
         )
     raise CoordinateError(
         f"no dimension {dim!r}; {field.name!r} has the dimensions {field.dims} and the "
-        f"coordinates {tuple(field.coords)}"
+        f"coordinates {tuple(field.coords)}; "
+        f"{did_you_mean(str(dim), [*map(str, field.dims), *map(str, field.coords)])}"
     )
 
 

@@ -14,13 +14,11 @@ import numpy as np
 
 from fdgrad_dask.chunks import is_dask as is_dask
 from fdgrad_dask.chunks import lazy
+from fdgrad_dask.dtypes import needs_numpy, result_dtype
 from fdgrad_dask.errors import ChunkError
-from fdgrad_dask.plain import needs_numpy
-from fdgrad_dask.program import Program, single
-from fdgrad_dask.scratch import Block
+from fdgrad_dask.program import Block, Program, single
 from fdgrad_dask.stencil import Stencil
 from fdgrad_dask.tasks import Task
-from fdgrad_dask.tiles import result_dtype
 from fdgrad_dask.whole import differentiate_jax, is_jax
 
 
@@ -68,4 +66,15 @@ def compute(fields: Sequence[Any], program: Program, dtype: Any = None) -> list[
         )
     if any(is_dask(f) for f in fields):
         return lazy(fields, task)
-    return task.outputs([Block(np.asanyarray(f)) for f in fields])
+    return task.outputs([Block(_in_memory(f)) for f in fields])
+
+
+def _in_memory(f: Any) -> Any:
+    """A NumPy array; those of other libraries are not computed, nor robbed of their units."""
+    if isinstance(f, np.ndarray | np.generic) or is_jax(f) or not hasattr(f, "dtype"):
+        return np.asanyarray(f)
+    raise TypeError(
+        f"the data are an array of {type(f).__module__.partition('.')[0]} ({type(f).__name__}), "
+        "which no derivative is taken of here; give NumPy, JAX or dask data: of a quantity its "
+        "magnitude, of a lazy array what it computes to, of a sparse one its dense form"
+    )

@@ -6,28 +6,29 @@ A kernel knows rows, walls and a tile; chunks and labels it does not know.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial, reduce
+from functools import lru_cache, partial, reduce
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 
-from fdgrad_dask.program import Operand, Program, weights_of
-from fdgrad_dask.sums import Reader, Weights, derivative, rounded, wide
+from fdgrad_dask.program import Number, Operand, Program
+from fdgrad_dask.sums import Reader, Weights, derivative, rounded
 from fdgrad_dask.views import Frame, Padded, Ranges, Spread, Star, View, Whole
 
 
-def numbers(program: Program, dtype: np.dtype[Any]) -> list[Weights]:
-    """What the stencils of a program multiply by, or divide by, as kernels for ``dtype`` take it.
+class Interned:
+    """What a kernel is compiled for, the same object each time: to compare it runs no Python.
 
-    What a formula follows is multiplied by one over each step.
+    JAX looks for it in C, where an exception out of Python, of Ctrl-C say, becomes another one.
     """
-    inverted, real = program.formula is not None, wide(dtype)
-    return [
-        weights_of(d.stencil, lambda w: np.asarray(w, real), inverted) for d in program.derivatives
-    ]
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+
+interned = lru_cache(maxsize=4096)(Interned)
 
 
 @partial(jax.jit, static_argnames="program", donate_argnames="spent", keep_unused=True)
@@ -37,14 +38,14 @@ def on_tile(
     zero: jax.Array,
     spent: list[jax.Array],
     *,
-    program: Program,
+    program: Interned,
 ) -> list[jax.Array]:
     """The outputs of a program on one tile: all its terms in one pass.
 
     They come to lie where ``spent`` did, outputs of another tile that are copied out by now: fresh
     memory would cost more than the arithmetic.
     """
-    return _outputs(views, weights, zero, program)
+    return _outputs(views, weights, zero, program.value)
 
 
 @partial(
@@ -60,7 +61,7 @@ def on_sweep(
     spent: list[jax.Array],
     *,
     frame: Frame,
-    programs: tuple[Program, ...],
+    programs: tuple[Interned, ...],
     boxes: tuple[Ranges, ...],
 ) -> tuple[list[jax.Array], list[list[jax.Array]]]:
     """The outputs of a program on a block, by rows and columns; and those of each of its boxes.
@@ -75,17 +76,17 @@ def on_sweep(
 
     spreads: list[Weights] = [
         ([w if w is None else [spread(column, d.axis) for column in w] for w in windows], [], [])
-        for d, (windows, _, _) in zip(programs[0].derivatives, weights[0], strict=True)
+        for d, (windows, _, _) in zip(programs[0].value.derivatives, weights[0], strict=True)
     ]
     margins = [(frame.margin, frame.margin, 0), (0, 0, 0)]
     # A test for each row, not for each element, as the ends of any other axis would need.
     inside = [
         lax.pad(output, jnp.zeros((), output.dtype), margins)
-        for output in _outputs(views, spreads, zero, programs[0])
+        for output in _outputs(views, spreads, zero, programs[0].value)
     ]
     # Set in their places here, XLA would compute all twice or copy it.
     parts = [
-        _outputs([view.box(box) for view in views], columns, zero, program)
+        _outputs([view.box(box) for view in views], columns, zero, program.value)
         for box, program, columns in zip(boxes, programs[1:], weights[1:], strict=True)
     ]
     return inside, parts
@@ -133,47 +134,10 @@ def _outputs(
     if program.formula is None:
         return derivatives
     here = [view.at(0, 0) for view in views]
-    outputs = program.formula(
-        [_Exact(value, zero) for value in here], [_Exact(d, zero) for d in derivatives]
-    )
+
+    def number(value: jax.Array) -> Number:
+        return Number(value, lambda a, b: rounded(a * b, zero), jnp)
+
+    outputs = program.formula(list(map(number, here)), list(map(number, derivatives)))
     shape = jnp.broadcast_shapes(*(value.shape for value in here))
     return [jnp.broadcast_to(output.value, shape) for output in outputs]
-
-
-class _Exact:
-    """A number in a formula: products are rounded before they are added (`rounded`)."""
-
-    def __init__(self, value: Any, zero: jax.Array) -> None:
-        self.value, self.zero = value, zero
-
-    def _new(self, value: jax.Array) -> _Exact:
-        return _Exact(value, self.zero)
-
-    def __add__(self, other: Any) -> _Exact:
-        return self._new(self.value + _value(other))
-
-    def __sub__(self, other: Any) -> _Exact:
-        return self._new(self.value - _value(other))
-
-    def __neg__(self) -> _Exact:
-        return self._new(-self.value)
-
-    def __mul__(self, other: Any) -> _Exact:
-        return self._new(rounded(self.value * _value(other), self.zero))
-
-    def __truediv__(self, other: Any) -> _Exact:
-        return self._new(self.value / _value(other))
-
-    def length(self, other: _Exact) -> _Exact:
-        """√(self² + other²), without squares that overflow or vanish."""
-        a, b = jnp.abs(self.value), jnp.abs(other.value)
-        long, short = self._new(jnp.maximum(a, b)), self._new(jnp.minimum(a, b))
-        ratio = short / self._new(jnp.where(long.value == 0, 1, long.value))
-        scaled = long * self._new(jnp.sqrt((ratio * ratio + 1).value))
-        return self._new(jnp.where(jnp.isinf(long.value), jnp.inf, scaled.value))
-
-    __radd__, __rmul__ = __add__, __mul__
-
-
-def _value(number: Any) -> Any:
-    return number.value if isinstance(number, _Exact) else number

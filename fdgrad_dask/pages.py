@@ -11,23 +11,29 @@ from __future__ import annotations
 import ctypes
 import re
 import sys
-from functools import cache, partial
+import threading
+import weakref
+from collections.abc import Callable
+from functools import cache, lru_cache, partial
 from mmap import PAGESIZE
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 from jax.sharding import SingleDeviceSharding
+from numpy.typing import NDArray
 
 from fdgrad_dask.memory import is_left_alone, maps
+from fdgrad_dask.scratch import Memory
 
 LEAST = 4 << 20  # bytes; from there on NumPy asks for huge pages too
 MOST = 512 << 20  # bytes that are left for later results, and that the system may take back
 _SWITCH = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 _FREE, _HUGE = 8, 14  # MADV_FREE and MADV_HUGEPAGE of linux/mman.h
 _TARGET = "fdgrad_dask_left_as_it_is"
-_left: dict[tuple[tuple[int, ...], np.dtype[Any]], list[jax.Array]] = {}
+_madvise = getattr(ctypes.CDLL(None), "madvise", None) if sys.platform != "win32" else None
+_lock = threading.Lock()
 
 
 def gives(size: int) -> bool:
@@ -35,59 +41,102 @@ def gives(size: int) -> bool:
     return size >= LEAST and maps(size) and _can_be_had()
 
 
+class _Watch(weakref.ref[Memory]):
+    """Whether a result is still seen. Of the callback of such a reference no Python runs.
+
+    In Python, a signal would be handled there, and what it raises would be lost. So the callback is
+    `madvise`, to which the reference, a fourth argument, is nothing.
+    """
+
+    _as_parameter_ = 0
+
+
+class _Lent(NamedTuple):
+    watch: _Watch
+    array: jax.Array
+
+
+# Results, those made first before all others, and what they lie in.
+_lent: list[_Lent] = []
+
+
 def take(count: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> list[jax.Array]:
     """Arrays whose values are whatever is there: to be donated, not to be read."""
-    arrays: list[jax.Array] = []
-    # Results end in any thread, at any moment: nothing here relies on what it has just seen.
-    while len(arrays) < count:
-        try:
-            arrays.append(_left[shape, dtype].pop())
-        except LookupError:
-            arrays.append(_fresh(shape, dtype))
-    return arrays
+    device = jax.devices()[0]
+
+    def fits(each: _Lent) -> bool:
+        array = each.array
+        return (
+            each.watch() is None
+            and not array.is_deleted()
+            and (array.shape, array.dtype) == (shape, dtype)
+            and array.devices() == {device}
+        )
+
+    with _lock:
+        found = [each for each in _lent if fits(each)][:count]
+        _lent[:] = [each for each in _lent if not any(each is one for one in found)]
+    return [each.array for each in found] + [
+        _fresh(shape, dtype) for _ in range(count - len(found))
+    ]
 
 
-def leave(array: jax.Array) -> None:
-    """The result that lay in ``array`` is gone: its memory serves a later one, or the system.
+def owned(result: jax.Array, *, again: bool = False) -> NDArray[Any]:
+    """What a kernel has made, which is nobody else's: so it may be written to.
 
-    Where somebody has said what is to be kept, and what to be given back, that holds instead.
+    ``again``: when it and all views of it are gone, a later result may lie where it did, or the
+    system takes the memory back. Where somebody has said what is to be kept, that holds instead.
     """
-    if array.nbytes > MOST or not is_left_alone():
-        return
-    if array.nbytes + sum(each.nbytes for kept in list(_left.values()) for each in kept) > MOST:
-        forget()
-    _advise(array, _FREE)
-    _left.setdefault((array.shape, array.dtype), []).append(array)
+    array = np.asarray(result)
+    memory = Memory(array, 0, array.shape)
+    if again and array.nbytes <= MOST and is_left_alone():
+        _lend(memory, result)
+    return np.asarray(memory)
+
+
+def _lend(memory: Memory, array: jax.Array) -> None:
+    advice = _advice(array, _FREE)
+    callback = partial(_madvise, *advice) if _madvise and advice else None
+    with _lock:
+        _lent.append(_Lent(_Watch(memory, callback), array))
+        size = sum(each.array.nbytes for each in _lent if not each.array.is_deleted())
+        while size > MOST:
+            size -= _lent.pop(0).array.nbytes
 
 
 def forget() -> None:
     """The system gets back what results have left."""
-    _left.clear()
+    with _lock:
+        _lent.clear()
 
 
 def _fresh(shape: tuple[int, ...], dtype: np.dtype[Any]) -> jax.Array:
     # On the device that results are on, which are handed over too: one compilation for both.
-    array: jax.Array = _as_it_is(shape, dtype, SingleDeviceSharding(jax.devices()[0]))
+    array: jax.Array = _maker(shape, dtype, jax.devices()[0])()
     # In wait for an array, Python is left to `_handle`; asked for its address, it would not be.
     array.block_until_ready()
-    _advise(array, _HUGE)
+    advice = _advice(array, _HUGE)
+    if _madvise and advice:
+        _madvise(*advice)  # if the system refuses, that costs time only
     return array
 
 
-@partial(jax.jit, static_argnums=(0, 1, 2))
-def _as_it_is(shape: tuple[int, ...], dtype: np.dtype[Any], place: SingleDeviceSharding) -> Any:
-    made = jax.ffi.ffi_call(_TARGET, jax.ShapeDtypeStruct(shape, dtype))()
-    return jax.lax.with_sharding_constraint(made, place)
+@lru_cache(maxsize=256)
+def _maker(shape: tuple[int, ...], dtype: np.dtype[Any], device: Any) -> Callable[[], jax.Array]:
+    def as_it_is() -> Any:
+        made = jax.ffi.ffi_call(_TARGET, jax.ShapeDtypeStruct(shape, dtype))()
+        return jax.lax.with_sharding_constraint(made, SingleDeviceSharding(device))
+
+    return jax.jit(as_it_is)
 
 
-def _advise(array: jax.Array, advice: int) -> None:
-    """Tells the system about the whole pages of an array; if it refuses, that costs time only."""
+def _advice(array: jax.Array, advice: int) -> tuple[Any, ...]:
+    """What `madvise` is told about the pages within an array; nothing if there are none."""
     start = array.unsafe_buffer_pointer()
     first, behind = -(-start // PAGESIZE) * PAGESIZE, (start + array.nbytes) // PAGESIZE * PAGESIZE
-    if first < behind:
-        ctypes.CDLL(None).madvise(
-            ctypes.c_void_p(first), ctypes.c_size_t(behind - first), ctypes.c_int(advice)
-        )
+    if first >= behind:
+        return ()
+    return ctypes.c_void_p(first), ctypes.c_size_t(behind - first), ctypes.c_int(advice)
 
 
 @cache

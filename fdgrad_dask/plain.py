@@ -1,103 +1,223 @@
-"""The arithmetic of a stencil in NumPy, for the dtypes that XLA does not have.
+"""Programs in NumPy: with the bits of the kernels, and for the dtypes that XLA does not have.
 
-Dates and durations, masked arrays, long doubles and objects take this road; so do tests, which
-hold the kernels against it.
+Small blocks are computed here, which costs microseconds where a kernel costs compilations; so is
+all of a child of `fork`, in which XLA hangs. Dates and durations, masked arrays, long doubles and
+objects take this road too.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from functools import reduce
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fdgrad_dask.stencil import Stencil, Wall, Window
+from fdgrad_dask.dtypes import has_kernel, result_dtype, wide
+from fdgrad_dask.program import (
+    Block,
+    Derivative,
+    Number,
+    Program,
+    Scaled,
+    numbers,
+    single,
+)
+from fdgrad_dask.readers import Field, Reader, halves_of, has_large_integers
+from fdgrad_dask.stencil import Stencil
+from fdgrad_dask.weights import inverse_power, weigh_scaled
+from fdgrad_dask.windows import Halves, Tap, Window
 
 
-def needs_numpy(f: Any) -> bool:
-    """True for masked arrays and for dtypes without a counterpart in XLA.
+def compute_plain(
+    blocks: Mapping[int, Block], shape: tuple[int, ...], program: Program, dtype: np.dtype[Any]
+) -> list[NDArray[Any]]:
+    """The outputs of ``program`` on one chunk, but for the rows at poles that it is given."""
+    fields = {i: Field(i, block, shape, program, dtype) for i, block in blocks.items()}
+    masked = any(isinstance(block.core, np.ma.MaskedArray) for block in blocks.values())
+    real = wide(dtype) if has_kernel(dtype) and not masked else np.dtype(np.float64)
+    with np.errstate(all="ignore"):
+        made = []
+        for d, weights in zip(program.derivatives, numbers(program, real), strict=True):
+            operand = program.operands[d.operand]
+            f = Reader(fields, operand, d.axis)
+            z = None if d.z is None else Reader(fields, ((d.z, None),), d.axis)
+            halves = None
+            if operand == ((0, None),) and has_large_integers(blocks[0]):
+                halves = halves_of(blocks[0], shape, program, d.axis)
+            derivative = _Derivative(d, f, z, dtype, real, program.formula is None, halves)
+            made.append(derivative.rows(weights))
+        if program.formula is None:
+            return made
 
-    >>> needs_numpy(np.zeros(3, "datetime64[D]")), needs_numpy(np.zeros(3, "float32"))
-    (True, False)
-    """
-    if isinstance(f, np.ma.MaskedArray):
-        return True
-    dtype = np.dtype(f.dtype)
-    return dtype.kind not in "iufc" or dtype.itemsize > (16 if dtype.kind == "c" else 8)
+        def number(value: Any) -> Number:
+            return Number(value, np.multiply, np)
+
+        here = [number(field.core) for field in fields.values()]
+        outputs = program.formula(here, list(map(number, made)))
+        return [_filled(output.value, shape, dtype) for output in outputs]
 
 
 def differentiate_plain(block: Any, axis: int, stencil: Stencil) -> Any:
-    """The derivative of one block along ``axis``, slabs and all, as `compute_block` has it."""
-    f = np.moveaxis(np.asanyarray(block), axis, 0)
-    if f.dtype.kind == "M":
-        f = f.view(f.dtype.str.replace("M", "m"))
-    if f.dtype.kind in "iu":
-        f = f.astype(np.float64)
-    reach = stencil.reach
-    lo, hi = (0 if wall else reach for wall in (stencil.low, stencil.high))
-    n = len(f) - lo - hi
-    masked = isinstance(f, np.ma.MaskedArray)
-    join = np.ma.concatenate if masked else np.concatenate
-    below, above = f[:0], f[:0]
-    if stencil.low and stencil.low.fill is not None:
-        below, lo = _outside(stencil.low, f, reach), reach
-    if stencil.high and stencil.high.fill is not None:
-        above, hi = _outside(stencil.high, f[::-1], reach)[::-1], reach
-    f = join([below, f, above])
-    dtype = np.dtype(np.float64) if f.dtype == object else f.dtype
-    out = (np.ma.empty if masked else np.empty)((n, *f.shape[1:]), dtype)
-    first, last = reach - lo, n - (reach - hi)
-    rows, columns = slice(first + lo, last + lo), slice(first, last)
-    sums = [_sum(f, window, rows, columns) for window in stencil.windows]
-    out[columns] = sums[0] if len(sums) == 1 else _first_whole(f, stencil, rows, sums)
-    for wall, step, seen in ((stencil.low, 1, f[lo:]), (stencil.high, -1, f[: lo + n])):
-        for i, row in enumerate(wall.rows if wall else ()):
-            here = i if step == 1 else n - 1 - i
-            out[here] = _sum(seen, row, None, slice(None))[0]
-    return np.moveaxis(out, 0, axis)
+    """The derivative of one array along ``axis``, which holds the rows beyond open ends too."""
+    dtype = result_dtype(block.dtype)
+    lo, hi = (0 if wall else stencil.reach for wall in (stencil.low, stencil.high))
+    n = block.shape[axis] - lo - hi
+    across = (slice(None),) * axis
+    low, core, high = (
+        block[(*across, rows)] for rows in (slice(lo), slice(lo, lo + n), slice(lo + n, None))
+    )
+    given = Block(core, {axis: low} if lo else {}, {axis: high} if hi else {})
+    return compute_plain({0: given}, core.shape, single(stencil, axis), dtype)[0]
 
 
-def _first_whole(f: Any, stencil: Stencil, rows: slice, sums: list[Any]) -> Any:
-    """The sum of the first window that misses nothing; NaN where all do, or the point itself."""
-    there = ~np.isnan(f)
-    out = np.full_like(sums[0], np.nan)
-    for window, total in reversed(list(zip(stencil.windows, sums, strict=True))):
-        whole = there[rows].copy()
-        for node in window.nodes:
-            whole &= there[rows.start + node : rows.stop + node]
-        out = np.where(whole, total, out)
-    return out
+def _filled(value: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """An array of its own: of the shape of the block, to be written to."""
+    whole = np.empty(shape, dtype)
+    whole[...] = value
+    return whole
 
 
-def ghosts(wall: Wall | None, rows: NDArray[Any], count: int) -> Any:
-    """What stands before the first of ``rows``; anything, if edge rows overwrite what it gives."""
-    fill = wall.fill if wall else None
-    if fill == "periodic":
-        return rows[-count:]
-    if fill == "reflect":
-        return rows[count:0:-1]
-    return rows[:1] if fill is None or fill == "extend" else fill
+class _Derivative(NamedTuple):
+    """One derivative of an operand ``f``, along a coordinate ``z`` if that varies otherwise too."""
+
+    it: Derivative
+    f: Reader
+    z: Reader | None
+    dtype: np.dtype[Any]
+    real: np.dtype[Any]
+    divide: bool
+    halves: tuple[Reader, Reader] | None = None
+
+    def rows(self, weights: Sequence[Any]) -> Any:
+        """All rows by the windows, then the rows beside closed walls in their places."""
+        stencil, axis = self.it.stencil, self.it.axis
+        sums = [
+            self._sum(window, w, "at")
+            for window, w in zip(stencil.windows, weights[0], strict=True)
+        ]
+        out = sums[0] if len(sums) == 1 else self._first_whole(sums)
+        for wall, columns, step in ((stencil.low, weights[1], 1), (stencil.high, weights[2], -1)):
+            for i, (window, w) in enumerate(zip(wall.rows if wall else (), columns, strict=True)):
+                place = i if step == 1 else out.shape[axis] - 1 - i
+                across = (slice(None),) * axis
+                out[(*across, slice(place, place + 1))] = self._sum(window, w, "row")
+        return out
+
+    def _first_whole(self, sums: Sequence[Any]) -> Any:
+        """The sum of the first window that misses nothing; NaN where all do, or the point."""
+        here = ~np.isnan(self.f.at(0))
+        out = np.full_like(sums[0], np.nan)
+        for window, total in reversed(list(zip(self.it.stencil.windows, sums, strict=True))):
+            complete = here
+            for node in window.nodes:
+                if node != 0:
+                    complete = complete & ~np.isnan(self.f.at(node))
+            out = np.where(complete, total, out)
+        return out
+
+    def _sum(self, window: Window, weights: Any, read: str) -> Any:
+        """Σ over the taps of one window, as `sums` has it, rounded to the dtype of the result.
+
+        ``read`` says what its nodes are: offsets ("at") or positions ("row").
+        """
+        exponent = None
+        if self.z is not None:
+            nodes = [getattr(self.z, read)(node) for node in window.nodes]
+            at, order = window.nodes.index(window.at), self.it.stencil.order
+            terms, exponent = weigh_scaled(nodes, at, order)
+            terms = [term.astype(self.real) for term in terms]
+        else:
+            if isinstance(weights, Scaled):
+                weights, exponent = weights
+                exponent = self._along(exponent)
+            terms = [self._along(column) for column in weights]
+        total = self._total(window, terms, getattr(self.f, read))
+        if self.halves:
+            total = self._by_halves(window, terms, read, total)
+        if exponent is not None:
+            total = _times_power(total, exponent)
+        # Differences of dates are durations, of which the dtype says the unit.
+        return total if self.dtype.kind in "mM" else total.astype(self.dtype, copy=False)
+
+    def _by_halves(self, window: Window, terms: list[Any], read: str, total: Any) -> Any:
+        """``total``; of integers that float64 does not have, from their differences if it has them.
+
+        All others are as NumPy has them, which converts first.
+        """
+        assert self.halves
+        high, low = (getattr(half, read) for half in self.halves)
+        taps, by, divide = window.taps, terms, self.divide
+        if taps[0].minus is None:
+            others = [i for i, node in enumerate(window.nodes) if node != window.at]
+            taps = tuple(Tap(window.nodes[i], window.at) for i in others)
+            by, divide = [terms[i] for i in others], False
+
+        def halves(node: int) -> Halves:
+            return Halves(high(node), low(node), 32)
+
+        value = getattr(self.f, read)
+        pairs = [(plus, window.at if minus is None else minus) for plus, minus in taps]
+        is_known = [abs(halves(plus) - halves(minus)) < 2.0**53 for plus, minus in pairs]
+        is_large = [abs(value(node)) >= 2.0**53 for pair in pairs for node in pair]
+        usable = reduce(np.logical_and, is_known) & reduce(np.logical_or, is_large)
+        return np.where(usable, _added(halves, taps, by, divide=divide), total)
+
+    def _total(self, window: Window, terms: list[Any], f: Callable[[int], Any]) -> Any:
+        divide = self.divide or self.z is not None
+        if window.taps[0].minus is not None:
+            return _added(f, window.taps, terms, divide=divide)
+        if self.real.itemsize >= 8:
+            return _added(f, window.taps, terms, divide=False)
+        if window.adds_to_zero:
+            others = [i for i, node in enumerate(window.nodes) if node != window.at]
+            taps = [Tap(window.nodes[i], window.at) for i in others]
+            less = _added(f, taps, [terms[i] for i in others], divide=False)
+            usual = np.isfinite(less)
+            if usual.all():
+                return less
+        by, power = inverse_power(reduce(np.add, map(abs, terms)))
+        total = _added(f, window.taps, [term * (by / 2) for term in terms], divide=False)
+        total = _times_power(total, power + 1)
+        return np.where(usual, less, total) if window.adds_to_zero else total
+
+    def _along(self, column: Any) -> Any:
+        """What varies along the axis alone, with as many dimensions as the values have."""
+        return column.reshape((-1,) + (1,) * (self.f.ndim - self.it.axis - 1))
 
 
-def _outside(wall: Wall, rows: NDArray[Any], count: int) -> NDArray[Any]:
-    outside = np.empty((count, *rows.shape[1:]), rows.dtype)
-    outside[...] = ghosts(wall, rows, count)
-    return outside
+def _added(f: Callable[[int], Any], taps: Sequence[Tap], by: Sequence[Any], *, divide: bool) -> Any:
+    """Σ value · by, or Σ value / by."""
+    terms = []
+    for (plus, minus), weight in zip(taps, by, strict=True):
+        value = f(plus) if minus is None else f(plus) - f(minus)
+        terms.append(_scaled(value, weight, divide=divide))
+    return reduce(np.add, terms)
 
 
-def _sum(f: NDArray[Any], window: Window, rows: slice | None, columns: slice) -> Any:
-    """Σ over the taps; ``rows`` None means that nodes are positions, not offsets."""
+def _scaled(value: Any, by: Any, *, divide: bool) -> Any:
+    """value · by or value / by; half precision is widened after the difference."""
+    scale = np.divide if divide else np.multiply
+    if value.dtype.kind != "c" or not has_kernel(value.dtype):
+        if has_kernel(value.dtype):
+            value = value.astype(by.dtype, copy=False)
+        return scale(value, by)
+    # A real number times a complex one, as NumPy has it: (by + 0i)(x + iy). The zeros do
+    # nothing but carry inf · 0 = NaN from one part to the other.
+    x, y = value.real, value.imag
+    if divide:
+        return _complex(scale(x + y * 0, by), scale(y - x * 0, by))
+    return _complex(scale(x, by) - y * 0, scale(y, by) + x * 0)
 
-    def at(node: int) -> NDArray[Any]:
-        if rows is None:
-            return f[node : node + 1] if node != -1 else f[-1:]
-        return f[rows.start + node : rows.stop + node]
 
-    total: Any = None
-    for tap, weight in zip(window.taps, window.weights, strict=True):
-        by = weight if weight.size == 1 else weight[columns]
-        by = by.reshape((-1,) + (1,) * (f.ndim - 1))
-        value = at(tap.plus) if tap.minus is None else at(tap.plus) - at(tap.minus)
-        term = value * by if tap.minus is None else value / by
-        total = term if total is None else total + term
-    return total
+def _complex(real: Any, imag: Any) -> Any:
+    made = np.empty(real.shape, np.result_type(real.dtype, np.complex64))
+    made.real, made.imag = real, imag
+    return made
+
+
+def _times_power(number: Any, exponent: Any) -> Any:
+    if number.dtype.kind == "c":
+        return _complex(np.ldexp(number.real, exponent), np.ldexp(number.imag, exponent))
+    return np.ldexp(number, exponent)

@@ -8,12 +8,14 @@ knows chunks or devices: it is the plan that blocks, tiles and kernels are hande
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from fdgrad_dask.stencil import Stencil, Wall, Window
+from fdgrad_dask.stencil import Stencil, Wall
+from fdgrad_dask.windows import Window
 
 # Σ field · factor, as the numbers of the fields; no factor is None.
 Operand = tuple[tuple[int, int | None], ...]
@@ -32,6 +34,25 @@ class Derivative(NamedTuple):
     stencil: Stencil
     z: int | None = None
     told: str = ""
+
+
+class Scaled(NamedTuple):
+    """Weights of a sum that is in units of 2^``exponent``."""
+
+    weights: Any
+    exponent: Any
+
+
+@dataclass(frozen=True)
+class Block:
+    """One chunk of a field, and by axis the rows of its neighbours: before it, and behind it.
+
+    The block is of size 1 along axes on which the field does not vary.
+    """
+
+    core: NDArray[Any]
+    low: dict[int, NDArray[Any]] = field(default_factory=dict)
+    high: dict[int, NDArray[Any]] = field(default_factory=dict)
 
 
 class Cap(NamedTuple):
@@ -58,22 +79,41 @@ class Program:
         """The axes along which something is differentiated."""
         return tuple(sorted({d.axis for d in self.derivatives}))
 
+    @property
+    def is_scaled(self) -> bool:
+        """True if weights have exponents of their own, for which kernels have no room."""
+        tables = [d.stencil for d in self.derivatives]
+        ends = [wall for table in tables for wall in (table.low, table.high) if wall]
+        windows = [window for table in (*tables,) for window in table.windows]
+        windows += [window for wall in ends for window in wall.rows]
+        return any(window.exponent is not None for window in windows)
+
     def stencils(self, axis: int) -> list[Stencil]:
         """The stencils along one axis."""
         return [d.stencil for d in self.derivatives if d.axis == axis]
 
-    def halo(self, field: int) -> dict[int, int]:
-        """axis → rows of its neighbours that ``field`` needs there."""
+    def halo(self, number: int) -> dict[int, int]:
+        """axis → rows of its neighbours that field ``number`` needs there."""
         rows: dict[int, int] = {}
         for d in self.derivatives:
-            used = {d.z} | {number for part in self.operands[d.operand] for number in part}
-            if field in used:
+            used = {d.z} | {i for part in self.operands[d.operand] for i in part}
+            if number in used:
                 rows[d.axis] = max(rows.get(d.axis, 0), d.stencil.reach)
         return rows
 
-    def is_factor(self, field: int) -> bool:
-        """True if ``field`` only ever multiplies, so that its ghosts are never a fixed value."""
-        return all(field != part[0] for operand in self.operands for part in operand)
+    def is_factor(self, number: int) -> bool:
+        """True if a field only ever multiplies, so that its ghosts are never a fixed value."""
+        return all(number != part[0] for operand in self.operands for part in operand)
+
+    def walls(self, axis: int, is_factor: bool) -> tuple[Wall | None, Wall | None]:
+        """Those of a field along ``axis``; a factor goes on where a fixed value stands outside."""
+        stencil = self.stencils(axis)[0]
+
+        def wall(end: Wall | None) -> Wall | None:
+            fixed = end is not None and not isinstance(end.fill, str)
+            return None if is_factor and fixed else end
+
+        return wall(stencil.low), wall(stencil.high)
 
     def cut(self, rows: Mapping[int, tuple[int, int]]) -> Program:
         """The program of the rows ``start`` to ``stop`` of each of its axes."""
@@ -112,7 +152,7 @@ def bare(stencil: Stencil) -> Stencil:
     """A stencil without its numbers."""
 
     def stripped(windows: tuple[Window, ...]) -> tuple[Window, ...]:
-        return tuple(replace(window, weights=None) for window in windows)
+        return tuple(replace(window, weights=None, exponent=None) for window in windows)
 
     def wall(end: Wall | None) -> Wall | None:
         return end and Wall(stripped(end.rows))
@@ -126,6 +166,17 @@ def bare(stencil: Stencil) -> Stencil:
     )
 
 
+def numbers(program: Program, real: np.dtype[Any]) -> list[Any]:
+    """What the stencils of a program multiply by, or divide by, as reals of such a dtype.
+
+    What a formula follows is multiplied by one over each step.
+    """
+    inverted = program.formula is not None
+    return [
+        weights_of(d.stencil, lambda w: np.asarray(w, real), inverted) for d in program.derivatives
+    ]
+
+
 def weights_of(
     stencil: Stencil, cast: Callable[[Any], Any], inverted: bool = False
 ) -> tuple[list[Any], ...]:
@@ -137,13 +188,56 @@ def weights_of(
     def number(window: Window) -> Any:
         if window.weights is None:
             return None
+        weights = window.weights
         if inverted and window.taps[0].minus is not None:
             with np.errstate(divide="ignore"):  # the step of a pole row, which has a cap instead
-                return cast(1 / window.weights)
-        return cast(window.weights)
+                weights = 1 / weights
+        if window.exponent is None:
+            return cast(weights)
+        return Scaled(cast(weights), window.exponent)
 
     def numbers(windows: tuple[Window, ...]) -> list[Any]:
         return [number(window) for window in windows]
 
     low, high = (wall.rows if wall else () for wall in (stencil.low, stencil.high))
     return numbers(stencil.windows), numbers(low), numbers(high)
+
+
+class Number:
+    """A number in a formula, or an array of them: products are rounded before they are added."""
+
+    def __init__(self, value: Any, times: Callable[[Any, Any], Any], xp: Any) -> None:
+        self.value, self.times, self.xp = value, times, xp
+
+    def _new(self, value: Any) -> Number:
+        return Number(value, self.times, self.xp)
+
+    def __add__(self, other: Any) -> Number:
+        return self._new(self.value + _value(other))
+
+    def __sub__(self, other: Any) -> Number:
+        return self._new(self.value - _value(other))
+
+    def __neg__(self) -> Number:
+        return self._new(-self.value)
+
+    def __mul__(self, other: Any) -> Number:
+        return self._new(self.times(self.value, _value(other)))
+
+    def __truediv__(self, other: Any) -> Number:
+        return self._new(self.value / _value(other))
+
+    def length(self, other: Number) -> Number:
+        """√(self² + other²), without squares that overflow or vanish."""
+        xp = self.xp
+        a, b = xp.abs(self.value), xp.abs(other.value)
+        long, short = self._new(xp.maximum(a, b)), self._new(xp.minimum(a, b))
+        ratio = short / self._new(xp.where(long.value == 0, 1, long.value))
+        scaled = long * self._new(xp.sqrt((ratio * ratio + 1).value))
+        return self._new(xp.where(xp.isinf(long.value), xp.inf, scaled.value))
+
+    __radd__, __rmul__ = __add__, __mul__
+
+
+def _value(number: Any) -> Any:
+    return number.value if isinstance(number, Number) else number

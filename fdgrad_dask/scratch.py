@@ -6,13 +6,12 @@ the field and its halo: rows of the block, slabs of a neighbour, or what stands 
 
 from __future__ import annotations
 
-import atexit
 import math
 import threading
 import time
 import weakref
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import jax
@@ -20,9 +19,8 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
-from fdgrad_dask.plain import ghosts
-from fdgrad_dask.program import Program
-from fdgrad_dask.stencil import Wall
+from fdgrad_dask.program import Block, Program
+from fdgrad_dask.stencil import ghosts
 from fdgrad_dask.views import Direct, Padded
 
 ALIGNMENT = 64  # bytes; XLA copies a host buffer that starts elsewhere
@@ -39,10 +37,11 @@ class _Scratch(threading.local):
         self.buffers: dict[tuple[int, int], NDArray[np.uint8]] = {}
         self.shared: dict[tuple[Any, ...], jax.Array] = {}
         self.spent: dict[tuple[Any, ...], list[list[jax.Array]]] = {}
+        self.lent: list[tuple[jax.Array, weakref.ref[Memory]]] = []
 
 
 _scratch = _Scratch()
-_read: weakref.WeakSet[_Memory] = weakref.WeakSet()
+_read: weakref.WeakSet[Memory] = weakref.WeakSet()
 
 Tile = tuple[slice, ...]
 
@@ -50,18 +49,6 @@ Tile = tuple[slice, ...]
 def on_cpu() -> bool:
     """True where JAX computes in the memory of the host."""
     return jax.default_backend() == "cpu"
-
-
-@dataclass(frozen=True)
-class Block:
-    """One chunk of a field, and by axis the rows of its neighbours: before it, and behind it.
-
-    The block is of size 1 along axes on which the field does not vary.
-    """
-
-    core: NDArray[Any]
-    low: dict[int, NDArray[Any]] = field(default_factory=dict)
-    high: dict[int, NDArray[Any]] = field(default_factory=dict)
 
 
 class Field:
@@ -81,7 +68,7 @@ class Field:
         self.number, self.block, self.steps, self.groups = number, block, steps, groups
         self.halo = program.halo(number)
         self.varies = [size == full for size, full in zip(block.core.shape, shape, strict=True)]
-        self.walls = {axis: _ends(program, axis, program.is_factor(number)) for axis in self.halo}
+        self.walls = {axis: program.walls(axis, program.is_factor(number)) for axis in self.halo}
         # A coordinate keeps its digits: its differences are what weights are made of.
         is_z = any(d.z == number for d in program.derivatives)
         self.dtype = np.dtype(float) if is_z else dtype
@@ -180,18 +167,7 @@ class Field:
             scratch[-reach:][::-1] = ghosts(high, rows[::-1], reach)
 
 
-def _ends(program: Program, axis: int, factor: bool) -> tuple[Wall | None, Wall | None]:
-    """The walls of a field along ``axis``; a factor goes on where a fixed value stands outside."""
-    stencil = program.stencils(axis)[0]
-
-    def wall(end: Wall | None) -> Wall | None:
-        fixed = end is not None and not isinstance(end.fill, str)
-        return None if factor and fixed else end
-
-    return wall(stencil.low), wall(stencil.high)
-
-
-class _Memory:
+class Memory:
     """Memory of an array, or about it, as NumPy takes it for one that may be written to."""
 
     def __init__(self, array: NDArray[Any], start: int, shape: tuple[int, ...]) -> None:
@@ -200,42 +176,50 @@ class _Memory:
         self.__array_interface__ = {**array.__array_interface__, "data": place, "shape": shape}
 
 
-def owned(result: jax.Array, leave: Callable[[jax.Array], None] | None = None) -> NDArray[Any]:
-    """What a kernel has made, which is nobody else's: so it may be written to.
-
-    When it and all views of it are gone, ``leave`` gets what it lay in.
-    """
-    array = np.asarray(result)
-    memory = _Memory(array, 0, array.shape)
-    if leave:
-        weakref.finalize(memory, leave, result).atexit = False
-    return np.asarray(memory)
-
-
 def memory_of(core: NDArray[Any]) -> tuple[jax.Array, int]:
     """The memory of a contiguous array as XLA reads it without a copy, and where in it it begins.
 
     XLA wants it to begin at a multiple of 64 bytes. So the view begins up to that much earlier, and
     ends as much later, that it has one length for all arrays of a size: one compilation. What lies
-    about the array is never read.
+    about the array is never read. It is XLA's until the end of the context `released`.
     """
     spare = ALIGNMENT // core.itemsize
     lead = core.ctypes.data % ALIGNMENT // core.itemsize
-    memory = _Memory(core.reshape(-1), -lead, (core.size + spare,))
+    memory = Memory(core.reshape(-1), -lead, (core.size + spare,))
     _read.add(memory)
-    return jnp.from_dlpack(np.asarray(memory)), lead
+    array = jnp.from_dlpack(np.asarray(memory))
+    _scratch.lent.append((array, weakref.ref(memory)))
+    return array, lead
 
 
-@atexit.register
-def _await_release() -> None:
-    """Waits until XLA has let go of all arrays that it has read.
+@contextmanager
+def released() -> Iterator[None]:
+    """At the end XLA has let go of all arrays that this thread has given it to read.
 
-    It does so in a thread of its own, just after the results are there. If Python is about to end
-    by then, such a thread aborts the process: it can no more take the lock of the interpreter.
+    It does so in a thread of its own, just after the results are there. Whoever has the input may
+    then resize or close it; and when Python ends, no thread of XLA's comes to ask for its lock,
+    which would abort the process.
     """
-    latest = time.monotonic() + RELEASED
-    while _read and time.monotonic() < latest:
-        time.sleep(0.001)
+    lent, _scratch.lent = _scratch.lent, []
+    try:
+        yield
+    finally:
+        mine, _scratch.lent = _scratch.lent, lent
+        for array, _ in mine:
+            array.delete()
+        _await(lambda: any(memory() is not None for _, memory in mine))
+
+
+def await_release() -> None:
+    """Waits until XLA has let go of what calls were reading that did not come to their end."""
+    _await(lambda: len(_read) > 0)
+
+
+def _await(busy: Callable[[], bool]) -> None:
+    latest, pause = time.monotonic() + RELEASED, 0.0
+    while busy() and time.monotonic() < latest:
+        time.sleep(pause)
+        pause = min(pause + 1e-5, 1e-3)
 
 
 def _aligned(slot: tuple[int, int], size: int) -> NDArray[np.uint8]:
@@ -250,12 +234,13 @@ def _aligned(slot: tuple[int, int], size: int) -> NDArray[np.uint8]:
 
 def _shared(slot: tuple[int, int], array: NDArray[Any]) -> jax.Array:
     """A scratch as XLA reads it, imported once for each shape."""
-    key = (slot, array.shape, array.dtype)
-    if key not in _scratch.shared:
+    key = (slot, array.shape, array.dtype, jax.devices()[0])
+    known = _scratch.shared.get(key)
+    if known is None or known.is_deleted():  # all arrays of JAX are anybody's to delete
         if len(_scratch.shared) >= SHARED:
             _scratch.shared.clear()
-        _scratch.shared[key] = jnp.from_dlpack(array)
-    return _scratch.shared[key]
+        known = _scratch.shared[key] = jnp.from_dlpack(array)
+    return known
 
 
 class Outputs:
@@ -263,15 +248,17 @@ class Outputs:
 
     def __init__(self, count: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         self.count, self.shape, self.dtype = count, shape, dtype
-        key = (count, shape, dtype)
+        key = (count, shape, dtype, jax.devices()[0])
         if key not in _scratch.spent and len(_scratch.spent) >= SPENT:
             _scratch.spent.clear()
         self.spent = _scratch.spent.setdefault(key, [])
 
     def take(self) -> list[jax.Array]:
         """Arrays that may be written over."""
-        if self.spent:
-            return self.spent.pop()
+        while self.spent:
+            arrays = self.spent.pop()
+            if not any(array.is_deleted() for array in arrays):
+                return arrays
         # Bound to a device as views of memory are, since results are so too: one compilation.
         device = jax.devices()[0] if on_cpu() else None
         empty = np.empty(self.shape, self.dtype)

@@ -7,48 +7,23 @@ knows none of them. A weight that is absent does not read its value, since 0 · 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fdgrad_dask.errors import CoordinateError
-from fdgrad_dask.spacing import ACCURACIES, Boundary, check_options, extended, spacing
-from fdgrad_dask.weights import weigh
-
-
-class Tap(NamedTuple):
-    """One value that enters a sum: f[plus], or the difference f[plus] − f[minus]."""
-
-    plus: int
-    minus: int | None = None
-
-
-@dataclass(frozen=True)
-class Window:
-    """One way to form the derivative: Σ over taps of weight · value, or difference / step.
-
-    ``nodes`` are the points it reads and ``at`` the point it speaks of: offsets from the point
-    itself in the interior, positions counted from the wall (from the far one when negative) in
-    an edge row. ``weights`` is (taps, n), or (taps, 1) where every row has the same; None means
-    that they are formed beside the data, from a coordinate that varies along other axes.
-    ``adds_to_zero`` is False where the weights do not add up to zero, because a node of known value
-    is left out; otherwise the value at the point may be taken off all others first.
-    """
-
-    nodes: tuple[int, ...]
-    at: int
-    taps: tuple[Tap, ...]
-    weights: Any = None
-    adds_to_zero: bool = True
-
-    def cut(self, start: int, stop: int) -> Window:
-        """The same window for the rows ``start`` to ``stop``."""
-        if self.weights is None or self.weights.shape[1] == 1:
-            return self
-        return replace(self, weights=self.weights[:, start:stop])
+from fdgrad_dask.spacing import (
+    ACCURACIES,
+    Boundary,
+    check_options,
+    extended,
+    full_turn,
+    regular_points,
+    spacing,
+)
+from fdgrad_dask.windows import Axis, Window, is_extreme
 
 
 @dataclass(frozen=True)
@@ -153,76 +128,24 @@ def stencil(
         closed = low is None or high is None or accuracy > 2
         what = None if closed else f"boundary {ends}"
         raise CoordinateError(_too_short(name, n, order, accuracy, edge_order, needed, what))
+    if order == 2 and isinstance(points, np.ndarray) and points.ndim:
+        points = regular_points(points)
+    given = points
     points, even = spacing(points, n, low == "periodic", period, name)
+    if period is None and low == "periodic" and not even and points is not None:
+        period = full_turn(np.asarray(given))
+    axis = Axis(points, even, order, is_extreme(points, order))
     beyond = None if points is None or even else extended(points, reach, low, period)
-    windows = tuple(
-        _weighted(nodes, 0, order, even, points, _shifted(beyond, nodes, reach, n))
-        for nodes in sets
-    )
+    windows = tuple(axis.window(nodes, 0, _shifted(beyond, nodes, reach, n)) for nodes in sets)
     walls = []
     for fill, side in ((low, 1), (high, -1)):
         rows: tuple[Window, ...] = ()
         if fill is None and not skipna:
-            rows = _edge_rows(side, half, edge, order, even, points)
+            rows = axis.edge_rows(side, half, edge)
         elif fill is None:
             fill = float("nan")
         walls.append(Wall(rows, fill))
     return Stencil(n, order, reach, windows, walls[0], walls[1])
-
-
-def _weighted(
-    nodes: tuple[int, ...], at: int, order: int, even: bool, points: Any, x: Sequence[Any] | None
-) -> Window:
-    """The window over ``nodes``: its taps, and its weights unless the data bring them.
-
-    On an even axis ``points`` is the step, and a window that is centred becomes differences:
-    f₊ − f₋ about the centre, which is then not read, or f± − f₀ for the second derivative.
-    """
-    centred = at == 0 and len(nodes) % 2 == 1 and nodes[0] == -nodes[-1]
-    if len(nodes) == 2:
-        taps: tuple[Tap, ...] = (Tap(nodes[1], nodes[0]),)
-    elif even and centred:
-        steps = range(1, nodes[-1] + 1)
-        pairs = [(Tap(j, -j),) if order == 1 else (Tap(j, 0), Tap(-j, 0)) for j in steps]
-        taps = tuple(tap for pair in pairs for tap in pair)
-    else:
-        taps = tuple(Tap(node) for node in nodes)
-    if points is None:
-        return Window(nodes, at, taps)
-    if even:
-        column = weigh([float(node) for node in nodes], nodes.index(at), order)
-        if len(nodes) == 2:
-            steps_ = [column[0] * points]
-        elif centred:
-            by_node = dict(zip(nodes, column, strict=True))
-            steps_ = [points**order / by_node[tap.plus] for tap in taps]
-        else:
-            return Window(nodes, at, taps, columns([w / points**order for w in column]))
-        return Window(nodes, at, taps, columns(steps_))
-    assert x is not None
-    return Window(nodes, at, taps, columns(weigh(x, nodes.index(at), order)))
-
-
-def columns(weights: Sequence[Any]) -> Any:
-    """k numbers or k arrays (n,) → (k, 1) or (k, n)."""
-    xp = np
-    for weight in weights:
-        if not isinstance(weight, (float, np.generic, np.ndarray)):
-            xp = weight.__array_namespace__()
-    return xp.stack([xp.reshape(xp.asarray(weight), (-1,)) for weight in weights])
-
-
-def _edge_rows(
-    side: int, half: int, width: int, order: int, even: bool, points: Any
-) -> tuple[Window, ...]:
-    """The rows whose centred window would leave the domain, inwards from the wall."""
-    nodes = tuple(range(width)) if side == 1 else tuple(range(-width, 0))
-    rows = []
-    for i in range(half):
-        at = i if side == 1 else -1 - i
-        x = None if even or points is None else [points[node] for node in nodes]
-        rows.append(_weighted(nodes, at, order, even, points, x))
-    return tuple(rows)
 
 
 def _fallbacks(order: int, accuracy: int, edge_order: int) -> list[tuple[int, ...]]:
@@ -270,3 +193,13 @@ def _too_short(
         advice = "give a longer axis"
     points = "point" if n == 1 else "points"
     return f"{name} has {n} {points}, but {what} needs {needed}; {advice}"
+
+
+def ghosts(wall: Wall | None, rows: NDArray[Any], count: int) -> Any:
+    """What stands before the first of ``rows``; anything, if edge rows overwrite what it gives."""
+    fill = wall.fill if wall else None
+    if fill == "periodic":
+        return rows[-count:]
+    if fill == "reflect":
+        return rows[count:0:-1]
+    return rows[:1] if fill is None or fill == "extend" else fill

@@ -15,8 +15,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from fdgrad_dask.stencil import Stencil, Tap, Window
-from fdgrad_dask.weights import weigh
+from fdgrad_dask.dtypes import wide
+from fdgrad_dask.program import Scaled
+from fdgrad_dask.stencil import Stencil
+from fdgrad_dask.weights import inverse_power, power_of_two, weigh, weigh_scaled
+from fdgrad_dask.windows import Halves, Tap, Window
 
 Weights = tuple[list[Any], ...]
 
@@ -24,8 +27,8 @@ Weights = tuple[list[Any], ...]
 class Reader(NamedTuple):
     """How to reach values: at an offset from every row, or at a position counted from a wall."""
 
-    at: Callable[[int], jax.Array]
-    row: Callable[[int], jax.Array]
+    at: Callable[[int], Any]
+    row: Callable[[int], Any]
 
 
 def derivative(
@@ -48,7 +51,7 @@ def derivative(
         for wall, columns in ((shape.low, weights[1]), (shape.high, weights[2]))
     )
     edges = [*low, *reversed(high)]
-    if edges and len(edges) == f.at(0).shape[axis]:
+    if edges and len(edges) == _total(f.at(0)).shape[axis]:
         return edges[0] if len(edges) == 1 else lax.concatenate(edges, axis)
     sums = [
         total(window, w, f.at, z=z and z.at)
@@ -64,7 +67,7 @@ def derivative(
 def _sum(
     window: Window,
     weights: Any,
-    f: Callable[[int], jax.Array],
+    f: Callable[[int], Any],
     *,
     order: int,
     axis: int,
@@ -73,27 +76,38 @@ def _sum(
     divide: bool,
 ) -> jax.Array:
     """Σ over the taps of one window: weight · value, or difference / step."""
-    here = f(window.at)
+    value = f(window.at)
+    here = _total(value)
+    real, exponent = wide(here.dtype), None
     if z is None:
-        across = tuple(i for i in range(here.ndim) if i != axis)
-        terms = [c if c.ndim == here.ndim else jnp.expand_dims(c, across) for c in weights]
+        if isinstance(weights, Scaled):
+            weights, exponent = weights
+            exponent = _along(exponent, axis, here.ndim)
+        terms = [_along(column, axis, here.ndim) for column in weights]
     else:
-        terms = weigh([z(node) for node in window.nodes], window.nodes.index(window.at), order)
-    real = wide(here.dtype)
+        # Of float64 coordinates; weights that float32 data are to be multiplied by may leave its
+        # range, though the result does not.
+        weighed = weigh_scaled if real.itemsize < 8 else _weighed
+        terms, exponent = weighed(
+            [z(node) for node in window.nodes], window.nodes.index(window.at), order
+        )
     terms = [term.astype(real) for term in terms]
+
+    def finished(total: jax.Array) -> jax.Array:
+        total = total if exponent is None else _times_power(total, exponent)
+        return total.astype(here.dtype)
 
     added = partial(_added, f, zero)
     if window.taps[0].minus is not None:
-        return added(window.taps, terms, divide=divide or z is not None).astype(here.dtype)
-    if real.itemsize == 8:
-        return added(window.taps, terms, divide=False).astype(here.dtype)
+        return finished(added(window.taps, terms, divide=divide or z is not None))
+    if real.itemsize == 8 and not isinstance(value, Halves):
+        return finished(added(window.taps, terms, divide=False))
     # By a power of two the products are kept from an overflow that their sum does not have.
-    size = sum(abs(term) for term in terms)
-    scale = jnp.exp2(jnp.ceil(jnp.log2(size)))
-    scale = jnp.where(jnp.isfinite(scale) & (scale > 0), scale, 1)
-    total = added(window.taps, [term / scale for term in terms], divide=False) * scale
+    by, power = inverse_power(sum(abs(term) for term in terms))
+    parts = [term * (by / 2) for term in terms]
+    total = _times_power(added(window.taps, parts, divide=False), power + 1, steps=1)
     if not window.adds_to_zero:
-        return total.astype(here.dtype)
+        return finished(total)
     # The weights add up to zero, so the value here can be taken off first. That saves
     # the digits that a sum of large and nearly equal float32 products would lose.
     others = [i for i, node in enumerate(window.nodes) if node != window.at]
@@ -102,12 +116,43 @@ def _sum(
         [terms[i] for i in others],
         divide=False,
     )
-    total = jnp.where(jnp.isfinite(less), less, total)
-    return total.astype(here.dtype)
+    return finished(jnp.where(jnp.isfinite(less), less, total))
+
+
+def _total(value: Any) -> Any:
+    return value.total if isinstance(value, Halves) else value
+
+
+def _weighed(x: Sequence[Any], at: int, order: int) -> tuple[list[Any], None]:
+    return weigh(x, at, order), None
+
+
+def _along(column: jax.Array, axis: int, ndim: int) -> jax.Array:
+    """What varies along ``axis`` alone, with as many dimensions as the values have."""
+    column = jnp.asarray(column)
+    if column.ndim == ndim:
+        return column
+    return jnp.expand_dims(column, tuple(i for i in range(ndim) if i != axis))
+
+
+def _times_power(number: jax.Array, exponent: jax.Array, steps: int = 3) -> jax.Array:
+    """number · 2^exponent, in steps that are numbers of its dtype, and none of them subnormal.
+
+    Three of them lead from the smallest number beyond the largest one.
+    """
+    if jnp.iscomplexobj(number):
+        parts = (_times_power(part, exponent, steps) for part in (number.real, number.imag))
+        return lax.complex(*parts)
+    most = np.finfo(number.dtype).maxexp - 1
+    for _ in range(steps):
+        part = jnp.clip(exponent, 1 - most, most)
+        number = number * power_of_two(part, number.dtype)
+        exponent = exponent - part
+    return number
 
 
 def _added(
-    f: Callable[[int], jax.Array],
+    f: Callable[[int], Any],
     zero: jax.Array | None,
     taps: Sequence[Tap],
     by: Sequence[jax.Array],
@@ -118,6 +163,7 @@ def _added(
     terms = []
     for (plus, minus), weight in zip(taps, by, strict=True):
         value = f(plus) if minus is None else f(plus) - f(minus)
+        value = _total(value)
         term = _scaled(value, weight, zero, divide=divide)
         terms.append(term if zero is None or len(taps) == 1 else rounded(term, zero))
     return reduce(jnp.add, terms)
@@ -176,11 +222,3 @@ def _first_whole(f: Reader, windows: tuple[Window, ...], sums: list[jax.Array]) 
                 whole &= ~jnp.isnan(f.at(node))
         out = jnp.where(whole, total, out)
     return out
-
-
-def wide(dtype: Any) -> np.dtype[Any]:
-    """The real dtype in which data of ``dtype`` is scaled: at least float32."""
-    dtype = np.dtype(dtype)
-    if dtype.itemsize == 2:
-        return np.dtype(np.float32)
-    return np.dtype(f"f{dtype.itemsize // 2}") if dtype.kind == "c" else dtype

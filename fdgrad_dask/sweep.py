@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fdgrad_dask.kernels import numbers, on_sweep
-from fdgrad_dask.pages import leave, take
-from fdgrad_dask.program import Program
-from fdgrad_dask.scratch import Block, Field, memory_of, owned
+from fdgrad_dask.dtypes import wide
+from fdgrad_dask.kernels import interned, on_sweep
+from fdgrad_dask.pages import owned, take
+from fdgrad_dask.program import Block, Program, numbers
+from fdgrad_dask.scratch import Field, memory_of
 from fdgrad_dask.views import Frame, Ranges, Spread, Whole
 
 COLUMNS = 256  # elements; shorter rows cost more than they save
@@ -56,14 +57,14 @@ def sweep(
     spent = [] if kept else take(program.outputs, frame.whole, dtype)
     results, parts = on_sweep(
         views,
-        [numbers(each, dtype) for each in programs],
+        [numbers(each, wide(dtype)) for each in programs],
         np.uint64(0),
         spent,
         frame=frame,
-        programs=tuple(each.bare() for each in programs),
+        programs=tuple(interned(each.bare()) for each in programs),
         boxes=boxes,
     )
-    outputs = [owned(result, None if kept else leave).reshape(shape) for result in results]
+    outputs = [owned(result, again=not kept).reshape(shape) for result in results]
     for box, made in zip(boxes, parts, strict=True):
         place = tuple(slice(*rows) for rows in box)
         for output, part in zip(outputs, made, strict=True):

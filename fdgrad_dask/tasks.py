@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fdgrad_dask.blocks import compute_block
 from fdgrad_dask.errors import CoordinateError
-from fdgrad_dask.plain import differentiate_plain
-from fdgrad_dask.program import Derivative, Program
-from fdgrad_dask.scratch import Block
-from fdgrad_dask.tiles import compute_block
+from fdgrad_dask.plain import compute_plain
+from fdgrad_dask.program import Block, Derivative, Program
+from fdgrad_dask.spacing import floats
 
 
 class Slab(NamedTuple):
@@ -83,10 +83,8 @@ class Task:
                 check_levels(_joined(blocks[d.z], d.axis), d.axis, d.told, " of its chunk")
         if not self.in_numpy:
             return list(compute_block(blocks, self.program, self.dtype))
-        return [
-            differentiate_plain(_joined(blocks[d.operand], d.axis), d.axis, d.stencil)
-            for d in self.program.derivatives
-        ]
+        shape = blocks[0].core.shape
+        return list(compute_plain(dict(enumerate(blocks)), shape, self.program, self.dtype))
 
 
 def rim(chunk: Any, reaches: dict[int, int]) -> dict[int, Any]:
@@ -108,9 +106,11 @@ def _joined(block: Block, axis: int) -> Any:
 
 def check_levels(z: NDArray[Any], axis: int, told: str, of: str = "") -> None:
     """Raises unless ``z`` rises, or falls, strictly along ``axis`` everywhere it has values."""
+    # In halves, whose differences neither wrap around nor lose digits as those of integers may.
+    counted = floats(z) if z.dtype.kind in "iu" else z
     with np.errstate(invalid="ignore"):  # inf − inf, which is found below
-        steps = np.diff(z, axis=axis)
-    missing = np.isnan(z)
+        steps = np.diff(counted, axis=axis)
+    missing = np.isnan(counted)
     unknown = np.logical_or(
         np.take(missing, range(1, z.shape[axis]), axis),
         np.take(missing, range(z.shape[axis] - 1), axis),

@@ -18,11 +18,12 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
-from fdgrad_dask.kernels import numbers, on_tile
+from fdgrad_dask.dtypes import wide
+from fdgrad_dask.kernels import interned, on_tile
 from fdgrad_dask.memory import keeps
 from fdgrad_dask.pages import gives
-from fdgrad_dask.program import Program
-from fdgrad_dask.scratch import Block, Field, Outputs, Tile, on_cpu
+from fdgrad_dask.program import Block, Program, numbers
+from fdgrad_dask.scratch import Field, Outputs, Tile, on_cpu
 from fdgrad_dask.sweep import frame_of, sweep
 
 # Measured in benchmarks/kernel.py: below 1 MB the calls cost, above 8 MB the cache is left.
@@ -51,34 +52,22 @@ class Box(NamedTuple):
             )
 
 
-def compute_block(
-    blocks: Sequence[Block], program: Program, dtype: np.dtype[Any]
+def compute_tiles(
+    used: dict[int, Block], shape: tuple[int, ...], program: Program, dtype: np.dtype[Any]
 ) -> list[NDArray[Any]]:
-    """The outputs of ``program`` on one chunk, each of its whole shape and of ``dtype``."""
-    capped = {cap.field for cap in program.caps}
-    used = {i: blocks[i] for i in range(len(blocks)) if i not in capped}
-    shape = np.broadcast_shapes(*(block.core.shape for block in used.values()))
-    if math.prod(shape) == 0:
-        return [np.empty(shape, dtype) for _ in range(program.outputs)]
+    """The outputs of ``program`` on one chunk, but for the rows at poles that it is given."""
     order = _memory_order(list(used.values()), shape)
     if order != tuple(range(len(shape))):
-        return _in_order(order, blocks, program, dtype)
-    # float64 holds inside this block and this thread; the user's own switch stays as it is.
-    with jax.enable_x64(True):
-        size = math.prod(shape) * dtype.itemsize
-        kept = keeps(size)
-        swept = size >= SWEPT and on_cpu() and (kept or gives(size))
-        frame = frame_of(used, shape, program) if swept else None
-        if frame:
-            outputs = sweep(used, frame, program, dtype, kept=kept)
-        else:
-            outputs = [np.empty(shape, dtype) for _ in range(program.outputs)]
-            for box in _boxes(used, shape, program, dtype):
-                _compute_box(box, used, shape, program, outputs)
-    for cap in program.caps:
-        if (program.stencils(cap.axis)[0].low, program.stencils(cap.axis)[0].high)[cap.end]:
-            row = (slice(None),) * cap.axis + (slice(cap.end, cap.end + 1 or None),)
-            outputs[cap.output][row] = blocks[cap.field].core
+        return _in_order(order, used, shape, program, dtype)
+    size = math.prod(shape) * dtype.itemsize
+    kept = keeps(size)
+    swept = size >= SWEPT and on_cpu() and (kept or gives(size))
+    frame = frame_of(used, shape, program) if swept else None
+    if frame:
+        return sweep(used, frame, program, dtype, kept=kept)
+    outputs = [np.empty(shape, dtype) for _ in range(program.outputs)]
+    for box in _boxes(used, shape, program, dtype):
+        _compute_box(box, used, shape, program, outputs)
     return outputs
 
 
@@ -106,11 +95,11 @@ def _compute_box(
         if key not in pieces:
             piece = program.cut(rows)
             piece = piece.open() if box.inside else piece
-            weights = numbers(piece, dtype)
+            weights = numbers(piece, wide(dtype))
             pieces[key] = weights, piece.bare().each(lambda d: d._replace(axis=place[d.axis]))
         weights, bare = pieces[key]
         views = [field.direct(tile) or field.padded(tile) for field in fields]
-        results = on_tile(views, weights, np.uint64(0), memory.take(), program=bare)
+        results = on_tile(views, weights, np.uint64(0), memory.take(), program=interned(bare))
         # The kernel runs beside this thread, which meanwhile copies out what the last one made.
         if made:
             _copy_out(*made, outputs, memory)
@@ -187,7 +176,11 @@ def _memory_order(blocks: Sequence[Block], shape: tuple[int, ...]) -> tuple[int,
 
 
 def _in_order(
-    order: tuple[int, ...], blocks: Sequence[Block], program: Program, dtype: np.dtype[Any]
+    order: tuple[int, ...],
+    used: dict[int, Block],
+    shape: tuple[int, ...],
+    program: Program,
+    dtype: np.dtype[Any],
 ) -> list[NDArray[Any]]:
     """The same for transposed blocks, so that runs are long: in the order of their memory."""
     place = {axis: i for i, axis in enumerate(order)}
@@ -195,19 +188,14 @@ def _in_order(
     def turned(slabs: dict[int, NDArray[Any]]) -> dict[int, NDArray[Any]]:
         return {place[axis]: slab.transpose(order) for axis, slab in slabs.items()}
 
-    made = compute_block(
-        [Block(b.core.transpose(order), turned(b.low), turned(b.high)) for b in blocks],
+    made = compute_tiles(
+        {i: Block(b.core.transpose(order), turned(b.low), turned(b.high)) for i, b in used.items()},
+        tuple(shape[axis] for axis in order),
         program.moved(place),
         dtype,
     )
     back = tuple(place[axis] for axis in range(len(order)))
     return [output.transpose(back) for output in made]
-
-
-def result_dtype(dtype: Any) -> np.dtype[Any]:
-    """The dtype of a derivative: integers become float64, as in NumPy."""
-    dtype = np.dtype(dtype)
-    return np.dtype(np.float64) if dtype.kind in "iuO" else dtype.newbyteorder("=")
 
 
 def _steps(shape: tuple[int, ...], program: Program, elements: int) -> tuple[int, ...]:

@@ -7,38 +7,78 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
+from fdgrad_dask.dtypes import wide
+from fdgrad_dask.kernels import Interned, interned
 from fdgrad_dask.program import bare, weights_of
 from fdgrad_dask.stencil import Stencil
-from fdgrad_dask.sums import Reader, Weights, derivative, wide
+from fdgrad_dask.sums import Reader, Weights, derivative
 from fdgrad_dask.views import ghosts
+from fdgrad_dask.windows import Halves
 
 
 def differentiate_jax(f: jax.Array, axis: int, stencil: Stencil) -> jax.Array:
     """The derivative of a whole JAX array; traceable, and its weights may be traced too."""
-    if not jnp.issubdtype(f.dtype, jnp.inexact):
-        f = f.astype(jnp.result_type(float))
-    f = f.astype(jax.dtypes.canonicalize_dtype(f.dtype))  # float64 may come from under the switch
-    real = wide(f.dtype)
+    # float64 may come from under the switch.
+    f = f.astype(jax.dtypes.canonicalize_dtype(f.dtype))
+    is_float = jnp.issubdtype(f.dtype, jnp.inexact)
+    dtype = np.dtype(f.dtype if is_float else jnp.result_type(float))
+    if not is_float and f.dtype.itemsize < 4:
+        f = f.astype(dtype)
+    real = wide(dtype)
     fills: list[Any] = []
     values: list[Any] = []
     for wall in (stencil.low, stencil.high):
         fill = wall.fill if wall else None
         number = not (fill is None or isinstance(fill, str))
         fills.append("number" if number else fill)
-        values.append(jnp.asarray(fill, f.dtype) if number else None)
-    weights = weights_of(stencil, lambda w: jnp.asarray(w, real))
+        values.append(jnp.asarray(fill, dtype) if number else None)
+    # Explicitly, as even the strictest guard of transfers has it.
+    weights = weights_of(stencil, lambda w: _on_device(w, real))
     result: jax.Array = _on_whole(
-        f, weights, values, shape=bare(stencil), axis=axis, fills=tuple(fills)
+        f, weights, values, shape=interned(bare(stencil)), axis=axis, fills=tuple(fills)
     )
     return result
 
 
+def _on_device(numbers: Any, dtype: Any) -> jax.Array:
+    if isinstance(numbers, jax.Array):
+        return numbers.astype(dtype)
+    placed: jax.Array = jax.device_put(np.asarray(numbers, dtype))
+    return placed
+
+
 @partial(jax.jit, static_argnames=("shape", "axis", "fills"))
 def _on_whole(
-    f: jax.Array, weights: Weights, values: list[Any], *, shape: Stencil, axis: int, fills: Any
+    f: jax.Array, weights: Weights, values: list[Any], *, shape: Interned, axis: int, fills: Any
 ) -> jax.Array:
+    table = shape.value
+    if jnp.issubdtype(f.dtype, jnp.inexact):
+        return derivative(_reader(f, values, table, axis, fills), weights, table, axis=axis)
+    # Halves of integers, whose differences floats have where they do not have the integers.
+    bits, real = 4 * f.dtype.itemsize, jnp.result_type(float)
+    signed = f"int{2 * bits}"
+    high = (f >> bits).astype(signed).astype(real)
+    low = (f & (2**bits - 1)).astype(signed).astype(real)
+    tops = [value if value is None else jnp.floor(value / 2**bits) for value in values]
+    rests = [
+        value if value is None else value - top * 2**bits
+        for value, top in zip(values, tops, strict=True)
+    ]
+    upper = _reader(high, tops, table, axis, fills)
+    lower = _reader(low, rests, table, axis, fills)
+
+    counted = Reader(
+        lambda i: Halves(upper.at(i), lower.at(i), bits),
+        lambda p: Halves(upper.row(p), lower.row(p), bits),
+    )
+    return derivative(counted, weights, table, axis=axis)
+
+
+def _reader(f: jax.Array, values: list[Any], table: Stencil, axis: int, fills: Any) -> Reader:
+    """How to reach the values of ``f``, and what stands outside of its ends."""
     n = f.shape[axis]
     part = partial(lax.slice_in_dim, axis=axis)
     if fills == (None, None):
@@ -51,18 +91,18 @@ def _on_whole(
     else:
         rows = partial(part, f)
         ends = [
-            ghosts(rows, n, axis, shape.reach, fill, value, low=i == 0)
+            ghosts(rows, n, axis, table.reach, fill, value, low=i == 0)
             for i, (fill, value) in enumerate(zip(fills, values, strict=True))
         ]
         window = lax.concatenate([ends[0], f, ends[1]], axis)
 
         def at(i: int) -> jax.Array:
-            return part(window, shape.reach + i, shape.reach + i + n)
+            return part(window, table.reach + i, table.reach + i + n)
 
     def row(p: int) -> jax.Array:
         return part(f, p % n, p % n + 1)
 
-    return derivative(Reader(at, row), weights, shape, axis=axis)
+    return Reader(at, row)
 
 
 def is_jax(f: Any) -> bool:

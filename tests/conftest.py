@@ -43,3 +43,13 @@ def glibc(monkeypatch):
     yield started
     monkeypatch.undo()
     memory._given.cache_clear()
+
+
+@pytest.fixture(scope="module")
+def kernels():
+    """Blocks of all sizes go through the kernels of XLA, small ones too."""
+    from fdgrad_dask import blocks
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(blocks, "SMALL", 0)
+        yield

@@ -18,11 +18,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fdgrad_dask import gradient, tiles
+from fdgrad_dask.blocks import compute_block
 from fdgrad_dask.errors import CoordinateError, OptionError
 from fdgrad_dask.halo import differentiate
-from fdgrad_dask.program import single
-from fdgrad_dask.scratch import Block
+from fdgrad_dask.program import Block, single
 from fdgrad_dask.stencil import stencil
+
+pytestmark = pytest.mark.usefixtures("kernels")
 
 SHAPE = (3, 6, 4)
 F = np.random.default_rng(7).standard_normal(SHAPE) * 100
@@ -294,10 +296,18 @@ def test_spacings_are_counted_off_along_the_axes_named():
             assert_same(ours, numpys)
 
 
-def test_a_labelled_array_gives_what_it_holds():
-    assert_same(gradient(xr.DataArray(LINE)), np.gradient(LINE))
-    lazy = gradient(xr.DataArray(LINE).chunk(2), xr.DataArray(UNEVEN))
-    assert_same(lazy.compute(), np.gradient(LINE, UNEVEN))
+def test_a_labelled_array_is_refused_with_the_way_out():
+    """Its labels and its units would be gone; a coordinate may be labelled."""
+    field = xr.DataArray(LINE, dims="x", coords={"x": UNEVEN}, name="f")
+    for labelled in (field, field.to_dataset(), field.chunk(2), field.variable):
+        with pytest.raises(TypeError, match=r"call f.fdgrad.gradient\(dim\).* f.data") as error:
+            gradient(labelled)
+        assert str(error.value).startswith(f"f is a {type(labelled).__name__}, whose labels")
+    with pytest.raises(TypeError, match=r"call f.fdgrad.gradient\(dim\)"):
+        gradient(field, "x")
+    assert_same(field.fdgrad.gradient("x").values, np.gradient(LINE, UNEVEN))
+    assert_same(gradient(field.data, field.x), np.gradient(LINE, UNEVEN))
+    assert_same(gradient(field.chunk(2).data, field.x).compute(), np.gradient(LINE, UNEVEN))
 
 
 # -- refusals, of the class and at the moment of NumPy ---------------------------------------
@@ -723,7 +733,7 @@ def test_the_users_x64_switch_is_as_it_was_and_float64_is_float64():
 def test_the_switch_is_as_it_was_after_an_error_in_a_block():
     before = switch()
     with pytest.raises(BufferError):
-        tiles.compute_block([Block(np.zeros(6, "V4"))], single(stencil(1.0, 6), 0), np.dtype("V4"))
+        compute_block([Block(np.zeros(6, "V4"))], single(stencil(1.0, 6), 0), np.dtype("V4"))
     assert switch() == before
 
 

@@ -18,6 +18,8 @@ from fdgrad_dask.errors import ChunkError
 from fdgrad_dask.halo import differentiate
 from fdgrad_dask.stencil import stencil
 
+pytestmark = pytest.mark.usefixtures("kernels")
+
 RNG = np.random.default_rng(20)
 
 

@@ -9,12 +9,13 @@ import pytest
 from counting import compilations
 
 from fdgrad_dask import gradient
+from fdgrad_dask.blocks import compute_block
 from fdgrad_dask.halo import differentiate
 from fdgrad_dask.plain import differentiate_plain
-from fdgrad_dask.program import single
-from fdgrad_dask.scratch import Block
+from fdgrad_dask.program import Block, single
 from fdgrad_dask.stencil import stencil
-from fdgrad_dask.tiles import compute_block
+
+pytestmark = pytest.mark.usefixtures("kernels")
 
 UNEVEN = np.cumsum(0.2 + np.random.default_rng(5).random(40))
 F = np.random.default_rng(6).standard_normal((40, 3))

@@ -16,6 +16,8 @@ from fdgrad_dask import tasks as tasks_module
 from fdgrad_dask.geometry import Sphere
 from fdgrad_dask.kernels import on_tile
 
+pytestmark = pytest.mark.usefixtures("kernels")
+
 DIMS = ("time", "lat", "lon")
 SHAPE, CHUNKS = (12, 60, 120), (1, 20, 30)
 BLOCKS = 12 * 3 * 4

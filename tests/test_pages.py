@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import subprocess
 import sys
 import threading
@@ -21,9 +20,13 @@ from fdgrad_dask import gradient, memory, operators, pages, scratch, sweep, tile
 F = np.random.default_rng(1).standard_normal((5, 6, 7)).astype("f4")
 SHAPE, DTYPE = (30, 7), np.dtype("f4")
 
-pytestmark = pytest.mark.skipif(
-    not pages._can_be_had(), reason="this system has no huge pages on demand, or JAX refuses them"
-)
+pytestmark = [
+    pytest.mark.usefixtures("kernels"),
+    pytest.mark.skipif(
+        not pages._can_be_had(),
+        reason="this system has no huge pages on demand, or JAX refuses them",
+    ),
+]
 
 
 @pytest.fixture
@@ -111,24 +114,58 @@ def test_threads_do_not_get_the_same_memory(handed):
         assert all(pool.map(many, range(4)))
 
 
+def held():
+    """The bytes of results that are kept track of."""
+    return sum(each.array.nbytes for each in pages._lent)
+
+
 def test_no_more_than_so_much_is_left(handed, monkeypatch):
-    taken = pages.take(3, SHAPE, DTYPE)
-    monkeypatch.setattr(pages, "MOST", 2 * taken[0].nbytes)
-    for array in taken:
-        pages.leave(array)
-        assert sum(len(kept) for kept in pages._left.values()) <= 2
-    assert pages._left[SHAPE, DTYPE] == [taken[-1]]
-    monkeypatch.setattr(pages, "MOST", taken[0].nbytes - 1)
+    results = [gradient(F, axis=2) for _ in range(3)]
+    monkeypatch.setattr(pages, "MOST", 2 * F.nbytes)
+    place = address(results[2])
+    del results[2]
+    assert held() == 3 * F.nbytes
+    fourth = gradient(F, axis=2)
+    assert address(fourth) == place
+    assert held() == 2 * F.nbytes
+    np.testing.assert_array_equal(results[0], np.gradient(F, axis=2))  # no longer kept track of
+    monkeypatch.setattr(pages, "MOST", F.nbytes - 1)
     pages.forget()
-    pages.leave(taken[0])
-    assert not pages._left
+    gradient(F, axis=2)
+    assert held() == 0
 
 
 def test_nothing_is_left_where_somebody_has_said_what_to_keep(handed, monkeypatch):
     monkeypatch.setattr(pages, "is_left_alone", lambda: False)
     gradient(F, axis=2)
-    gc.collect()
-    assert not pages._left
+    assert held() == 0
+
+
+def test_the_system_may_take_back_what_a_result_has_left(handed):
+    """Of a result that is gone, pages are free to be taken, without a line of Python run."""
+    result = gradient(np.zeros((64, 128, 256), "f4"), axis=2)
+    (lent,) = pages._lent
+    assert free_pages(lent.array) == 0
+    traced = []
+    sys.setprofile(lambda frame, event, arg: traced.append((event, arg)))
+    del result
+    sys.setprofile(None)
+    assert [event for event, _ in traced if event in ("call", "exception")] == []
+    assert lent.watch() is None
+    assert free_pages(lent.array) > 0.9 * lent.array.nbytes
+
+
+def free_pages(array):
+    """The bytes around an array that the system may take back."""
+    middle, kb = array.unsafe_buffer_pointer() + array.nbytes // 2, 0
+    with open("/proc/self/smaps") as lines:
+        for line in lines:
+            words = line.split()
+            if "-" in words[0] and not words[0].endswith(":"):
+                low, high = (int(end, 16) for end in words[0].split("-"))
+            elif words[0] == "LazyFree:" and low <= middle < high:
+                kb = int(words[1])
+    return 1024 * kb
 
 
 MIB = 1 << 20
@@ -172,9 +209,9 @@ def test_a_version_of_xla_that_is_not_known_is_left_alone(monkeypatch):
 def test_a_version_that_xla_refuses_does_no_harm(monkeypatch):
     monkeypatch.setattr(pages, "_version", lambda: (0, 99))
     monkeypatch.setattr(pages, "_TARGET", "fdgrad_dask_of_version_99")
-    pages._as_it_is.clear_cache()
+    pages._maker.cache_clear()
     assert not pages._can_be_had.__wrapped__()
-    pages._as_it_is.clear_cache()
+    pages._maker.cache_clear()
     assert jax.jit(lambda x: x + 1)(1) == 2
 
 
@@ -201,7 +238,8 @@ def nothing_read(monkeypatch):
 
 
 def test_the_end_waits_until_xla_has_let_go(nothing_read):
-    read, _ = scratch.memory_of(np.zeros(1000, "f4"))
+    memory = scratch.Memory(np.zeros(1000, "f4"), 0, (1000,))
+    scratch._read.add(memory)
     let_go = []
 
     def later(held):
@@ -209,20 +247,31 @@ def test_the_end_waits_until_xla_has_let_go(nothing_read):
         let_go.append(True)
         held.clear()
 
-    held = [read]
-    del read
+    held = [memory]
+    del memory
     threading.Thread(target=later, args=(held,)).start()
-    scratch._await_release()
+    scratch.await_release()
     assert let_go
     assert not scratch._read
 
 
 def test_the_end_does_not_wait_for_ever(nothing_read, monkeypatch):
     monkeypatch.setattr(scratch, "RELEASED", 0.01)
-    read, _ = scratch.memory_of(np.zeros(1000, "f4"))
-    scratch._await_release()
+    memory = scratch.Memory(np.zeros(1000, "f4"), 0, (1000,))
+    scratch._read.add(memory)
+    scratch.await_release()
     assert len(scratch._read) == 1
-    del read
+
+
+@pytest.mark.parametrize("swept", [0, 1 << 60], ids=["swept", "in tiles"])
+def test_the_input_is_let_go_of_before_the_call_returns(handed, monkeypatch, swept):
+    monkeypatch.setattr(tiles, "SWEPT", swept)
+    for _ in range(40):
+        raw = bytearray(np.ones((60, 50, 40)).tobytes())
+        f = np.frombuffer(raw).reshape(60, 50, 40)
+        gradient(f, axis=0)
+        del f
+        raw.append(0)  # a BufferError while anybody holds it
 
 
 LAST = """

@@ -11,6 +11,8 @@ from test_one_pass import CALLS, sources
 from fdgrad_dask import gradient, memory, operators, sweep, tiles
 from fdgrad_dask.kernels import on_sweep, on_tile
 
+pytestmark = pytest.mark.usefixtures("kernels")
+
 F = np.random.default_rng(1).standard_normal((12, 13, 14))
 DIMS = ("time", "y", "x")
 UNEVEN = np.cumsum(0.2 + np.random.default_rng(2).random(14))

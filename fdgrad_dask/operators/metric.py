@@ -25,8 +25,9 @@ from fdgrad_dask.operators.scheme import Pass, Scheme
 from fdgrad_dask.places import require_same_places
 from fdgrad_dask.program import Formula
 from fdgrad_dask.slopes import Metric, Recipe, Row, Slopes
-from fdgrad_dask.stencil import Stencil, Tap, Window, stencil
+from fdgrad_dask.stencil import Stencil, stencil
 from fdgrad_dask.weights import weigh
+from fdgrad_dask.windows import Tap, Window
 
 
 class OnGrid(Pass):

@@ -19,7 +19,7 @@ from fdgrad_dask.grid import Axis, of_axis
 from fdgrad_dask.halo import compute, length
 from fdgrad_dask.horizontal import Horizontal
 from fdgrad_dask.program import Cap, Derivative, Formula, Operand, Program
-from fdgrad_dask.spacing import boundary_pair, check_period
+from fdgrad_dask.spacing import boundary_pair, check_period, full_turn
 from fdgrad_dask.stencil import Stencil, stencil
 from fdgrad_dask.times import as_numbers, period_of
 
@@ -226,12 +226,11 @@ def _require_room(axis: Axis) -> None:
 
 def _turn(axis: Axis) -> float:
     """The length of a periodic axis that is even but for the rounding of its coordinate."""
-    points = axis.points.astype(np.float64)
-    step = (points[-1] - points[0]) / (len(points) - 1)
-    if abs(np.diff(points) - step).max() > 1e-4 * abs(step):
+    turn = full_turn(axis.points)
+    if turn is None:
         raise OptionError(
             f"{axis.name!r} is periodic but unevenly spaced, so the gap from its last point to its "
             "first cannot be told; interpolate to even spacing, or leave its ends open: "
             "boundary=None"
         )
-    return float(len(points) * abs(step))
+    return turn
