@@ -63,10 +63,8 @@ def axis_of(field: xr.DataArray, dim: Hashable, *, datetime_unit: str | None = N
     points, units = numbers(coordinate, datetime_unit)
     check_monotonic(points, name, along)
     is_dated = is_time(np.asarray(coordinate.values))
-    if is_dated and datetime_unit in YEARS:
-        points = _even_again(points)
-    else:
-        points = regular_points(points)
+    is_in_years = is_dated and datetime_unit in YEARS
+    points = _even_again(points) if is_in_years else regular_points(points)
     return Axis(
         asked=dim,
         dim=along,
