@@ -97,7 +97,7 @@ class Wind(OnGrid):
         scheme: Scheme,
         geometry: Geometry | None,
     ) -> None:
-        v = matched(u, v, others)
+        u, v = matched(u, v, others)
         super().__init__(u, v, *others, scheme=scheme)
         self.grid = horizontal(self.like, geometry, scheme.boundary)
         components = components_of(self.like, self.labelled[V], self.grid)
