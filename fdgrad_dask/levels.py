@@ -29,6 +29,13 @@ def levels_of(
             f"coordinate {name!r} has dimensions {coordinate.dims} and {field.name!r} has "
             f"{field.dims}; both need {dim!r} for a derivative along it"
         )
+    both = [set(field.dims), set(coordinate.dims)]
+    if not (both[0] <= both[1] or both[1] <= both[0]):
+        raise CoordinateError(
+            f"coordinate {name!r} has dimensions {coordinate.dims} and {field.name!r} has "
+            f"{field.dims}: neither has all of the other, so they lie on different points; "
+            "interpolate one to the points of the other, or rename its dimensions alike"
+        )
     if coordinate.dtype.kind not in "iuf":
         raise CoordinateError(
             f"coordinate {name!r} holds {coordinate.dtype}; heights need to be real numbers"

@@ -172,8 +172,8 @@ def outputs(name, ds, **options):
     elif name in ("q_vector", "potential_vorticity"):
         column = xr.DataArray([0.8, 1.0, 1.2], dims="p", coords=LEVELS).astype(ds.u.dtype)
         u, v, s = ((column * ds[k]).assign_attrs(ds[k].attrs).rename(k) for k in "uvs")
-        made = function(u, v, s.assign_attrs(standard_name="air_potential_temperature"), **options)
-        made = made.isel(p=1)
+        kind = "air_temperature" if name == "q_vector" else "air_potential_temperature"
+        made = function(u, v, s.assign_attrs(standard_name=kind, units="K"), **options).isel(p=1)
     else:
         made = function(ds.u, ds.v, **options)
     return dict(made.items()) if isinstance(made, xr.Dataset) else {made.name: made}

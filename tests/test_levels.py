@@ -324,3 +324,12 @@ def test_a_coordinate_of_one_dimension_may_be_periodic():
     a, b, c = (T.values[:, i] for i in (-1, 0, 1))
     by_hand = (h1**2 * c + (h2**2 - h1**2) * b - h2**2 * a) / (h1 * h2 * (h1 + h2))
     assert_allclose(result.values[:, 0], by_hand, rtol=1e-9, atol=1e-15)
+
+
+def test_a_coordinate_on_other_points_is_refused():
+    f = xr.DataArray(np.ones((4, 3)), dims=("lev", "y"), name="f")
+    z = xr.DataArray(np.arange(8.0).reshape(4, 2), dims=("lev", "y_u"), name="z")
+    with pytest.raises(CoordinateError, match=r"lie on different points.*rename its dimensions"):
+        f.fdgrad.gradient("lev", coordinate=z)
+    same = z.isel(y_u=[0, 1, 1]).rename(y_u="y")
+    assert_allclose(f.fdgrad.gradient("lev", coordinate=same), 0)

@@ -391,6 +391,18 @@ def test_the_second_component_is_converted_to_the_unit_of_the_first(lazily):
     assert_array_equal(lazy, ds.fdgrad.vorticity("u", "v"))
 
 
+@pytest.mark.parametrize("bare", "uv")
+@pytest.mark.parametrize("operator", FIXED)
+def test_a_component_without_units_has_those_of_the_other(bare, operator):
+    ds = noisy("knots")
+    expected = getattr(ds.fdgrad, operator)(*FIXED[operator])
+    del ds[bare].attrs["units"]
+    made = getattr(ds.fdgrad, operator)(*FIXED[operator])
+    for one, other in zip(columns(made), columns(expected), strict=True):
+        assert one.identical(other.assign_attrs(one.attrs))
+        assert one.attrs["units"] == other.attrs["units"]
+
+
 @pytest.mark.parametrize("units", ["kg m-1 s-1", "N m-2", "m2 s-1", "K m s-1", "W m-2", "bogus"])
 def test_any_vector_may_have_a_divergence(units):
     ds = noisy(units)
@@ -407,6 +419,20 @@ def test_a_standard_name_goes_with_its_own_units_only():
     made = ds.fdgrad.kinematics("u", "v")
     assert not any("standard_name" in one.attrs for one in made.values())
     assert made.vorticity.attrs["units"] == "s-2"
+
+
+def test_a_coordinate_that_bears_the_name_of_a_result_is_refused():
+    ds = winds().assign_coords(vorticity=1.0, q1=2.0)
+    for call in (
+        lambda: ds.fdgrad.vorticity("u", "v"),
+        lambda: ds.fdgrad.kinematics("u", "v"),
+        lambda: ds.fdgrad.q_vector("u", "v", "t"),
+    ):
+        with pytest.raises(
+            CoordinateError, match=r"result is called '(vorticity|q1)', and so is a"
+        ):
+            call()
+    ds.drop_vars("vorticity").fdgrad.vorticity("u", "v")  # what the message says
 
 
 def test_momentum_is_carried_along_as_any_scalar():

@@ -38,7 +38,7 @@ def sources(*names, lat="no poles", chunks=CHUNKS):
     counted, fields = [], []
     for name in names:
         source = Source(rng.normal(size=SHAPE))
-        units = {"units": "m2 s-2" if name == "z" else "m s-1"}
+        units = {"units": {"z": "m2 s-2", "s": "K"}.get(name, "m s-1")}
         counted.append(source)
         fields.append(xr.DataArray(source.chunked(chunks), coords, DIMS, name=name, attrs=units))
     return counted, fields

@@ -140,6 +140,24 @@ def test_an_unknown_kind_of_array_is_refused_and_not_computed():
             call()
 
 
+class Measured(np.ndarray):
+    """As quantities of astropy and unyt are: NumPy computes with it and forgets its unit."""
+
+    unit = "km"
+
+
+@pytest.mark.parametrize("chunks", [None, 5])
+def test_a_subclass_with_a_unit_of_its_own_is_refused(chunks):
+    values = np.asarray(VALUES[2]).view(Measured)
+    data = values if chunks is None else da.from_array(values, chunks=chunks, asarray=False)
+    t = xr.DataArray(data, dims=("lat", "lon"), coords=DS.coords, name="t")
+    with pytest.raises(OptionError, match=r"in km, but only .*assign_attrs\(units='km'\)"):
+        t.fdgrad.laplacian()
+    made = t.as_numpy().assign_attrs(units="km").fdgrad.laplacian()  # what the message says
+    assert_array_equal(made, DS.t.fdgrad.laplacian())
+    assert made.attrs["units"] == "km m-2"
+
+
 def test_and_so_are_dask_arrays_of_them():
     sparse = da.from_array(VALUES[2], chunks=5)
     sparse._meta = Lazy()

@@ -79,7 +79,8 @@ def advection(
     wind = Wind(u, v, *others, scheme=scheme, geometry=geometry)
     axis = None if w is None else vertical_axis(wind.like, vertical)
     if axis is not None and w is not None:
-        unit = rate_along(w, axis, wind.like) / speed(u, "advection with a vertical wind")
+        unit = rate_along(w, axis, wind.like)
+        unit /= speed(wind.like, "advection with a vertical wind")
         wind.factor(np.full(wind.like.sizes[axis.dim], unit), axis)
     wind.values()
     wind.slopes(SCALAR)
@@ -171,10 +172,9 @@ def q_vector(
             f"{temperature.name!r} is a potential temperature, but a Q vector needs the "
             "temperature itself: θ (p / 1e5 Pa) ** (2 / 7)"
         )
-    kelvin, _ = kelvin_scale(temperature, "a Q vector")
-    in_si = kelvin * speed(u, "a Q vector")
     scheme = Scheme(edge_order, accuracy, 1, boundary, skipna=skipna)
     wind = Wind(u, v, temperature, scheme=scheme, geometry=geometry, is_directed=True)
+    in_si = speed(wind.like, "a Q vector") * kelvin_scale(temperature, "a Q vector")[0]
     level = single_pressure(wind.like, vertical, "a Q vector")
     if level is not None:
         wind.factor(in_si * DRY_AIR * inverse(np.full(1, level)))
@@ -243,12 +243,12 @@ def potential_vorticity(
     """
     potential = is_potential(temperature) if potential is None else potential
     scale, offset = kelvin_scale(temperature, "potential vorticity")
-    in_si = speed(u, "potential vorticity")
     if (scale, offset) != (1, 0):
         temperature = temperature.copy(data=temperature.data * scale + offset)
     scheme = Scheme(edge_order, accuracy, 1, boundary, skipna=skipna)
     is_directed = coriolis is None
     wind = Wind(u, v, temperature, scheme=scheme, geometry=geometry, is_directed=is_directed)
+    in_si = speed(wind.like, "potential vorticity")
     axis, pascals = pressure_levels(wind.like, vertical, "potential vorticity")
     if not potential and (pascals <= 0).any():
         raise CoordinateError(

@@ -89,6 +89,13 @@ def _numbers(field: xr.DataArray) -> xr.DataArray:
             data = data.map_blocks(_magnitude, units, meta=quantity.magnitude)
         field = field.copy(data=data).assign_attrs(units=_text(units))
     kind = getattr(data, "_meta", None) if is_dask(data) else data
+    unit = getattr(kind, "unit", getattr(kind, "units", None))
+    if unit is not None:  # of astropy, unyt, …: subclasses of NumPy's array
+        raise OptionError(
+            f"{field.name!r} holds a {type(kind).__module__}.{type(kind).__name__} in {unit}, but "
+            "only quantities of pint are taken with their unit; give it as an attribute: "
+            f".as_numpy().assign_attrs(units={str(unit)!r})"
+        )
     # xarray's own wrappers are of data that are not yet loaded.
     is_unloaded = type(kind).__module__.startswith("xarray.")
     if not (kind is None or isinstance(kind, np.ndarray) or is_jax(kind) or is_unloaded):

@@ -25,8 +25,12 @@ _SCALAR = re.compile(
 _POTENTIAL = ("theta", "thta", "th", "pt", "thetao", "potential_temperature")
 
 
-def matched(u: xr.DataArray, v: xr.DataArray, others: Sequence[xr.DataArray]) -> xr.DataArray:
-    """``v`` in the unit of ``u``, if both can be the two components of one vector.
+def matched(
+    u: xr.DataArray, v: xr.DataArray, others: Sequence[xr.DataArray]
+) -> tuple[xr.DataArray, xr.DataArray]:
+    """``u`` and ``v`` in the unit of ``u``, if they can be the two components of one vector.
+
+    Where one of them has no units, it has those of the other.
 
     Raises
     ------
@@ -53,7 +57,9 @@ def matched(u: xr.DataArray, v: xr.DataArray, others: Sequence[xr.DataArray]) ->
                 f"{one.name!r} is in {one.attrs['units']}: a temperature, and no component of a "
                 f"vector; {hint}"
             )
-    return in_units_of(u, v, hint)
+    if not _has_units(u) and _has_units(v):
+        return u.assign_attrs(units=v.attrs["units"]), v
+    return u, in_units_of(u, v, hint)
 
 
 def in_units_of(u: xr.DataArray, v: xr.DataArray, hint: str = "") -> xr.DataArray:
@@ -86,9 +92,9 @@ def speed(wind: xr.DataArray, result: str) -> float:
     OptionError
         Its units are not those of a speed.
     """
-    units = wind.attrs.get("units")
-    if units is None or not str(units).strip():
+    if not _has_units(wind):
         return 1.0
+    units = wind.attrs["units"]
     factor = ratio(units, "m s-1")
     if factor is None:
         raise OptionError(
@@ -123,6 +129,10 @@ def is_potential(temperature: xr.DataArray) -> bool:
         if "temperature" in words:
             return "potential" in words
     return str(temperature.name).lower() in _POTENTIAL
+
+
+def _has_units(field: xr.DataArray) -> bool:
+    return bool(str(field.attrs.get("units") or "").strip())
 
 
 def _is_known(units: object) -> bool:

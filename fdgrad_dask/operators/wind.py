@@ -104,7 +104,7 @@ class Wind(OnGrid):
         geometry: Geometry | None,
         is_directed: bool = False,
     ) -> None:
-        v = matched(u, v, others)
+        u, v = matched(u, v, others)
         super().__init__(u, v, *others, scheme=scheme)
         self.lie_on(geometry, is_directed=is_directed or _said(u) == "earth")
         components = components_of(self.like, self.labelled[V], self.grid)

@@ -65,9 +65,9 @@ def divergence(
     ----------
     u, v
         The components along x (east) and y (north), on the same points; v is converted where
-        it has another unit than u. On a curvilinear grid
-        their standard_name says whether they are to the east and north or along the grid, or
-        ``geometry=Curvilinear(components=…)`` does.
+        it has another unit than u, and one without units has those of the other. On a
+        curvilinear grid their standard_name says whether they are to the east and north or along
+        the grid, or ``geometry=Curvilinear(components=…)`` does.
     edge_order, accuracy, boundary, skipna, geometry
         See `horizontal_gradient`; all operators of winds have them.
 
@@ -158,7 +158,7 @@ def absolute_vorticity(
     """
     scheme = Scheme(edge_order, accuracy, 1, boundary, skipna=skipna)
     wind = Wind(u, v, scheme=scheme, geometry=geometry, is_directed=coriolis is None)
-    in_si = speed(u, "absolute vorticity")
+    in_si = speed(wind.like, "absolute vorticity")
     f = wind.coriolis(coriolis, in_si)
     wind.vorticity()
     wind.cap_flux(0, U, 1)
