@@ -151,16 +151,16 @@ _RADII = ("earth_radius", "semi_major_axis", "semi_minor_axis", "inverse_flatten
 def find_grid_mapping(field: xr.DataArray) -> GridMapping | None:
     """The grid mapping that a field names, or the one that lies among its coordinates."""
     named = field.attrs.get("grid_mapping", field.encoding.get("grid_mapping"))
-    if named is not None:
-        names = mapping_names(str(named), field)
-        found = [name for name in names if name in field.coords]
-        if not found:
-            return GridMapping(names[0] if names else named, {}, is_carried=False)
-        return GridMapping(found[0], _attributes(field.coords[found[0]]))
+    names = [] if named is None else mapping_names(str(named), field)
+    for name in names:
+        if name in field.coords:
+            return GridMapping(name, _attributes(field.coords[name]))
     scalars = [one for one in field.coords.values() if one.ndim == 0]
     described = [GridMapping(one.name, _attributes(one)) for one in scalars]
     described = [one for one in described if one.is_described]
-    return described[0] if len(described) == 1 else None
+    if len(described) == 1:
+        return described[0]
+    return GridMapping(names[0], {}, is_carried=False) if names else None
 
 
 def carry_grid_mapping(field: xr.DataArray, dataset: xr.Dataset) -> xr.DataArray:

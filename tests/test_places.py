@@ -234,3 +234,20 @@ def test_a_dataset_brings_the_grid_mapping_that_is_one_of_its_variables():
     kilometres = ds.assign(mars=mars.assign_attrs(earth_radius=3400.0))
     with pytest.raises(CoordinateError, match=r"radius of 3400, but it needs metres.* by 1000"):
         kilometres.fdgrad.gradient_magnitude("f")
+
+
+def test_a_projection_among_the_coordinates_stands_in_for_a_mapping_that_was_left_behind():
+    """As MetPy leaves it: the variable that the attribute names is gone, metpy_crs is not."""
+    pyproj = pytest.importorskip("pyproj", reason="places of a map projection come from pyproj")
+    crs = pyproj.CRS.from_user_input("+proj=merc +R=6371229")
+    x, y = np.arange(6) * 1e5, 4e6 + np.arange(7) * 1e5
+    _, lat = pyproj.Transformer.from_crs(crs, crs.geodetic_crs, always_xy=True).transform(
+        *np.meshgrid(x, y)
+    )
+    held = np.empty((), object)
+    held[()] = crs
+    grid = plane(x, y).assign_coords(metpy_crs=((), held))
+    f = xr.DataArray(lat, grid.coords, ("y", "x"), "f", {"units": "K", "grid_mapping": "gone"})
+    for name in ("x", "y"):
+        f[name].attrs["standard_name"] = f"projection_{name}_coordinate"
+    assert_allclose(op.gradient_magnitude(f)[1:-1], PER_DEGREE, rtol=1e-3)
