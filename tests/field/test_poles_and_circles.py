@@ -69,6 +69,7 @@ CIRCLES = {
     "1.875 with one decimal": np.round(np.arange(192) * 1.875, 1),
     "float32": (np.arange(4320) / 12).astype("f4"),
 }
+EXACT = ("the cyclic point included", "from -180 to 180", "float32")
 COARSE = {"half a step off": np.arange(-82.5, 90, 15), "on the poles": np.arange(-90.0, 91, 15)}
 
 
@@ -84,10 +85,13 @@ def test_a_circle_is_a_circle_to_its_rounding(lat, lon):
 @pytest.mark.parametrize("lon", CIRCLES)
 def test_the_seam_of_a_circle_is_no_edge(lon):
     x = CIRCLES[lon]
-    grid = fields.degrees(COARSE["half a step off"], x)
+    # The model computed on an even circle; what its file says of that is rounded.
+    even = x if lon in EXACT else np.arange(len(x)) * 360 / len(x)
+    grid = fields.degrees(COARSE["half a step off"], even)
     f = fields.field(lambda x, y: np.cos(y) * np.cos(x - 0.7), grid, "f", units="K")
-    g = f.fdgrad.horizontal_gradient()
     true = 0 * f - np.sin(np.deg2rad(f.lon) - 0.7) / A
+    f, true = (one.assign_coords(lon=("lon", x, f.lon.attrs)) for one in (f, true))
+    g = f.fdgrad.horizontal_gradient()
     # Beside the seam as far as elsewhere: one-sided differences would be off by half a step.
     assert worst(g.df_dx, true) < 0.01
     inner = f.fdgrad.laplacian().isel(lat=slice(1, -1))
