@@ -69,7 +69,7 @@ CIRCLES = {
     "1.875 with one decimal": np.round(np.arange(192) * 1.875, 1),
     "float32": (np.arange(4320) / 12).astype("f4"),
 }
-EXACT = ("the cyclic point included", "from -180 to 180", "float32")
+EXACT = ("the cyclic point included", "from -180 to 180")
 COARSE = {"half a step off": np.arange(-82.5, 90, 15), "on the poles": np.arange(-90.0, 91, 15)}
 
 
