@@ -56,6 +56,7 @@ M_DOWN = {"units": "m", "positive": "down", "axis": "Z"}
 SENSES = {  # attributes of w, of the axis, more → rate of change of temperature
     "wo on depth": (UP, M_DOWN, {}, -1e-5),
     "downward on depth": (DOWN, M_DOWN, {}, 1e-5),
+    "by its long name": ({"long_name": "Vertical velocity (upward)"}, M_DOWN, {"name": "w"}, -1e-5),
     "in cm s-1": (UP | {"units": "cm s-1"}, M_DOWN, {}, -1e-7),
     "by its name alone": ({}, M_DOWN, {"name": "vovecrtz"}, -1e-5),
     "by depth as a standard name": (
@@ -91,11 +92,13 @@ def test_a_wind_that_does_not_say_up_or_down_is_refused_on_a_depth():
     assert_allclose(ds.fdgrad.advection("uo", "vo", "thetao", "w"), -1e-5)
 
 
-def test_an_axis_that_is_neither_height_nor_depth_is_refused():
-    ds = water(UP, {"units": "m", "axis": "Z"})
-    with pytest.raises(OptionError, match=r"'lev' does not say whether it is a height or a depth;"):
+@pytest.mark.parametrize(("axis", "sign"), [("lev", 1), ("depth", -1)])
+def test_an_axis_that_is_neither_height_nor_depth_is_refused(axis, sign):
+    """As is a depth that is below zero: it may be a height, or an error."""
+    ds = water(UP, {"units": "m", "axis": "Z"}, axis=axis, points=sign * DEPTH)
+    with pytest.raises(OptionError, match=r"does not say whether it is a height or a depth; set"):
         ds.fdgrad.advection("uo", "vo", "thetao", "wo")
-    ds.lev.attrs["positive"] = "down"
+    ds[axis].attrs["positive"] = "down" if sign > 0 else "up"
     assert_allclose(ds.fdgrad.advection("uo", "vo", "thetao", "wo"), -1e-5)
 
 
@@ -459,5 +462,8 @@ def test_a_curl_has_one_unit_and_one_sense():
     ):
         made = op.curl(u, v, values.drop_attrs().assign_attrs(attrs))
         assert_allclose(made.curl_x, 1e-3, rtol=1e-6)
+    hybrid = {"z": ("z", points, coords["z"][2] | {"formula_terms": "a: lev b: b orog: orog"})}
+    with pytest.raises(OptionError, match="the levels of 'z' are parametric"):
+        op.curl(*(f.assign_coords(hybrid) for f in (u, v, w)))
     with pytest.raises(OptionError, match="'u' is in m s-1 and 'w' in Pa s-1, which are not of"):
         op.curl(u, v, w.assign_attrs(units="Pa s-1"))

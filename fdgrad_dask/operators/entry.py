@@ -62,8 +62,10 @@ def takes_fields(operator: Callable[P, R]) -> Callable[P, R]:
 def _field(given: Any, name: str, operator: str, takes_datasets: bool) -> Any:
     """A field whose data are numbers that can be computed with."""
     if takes_datasets and isinstance(given, xr.Dataset):
-        numbers = {key: _numbers(one) for key, one in given.data_vars.items()}
-        return xr.Dataset(numbers)
+        fields = dict(given.data_vars)
+        numbers = {key: _numbers(one) for key, one in fields.items()}
+        is_plain = all(numbers[key] is one for key, one in fields.items())
+        return given if is_plain else xr.Dataset(numbers)
     if not isinstance(given, xr.DataArray):
         way = (
             f"call ds.fdgrad.{operator}(…) for names"

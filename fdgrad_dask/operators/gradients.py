@@ -52,10 +52,12 @@ def gradient(
         pair for the two ends; a mapping from dim to any of these.
     period
         Length of a periodic axis in units of its coordinate: 360 for a longitude in degrees,
-        n steps for an even axis; elsewhere it must be given. A mapping where they differ.
+        n steps for an even axis; elsewhere it must be given. A duration, such as
+        ``numpy.timedelta64(365, "D")``, for an axis of dates. A mapping where they differ.
     datetime_unit
         What dates are counted in: W, D, h, m, s (the default), ms, us, ns, ps, fs, as; year,
-        decade or century of the calendar that they are in.
+        decade or century of the calendar that they are in, whose days the units then say:
+        ``K (365.2425 days)-1``. A month has no fixed length.
     skipna
         ``"one-sided"``: beside a missing value the difference uses the points that are there,
         and is missing only where no two are, or the point itself is not.

@@ -107,12 +107,12 @@ def geostrophic_wind(
     """(u_g, v_g) = (−(1/f) ∂Φ/∂y, (1/f) ∂Φ/∂x), in m s-1.
 
     Φ is the geopotential, or g times a geopotential height: the units tell. f = 2 Ω sin φ; where
-    it is nought, on the equator, there is no such wind: NaN (Holton and Hakim 2013, eq. 2.23).
+    it is zero, on the equator, there is no such wind: NaN (Holton and Hakim 2013, eq. 2.23).
 
     Parameters
     ----------
     field
-        Geopotential (units of m2 s-2) or geopotential height (of m).
+        Geopotential (units of m2 s-2) or geopotential height (of m, gpm, gpdm …).
     coriolis
         f in s-1, where y is no latitude.
     edge_order, accuracy, boundary, skipna, geometry

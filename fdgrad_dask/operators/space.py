@@ -15,7 +15,7 @@ from fdgrad_dask.geometry import Geometry, Plane
 from fdgrad_dask.operators.entry import takes_fields
 from fdgrad_dask.operators.roles import in_units_of
 from fdgrad_dask.operators.scheme import Scheme, Skip
-from fdgrad_dask.operators.verticals import is_height, is_upward, vertical_axis
+from fdgrad_dask.operators.verticals import is_height, is_upward, refuse_parametric, vertical_axis
 from fdgrad_dask.operators.wind import U, V, Wind
 
 W = 2
@@ -74,6 +74,7 @@ def curl(
             f"the vertical axis {axis.name!r} has the units {axis.units!r}; a curl needs a length: "
             "set them"
         )
+    refuse_parametric(wind.like.coords[axis.name], "a curl")
     down = is_height(wind.like.coords[axis.name]) is False
     x, y = wind.grid.x, wind.grid.y
     for h in (wind.grid.h_x, wind.grid.h_y):

@@ -150,11 +150,11 @@ def rate_along(w: xr.DataArray, axis: Axis, field: xr.DataArray) -> float:
 
 def is_upward(w: xr.DataArray) -> bool | None:
     """True for an upward wind, False for a downward one, None if nothing says it."""
-    for key in ("standard_name", "long_name", "positive"):
-        words = str(w.attrs.get(key, "")).lower()
-        for is_up, word in ((True, "up"), (False, "down")):
-            if re.search(rf"(^|[_ ]){word}(ward)?($|[_ s])", words):
-                return is_up
+    told = str(w.attrs.get("positive", "")).lower()
+    for words in (w.attrs.get("standard_name"), w.attrs.get("long_name"), f"{told}ward"):
+        found = re.search(r"(?<![a-z])(up|down)wards?(?![a-z])", str(words).lower())
+        if found:
+            return found[1] == "up"
     return True if str(w.name).lower() in ("wo", "wmo", "vovecrtz", "wvel") else None
 
 
@@ -167,8 +167,9 @@ def is_height(coordinate: xr.DataArray) -> bool | None:
         return False
     told = [coordinate.attrs.get(key) for key in ("standard_name", "long_name")]
     for words in (*told, coordinate.name):
-        if re.search(r"depth", str(words).lower()):
-            return False
+        if "depth" in str(words).lower():
+            # Depths below zero are heights by another name, or an error.
+            return None if coordinate.ndim and (coordinate < 0).any() else False
         if re.search(r"height|altitude", str(words).lower()):
             return True
     return None
