@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from fdgrad_dask.dtypes import is_extension
 from fdgrad_dask.errors import CoordinateError, OptionError
 
 # UDUNITS names of NumPy's units of time; seconds are the default.
@@ -114,7 +115,7 @@ def as_numbers(field: xr.DataArray, datetime_unit: str | None) -> xr.DataArray:
     TypeError
         It holds neither numbers nor dates.
     """
-    if field.dtype.kind in "iufc":
+    if field.dtype.kind in "iufc" or is_extension(field.dtype):
         return field
     if field.chunks is None and is_time(field.values):
         values, units = seconds(field.values, datetime_unit)

@@ -44,7 +44,7 @@ MAY_IMPORT = {
     "spacings": "numpy xarray attributes errors grid",
     "curved": "numpy pyproj xarray errors geometry grid spacings",
     "attributes": "cf_xarray pint",
-    "times": "numpy xarray errors",
+    "times": "numpy xarray dtypes errors",
     "grid": "cf_xarray numpy xarray attributes errors spacing times",
     "levels": "xarray attributes errors grid tasks",
     "horizontal": "numpy xarray attributes curved errors geometry grid spacing",
