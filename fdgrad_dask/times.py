@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from fdgrad_dask.dtypes import is_extension
 from fdgrad_dask.errors import CoordinateError, OptionError
 
 # UDUNITS names of NumPy's units of time; seconds are the default.
@@ -177,7 +178,7 @@ def as_numbers(field: xr.DataArray, datetime_unit: str | None) -> xr.DataArray:
         It holds neither numbers nor dates.
     """
     dtype = field.dtype
-    if dtype.kind in "iufc" or _is_small_float(dtype):
+    if dtype.kind in "iufc" or is_extension(dtype):
         return field
     if field.chunks is None and dtype.kind == "O":
         field = field.copy(data=plain_numbers(field.values))
@@ -205,8 +206,3 @@ def as_numbers(field: xr.DataArray, datetime_unit: str | None) -> xr.DataArray:
         f"{field.name!r} holds {field.dtype}, which has no differences; give numbers or dates "
         "(.astype(float) turns flags into numbers)"
     )
-
-
-def _is_small_float(dtype: np.dtype[Any]) -> bool:
-    """True for bfloat16, which NumPy knows by another library only, as of the kind V."""
-    return dtype.kind == "V" and dtype.name == "bfloat16"

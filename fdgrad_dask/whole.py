@@ -34,7 +34,7 @@ def differentiate_jax(f: jax.Array, axis: int, stencil: Stencil) -> jax.Array:
         fill = wall.fill if wall else None
         number = not (fill is None or isinstance(fill, str))
         fills.append("number" if number else fill)
-        values.append(jnp.asarray(fill, dtype) if number else None)
+        values.append(_on_device(fill, dtype) if number else None)
     # Explicitly, as even the strictest guard of transfers has it.
     weights = weights_of(stencil, lambda w: _on_device(w, real))
     result: jax.Array = _on_whole(

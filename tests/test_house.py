@@ -47,7 +47,7 @@ MAY_IMPORT = {
     "curved": "numpy xarray errors geometry grid places projections spacings",
     "units": "cf_xarray pint",
     "attributes": "errors units",
-    "times": "numpy xarray errors",
+    "times": "numpy xarray dtypes errors",
     "grid": "cf_xarray numpy xarray attributes errors spacing times",
     "levels": "xarray attributes errors grid tasks",
     "horizontal": "numpy xarray attributes curved errors geometry grid places projections spacing",
