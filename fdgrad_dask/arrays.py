@@ -113,6 +113,11 @@ def _array(f: Any) -> Any:
         )
     if is_dask(f) or is_jax(f) or _has_own_numpy(f):
         return f
+    if hasattr(f, "compute"):
+        raise TypeError(
+            f"f is a lazy {type(f).__name__} of {type(f).__module__.partition('.')[0]}, which a "
+            "gradient would have to compute; give a dask array, or what f.compute() gives"
+        )
     f = np.asanyarray(f)
     return f.view(np.ndarray) if isinstance(f, np.memmap) else f
 

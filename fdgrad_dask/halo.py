@@ -71,10 +71,6 @@ def compute(fields: Sequence[Any], program: Program, dtype: Any = None) -> list[
 
 def _in_memory(f: Any) -> Any:
     """A NumPy array; those of other libraries are not computed, nor robbed of their units."""
-    if isinstance(f, np.ndarray | np.generic) or is_jax(f) or not hasattr(f, "dtype"):
+    if is_jax(f) or not hasattr(f, "dtype"):
         return np.asanyarray(f)
-    raise TypeError(
-        f"the data are an array of {type(f).__module__.partition('.')[0]} ({type(f).__name__}), "
-        "which no derivative is taken of here; give NumPy, JAX or dask data: of a quantity its "
-        "magnitude, of a lazy array what it computes to, of a sparse one its dense form"
-    )
+    return np.asanyarray(f) if isinstance(f, np.generic) else f

@@ -92,22 +92,25 @@ def _sum(
             [z(node) for node in window.nodes], window.nodes.index(window.at), order
         )
     terms = [term.astype(real) for term in terms]
-
-    def finished(total: jax.Array) -> jax.Array:
-        total = total if exponent is None else _times_power(total, exponent)
-        return total.astype(here.dtype)
-
     added = partial(_added, f, zero)
     if window.taps[0].minus is not None:
-        return finished(added(window.taps, terms, divide=divide or z is not None))
-    if real.itemsize == 8 and not isinstance(value, Halves):
-        return finished(added(window.taps, terms, divide=False))
+        total = added(window.taps, terms, divide=divide or z is not None)
+    elif real.itemsize == 8 and not isinstance(value, Halves):
+        total = added(window.taps, terms, divide=False)
+    else:
+        total = _narrow(window, terms, added)
+    total = total if exponent is None else _times_power(total, exponent)
+    return total.astype(here.dtype)
+
+
+def _narrow(window: Window, terms: list[Any], added: Callable[..., jax.Array]) -> jax.Array:
+    """Σ weight · value where the digits of one are not many more than those of a difference."""
     # By a power of two the products are kept from an overflow that their sum does not have.
     by, power = inverse_power(sum(abs(term) for term in terms))
     parts = [term * (by / 2) for term in terms]
     total = _times_power(added(window.taps, parts, divide=False), power + 1, steps=1)
     if not window.adds_to_zero:
-        return finished(total)
+        return total
     # The weights add up to zero, so the value here can be taken off first. That saves
     # the digits that a sum of large and nearly equal float32 products would lose.
     others = [i for i, node in enumerate(window.nodes) if node != window.at]
@@ -116,7 +119,7 @@ def _sum(
         [terms[i] for i in others],
         divide=False,
     )
-    return finished(jnp.where(jnp.isfinite(less), less, total))
+    return jnp.where(jnp.isfinite(less), less, total)
 
 
 def _total(value: Any) -> Any:

@@ -78,6 +78,8 @@ class Task:
         return outputs[0] if len(outputs) == 1 else outputs
 
     def outputs(self, blocks: Sequence[Block]) -> list[Any]:
+        for block in blocks:
+            _refuse_foreign(block.core)
         for d in self.program.derivatives:
             if d.z is not None:
                 check_levels(_joined(blocks[d.z], d.axis), d.axis, d.told, " of its chunk")
@@ -85,6 +87,20 @@ class Task:
             return list(compute_block(blocks, self.program, self.dtype))
         shape = blocks[0].core.shape
         return list(compute_plain(dict(enumerate(blocks)), shape, self.program, self.dtype))
+
+
+def _refuse_foreign(core: Any) -> None:
+    """Raises for chunks whose units, places or gaps arithmetic in memory would drop."""
+    if not isinstance(core, np.ndarray) or type(core) not in (
+        np.ndarray,
+        np.memmap,
+        np.ma.MaskedArray,
+    ):
+        kind = f"{type(core).__module__.partition('.')[0]}.{type(core).__name__}"
+        raise TypeError(
+            f"the data are of {kind}, of which no derivative is taken here; convert them to NumPy: "
+            "np.asarray(f), or f.map_blocks(np.asarray) if they are chunks of dask"
+        )
 
 
 def rim(chunk: Any, reaches: dict[int, int]) -> dict[int, Any]:

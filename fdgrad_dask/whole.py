@@ -21,11 +21,12 @@ from fdgrad_dask.windows import Halves
 
 def differentiate_jax(f: jax.Array, axis: int, stencil: Stencil) -> jax.Array:
     """The derivative of a whole JAX array; traceable, and its weights may be traced too."""
-    # float64 may come from under the switch.
-    f = f.astype(jax.dtypes.canonicalize_dtype(f.dtype))
     is_float = jnp.issubdtype(f.dtype, jnp.inexact)
-    dtype = np.dtype(f.dtype if is_float else jnp.result_type(float))
-    if not is_float and f.dtype.itemsize < 4:
+    own = jax.dtypes.canonicalize_dtype(f.dtype)  # 64 bits may come from under the switch
+    dtype = np.dtype(own if is_float else jnp.result_type(float))
+    if is_float:
+        f = f.astype(jnp.float32 if own.itemsize == 1 else own)
+    elif f.dtype.itemsize < 4 or f.dtype != own:
         f = f.astype(dtype)
     real = wide(dtype)
     fills: list[Any] = []
@@ -34,13 +35,13 @@ def differentiate_jax(f: jax.Array, axis: int, stencil: Stencil) -> jax.Array:
         fill = wall.fill if wall else None
         number = not (fill is None or isinstance(fill, str))
         fills.append("number" if number else fill)
-        values.append(_on_device(fill, dtype) if number else None)
+        values.append(_on_device(fill, f.dtype if is_float else dtype) if number else None)
     # Explicitly, as even the strictest guard of transfers has it.
     weights = weights_of(stencil, lambda w: _on_device(w, real))
     result: jax.Array = _on_whole(
         f, weights, values, shape=interned(bare(stencil)), axis=axis, fills=tuple(fills)
     )
-    return result
+    return result.astype(dtype)
 
 
 def _on_device(numbers: Any, dtype: Any) -> jax.Array:

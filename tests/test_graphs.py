@@ -9,10 +9,13 @@ import dask
 import dask.array as da
 import numpy as np
 import pytest
+import xarray as xr
 from dask.base import tokenize
+from dask.graph_manipulation import bind, clone, wait_on
 from dask.highlevelgraph import HighLevelGraph
 from dask.task_spec import Task, TaskRef
 
+from fdgrad_dask import gradient
 from fdgrad_dask.graphs import Lazy, Node, Shared
 
 KINDS = pytest.mark.parametrize("kind", [Node, Shared])
@@ -89,3 +92,31 @@ def test_operations_on_top_are_fused_into_a_node_but_not_into_a_shared_one(kind,
     (result,) = dask.optimize(lazy(kind, made) * 2)
     assert ("d" in {key[0] for key in dict(result.dask)}) == (kind is Shared)
     np.testing.assert_array_equal(result.compute(), 2 * (np.arange(12) - 4))
+
+
+CHUNKS = {"rims": (5, 4), "one chunk": (12, 9), "single along the axis": (12, 4)}
+
+
+@pytest.mark.parametrize("chunks", CHUNKS.values(), ids=CHUNKS)
+def test_a_result_is_cloned_with_all_that_it_reads(chunks):
+    f = np.arange(108.0).reshape(12, 9) ** 2
+    source = da.from_array(f, chunks=chunks)
+    lazy = gradient(source, axis=0)
+    waited = []
+    first = da.from_array(np.arange(3)).map_blocks(lambda x: waited.append(1) or x).sum()
+    copies = [clone(lazy), clone(lazy, omit=source), bind(lazy, first), wait_on(lazy)]
+    for copy in (*copies, clone(lazy + 1) - 1):
+        assert copy.name != lazy.name
+        np.testing.assert_array_equal(copy.compute(scheduler="sync"), np.gradient(f, axis=0))
+    assert waited
+    copied, own = (set(dict(each.__dask_graph__())) for each in (copies[0], lazy))
+    assert not copied & own
+
+
+def test_outputs_of_one_pass_are_cloned():
+    f = np.arange(108.0).reshape(12, 9) ** 2
+    field = xr.DataArray(f, dims=("y", "x"), name="f").chunk(y=5, x=4)
+    both = field.fdgrad.gradient(["y", "x"])
+    copied = clone(both)
+    for name in both:
+        np.testing.assert_array_equal(copied[name], both[name])

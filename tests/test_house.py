@@ -23,7 +23,7 @@ MAY_IMPORT = {
     "views": "jax numpy",
     "sums": "dtypes jax numpy program stencil weights windows",
     "kernels": "jax program sums views",
-    "whole": "dtypes jax numpy kernels program stencil sums views",
+    "whole": "dtypes jax numpy kernels program stencil sums views windows",
     "readers": "numpy program stencil",
     "plain": "dtypes numpy program readers stencil weights windows",
     "scratch": "jax numpy program stencil views",

@@ -147,7 +147,7 @@ def test_large_integers_with_numbers_outside_and_all_around():
 
 def test_coordinates_that_are_large_integers():
     f = SQUARES / 2.0
-    for x in (2**60 + np.arange(N), np.arange(N) + np.uint64(2**64 - N)):
+    for x in (2**60 + np.arange(N), np.arange(N).astype("u8") + np.uint64(2**64 - N)):
         assert_array_equal(gradient(f, x), np.gradient(f))
         field = xr.DataArray(f, dims="x", coords={"x": x})
         assert_array_equal(field.fdgrad.gradient("x"), np.gradient(f))
@@ -300,7 +300,23 @@ class Foreign:
     def __array__(self, dtype=None, copy=None):
         raise AssertionError("it was computed")
 
+    def compute(self):
+        return np.arange(6.0)
+
 
 def test_arrays_of_other_libraries_are_not_computed():
-    with pytest.raises(TypeError, match=r"Foreign.*give NumPy, JAX or dask data"):
+    with pytest.raises(TypeError, match=r"f is a lazy Foreign .* what f.compute\(\) gives"):
+        gradient(Foreign())
+    assert_array_equal(gradient(Foreign().compute()), np.ones(6))
+    with pytest.raises(TypeError, match=r"Foreign.*convert them to NumPy: np.asarray\(f\)"):
         differentiate(Foreign(), 0, stencil(1.0, 6))
+
+
+@pytest.mark.parametrize("kind", [jnp.asarray, lambda f: f.view(Metres)], ids=["jax", "units"])
+def test_chunks_of_other_libraries_are_refused_with_the_way_out(kind):
+    f = da.from_array(np.arange(6.0) ** 2, chunks=3)
+    lazy = gradient(f.map_blocks(kind, dtype=f.dtype, meta=np.empty(0)))
+    with pytest.raises(TypeError, match=r"f.map_blocks\(np.asarray\)"):
+        lazy.compute(scheduler="sync")
+    plain = gradient(f.map_blocks(kind, meta=np.empty(0)).map_blocks(np.asarray, meta=np.empty(0)))
+    assert_array_equal(plain.compute(scheduler="sync"), np.gradient(np.arange(6.0) ** 2))
