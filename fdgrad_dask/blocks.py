@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from fdgrad_dask.plain import compute_plain
 from fdgrad_dask.program import Block, Program
+from fdgrad_dask.readers import has_large_integers
 from fdgrad_dask.scratch import await_release, released
 from fdgrad_dask.tiles import compute_tiles
 
@@ -80,23 +81,20 @@ def _joint(shapes: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
 def _goes_plain(
     used: dict[int, Block], shape: tuple[int, ...], program: Program, dtype: np.dtype[Any]
 ) -> bool:
+    """True if NumPy is to compute a block, since it is faster there, or XLA cannot."""
+    # Compilers contract what is not rounded by itself: products of complex numbers, and weights
+    # of many levels. There the two ways may differ in the last bit, and the size must not decide.
+    along_levels = [d.stencil for d in program.derivatives if d.z is not None]
+    many = any(len(window.nodes) > 3 for table in along_levels for window in table.windows)
+    contracted = many or (dtype.kind == "c" and program.formula is not None)
+    if math.prod(shape) * len(program.derivatives) <= SMALL and not contracted:
+        return True
     if _is_over or len(shape) > DIMENSIONS or program.is_scaled:
         return True
     # NumPy data inside of `jit` are constants; and on a mesh kernels of one device do not run.
     if _trace() != _no_trace() or not jax.sharding.get_abstract_mesh().empty:
         return True
-    if any(
-        block.core.dtype.itemsize == 8 and block.core.dtype.kind in "iu" for block in used.values()
-    ):
-        return True
-    # Compilers contract what is not rounded by itself: products of complex numbers, and weights
-    # of many levels. There the two ways may differ in the last bit, and the size must not decide.
-    many = any(
-        d.z is not None and len(w.nodes) > 3 for d in program.derivatives for w in d.stencil.windows
-    )
-    if many or (dtype.kind == "c" and program.formula is not None):
-        return False
-    return math.prod(shape) * len(program.derivatives) <= SMALL
+    return any(map(has_large_integers, used.values()))
 
 
 def _trace() -> Any:
