@@ -15,6 +15,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from fdgrad_dask.errors import FdgradError
+from fdgrad_dask.pipeline import console
 
 if TYPE_CHECKING:
     from fdgrad_dask.pipeline.config import Config
@@ -27,10 +28,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     0 done, 2 the config, 3 the input data, 4 the target, 5 the cluster, 6 interrupted, 1 a bug.
     """
-    given = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _main(list(sys.argv[1:] if argv is None else argv))
+    finally:
+        console.flush()
+
+
+def _main(given: list[str]) -> int:
     arguments = _parser().parse_args(given)
     try:
-        print(arguments.command(arguments, shlex.join(["fdgrad", *given])))
+        console.write(arguments.command(arguments, shlex.join(["fdgrad", *given])), sys.stdout)
         return 0
     except FdgradError as error:
         return _failed(arguments, str(error), error.exit_code)
@@ -140,8 +147,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _failed(arguments: argparse.Namespace, message: str, code: int) -> int:
     if "debug" in arguments:
-        traceback.print_exc()
-    print(f"fdgrad: {message}", file=sys.stderr)
+        console.say(traceback.format_exc().rstrip())
+    console.say(f"fdgrad: {message}")
     return code
 
 

@@ -75,12 +75,15 @@ MAY_IMPORT = {
     "operators.dynamics": "numpy xarray attributes errors formulas geometry operators.entry "
     "operators.metric operators.roles operators.scheme operators.verticals operators.wind",
     "accessor": "xarray errors operators projections",
-    "cli": "errors pipeline.catalog pipeline.config pipeline.run pipeline.starter pipeline.verify",
+    "cli": "errors pipeline.catalog pipeline.config pipeline.console pipeline.run "
+    "pipeline.starter pipeline.verify",
     "pipeline.__init__": "",
+    "pipeline.console": "pipeline.redaction",
+    "pipeline.redaction": "",
     "pipeline.strict_yaml": "pydantic yaml errors pipeline.catalog",
     "pipeline.sections.__init__": "",
-    "pipeline.sections.section": "pydantic",
-    "pipeline.sections.source": "pydantic pipeline.sections.section",
+    "pipeline.sections.section": "pydantic pipeline.redaction",
+    "pipeline.sections.source": "pydantic pipeline.redaction pipeline.sections.section",
     "pipeline.sections.step": "pydantic pipeline.catalog pipeline.strict_yaml "
     "pipeline.sections.section",
     "pipeline.sections.target": "pydantic pipeline.sections.section",
@@ -95,25 +98,33 @@ MAY_IMPORT = {
     "pipeline.catalog": "errors operators",
     "pipeline.related": "xarray",
     "pipeline.sources.__init__": "",
-    "pipeline.sources.stored": "numpy xarray errors",
-    "pipeline.sources.guarded": "zarr errors",
+    "pipeline.sources.versions": "zarr errors pipeline.sources.remote",
+    "pipeline.sources.stored": "numpy xarray errors pipeline.redaction pipeline.sources.versions",
+    "pipeline.sources.guarded": "zarr errors pipeline.sources.versions",
     "pipeline.sources.headers": "errors",
-    "pipeline.sources.remote": "fsspec obstore zarr errors",
-    "pipeline.sources.places": "errors pipeline.catalog pipeline.sections.source "
-    "pipeline.sources.remote",
+    "pipeline.sources.remote": "fsspec obstore zarr errors pipeline.redaction "
+    "pipeline.sections.source",
+    "pipeline.sources.places": "errors pipeline.catalog pipeline.sections.section "
+    "pipeline.sections.source pipeline.sources.remote",
     "pipeline.sources.snapshots": "icechunk zarr errors pipeline.catalog pipeline.sections.source",
-    "pipeline.sources.opening": "fsspec xarray zarr errors pipeline.related "
+    "pipeline.sources.opening": "fsspec xarray zarr errors pipeline.redaction pipeline.related "
     "pipeline.sections.source pipeline.sources.guarded pipeline.sources.headers "
-    "pipeline.sources.remote pipeline.sources.snapshots pipeline.sources.stored",
+    "pipeline.sources.remote pipeline.sources.snapshots pipeline.sources.stored "
+    "pipeline.sources.versions",
     "pipeline.sources.joining": "numpy xarray errors pipeline.sections.source "
     "pipeline.sources.opening pipeline.sources.stored",
+    "pipeline.sources.labels": "xarray errors pipeline.catalog pipeline.related "
+    "pipeline.sections.source",
     "pipeline.sources.selection": "numpy xarray errors pipeline.catalog pipeline.sections.source",
-    "pipeline.sources.fingerprints": "zarr errors pipeline.sections.source "
-    "pipeline.sources.opening pipeline.sources.places pipeline.sources.remote "
-    "pipeline.sources.snapshots",
+    "pipeline.sources.fingerprints": "zarr errors pipeline.redaction pipeline.sections.source "
+    "pipeline.sources.opening pipeline.sources.places pipeline.sources.snapshots "
+    "pipeline.sources.versions",
+    "pipeline.inputs": "errors pipeline.redaction pipeline.sections.source "
+    "pipeline.sources.opening pipeline.sources.remote pipeline.sources.versions",
     "pipeline.source": "dask numpy xarray errors pipeline.catalog pipeline.sections.source "
-    "pipeline.sources.fingerprints pipeline.sources.joining pipeline.sources.opening "
-    "pipeline.sources.places pipeline.sources.selection pipeline.sources.snapshots",
+    "pipeline.sources.fingerprints pipeline.sources.joining pipeline.sources.labels "
+    "pipeline.sources.opening pipeline.sources.places pipeline.sources.selection "
+    "pipeline.sources.snapshots",
     "pipeline.steps": "xarray errors operators pipeline.catalog pipeline.config pipeline.related "
     "pipeline.sections.step",
     "pipeline.clusters.__init__": "",
@@ -131,48 +142,59 @@ MAY_IMPORT = {
     "pipeline.sections.cluster",
     "pipeline.cluster": "dask distributed errors pipeline.clusters.address "
     "pipeline.clusters.kubernetes pipeline.clusters.local pipeline.clusters.queue "
-    "pipeline.clusters.resources pipeline.clusters.ssh pipeline.sections.cluster "
+    "pipeline.clusters.resources pipeline.clusters.ssh pipeline.console pipeline.sections.cluster "
     "pipeline.sections.measures pipeline.worker",
     "pipeline.worker": "dask distributed jax numpy xarray errors operators "
     "pipeline.clusters.resources pipeline.sections.cluster",
-    "pipeline.progress": "dask tqdm",
-    "pipeline.plan": "",
-    "pipeline.lazy": "dask xarray pipeline.config pipeline.plan pipeline.source pipeline.steps",
-    "pipeline.layout": "dask xarray errors pipeline.catalog pipeline.plan "
+    "pipeline.progress": "dask tqdm pipeline.console",
+    "pipeline.cutting": "",
+    "pipeline.plan": "pipeline.cutting",
+    "pipeline.lazy": "dask xarray pipeline.config pipeline.cutting pipeline.source pipeline.steps",
+    "pipeline.layout": "dask xarray errors pipeline.catalog pipeline.cutting "
     "pipeline.sections.source pipeline.sections.target",
-    "pipeline.job": "dask xarray errors pipeline.cluster pipeline.config pipeline.layout "
-    "pipeline.lazy pipeline.picture pipeline.plan pipeline.source pipeline.steps",
-    "pipeline.identity": "numpy xarray pipeline.config pipeline.layout",
+    "pipeline.job": "dask xarray errors pipeline.cluster pipeline.config pipeline.cutting "
+    "pipeline.identity pipeline.inputs pipeline.layout pipeline.lazy pipeline.picture "
+    "pipeline.plan pipeline.source pipeline.sources.places pipeline.sources.versions "
+    "pipeline.steps",
+    "pipeline.identity": "numpy xarray pipeline.config pipeline.layout pipeline.redaction "
+    "pipeline.sections.section",
     "pipeline.targets.__init__": "",
+    "pipeline.targets.ownership": "errors pipeline.journal pipeline.record pipeline.targets.store",
     "pipeline.targets.store": "numpy xarray",
     "pipeline.targets.files": "dask errors",
-    "pipeline.targets.icechunk": "icechunk numpy xarray zarr errors "
-    "pipeline.sections.target pipeline.sources.snapshots pipeline.targets.files "
-    "pipeline.targets.store pipeline.targets.zarr",
-    "pipeline.targets.netcdf": "dask netCDF4 numpy xarray zarr errors "
-    "pipeline.sections.target pipeline.targets.files pipeline.targets.store "
-    "pipeline.targets.zarr",
-    "pipeline.targets.zarr": "numcodecs numpy xarray zarr pipeline.related "
-    "pipeline.sections.target pipeline.targets.files pipeline.targets.store",
+    "pipeline.targets.icechunk": "icechunk numpy xarray zarr errors pipeline.sections.target "
+    "pipeline.sources.snapshots pipeline.targets.encoding pipeline.targets.files "
+    "pipeline.targets.ownership pipeline.targets.store pipeline.targets.zarr",
+    "pipeline.targets.netcdf": "dask netCDF4 numpy xarray zarr errors pipeline.console "
+    "pipeline.sections.target pipeline.targets.encoding pipeline.targets.files "
+    "pipeline.targets.ownership pipeline.targets.store pipeline.targets.zarr",
+    "pipeline.targets.encoding": "numcodecs numpy xarray zarr pipeline.related "
+    "pipeline.sections.target",
+    "pipeline.targets.zarr": "numpy xarray zarr errors pipeline.console pipeline.sections.target "
+    "pipeline.targets.encoding pipeline.targets.files pipeline.targets.ownership "
+    "pipeline.targets.store",
     "pipeline.targets.opening": "errors pipeline.sections.target pipeline.targets.icechunk "
     "pipeline.targets.netcdf pipeline.targets.store pipeline.targets.zarr",
-    "pipeline.work": "pipeline.config pipeline.plan pipeline.record",
-    "pipeline.row": "dask distributed numpy xarray pipeline.lazy pipeline.plan pipeline.record "
+    "pipeline.work": "pipeline.config pipeline.cutting pipeline.record",
+    "pipeline.row": "dask distributed numpy xarray pipeline.cutting pipeline.lazy pipeline.record "
     "pipeline.targets.store pipeline.work",
-    "pipeline.region": "distributed numpy xarray pipeline.plan pipeline.row pipeline.source "
-    "pipeline.targets.opening pipeline.targets.store pipeline.travelling pipeline.work",
+    "pipeline.region": "distributed numpy xarray errors pipeline.cutting pipeline.row "
+    "pipeline.source pipeline.sources.versions pipeline.targets.opening pipeline.targets.store "
+    "pipeline.travelling pipeline.work",
     "pipeline.travelling": "tblib errors",
     "pipeline.record": "",
-    "pipeline.journal": "pipeline.record pipeline.targets.files",
-    "pipeline.lock": "psutil errors pipeline.journal",
-    "pipeline.verify": "errors pipeline.config pipeline.journal pipeline.targets.opening "
-    "pipeline.targets.store",
-    "pipeline.start": "dask xarray errors pipeline.identity pipeline.job pipeline.journal "
-    "pipeline.plan pipeline.record pipeline.source pipeline.targets.store pipeline.verify",
+    "pipeline.journal": "pipeline.record pipeline.redaction pipeline.targets.files",
+    "pipeline.lock": "psutil errors pipeline.console pipeline.journal pipeline.targets.files",
+    "pipeline.verify": "errors pipeline.config pipeline.identity pipeline.inputs pipeline.job "
+    "pipeline.journal pipeline.record pipeline.sources.places pipeline.targets.opening "
+    "pipeline.targets.ownership pipeline.targets.store",
+    "pipeline.start": "dask xarray errors pipeline.console pipeline.identity pipeline.job "
+    "pipeline.journal pipeline.plan pipeline.record pipeline.sources.versions "
+    "pipeline.targets.ownership pipeline.targets.store pipeline.verify",
     "pipeline.conduct": "dask distributed errors pipeline.plan pipeline.record pipeline.region "
     "pipeline.work",
     "pipeline.describe": "dask xarray pipeline.job pipeline.lazy",
-    "pipeline.sample": "dask xarray pipeline.job pipeline.lazy pipeline.targets.zarr",
+    "pipeline.sample": "dask xarray pipeline.job pipeline.lazy pipeline.targets.encoding",
     "pipeline.starter": "",
     "pipeline.chart": "matplotlib numpy xarray",
     "pipeline.picture": "matplotlib xarray errors pipeline.catalog pipeline.chart "
@@ -189,9 +211,10 @@ MAY_IMPORT = {
     "pipeline.report.numbers pipeline.report.pieces pipeline.report.sections "
     "pipeline.sections.source pipeline.source pipeline.targets.zarr",
     "pipeline.run": "dask errors pipeline.cluster pipeline.conduct pipeline.config "
-    "pipeline.describe pipeline.job pipeline.journal pipeline.lock pipeline.picture pipeline.plan "
-    "pipeline.progress pipeline.record pipeline.region pipeline.report.page pipeline.sample "
-    "pipeline.start pipeline.targets.opening pipeline.targets.store pipeline.work",
+    "pipeline.console pipeline.describe pipeline.job pipeline.journal pipeline.lock "
+    "pipeline.picture pipeline.plan pipeline.progress pipeline.record pipeline.region "
+    "pipeline.report.page pipeline.sample pipeline.source pipeline.start pipeline.targets.opening "
+    "pipeline.targets.store pipeline.verify pipeline.work",
 }
 FOLDERS = {"fdgrad_dask"} | {
     f"fdgrad_dask.{folder}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -23,6 +22,7 @@ from fdgrad_dask.pipeline.clusters.local import gpu, local
 from fdgrad_dask.pipeline.clusters.queue import queue
 from fdgrad_dask.pipeline.clusters.resources import bytes_per_worker as bytes_per_worker
 from fdgrad_dask.pipeline.clusters.ssh import ssh
+from fdgrad_dask.pipeline.console import say
 from fdgrad_dask.pipeline.sections.cluster import Address, Cluster, Kubernetes, Queue
 from fdgrad_dask.pipeline.sections.measures import seconds
 
@@ -73,10 +73,9 @@ def _close(stack: ExitStack, cluster: Cluster) -> None:
     try:
         stack.close()
     except (OSError, RuntimeError) as error:
-        print(
+        say(
             f"the {cluster.kind} cluster did not close ({type(error).__name__}: {error}); see "
-            "whether it left jobs or processes behind",
-            file=sys.stderr,
+            "whether it left jobs or processes behind"
         )
 
 

@@ -149,7 +149,7 @@ class Conductor:
         self._tries.update(numbers)
         return client.submit(
             region.compute,
-            self._work,
+            self._work.run,
             [Attempt(each, self._plan.span(each), self._tries[each]) for each in numbers],
             key=f"region-{self._work.run}-{numbers[0]}-{next(self._names)}",
             pure=False,

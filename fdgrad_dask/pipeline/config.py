@@ -16,15 +16,16 @@ from fdgrad_dask.pipeline import strict_yaml
 from fdgrad_dask.pipeline.sections.cluster import Cluster, Local
 from fdgrad_dask.pipeline.sections.picture import Picture
 from fdgrad_dask.pipeline.sections.report import Report
-from fdgrad_dask.pipeline.sections.section import Section
-from fdgrad_dask.pipeline.sections.source import SAMPLE, Source
+from fdgrad_dask.pipeline.sections.section import SAMPLE, Strict, absolute
+from fdgrad_dask.pipeline.sections.source import Source
 from fdgrad_dask.pipeline.sections.step import Step
 from fdgrad_dask.pipeline.sections.target import Target
 
 _Page = TypeVar("_Page", Picture | None, Report | None)
+_Placed = TypeVar("_Placed", Source, Target, Picture | None, Report | None)
 
 
-class Config(Section):
+class Config(Strict):
     """From source to target, and what happens on the way."""
 
     source: Source
@@ -34,6 +35,16 @@ class Config(Section):
     cluster: Cluster = Field(default_factory=Local)
     picture: Picture | None = None
     report: Report | None = None
+
+    @field_validator("source", "target", "picture", "report")
+    @classmethod
+    def _from_the_root(cls, section: _Placed) -> _Placed:
+        """Relative paths are those of the folder in which the config is read, on workers too."""
+        if section is None:
+            return section
+        path = section.path
+        found = absolute(path) if isinstance(path, str) else tuple(map(absolute, path))
+        return section.model_copy(update={"path": found})
 
     @field_validator("steps")
     @classmethod

@@ -30,7 +30,7 @@ def what_is_planned(job: Job) -> list[str]:
     steps = job.config.steps
     lines = [f"step     {_call(step.operator, step.inputs, step.options)}" for step in steps]
     path = job.config.target.path
-    there = [f"         {path} exists: run needs --fresh, or another target"]
+    there = [f"         {path} exists: run goes on with it, or needs --fresh"]
     return [*lines, f"target   {path}", *_written(job), *(there if os.path.exists(path) else [])]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -9,13 +10,17 @@ import xarray as xr
 from dask.utils import format_bytes
 
 from fdgrad_dask.errors import ClusterError
-from fdgrad_dask.pipeline import picture, plan, steps
+from fdgrad_dask.pipeline import identity, picture, plan, steps
 from fdgrad_dask.pipeline.cluster import bytes_per_worker
 from fdgrad_dask.pipeline.config import Config
+from fdgrad_dask.pipeline.cutting import Chunks, Halo
+from fdgrad_dask.pipeline.inputs import Inputs
 from fdgrad_dask.pipeline.layout import Layout, laid_out, template
-from fdgrad_dask.pipeline.lazy import found_halos, pieces_of, stored_chunks
-from fdgrad_dask.pipeline.plan import Chunks, Plan, Workload
+from fdgrad_dask.pipeline.lazy import field_of, found_halos, pieces_of
+from fdgrad_dask.pipeline.plan import Plan, Workload
 from fdgrad_dask.pipeline.source import chunked, open_files, pinned
+from fdgrad_dask.pipeline.sources.places import files_of
+from fdgrad_dask.pipeline.sources.versions import recording
 
 FULL = 0.95  # of its memory limit: a worker that holds more is killed
 _ROOM = 0.7  # of its memory limit: what a region is planned for
@@ -29,6 +34,20 @@ class Job:
     source: xr.Dataset
     result: xr.Dataset
     """Lazy, in arrays of one chunk."""
+    files: tuple[str, ...]
+    """Those of the source."""
+    opened: dict[str, str]
+    """The version of every object that was read to open the source."""
+
+    @cached_property
+    def inputs(self) -> Inputs:
+        """The objects of the source, as they are now."""
+        return Inputs(self.config.source, self.files)
+
+    @cached_property
+    def identity(self) -> dict[str, str]:
+        """What decides the result."""
+        return identity.identity(self.config, self.layout, self.source, self.read, self.result)
 
     @cached_property
     def template(self) -> xr.Dataset:
@@ -50,18 +69,20 @@ class Job:
         return self._halos[1]
 
     @cached_property
-    def halos(self) -> dict[str, plan.Halo]:
+    def halos(self) -> dict[str, Halo]:
         return self._halos[0]
 
     @cached_property
-    def _halos(self) -> tuple[dict[str, plan.Halo], set[str]]:
+    def _halos(self) -> tuple[dict[str, Halo], set[str]]:
         return found_halos(self.config, self.source)
 
     @cached_property
     def workload(self) -> Workload:
         """What the plan is made of, as plain integers."""
-        inputs = {name: _field(self.source.variables[name]) for name in sorted(self.read)}
-        outputs = {str(name): _field(each.variable) for name, each in self.result.data_vars.items()}
+        inputs = {name: field_of(self.source.variables[name]) for name in sorted(self.read)}
+        outputs = {
+            str(name): field_of(each.variable) for name, each in self.result.data_vars.items()
+        }
         read = {dim: self.source.sizes[dim] for each in inputs.values() for dim in each.dims}
         sizes = {str(dim): size for dim, size in self.result.sizes.items()} | read
         written = {dim: sizes[dim] for each in outputs.values() for dim in each.dims}
@@ -76,6 +97,7 @@ class Job:
             halos=self.halos,
             inputs=inputs,
             outputs=outputs,
+            pieces=self.pieces,
             threads=self.config.cluster.threads,
         )
 
@@ -129,13 +151,17 @@ def looked_at(config: Config) -> Job:
         if getattr(config, section):
             picture.require_matplotlib(section)
     config = config.model_copy(update={"source": pinned(config.source)})
-    source = open_files(config.source)
-    sizes = {str(dim): size for dim, size in source.sizes.items()}
-    whole = chunked(source, {**config.source.chunks, **sizes})
-    result = steps.build(config, whole)
+    files = tuple(files_of(config.source))
+    # HDF5 hands out again what this process still has open, though the file was rewritten since.
+    gc.collect()
+    with recording() as read:
+        source = open_files(config.source, files)
+        sizes = {str(dim): size for dim, size in source.sizes.items()}
+        whole = chunked(source, {**config.source.chunks, **sizes})
+        result = steps.build(config, whole)
     if config.picture:
         picture.require_drawable(config.picture, result)
-    return Job(config, source, result)
+    return Job(config, source, result, files, read)
 
 
 def shape(region: dict[str, int]) -> str:
@@ -144,11 +170,6 @@ def shape(region: dict[str, int]) -> str:
     'time 4 × lat 60'
     """
     return " × ".join(f"{dim} {size}" for dim, size in region.items())
-
-
-def _field(variable: xr.Variable) -> plan.Field:
-    dims = tuple(map(str, variable.dims))
-    return plan.Field(dims, variable.dtype.itemsize, stored_chunks(variable))
 
 
 def _what_would_fit(work: Workload, planned: Plan, room: int) -> str:

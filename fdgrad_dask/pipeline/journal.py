@@ -9,9 +9,9 @@ from __future__ import annotations
 import glob
 import json
 import os
-import shutil
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -23,7 +23,10 @@ from fdgrad_dask.pipeline.record import (
     as_json,
     from_json,
 )
+from fdgrad_dask.pipeline.redaction import scrub_all
 from fdgrad_dask.pipeline.targets.files import writing
+
+_PRIVATE = 0o700
 
 
 class Journal:
@@ -40,15 +43,19 @@ class Journal:
 
     def regions(self) -> dict[int, RegionRecord]:
         """Finished regions by number; a torn file is a region that is not finished."""
-        files = sorted(glob.glob(os.path.join(glob.escape(self._regions), "r*.json")))
-        found = (_read(RegionRecord, file) for file in files)
+        found = (_read(RegionRecord, file) for file in self._files())
         return {record.number: record for record in found if record}
 
     def begin(self, run: RunRecord) -> None:
-        """Starts anew: what an earlier run finished is forgotten."""
-        shutil.rmtree(self._regions, ignore_errors=True)
-        os.makedirs(self._regions)
-        write_whole(self._run, as_json(run))
+        """Starts again: what an earlier run finished is forgotten, and nothing else is touched."""
+        with writing(self.folder):
+            for file in self._files():
+                os.unlink(file)
+            for folder in (self.folder, self._regions):
+                make_folder(folder)
+                with suppress(PermissionError):  # of somebody else
+                    os.chmod(folder, _PRIVATE)
+        write_whole(self._run, scrub_all(as_json(run)))
 
     def finish(self, record: RegionRecord) -> None:
         """One region is finished."""
@@ -63,7 +70,7 @@ class Journal:
     def amend(self, **changes: Any) -> None:
         """Changes fields of the run's record."""
         if run := self.run():
-            write_whole(self._run, as_json(replace(run, **changes)))
+            write_whole(self._run, scrub_all(as_json(replace(run, **changes))))
 
     def note(self, kind: str, text: str) -> None:
         """Adds an event to the run."""
@@ -74,8 +81,19 @@ class Journal:
         """The run is over; the journal stays."""
         self.amend(ended=time.time())
 
+    def _files(self) -> list[str]:
+        """Those that we wrote: others may keep notes beside them."""
+        return sorted(glob.glob(os.path.join(glob.escape(self._regions), f"r{'[0-9]' * 6}*.json")))
+
     def _file(self, number: int) -> str:
         return os.path.join(self._regions, f"r{number:06d}.json")
+
+
+def make_folder(path: str) -> None:
+    """A folder that only its owner looks into, unless it is there already."""
+    os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+    with suppress(FileExistsError):
+        os.mkdir(path, _PRIVATE)
 
 
 def write_whole(path: str, content: object) -> None:
@@ -88,8 +106,9 @@ def write_whole(path: str, content: object) -> None:
     """
     unfinished = f"{path}.{os.getpid()}.tmp"
     with writing(path):
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        with open(unfinished, "w") as file:
+        make_folder(os.path.dirname(path))
+        made = os.open(unfinished, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
+        with os.fdopen(made, "w") as file:
             json.dump(content, file, indent=1)
         os.replace(unfinished, path)
 

@@ -12,7 +12,7 @@ import xarray as xr
 
 from fdgrad_dask.errors import ConfigError
 from fdgrad_dask.pipeline.catalog import did_you_mean
-from fdgrad_dask.pipeline.plan import Chunks
+from fdgrad_dask.pipeline.cutting import Chunks
 from fdgrad_dask.pipeline.sections.source import Source
 from fdgrad_dask.pipeline.sections.target import Target
 

@@ -20,7 +20,7 @@ from dask.optimization import cull
 
 from fdgrad_dask.pipeline import steps
 from fdgrad_dask.pipeline.config import Config
-from fdgrad_dask.pipeline.plan import Chunks, Halo, Span, cuts
+from fdgrad_dask.pipeline.cutting import Chunks, Field, Halo, Span, cuts
 from fdgrad_dask.pipeline.source import chunked
 
 # Rechunking by way of other chunks would join a region to what it does not need.
@@ -60,6 +60,12 @@ class Region:
             for variable in lazy.variables.values()
             if variable.chunks
         }
+        self._fields = {
+            variable.data.name: field_of(source.variables[name])
+            for name, variable in lazy.variables.items()
+            if variable.chunks
+        }
+        self._sizes = _named(source)
         self._names = {
             variable.data.name: (str(name), tuple(map(str, variable.dims)))
             for name, variable in lazy.variables.items()
@@ -88,6 +94,12 @@ class Region:
             if name in self._names:
                 variable, dims = self._names[name]
                 yield variable, dict(zip(dims, ends_of(self.read[name].chunks, place), strict=True))
+
+    def decoded(self, key: tuple[Any, ...]) -> int:
+        """Bytes that a task which reads decodes: whole chunks of the source."""
+        each = self._fields[key[0]]
+        ends = ends_of(self.read[key[0]].chunks, key[1:])
+        return each.decoded(dict(zip(each.dims, ends, strict=True)), self._sizes)
 
 
 def culled(arrays: list[da.Array]) -> dict[Any, Any]:
@@ -195,6 +207,13 @@ def pieces_of(source: xr.Dataset, wanted: Mapping[str, Any], read: set[str]) -> 
         elif longest is not None:
             pieces[str(dim)] = longest
     return pieces
+
+
+def field_of(variable: xr.Variable) -> Field:
+    """A variable of the source, or of a target, for the plan."""
+    dims = tuple(map(str, variable.dims))
+    sliced = not (variable.encoding.get("chunksizes") or variable.encoding.get("chunks"))
+    return Field(dims, variable.dtype.itemsize, stored_chunks(variable), sliced)
 
 
 def stored_chunks(variable: xr.Variable) -> dict[str, Chunks]:

@@ -7,13 +7,11 @@ points and a halo, rounded outwards to chunks of the source; that costs most whe
 from __future__ import annotations
 
 import math
-from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from itertools import accumulate, pairwise
+from itertools import pairwise
 
-Span = dict[str, tuple[int, int]]
-Chunks = int | tuple[int, ...]
+from fdgrad_dask.pipeline.cutting import Chunks, Field, Halo, Span, inside, width
 
 MOST = 2**29  # bytes in and out of a region, beyond which a task lasts too long to lose
 LEAST = 2**26  # about a second's work
@@ -21,37 +19,6 @@ FEW = 2**23  # below it the task itself costs more than what it does
 AMPLIFIED = 1.25  # read over needed, with which a region is content
 _MANY = 512  # regions along one dimension that are counted one by one
 BASE = 400 * 2**20  # resident bytes of a worker that has imported JAX and compiled a kernel
-
-
-@dataclass(frozen=True)
-class Halo:
-    """What a region reads beside itself along one dimension, on each side.
-
-    ``layers`` of ``rows``: what is differentiated twice in a row needs two. ``around`` says that
-    the ends of the dimension read each other, so that a region is best as long as all of it.
-    """
-
-    rows: int = 0
-    layers: int = 0
-    around: bool = False
-
-    @property
-    def depth(self) -> int:
-        return self.rows * self.layers
-
-    @property
-    def alone(self) -> bool:
-        """Whether a region reads nothing of those beside it."""
-        return not self.depth and not self.around
-
-
-@dataclass(frozen=True)
-class Field:
-    """An array that is read, or written: where it varies, and in which chunks it lies."""
-
-    dims: tuple[str, ...]
-    itemsize: int
-    chunks: Mapping[str, Chunks] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -65,6 +32,8 @@ class Workload:
     halos: dict[str, Halo]
     inputs: dict[str, Field]
     outputs: dict[str, Field]
+    pieces: Mapping[str, Chunks] = field(default_factory=dict)
+    """In which the inside of a region is read, by dimension."""
     threads: int = 1
     base: int = BASE
 
@@ -188,13 +157,19 @@ def memory(work: Workload, region: Mapping[str, int]) -> int:
     }
     held = sum(_bytes(each, around) for each in work.inputs.values())
     made = sum(_bytes(each, region) for each in work.outputs.values())
-    chunk = max((_bytes(each, _largest(each)) for each in work.inputs.values()), default=0)
+    chunk = max(
+        (_bytes(each, around if each.sliced else _largest(each)) for each in work.inputs.values()),
+        default=0,
+    )
     shard = max((_bytes(each, work.shards) for each in work.outputs.values()), default=0)
     return work.base + held + made + work.threads * (chunk + 2 * shard)
 
 
 def bytes_read(work: Workload, region: Mapping[str, int]) -> int:
-    """Decoded bytes of all chunks that all regions read: a star of halos, no corners."""
+    """Decoded bytes of all that all regions read: a star of halos, no corners.
+
+    A chunk counts as often as a read touches it, as the run itself counts.
+    """
     counts = _counts(work.sizes, region)
     total = 0
     for each in work.inputs.values():
@@ -210,64 +185,29 @@ def bytes_read(work: Workload, region: Mapping[str, int]) -> int:
 
 
 def _rounded(work: Workload, each: Field, dim: str, step: int) -> tuple[int, int]:
-    """Points along ``dim`` that all regions read, of themselves and of their halos."""
+    """Points along ``dim`` that all regions decode, for themselves and for their halos."""
     size, halo = work.sizes[dim], work.halos[dim]
-    chunks = each.chunks.get(dim, size)
+    chunks = each.chunks_of(dim, size)
+    piece = work.pieces.get(dim, size)
     inner = beside = 0
     if size > _MANY * step:  # the first many are like the rest
         size = _MANY * step
-        chunks = chunks if isinstance(chunks, int) else size
+        chunks, piece = (one if isinstance(one, int) else size for one in (chunks, piece))
     for start in range(0, size, step):
         stop = min(start + step, size)
-        low, high = outwards(start, stop, chunks, size)
-        inner += high - low
-        if halo.depth and stop - start < size:
-            far_low, _ = outwards(max(0, start - halo.depth), stop, chunks, size)
-            _, far_high = outwards(start, min(size, stop + halo.depth), chunks, size)
-            beside += low - far_low + far_high - high
+        ends = [start, *inside(start, stop, piece), stop]
+        inner += sum(width(*part, chunks, size) for part in pairwise(ends))
+        if stop - start == size:
+            continue
+        for layer in range(halo.layers):
+            near, far = halo.rows * layer, halo.rows * (layer + 1)
+            layers = [(start - far, start - near), (stop + near, stop + far)]
             if halo.around and start == 0:
-                beside += size - outwards(size - halo.depth, size, chunks, size)[0]
+                layers.append((size - far, size - near))
             if halo.around and stop == size:
-                beside += outwards(0, halo.depth, chunks, size)[1]
+                layers.append((near, far))
+            beside += sum(width(max(0, a), min(size, b), chunks, size) for a, b in layers)
     return inner * work.sizes[dim] // size, beside * work.sizes[dim] // size
-
-
-def outwards(start: int, stop: int, chunks: Chunks, size: int) -> tuple[int, int]:
-    """``start`` and ``stop`` moved to the ends of the chunks that they lie in.
-
-    >>> outwards(5, 9, 4, 10)
-    (4, 10)
-    >>> outwards(5, 9, (3, 5, 2), 10)
-    (3, 10)
-    """
-    if isinstance(chunks, int):
-        return start // chunks * chunks, min(-(-stop // chunks) * chunks, size)
-    ends = [0, *accumulate(chunks)]
-    return ends[bisect_right(ends, start) - 1], ends[bisect_left(ends, stop)]
-
-
-def cuts(size: int, start: int, stop: int, chunks: Chunks, halo: Halo) -> tuple[int, ...]:
-    """The chunks of one dimension as region ``start`` to ``stop`` wants to read them.
-
-    Its inside in chunks of the source, the layers of its halo, and what lies beyond. Where the
-    ends of the domain read each other, they have the same layers.
-
-    >>> cuts(100, 40, 60, 10, Halo(1, 2))
-    (38, 1, 1, 10, 10, 1, 1, 38)
-    >>> cuts(100, 80, 100, 10, Halo(1, 1, around=True))
-    (1, 78, 1, 10, 10)
-    """
-    if isinstance(chunks, int):
-        inside: Iterable[int] = range(start // chunks * chunks, stop, chunks)
-    else:
-        inside = accumulate(chunks)
-    ends = {0, size, start, stop, *(end for end in inside if start < end < stop)}
-    for layer in range(1, halo.layers + 1):
-        deep = halo.rows * layer
-        beside = {start - deep, stop + deep, *((deep, size - deep) if halo.around else ())}
-        ends |= {end for end in beside if not start < end < stop}
-    ordered = sorted(end for end in ends if 0 <= end <= size)
-    return tuple(behind - before for before, behind in pairwise(ordered))
 
 
 def with_region(work: Workload, wanted: Mapping[str, int]) -> dict[str, int]:

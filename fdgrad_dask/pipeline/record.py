@@ -14,7 +14,7 @@ class RegionRecord:
 
     number: int
     key: str
-    """``"r000017"``, and where it lies, as JSON: ``{"time": [0, 24], …}``."""
+    """Where it lies, as JSON: ``{"time": [0, 24], …}``."""
     worker: str
     began: float
     """Unix time."""
@@ -23,7 +23,7 @@ class RegionRecord:
     """Summed over threads, as is ``write_seconds``."""
     write_seconds: float
     bytes_read: int
-    """Decoded."""
+    """Decoded: whole chunks of the source, as often as they were read."""
     bytes_written: int
     """Decoded."""
     peak_memory: int
@@ -31,6 +31,9 @@ class RegionRecord:
     attempt: int
     checksums: dict[str, str]
     """By the key of an object in the target: CRC-32 of the stored bytes, in hex."""
+    inputs: dict[str, str] = field(default_factory=dict)
+    """The version of every object that was read: by the number of a file of the source, or that
+    and the key of an object in a store."""
 
 
 @dataclass(frozen=True)
@@ -54,13 +57,20 @@ class RunRecord:
     """The command that began it."""
     versions: dict[str, str]
     inputs: dict[str, str]
-    """Size and time of change of each input, so that one that is replaced shows."""
+    """What each file of the source was: its size and time of change, or its metadata."""
     regions: int
     plan: dict[str, Any]
     """The numbers that ``fdgrad plan`` prints."""
     began: float
     laid_out: bool = False
     """Whether the target's metadata is complete, so that regions can be written into it."""
+    read: dict[str, str] = field(default_factory=dict)
+    """The version of every object that was read for labels too large to be compared, as those of
+    a region."""
+    names: list[str] = field(default_factory=list)
+    """The arrays of the target: what else lies in it is somebody else's."""
+    replaces: dict[str, list[str]] = field(default_factory=dict)
+    """By its digest, the arrays of a finished target of ours in whose place this one comes."""
     labels: dict[str, str] = field(default_factory=dict)
     """Checksums of that metadata and of the coordinates, as those of a region."""
     ended: float | None = None

@@ -12,7 +12,7 @@ import resource
 import socket
 import sys
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -26,8 +26,8 @@ from dask.optimization import cull
 from distributed import get_worker
 from numpy.typing import NDArray
 
+from fdgrad_dask.pipeline.cutting import Span
 from fdgrad_dask.pipeline.lazy import Region, culled, ends_of
-from fdgrad_dask.pipeline.plan import Span
 from fdgrad_dask.pipeline.record import RegionRecord
 from fdgrad_dask.pipeline.targets.store import Shard, Writer
 from fdgrad_dask.pipeline.work import Attempt, Result, Work
@@ -44,14 +44,14 @@ class Row:
         self._began, self._clock = time.time(), time.perf_counter()
         self._work = work
         region = Region(work.config, source, spans, work.pieces, work.halos)
-        self._read, self._span = region.read, region.span
+        self._region, self._read, self._span = region, region.read, region.span
         self._results = list(region.shards(work.shards))
         self._tasks = culled([whole for _, _, whole in self._results])
 
     def computed(self, attempt: Attempt, writer: Writer) -> Result:
         """Reads, computes and writes one region; what they share is a part of the first."""
         tasks, keys = self._writing(attempt.span, writer)
-        with _Meter(self._read) as meter:
+        with _Meter(self._region) as meter:
             shards = _executed(tasks, keys, self._work.threads)
         record = RegionRecord(
             number=attempt.region,
@@ -130,11 +130,11 @@ def _rising(at: Sequence[tuple[int, int]], dtype: np.dtype[Any]) -> NDArray[Any]
 class _Meter(Callback):
     """Adds up what the tasks of a graph read, and how long they read and wrote."""
 
-    def __init__(self, read: Collection[str]) -> None:
+    def __init__(self, region: Region) -> None:
         super().__init__(  # type: ignore[no-untyped-call]
             pretask=self._before, posttask=self._after
         )
-        self._read = read
+        self._region = region
         self._began: dict[Any, float] = {}
         self.bytes_read = self.bytes_written = 0
         self.read_seconds = self.write_seconds = 0.0
@@ -144,9 +144,9 @@ class _Meter(Callback):
 
     def _after(self, key: Any, result: Any, dsk: Any, state: Any, worker: Any) -> None:
         seconds = time.perf_counter() - self._began.pop(key)
-        if key[0] in self._read:
+        if key[0] in self._region.read:
             self.read_seconds += seconds
-            self.bytes_read += result.nbytes
+            self.bytes_read += self._region.decoded(key)
         elif isinstance(result, Shard):
             self.write_seconds += seconds
             self.bytes_written += result.nbytes

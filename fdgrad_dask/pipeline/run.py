@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 from uuid import uuid4
 
 import dask
 
-from fdgrad_dask.errors import ClusterLostError, Interrupted, OutputError
-from fdgrad_dask.pipeline import cluster, describe, picture, progress
+from fdgrad_dask.errors import ClusterLostError, InputError, Interrupted, OutputError
+from fdgrad_dask.pipeline import cluster, describe, picture, progress, verify
 from fdgrad_dask.pipeline.conduct import Conductor, stoppable
 from fdgrad_dask.pipeline.config import Config
+from fdgrad_dask.pipeline.console import say
 from fdgrad_dask.pipeline.job import Job, looked_at
 from fdgrad_dask.pipeline.journal import Journal
 from fdgrad_dask.pipeline.lock import locked
 from fdgrad_dask.pipeline.plan import Plan
 from fdgrad_dask.pipeline.record import RegionRecord
 from fdgrad_dask.pipeline.region import Opened
-from fdgrad_dask.pipeline.report.page import reported
+from fdgrad_dask.pipeline.report.page import reported, write
 from fdgrad_dask.pipeline.sample import sampled
-from fdgrad_dask.pipeline.start import require_ours, say, started
+from fdgrad_dask.pipeline.source import fingerprint
+from fdgrad_dask.pipeline.start import Start, started
 from fdgrad_dask.pipeline.targets.opening import store_of
 from fdgrad_dask.pipeline.targets.store import Store
 from fdgrad_dask.pipeline.work import Work
@@ -57,14 +61,18 @@ def run(config: Config, *, called: str, fresh: bool = False, repair: bool = Fals
     began = time.monotonic()
     job, store = looked_at(config), store_of(config.target)
     journal = Journal(config.target.path)
-    require_ours(store, job)
-    with locked(journal.folder, config.target.path):
-        plan, todo = started(job, store, journal, called, fresh=fresh, repair=repair)
+    with locked(journal.folder, config.target.path) as require_held:
+        inputs = fingerprint(job.config.source)
+        start = started(job, store, journal, called, inputs, fresh=fresh, repair=repair)
+        if start.complete:
+            return _already(config, store, journal)
         with reported(config, journal):
-            if todo:
-                _compute(job, plan, todo, store, journal, called)
-            _require_whole(plan, store, journal)
-            store.publish()
+            if start.todo:
+                _compute(job, start, store, journal, called, inputs)
+            _require_whole(start.plan, store, journal)
+            _require_inputs(job, journal)
+            require_held()
+            _publish(store, journal)
             journal.end()
     if config.picture:
         picture.draw(config.picture, config.target)
@@ -76,11 +84,53 @@ def run(config: Config, *, called: str, fresh: bool = False, repair: bool = Fals
     return "\n".join([*lines, f"took     {time.monotonic() - began:.1f} s"])
 
 
+def _already(config: Config, store: Store, journal: Journal) -> str:
+    """What is left to do for a target that is complete: pages that an interrupted run owes."""
+    _publish(store, journal)
+    run = journal.run()
+    if run is not None and run.ended is None:
+        journal.end()
+    if config.report and not os.path.lexists(config.report.path):
+        write(config, journal)
+    if config.picture and not os.path.lexists(config.picture.path):
+        picture.draw(config.picture, config.target)
+    return f"{config.target.path} is already complete; nothing to do (use --fresh to recompute it)"
+
+
+def _publish(store: Store, journal: Journal) -> None:
+    if run := journal.run():
+        store.publish(run.names, run.replaces)
+
+
+def _require_inputs(job: Job, journal: Journal) -> None:
+    """Refuses to publish what is made of two versions of an input.
+
+    Raises
+    ------
+    InputError
+        What was read is not what is there now; running again computes those regions again.
+    """
+    if (run := journal.run()) is None:
+        return
+    if changed := job.inputs.changed([job.opened, *verify.everything_read(run, journal)]):
+        raise InputError(
+            f"{job.inputs.shown(changed)} changed while the run went on, so "
+            f"{job.config.target.path} is not published; run again once nothing writes there any "
+            "more, and what was made of it is computed again"
+        )
+
+
 def _compute(
-    job: Job, plan: Plan, todo: list[int], store: Store, journal: Journal, called: str
+    job: Job,
+    start: Start,
+    store: Store,
+    journal: Journal,
+    called: str,
+    inputs: dict[str, str],
 ) -> None:
     """Fills the target; on another cluster where one is lost."""
     config, shown = job.config, progress.shown()
+    plan, todo = start.plan, start.todo
     total, new, nbytes = plan.count, 0, 0
 
     def finished(record: RegionRecord, parcel: Any) -> None:
@@ -95,7 +145,14 @@ def _compute(
         say(text)
 
     work = Work(
-        uuid4().hex[:8], config, job.workload.shards, job.halos, job.pieces, config.cluster.threads
+        uuid4().hex[:8],
+        config,
+        job.workload.shards,
+        job.halos,
+        job.pieces,
+        config.cluster.threads,
+        inputs,
+        todo[0],
     )
     with stoppable() as stop:
         conductor = Conductor(work, plan, todo, job.limit, stop, finished, note)
@@ -127,7 +184,11 @@ def _on_clusters(
             ):
                 say(f"dashboard at {client.dashboard_link}")
                 client.register_plugin(source)
-                conductor.on(client)
+                try:
+                    conductor.on(client)
+                finally:
+                    with suppress(Exception):  # the cluster may be lost, and with it the plugin
+                        client.unregister_worker_plugin(source.name)
                 return
         except ClusterLostError as error:
             if rebuilt == _REBUILDS:

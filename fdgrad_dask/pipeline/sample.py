@@ -15,7 +15,7 @@ from dask.utils import format_bytes
 
 from fdgrad_dask.pipeline.job import Job
 from fdgrad_dask.pipeline.lazy import Region, culled
-from fdgrad_dask.pipeline.targets.zarr import codecs, stored
+from fdgrad_dask.pipeline.targets.encoding import codecs, stored
 
 Profile = Literal["fast", "archive"]
 

@@ -6,7 +6,7 @@ them into dask arrays whose chunks are each read by one call.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, Literal
 from uuid import uuid4
 
@@ -20,7 +20,8 @@ from fdgrad_dask.pipeline.sections.source import Source
 from fdgrad_dask.pipeline.sources import snapshots
 from fdgrad_dask.pipeline.sources.fingerprints import fingerprint as fingerprint
 from fdgrad_dask.pipeline.sources.joining import joined
-from fdgrad_dask.pipeline.sources.opening import format_of, opened
+from fdgrad_dask.pipeline.sources.labels import labelled
+from fdgrad_dask.pipeline.sources.opening import format_of, opened, version_of
 from fdgrad_dask.pipeline.sources.places import files_of
 from fdgrad_dask.pipeline.sources.selection import renamed, selected
 
@@ -42,22 +43,33 @@ def open_source(source: Source) -> xr.Dataset:
     return chunked(open_files(source), source.chunks)
 
 
-def open_files(source: Source) -> xr.Dataset:
+def open_files(source: Source, files: Sequence[str] | None = None) -> xr.Dataset:
     """The source as a Dataset of lazy variables without dask; small coordinates are in memory.
 
     ``encoding["preferred_chunks"]`` of a variable says in which chunks it is best read, as an int
     or as a tuple of all sizes along a dimension.
+
+    Parameters
+    ----------
+    source : Source
+        What is opened.
+    files : sequence of str, optional
+        What its paths name, where that is known already.
 
     Raises
     ------
     InputError
         Nothing is there, or it cannot be opened, or the files do not fit together.
     ConfigError
-        ``rename`` or ``select`` name what is not there.
+        ``rename``, ``coords``, ``attrs`` or ``select`` name what does not exist.
     """
-    files = files_of(source)
-    dataset = opened(files[0], source) if len(files) == 1 else joined(files, source)
-    dataset = selected(renamed(dataset, source.rename), source.select)
+    files = files_of(source) if files is None else files
+    if len(files) == 1:
+        dataset = opened(files[0], source, version=version_of(files[0], source))
+    else:
+        dataset = joined(files, source)
+    dataset = labelled(renamed(dataset, source.rename), source)
+    dataset = selected(dataset, source.select)
     small = [name for name, label in dataset.coords.items() if label.size <= _IN_MEMORY]
     return dataset.assign_coords({name: dataset.variables[name].load() for name in small})
 

@@ -111,7 +111,9 @@ def _described(error: ValidationError, model: Any, lines: Lines) -> Iterator[tup
         elif isinstance(cause, FieldError):
             problems = cause.problems
         else:
-            got = f", got {item['input']!r}"
+            # What stands in the options of a store may be a key, and is shown to nobody.
+            secret = "storage_options" in item["loc"]
+            got = "" if secret else f", got {item['input']!r}"
             problems = [
                 ((), str(cause) if cause else item["msg"][0].lower() + item["msg"][1:] + got)
             ]

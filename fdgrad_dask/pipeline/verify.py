@@ -1,15 +1,24 @@
-"""Proves a target complete and intact: every shard is there, with the bytes that were written."""
+"""Proves a target complete and intact: every shard has the bytes that were written.
+
+And that it is what the config says, made of inputs that are still what they were.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from fdgrad_dask.errors import OutputError
+from fdgrad_dask.errors import InputError, OutputError
+from fdgrad_dask.pipeline import identity
 from fdgrad_dask.pipeline.config import Config
+from fdgrad_dask.pipeline.inputs import Inputs
+from fdgrad_dask.pipeline.job import looked_at
 from fdgrad_dask.pipeline.journal import Journal
+from fdgrad_dask.pipeline.record import RunRecord
+from fdgrad_dask.pipeline.sources.places import files_of
 from fdgrad_dask.pipeline.targets.opening import store_of
+from fdgrad_dask.pipeline.targets.ownership import known, require_ours
 from fdgrad_dask.pipeline.targets.store import Store
 
 _READERS = 8
@@ -57,13 +66,50 @@ def faults(store: Store, journal: Journal) -> list[Fault]:
         return [*missing, *(fault for found in readers.map(checked, written) for fault in found)]
 
 
-def verify(config: Config) -> str:
-    """A sentence that says the target is whole.
+def everything_read(run: RunRecord, journal: Journal) -> list[Mapping[str, str]]:
+    """The versions of all objects that went into a target, a mapping a region."""
+    return [run.read, *(record.inputs for record in journal.regions().values())]
+
+
+def require_config(begun: Mapping[str, str], keys: Mapping[str, str], path: str) -> None:
+    """Refuses a config that is not the one of a finished target.
 
     Raises
     ------
     OutputError
-        It is not there, or not finished, or broken; with the keys of what is.
+        With the keys in which they differ.
+    """
+    before, now = (identity.without_versions(each) for each in (begun, keys))
+    if before != now:
+        differing = "; ".join(identity.changed(before, now))
+        raise OutputError(
+            f"{path} is the result of something else: {differing}; undo the change, run with "
+            "--fresh to replace it, or name another target"
+        )
+
+
+def require_inputs(inputs: Inputs, run: RunRecord, journal: Journal, path: str) -> None:
+    """Refuses a finished target whose inputs are not what they were.
+
+    Raises
+    ------
+    OutputError
+        With some of those that have changed.
+    """
+    if changed := inputs.changed(everything_read(run, journal)):
+        raise OutputError(
+            f"{path} is complete, but its inputs have changed since: {inputs.shown(changed)}; run "
+            "with --fresh to compute it again, or restore them"
+        )
+
+
+def verify(config: Config) -> str:
+    """A sentence that says the target is complete, and what this config makes of its inputs.
+
+    Raises
+    ------
+    OutputError
+        It does not exist, or is not finished, or of something else, or broken; with the keys.
     """
     store, path = store_of(config.target), config.target.path
     journal = Journal(path)
@@ -72,15 +118,46 @@ def verify(config: Config) -> str:
         raise OutputError(f"there is no target {path}; fdgrad run makes it")
     if run is None:
         raise OutputError(f"{path} has no journal {journal.folder} that says what was written")
+    for each in store.held():  # one that says nothing of itself may be damaged, which is found
+        if each.digest not in (None, *known(run)):
+            require_ours(store, journal)
     if state != "finished":
         done = len(journal.regions())
         raise OutputError(
             f"{path} is not finished, {done} of {run.regions} regions are; fdgrad run goes on"
         )
+    unseen = _require_same_job(config, run, journal)
     found = faults(store, journal)
     if found:
         more = [f"… and {len(found) - _SHOWN} more"] if len(found) > _SHOWN else []
         lines = "\n  ".join([*map(str, found[:_SHOWN]), *more])
-        raise OutputError(f"{path} is broken, fdgrad run --repair writes these anew:\n  {lines}")
+        raise OutputError(f"{path} is broken, fdgrad run --repair writes these again:\n  {lines}")
     shards = sum(len(record.checksums) for record in journal.regions().values())
-    return f"{path} is whole: {shards} shards of {run.regions} regions, each as it was written"
+    return f"{path} is complete: all {shards} shards of {run.regions} regions are intact{unseen}"
+
+
+def _require_same_job(config: Config, run: RunRecord, journal: Journal) -> str:
+    """Compares config and inputs with those of the run, as far as the source is still there."""
+    path = config.target.path
+    own = config.model_copy(update={"picture": None, "report": None})
+    try:
+        job = looked_at(own)
+    except InputError as error:
+        require_config(identity.in_file(run.identity), identity.of_config(config), path)
+        return _require_inputs_that_are_left(config, run, journal, error)
+    require_config(run.identity, job.identity, path)
+    require_inputs(job.inputs, run, journal, path)
+    return ""
+
+
+def _require_inputs_that_are_left(
+    config: Config, run: RunRecord, journal: Journal, why: InputError
+) -> str:
+    """A source that is gone says nothing against a target; one that was replaced does."""
+    try:
+        inputs = Inputs(config.source, files_of(config.source))
+    except InputError:
+        inputs = None
+    if inputs is not None and not inputs.are_gone(everything_read(run, journal)):
+        require_inputs(inputs, run, journal, config.target.path)
+    return f"; its inputs are not compared: {why}"

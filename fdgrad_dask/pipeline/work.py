@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from fdgrad_dask.pipeline.config import Config
-from fdgrad_dask.pipeline.plan import Chunks, Halo, Span
+from fdgrad_dask.pipeline.cutting import Chunks, Halo, Span
 from fdgrad_dask.pipeline.record import RegionRecord
 
 
 @dataclass(frozen=True)
 class Work:
-    """What all regions of a run share; a few kilobytes that travel with each task."""
+    """What all regions of a run share, which each worker is handed once."""
 
     run: str
     """Names the run: what a process keeps open belongs to it."""
@@ -21,6 +22,10 @@ class Work:
     halos: dict[str, Halo]
     pieces: dict[str, Chunks]
     threads: int
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    """What each file of the source is to the driver: a worker must see the same."""
+    first: int | None = None
+    """The region whose worker compares them."""
 
 
 class Attempt(NamedTuple):

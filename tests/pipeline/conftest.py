@@ -68,11 +68,10 @@ def sst() -> xr.Dataset:
 
 @pytest.fixture
 def source(sst: xr.Dataset, tmp_path: Path) -> str:
-    """The path of ``sst`` as Zarr, in chunks of 2 × 5 × 4."""
-    path = str(tmp_path / "sst.zarr")
+    """The name of ``sst`` as Zarr, in chunks of 2 × 5 × 4."""
     chunked = sst.chunk({"time": 2, "longitude": 4})
-    chunked.to_zarr(path, zarr_format=3, consolidated=False)
-    return path
+    chunked.to_zarr(tmp_path / "sst.zarr", zarr_format=3, consolidated=False)
+    return "sst.zarr"
 
 
 @pytest.fixture
@@ -116,11 +115,15 @@ def threads_only(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture
 def fdgrad(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
-    """The command in this process: exit code, what it printed, what it complained about."""
+    """The command in this process: exit code, what it printed, what it complained about.
+
+    Paths are absolute in it; those in the folder of the test are shortened.
+    """
 
     def called(*arguments: str) -> tuple[int, str, str]:
         code = cli.main(arguments)
         printed = capsys.readouterr()
-        return code, printed.out, printed.err
+        here = f"{os.getcwd()}/"
+        return code, printed.out.replace(here, ""), printed.err.replace(here, "")
 
     return called

@@ -53,8 +53,8 @@ PLACE = r"sst\[[23]:[34], 0:5, [46]:[68]\] of in.zarr cannot be read \("
 def test_a_chunk_that_is_gone(chunk: Path, sst: xr.Dataset) -> None:
     chunk.unlink()
     key = re.escape(str(chunk.relative_to("in.zarr")))
-    advice = "fetch it again, or, where empty chunks were never written, set source.missing_chunks"
-    with pytest.raises(InputError, match=rf"{PLACE}the chunk '{key}' is not there.*; {advice}"):
+    advice = "restore it, or, if this dataset omits empty chunks, set source.missing_chunks: fill"
+    with pytest.raises(InputError, match=rf"{PLACE}the chunk '{key}' is missing.*; {advice}"):
         read()
     found = read(missing_chunks="fill")
     np.testing.assert_array_equal(found[:2], sst.sst[:2])

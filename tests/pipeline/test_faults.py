@@ -155,7 +155,7 @@ def test_t2_the_driver_is_killed_again_and_again(here: Path, clean: dict[str, st
     done = 0
     for moment in range(5):
         with running("run", "config.yaml", cwd=here, told="starting") as (process, said):
-            assert done == 0 or f"going on with out.zarr: {done} of {TIMES}" in said
+            assert done == 0 or f"going on with {here}/out.zarr: {done} of {TIMES}" in said
             if moment:  # the first time its workers are not even there
                 finished(here, done + 1)
             time.sleep(luck.uniform(0, 0.3))
@@ -281,7 +281,9 @@ def test_t7_the_disk_is_full(here: Path, capsys: pytest.CaptureFixture[str]) -> 
         )
         assert cli.main(["run", "config.yaml"]) == 4
         err = capsys.readouterr().err
-        assert "7.63 MiB are to be written beside small/out.zarr, and only 2.00 MiB are" in err
+        assert (
+            f"7.63 MiB are to be written beside {here}/small/out.zarr, and only 2.00 MiB are" in err
+        )
         told = err.splitlines()[-1]
         assert "small/out.zarr.partial" in told
         assert "cannot be written: the disk is full, " in told
@@ -290,7 +292,7 @@ def test_t7_the_disk_is_full(here: Path, capsys: pytest.CaptureFixture[str]) -> 
         assert done >= 1
         subprocess.run(["mount", "-o", "remount,size=20m", str(here / "small")], check=True)
         assert cli.main(["run", "config.yaml"]) == 0
-        assert f"going on with small/out.zarr: {done} of 8" in capsys.readouterr().err
+        assert f"going on with {here}/small/out.zarr: {done} of 8" in capsys.readouterr().err
         np.testing.assert_array_equal(
             xr.open_zarr("small/out.zarr").da_dx, np.gradient(values, axis=2)
         )

@@ -46,9 +46,9 @@ def opens() -> Iterator[list[str]]:
     seen: list[str] = []
     original = joining.opened
 
-    def counted(file: str, source: Source) -> xr.Dataset:
+    def counted(file: str, source: Source, **options: Any) -> xr.Dataset:
         seen.append(os.path.basename(file))
-        return original(file, source)
+        return original(file, source, **options)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(joining, "opened", counted)

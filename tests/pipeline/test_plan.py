@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,14 +10,17 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray as xr
+from dask.utils import format_bytes
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fdgrad_dask.pipeline import plan
 from fdgrad_dask.pipeline.config import Config
+from fdgrad_dask.pipeline.cutting import Field, Halo, cuts, outwards
 from fdgrad_dask.pipeline.job import looked_at
+from fdgrad_dask.pipeline.journal import Journal
 from fdgrad_dask.pipeline.lazy import Region
-from fdgrad_dask.pipeline.plan import Field, Halo, Workload, cuts, outwards
+from fdgrad_dask.pipeline.plan import Workload
 
 Called = Callable[..., tuple[int, str, str]]
 Write = Callable[..., str]
@@ -86,23 +90,31 @@ def test_a_row_goes_on_along_one_dimension(data: st.DataObject) -> None:
 
 
 @given(st.data())
-def test_bytes_read_are_those_of_all_chunks_touched(data: st.DataObject) -> None:
-    """Against a count of every chunk of every region, one by one."""
+def test_bytes_read_are_those_of_all_chunks_that_each_read_touches(data: st.DataObject) -> None:
+    """Against a count of every read of every region, one by one."""
     sizes = {dim: data.draw(st.integers(4, 12)) for dim in "yx"}
     chunks = {dim: data.draw(st.integers(1, 5)) for dim in "yx"}
     region = {dim: data.draw(st.integers(1, size)) for dim, size in sizes.items()}
     work = workload(sizes, region, chunks, y=Halo(1, 2), x=Halo(2, 1))
-    touched, made = 0, plan.planned(work, region)
-    for _, span in enumerate(map(made.span, range(made.count))):
-        own = {dim: outwards(*span[dim], chunks[dim], sizes[dim]) for dim in sizes}
-        star = np.zeros(tuple(sizes.values()), bool)
-        star[slice(*own["y"]), slice(*own["x"])] = True
-        for dim in sizes:
-            far = max(0, span[dim][0] - 2), min(sizes[dim], span[dim][1] + 2)
-            arm = {**own, dim: outwards(*far, chunks[dim], sizes[dim])}
-            star[slice(*arm["y"]), slice(*arm["x"])] = True
-        touched += int(star.sum())
-    assert plan.bytes_read(work, region) == 4 * touched
+    decoded, made = 0, plan.planned(work, region)
+
+    def points(dim: str, start: int, stop: int) -> int:
+        start, stop = max(start, 0), min(stop, sizes[dim])
+        chunk = {i // chunks[dim] for i in range(start, stop)}
+        return sum(min((c + 1) * chunks[dim], sizes[dim]) - c * chunks[dim] for c in chunk)
+
+    for span in map(made.span, range(made.count)):
+        own = {dim: points(dim, *span[dim]) for dim in sizes}
+        beside = {  # y has two layers of a row, x one layer of two rows
+            dim: sum(
+                points(dim, low - far, low - near) + points(dim, high + near, high + far)
+                for near, far in layers
+            )
+            for dim, layers in (("y", [(0, 1), (1, 2)]), ("x", [(0, 2)]))
+            for low, high in [span[dim]]
+        }
+        decoded += own["y"] * own["x"] + beside["y"] * own["x"] + own["y"] * beside["x"]
+    assert plan.bytes_read(work, region) == 4 * decoded
 
 
 def test_regions_are_long_where_halos_are_and_a_second_long() -> None:
@@ -187,14 +199,51 @@ def test_the_plan_counts_what_the_graphs_read(
     sizes, chunks = {"t": 4, "y": 40, "x": 60}, {"t": 2, "y": 10, "x": 20}
     counted = 0
     for _, span in enumerate(map(job.plan.span, range(job.plan.count))):
-        touched = np.zeros(tuple(sizes.values()), bool)
         for name, box in Region(job.config, job.source, [span], job.pieces, job.halos).reads():
             assert name == "a"
             whole = [outwards(*box[dim], chunks[dim], sizes[dim]) for dim in sizes]
-            touched[tuple(slice(*each) for each in whole)] = True
-        counted += int(touched.sum()) * 4
+            counted += 4 * math.prod(high - low for low, high in whole)
     assert job.plan.count == 2 * 2 * 3
     assert job.plan.bytes_read == counted
+
+
+@pytest.mark.parametrize("format", ["zarr", "contiguous", "chunked", "classic", "two files"])
+def test_a_run_reads_what_the_plan_says(
+    format: str, fdgrad: Called, write: Write, threads_only: None
+) -> None:
+    """Bytes as the report has them: a file without chunks is read row by row (A7)."""
+    values = np.random.default_rng(0).random((6, 10, 12))
+    data = xr.Dataset({"a": (("t", "y", "x"), values)}, {"t": np.arange(6.0), "x": np.arange(12.0)})
+    if format == "zarr":
+        data.chunk(t=2, y=4, x=5).to_zarr("in.zarr", zarr_format=3, consolidated=False)
+    elif format == "two files":
+        for number in range(2):
+            data.isel(t=slice(3 * number, 3 * number + 3)).to_netcdf(f"in{number}.nc")
+    else:
+        encoding = {"a": {"chunksizes": (2, 4, 5)}} if format == "chunked" else {}
+        kind: Any = "NETCDF3_64BIT" if format == "classic" else "NETCDF4"
+        data.to_netcdf("in.nc", format=kind, encoding=encoding)
+    steps = [
+        {"operator": "gradient", "inputs": ["a"], "options": {"dim": "y"}},
+        {"operator": "gradient", "inputs": ["a"], "options": {"dim": "x"}},
+        {"operator": "gradient", "inputs": ["da_dx"], "options": {"dim": "x"}},
+    ]
+    regions = {"t": 1, "y": 5, "x": 6}
+    target = {"path": "out.zarr", "chunks": regions, "regions": regions}
+    config = write(source={"path": "in*"}, steps=steps, target=target)
+    code, out, err = fdgrad("plan", config)
+    assert code == 0, err
+    assert fdgrad("run", config)[0] == 0
+    read = sum(record.bytes_read for record in Journal("out.zarr").regions().values())
+    needed = values.nbytes
+    line = next(line for line in out.splitlines() if line.startswith("reads"))
+    assert line == (
+        f"reads    {format_bytes(read)}, {read / needed:.2f} times the {format_bytes(needed)} that "
+        "are needed"
+    )
+    if format in ("contiguous", "classic", "two files"):
+        # Of 5 rows 1 beside them, of 6 columns 2 on the one side that there is.
+        assert read == 8 * 6 * 4 * (5 * 6 + 6 + 2 * 5)
 
 
 # --- what is said -------------------------------------------------------------------------------

@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fdgrad_dask.pipeline.config import Config
+from fdgrad_dask.pipeline.cutting import Halo
 from fdgrad_dask.pipeline.job import looked_at
-from fdgrad_dask.pipeline.plan import Halo
-from fdgrad_dask.pipeline.region import compute
+from fdgrad_dask.pipeline.region import Opened, compute
 from fdgrad_dask.pipeline.steps import build
 from fdgrad_dask.pipeline.targets.opening import store_of
 from fdgrad_dask.pipeline.work import Attempt, Work
@@ -38,16 +38,17 @@ def by_regions(folder: Path, data: xr.Dataset, **sections: Any) -> tuple[xr.Data
         read = {name for step in config.steps for name in step.inputs} & set(data.data_vars)
         vars(job)["_halos"] = (halos, read)
     work = Work(folder.name, config, job.workload.shards, job.halos, job.pieces, threads=2)
+    Opened(work, job.source, job.plan.middle).hand_over()
     store.lay_out(job.template)
     attempts = [Attempt(number, job.plan.span(number)) for number in range(job.plan.count)]
     for first in range(0, job.plan.count, together):
         given = attempts[first : first + together]
-        results = compute(work, given)
+        results = compute(work.run, given)
         assert [record.number for record, _ in results] == [each.region for each in given]
         for record, parcel in results:
             store.accept(parcel)
             assert record.checksums == {key: store.checksum(key) for key in record.checksums}
-    store.publish()
+    store.publish([], {})
     return xr.open_zarr(folder / "out.zarr", decode_timedelta=False), job.plan.count
 
 

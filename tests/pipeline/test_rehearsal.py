@@ -14,7 +14,7 @@ from counting import compilations
 from fdgrad_dask.pipeline.config import load
 from fdgrad_dask.pipeline.job import looked_at
 from fdgrad_dask.pipeline.journal import Journal
-from fdgrad_dask.pipeline.region import compute
+from fdgrad_dask.pipeline.region import Opened, compute
 from fdgrad_dask.pipeline.row import Row
 from fdgrad_dask.pipeline.targets.opening import store_of
 from fdgrad_dask.pipeline.work import Attempt, Work
@@ -47,6 +47,7 @@ def test_what_was_rehearsed_is_not_compiled_again(
     target = {"path": "out.zarr", "regions": {"t": 2, "x": 10}}
     job = looked_at(load(write(source={"path": fields}, steps=steps, target=target)))
     work = Work("rehearsed", job.config, job.workload.shards, job.halos, job.pieces, threads=1)
+    Opened(work, job.source, job.plan.middle).hand_over()
     store_of(job.config.target).lay_out(job.template)
     chunks, laid_out = Path(fields, "a", "c"), sorted(Path("out.zarr.partial").rglob("*"))
     with compilations() as compiled:
@@ -56,7 +57,7 @@ def test_what_was_rehearsed_is_not_compiled_again(
         assert count
         assert sorted(Path("out.zarr.partial").rglob("*")) == laid_out
         Path("elsewhere").rename(chunks)
-        compute(work, [Attempt(1, job.plan.middle)])
+        compute(work.run, [Attempt(1, job.plan.middle)])
         assert len(compiled) == count
 
 

@@ -13,6 +13,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
+from threading import Timer
 from types import SimpleNamespace
 from typing import Any
 
@@ -24,6 +25,7 @@ from distributed import Client, KilledWorker
 
 from fdgrad_dask.errors import ClusterLostError, OutputError
 from fdgrad_dask.pipeline import lock, region
+from fdgrad_dask.pipeline import source as sources
 from fdgrad_dask.pipeline.conduct import Conductor
 from fdgrad_dask.pipeline.journal import Journal
 
@@ -79,7 +81,7 @@ def test_what_is_finished_is_not_computed_again(
     assert sorted(computed) == [2, 3]
     assert fdgrad("verify", stopped)[:2] == (
         0,
-        "out.zarr is whole: 4 shards of 4 regions, each as it was written\n",
+        "out.zarr is complete: all 4 shards of 4 regions are intact\n",
     )
     run = Journal("out.zarr").run()
     assert run is not None
@@ -202,8 +204,24 @@ def test_t19_the_lock_of_the_dead_is_taken(changes: Callable[[], dict[str, Any]]
     assert not Path("out.zarr.journal").exists()
 
 
-def test_t19_the_lock_of_a_host_that_was_heard_of_is_respected() -> None:
+def test_t19_the_lock_of_another_host_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An evicted driver is started again elsewhere, before its lease is over (E5)."""
+    monkeypatch.setattr(lock, "_LEASE", 1.0)
     owner(host="elsewhere", pid=7)
+    began = time.monotonic()
+    with lock.locked("out.zarr.journal", "out.zarr"):
+        assert 0.5 < time.monotonic() - began < 20
+    assert "out.zarr is locked by elsewhere:7; waiting up to 1 s" in capsys.readouterr().err
+
+
+def test_t19_the_lock_of_another_host_that_lives_is_respected(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(lock, "_LEASE", 30.0)
+    owner(host="elsewhere", pid=7)
+    Timer(0.5, owner, kwargs={"host": "elsewhere", "pid": 7, "seen": time.time() + 1}).start()
     with (
         pytest.raises(OutputError, match=r"locked by elsewhere:7 since 1970-01-01 00:00:01 UTC"),
         lock.locked("out.zarr.journal", "out.zarr"),
@@ -211,11 +229,62 @@ def test_t19_the_lock_of_a_host_that_was_heard_of_is_respected() -> None:
         pass
 
 
-def test_t19_a_torn_lock_is_nobodys() -> None:
+def test_t19_a_process_that_nobody_waited_for_is_dead() -> None:
+    """A zombie keeps its number, and its lock no longer."""
+    with subprocess.Popen(["true"]) as process:
+        while psutil.Process(process.pid).status() != psutil.STATUS_ZOMBIE:
+            time.sleep(0.01)
+        owner(pid=process.pid, born=psutil.Process(process.pid).create_time())
+        with lock.locked("out.zarr.journal", "out.zarr"):
+            pass
+
+
+def test_t19_a_container_of_this_host_counts_its_processes_by_itself(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(lock, "_LEASE", 1.0)
+    owner(pid=dead_process(), space="pid:[1]")
+    began = time.monotonic()
+    with lock.locked("out.zarr.journal", "out.zarr"):
+        assert time.monotonic() - began > 0.5
+
+
+def test_t19_a_torn_lock_is_nobodys_after_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lock, "_TORN", 0.5)
     owner()
     Path("out.zarr.journal", "lock.json").write_text('{"host": "a')
+    began = time.monotonic()
     with lock.locked("out.zarr.journal", "out.zarr"):
         assert lock.owner("out.zarr.journal") is not None
+        assert time.monotonic() - began > 0.4
+
+
+def test_a_file_system_without_hard_links_has_locks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """gcsfuse, blobfuse, CIFS (E20)."""
+
+    def refused(*_: Any) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refused)
+    with lock.locked("out.zarr.journal", "out.zarr"):
+        assert lock.owner("out.zarr.journal") is not None
+        with pytest.raises(OutputError, match="is locked by"), lock.locked("out.zarr.journal", "o"):
+            pass
+    owner(pid=dead_process())
+    with lock.locked("out.zarr.journal", "out.zarr"):
+        pass
+
+
+def test_a_lock_that_was_taken_over_is_not_ours_to_publish_by() -> None:
+    """A machine that slept for an hour finds its lease gone, and another run at work."""
+    with lock.locked("out.zarr.journal", "out.zarr") as require_held:
+        require_held()
+        owner(host="elsewhere")
+        with pytest.raises(OutputError, match="was taken by another run while"):
+            require_held()
+    held = lock.owner("out.zarr.journal")
+    assert held is not None
+    assert held.host == "elsewhere"
 
 
 def test_a_run_shows_that_it_lives(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -249,7 +318,7 @@ def test_t24_broken_shards_are_found_and_only_they_repaired(
     Path("out.zarr", keys[3]).write_bytes(flipped)
     code, out, err = fdgrad("verify", config)
     assert (code, out) == (4, "")
-    assert "fdgrad: out.zarr is broken, fdgrad run --repair writes these anew:" in err
+    assert "fdgrad: out.zarr is broken, fdgrad run --repair writes these again:" in err
     assert [line.strip() for line in err.splitlines()[1:]] == [
         f"{keys[0]} is missing",
         f"{keys[1]} is empty",
@@ -299,7 +368,9 @@ def test_verify_of_what_is_not_there_or_not_finished(
     assert fdgrad("run", stopped)[0] == 0
     shutil.rmtree("out.zarr.journal")
     assert "out.zarr has no journal out.zarr.journal" in fdgrad("verify", stopped)[2]
-    assert "out.zarr has no journal to repair it by" in fdgrad("run", "--repair", stopped)[2]
+    code, _, err = fdgrad("run", "--repair", stopped)
+    assert code == 4
+    assert "nothing shows that fdgrad wrote it (it has no out.zarr.journal)" in err
 
 
 # --- T7, T8, and workers --------------------------------------------------------------------------
@@ -403,13 +474,12 @@ def test_the_window_follows_the_workers(
 
 
 def test_workers_are_handed_the_source_as_the_driver_opened_it(
-    fdgrad: Called, write: Write, threads_only: None, monkeypatch: pytest.MonkeyPatch
+    fdgrad: Called, write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """To open it may mean to look into thousands of files."""
-
-    def opened(_: Any) -> None:
-        pytest.fail("a worker opened the source anew")
-
-    monkeypatch.setattr(region, "open_files", opened)
+    opened: list[Any] = []
+    original = sources.opened
+    monkeypatch.setattr(sources, "opened", lambda *a, **k: opened.append(a) or original(*a, **k))
     code, _, err = fdgrad("run", write())
     assert code == 0, err
+    assert len(opened) == 1

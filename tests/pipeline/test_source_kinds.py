@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import http.server
 import json
+import os
 import pickle
 import shutil
 import threading
@@ -13,12 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import obstore.fsspec
 import pytest
 import xarray as xr
 
 from fdgrad_dask.errors import ConfigError, InputError
 from fdgrad_dask.pipeline.sections.source import Source
 from fdgrad_dask.pipeline.source import fingerprint, open_files, open_source, pinned
+from fdgrad_dask.pipeline.sources import remote
 
 
 def source_of(path: str, **options: Any) -> Source:
@@ -82,12 +85,22 @@ def test_a_group(sst: xr.Dataset) -> None:
             open_source(source_of(path, group="deeper"))
 
 
-def test_numbers_since_nothing_that_cf_knows(sst: xr.Dataset) -> None:
-    counted = sst.assign_coords(time=("time", [0.0, 1, 2, 3], {"units": "fortnights since 2000"}))
-    counted.to_netcdf("in.nc")
-    with pytest.raises(InputError, match=r"in.nc cannot be opened .*fortnights"):
+@pytest.mark.parametrize(
+    ("units", "calendar"),
+    [
+        ("fortnights since 2000", "standard"),
+        ("months since 1960-01-01", "standard"),
+        ("years since 1960-01-01", "standard"),
+        ("days since 2000-01-01", "THIRTY_DAY_MONTHS"),
+    ],
+)
+def test_times_that_cannot_be_decoded(units: str, calendar: str, sst: xr.Dataset) -> None:
+    attrs = {"units": units, "calendar": calendar}
+    sst.assign_coords(time=("time", [0.0, 1, 2, 3.5], attrs)).to_netcdf("in.nc")
+    remedy = r"its times cannot be decoded; set source: \{decode_times: false\}"
+    with pytest.raises(InputError, match=rf"in.nc cannot be opened .*{remedy}"):
         open_files(source_of("in.nc"))
-    assert open_files(source_of("in.nc", decode_times=False)).time[-1] == 3
+    assert open_files(source_of("in.nc", decode_times=False)).time[-1] == 3.5
 
 
 # URLs
@@ -149,31 +162,74 @@ def test_zarr_by_https(server: str, sst: xr.Dataset) -> None:
     same_values(open_source(source_of(f"{server}/in.zarr")).compute(scheduler="sync"), sst)
 
 
-def test_zarr_by_obstore_where_fsspec_has_no_package(
-    server: str, sst: xr.Dataset, monkeypatch: pytest.MonkeyPatch
+def test_the_scheme_decides_who_opens_and_nothing_else(
+    memory: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """A config means the same where s3fs is installed and where it is not (E8)."""
     import fsspec
-    from zarr.storage import ObjectStore
+    from zarr.storage import FsspecStore, ObjectStore
 
-    from fdgrad_dask.pipeline.sources import opening
+    monkeypatch.setattr(fsspec, "get_filesystem_class", lambda scheme: object())
+    options = {"skip_signature": True, "region": "eu-west-1"}
+    for url in ("s3://bucket/in.zarr", "gs://bucket/in.zarr", "az://bucket/in.zarr"):
+        own = {**options, "account_name": "me"} if url.startswith("az") else options
+        own = {k: v for k, v in own.items() if k != "region" or url.startswith("s3")}
+        assert isinstance(remote.zarr_store(url, own), ObjectStore)
+        system = remote.file_system(url, own)[0]
+        assert isinstance(system, obstore.fsspec.FsspecStore)
+        assert pickle.loads(pickle.dumps(system)).protocol == url[:2]
+    assert isinstance(remote.zarr_store("memory://in.zarr", {}), FsspecStore)
+
+
+@pytest.mark.parametrize(
+    ("given", "instead"),
+    [("key", "access_key_id"), ("secret", "secret_access_key"), ("anon", "skip_signature")],
+)
+def test_names_of_fsspec_are_told_in_those_of_obstore(given: str, instead: str) -> None:
+    with pytest.raises(ValueError, match=f"{given} is a name of fsspec, .* write {instead} in its"):
+        source_of("s3://bucket/in.zarr", storage_options={given: "x"})
+    source_of("ftp://host/in.zarr", storage_options={given: "x"})
+
+
+@pytest.mark.parametrize("path", ["s3://bucket/in.zarr", "s3://bucket/in.nc", "s3://bucket/*.nc"])
+def test_a_bucket_without_keys_is_told_in_a_sentence(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing but this machine is asked: where it would ask the cloud, nobody listens (A11)."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_METADATA_ENDPOINT", "http://127.0.0.1:9")
+    options = {
+        "endpoint": "http://127.0.0.1:9",
+        "allow_http": True,
+        "retry_config": {"max_retries": 0},
+    }
+    with pytest.raises(InputError) as told:
+        open_files(source_of(path, storage_options=options))
+    assert "there are no keys for it, or they open nothing; if it is public, set" in str(told.value)
+    assert "storage_options: {skip_signature: true}, else the environment variables AWS" in str(
+        told.value
+    )
+    assert len(str(told.value).splitlines()) == 1
+
+
+def test_what_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    import fsspec
 
     def missing(scheme: str) -> None:
         raise ImportError(f"install a package for {scheme}")
 
     monkeypatch.setattr(fsspec, "get_filesystem_class", missing)
-    sst.to_zarr("in.zarr", zarr_format=2, consolidated=True)
-    source = source_of(
-        f"{server}/in.zarr", storage_options={"client_options": {"allow_http": True}}
-    )
-    assert isinstance(opening.zarr_store(source.path[0], source), ObjectStore)
-    same_values(open_source(source).compute(scheduler="sync"), sst)
     with pytest.raises(InputError, match=r"ftp://.* install a package for ftp; pip install .*rem"):
         open_files(source_of("ftp://127.0.0.1/in.zarr"))
+    monkeypatch.setattr(remote, "find_spec", lambda name: None if name == "obstore" else name)
+    with pytest.raises(InputError, match=r"s3://b/in.zarr needs obstore, .* pip install .*remote"):
+        open_files(source_of("s3://b/in.zarr"))
 
 
 URLS = [
-    ("memory://nowhere/in.zarr", "cannot be opened .*give the URL of zarr that is whole"),
-    ("memory://nowhere/in.nc", "cannot be opened .*give the URL of netcdf that is whole"),
+    ("memory://nowhere/in.zarr", "cannot be opened .*give the URL of complete zarr"),
+    ("memory://nowhere/in.nc", "cannot be opened .*give the URL of complete netcdf"),
     ("memory://nowhere/*.nc", "nothing matches 'memory://nowhere/\\*.nc'; mend the pattern"),
     ("s4://bucket/in.zarr", "no scheme 's4'; there are .* and more of fsspec's"),
 ]

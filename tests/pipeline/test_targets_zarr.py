@@ -38,7 +38,7 @@ def laid(result: xr.Dataset, target: Target, wanted: dict[str, Any] | None = Non
     source = Source(path=("in",), chunks={d: n for d, n in chunks.items() if d in result.sizes})
     layout = laid_out(result, target, source, {})
     store = ZarrStore(target)
-    store.lay_out(template(result, layout, target))
+    store.lay_out(template(result, layout, target), list(map(str, result.variables)))
     return layout, store
 
 
@@ -52,7 +52,7 @@ def written(
         for place in np.ndindex(whole.numblocks):
             shard = writer.write(str(name), place, whole.blocks[place].compute(scheduler="sync"))
             assert store.checksum(shard.key) == shard.checksum
-    store.publish()
+    store.publish([], {})
     return xr.open_zarr(target.path, decode_timedelta=False)
 
 
@@ -194,9 +194,15 @@ def test_the_layout_has_no_more_tasks_for_more_chunks(monkeypatch: pytest.Monkey
 
 def test_the_rest_of_a_run_that_ended_early_is_replaced(result: xr.Dataset) -> None:
     laid(result, TARGET)
-    Path("deep/out.zarr.partial", "stray").write_text("of an earlier run")
+    torn = Path("deep/out.zarr.partial/sst", f"zarr.{'0123456789abcdef' * 2}.partial")
+    torn.write_text("as zarr leaves it when it is killed")
     written(result)
-    assert not Path(TARGET.path, "stray").exists()
+    assert not Path(TARGET.path, "sst", torn.name).exists()
+    laid(result, TARGET)
+    Path("deep/out.zarr.partial", "stray").write_text("of somebody else")
+    with pytest.raises(OutputError, match="holds what fdgrad did not write; move it"):
+        laid(result, TARGET)
+    assert Path("deep/out.zarr.partial", "stray").exists()
 
 
 @pytest.mark.parametrize("path", ["deep/out.zarr", "deep/out.zarr.partial"])

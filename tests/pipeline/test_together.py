@@ -16,7 +16,7 @@ from fdgrad_dask.pipeline.conduct import Conductor
 from fdgrad_dask.pipeline.config import load
 from fdgrad_dask.pipeline.job import looked_at
 from fdgrad_dask.pipeline.journal import Journal
-from fdgrad_dask.pipeline.region import compute
+from fdgrad_dask.pipeline.region import Opened, compute
 from fdgrad_dask.pipeline.row import Row
 from fdgrad_dask.pipeline.targets.opening import store_of
 from fdgrad_dask.pipeline.work import Attempt, Work
@@ -74,6 +74,7 @@ def test_a_row_shares_a_graph_and_reads_no_more(
     build = steps.build
     job = looked_at(load(write(target=TARGET)))
     work = Work("rows", job.config, job.workload.shards, job.halos, job.pieces, threads=1)
+    Opened(work, job.source, job.plan.middle).hand_over()
     store_of(job.config.target).lay_out(job.template)
 
     def counted(*arguments: Any) -> Any:
@@ -82,7 +83,7 @@ def test_a_row_shares_a_graph_and_reads_no_more(
 
     def read(*numbers: int) -> list[int]:
         attempts = [Attempt(number, job.plan.span(number)) for number in numbers]
-        return [record.bytes_read for record, _ in compute(work, attempts)]
+        return [record.bytes_read for record, _ in compute(work.run, attempts)]
 
     monkeypatch.setattr(steps, "build", counted)
     together = read(0, 10, 30, 4)

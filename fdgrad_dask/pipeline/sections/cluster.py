@@ -18,10 +18,10 @@ from fdgrad_dask.pipeline.sections.measures import (
     MemoryOrAuto,
     visible_gpus,
 )
-from fdgrad_dask.pipeline.sections.section import FileName, Listed, Section
+from fdgrad_dask.pipeline.sections.section import FileName, Listed, Section, Strict
 
 
-class Tls(Section):
+class Tls(Strict):
     """Files of an encrypted cluster, each in PEM."""
 
     ca: FileName

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    ValidationInfo,
+    field_serializer,
+    field_validator,
+    model_validator,
+)
 
-from fdgrad_dask.pipeline.sections.section import Listed, Place, Section
-
-SAMPLE = "sample:"
+from fdgrad_dask.pipeline.redaction import hide_options, hide_url, without_secrets
+from fdgrad_dask.pipeline.sections.section import Listed, Place, Section, Strict
 
 Format = Literal["auto", "zarr", "netcdf", "icechunk", "kerchunk"]
 Label = int | float | str
@@ -44,7 +50,7 @@ def _selection(value: Any) -> Any:
     return chosen if not isinstance(value, dict) else {by: chosen}
 
 
-class Picked(Section):
+class Picked(Strict):
     """Points that are named one by one, or by their number from 0; a negative one from the end."""
 
     labels: tuple[Label, ...] | None = None
@@ -57,6 +63,39 @@ class Picked(Section):
 
 Selection = Annotated[
     Label | tuple[Label | None, Label | None] | Picked, BeforeValidator(_selection)
+]
+
+
+# Names that fsspec's packages have for what obstore and icechunk call otherwise.
+_OF_FSSPEC = {
+    "key": "access_key_id",
+    "secret": "secret_access_key",
+    "anon": "skip_signature",
+    "anonymous": "skip_signature",
+    "client_kwargs": "endpoint and region",
+    "config_kwargs": "client_options",
+    "use_ssl": "allow_http",
+    "connection_string": "account_name and account_key",
+}
+STORES = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss")
+"""The schemes of buckets, which obstore and icechunk open; fsspec opens every other one."""
+_LABELS_ONLY = ("_FillValue", "missing_value", "scale_factor", "add_offset", "dtype")
+
+
+def _attributes(value: Any) -> Any:
+    """Refuses attributes that say how values are stored: by then they are decoded."""
+    if isinstance(value, dict):
+        for name in value:
+            if name in _LABELS_ONLY:
+                raise ValueError(
+                    f"{name} says how values are stored, and they are decoded before attributes "
+                    "are set; change the file"
+                )
+    return value
+
+
+Attributes = Annotated[
+    dict[str, str | int | float | list[int | float] | None], BeforeValidator(_attributes)
 ]
 
 
@@ -84,11 +123,41 @@ class Source(Section):
     """Points per chunk, by dimension; what is not named keeps the chunks of the file."""
     missing_chunks: Literal["error", "fill"] = "error"
     """What a Zarr chunk that is not there is: damage, or the fill value."""
-    storage_options: dict[str, Any] = {}
-    """For the library that opens a URL (fsspec, obstore, icechunk). Secrets belong into the
-    environment, where all three look for them."""
+    coords: Annotated[tuple[str, ...], Listed] = ()
+    """Variables that are taken as coordinates where the file does not say so, by their new names,
+    like [nav_lat, nav_lon]."""
+    attrs: dict[str, Attributes] = {}
+    """Attributes that are set where the file lacks them or has wrong ones, by variable or
+    coordinate, like {level: {units: hPa, positive: down}}; null takes one away."""
+    storage_options: dict[str, Any] = Field(default={}, exclude=True, repr=False)
+    """For the library that opens a URL: obstore for s3://, gs:// and az://, fsspec for all others.
+    Write secrets as ${NAME}, and set that environment variable; no option is ever written."""
     decode_times: bool = True
     """Whether numbers "since" a date become dates; false where their unit is none of CF's."""
+
+    @field_validator("storage_options")
+    @classmethod
+    def _of_one_kind(cls, options: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        hide_options(options)
+        paths = info.data.get("path", ())
+        if any(path.split("://")[0] in STORES for path in paths):
+            for name in options.keys() & _OF_FSSPEC.keys():
+                raise ValueError(
+                    f"{name} is a name of fsspec, and {paths[0].split('://')[0]}:// is opened by "
+                    f"obstore; write {_OF_FSSPEC[name]} in its place"
+                )
+        return options
+
+    @field_validator("path")
+    @classmethod
+    def _hidden(cls, path: tuple[str, ...]) -> tuple[str, ...]:
+        for each in path:
+            hide_url(each)
+        return path
+
+    @field_serializer("path")
+    def _path_to_be_written(self, path: tuple[str, ...]) -> list[str]:
+        return [without_secrets(each) for each in path]
 
     @model_validator(mode="after")
     def _one_version(self) -> Source:
@@ -103,4 +172,4 @@ class Source(Section):
     def shown(self) -> str:
         """The paths, as a message names them."""
         more = f" and {len(self.path) - 1} more" if len(self.path) > 1 else ""
-        return self.path[0] + more
+        return without_secrets(self.path[0]) + more

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-from datetime import UTC, datetime
 from typing import Any
 
 import zarr
 
 from fdgrad_dask.errors import InputError
+from fdgrad_dask.pipeline.redaction import without_secrets
 from fdgrad_dask.pipeline.sections.source import Source
-from fdgrad_dask.pipeline.sources import remote, snapshots
+from fdgrad_dask.pipeline.sources import snapshots, versions
 from fdgrad_dask.pipeline.sources.opening import format_of, zarr_store
 from fdgrad_dask.pipeline.sources.places import files_of
 
 _LISTED = 16  # files told one by one; more are told by a digest of them all
-_CHANGED = ("ETag", "etag", "e_tag", "md5", "LastModified", "last_modified", "mtime", "created")
 
 
 def fingerprint(source: Source) -> dict[str, str]:
@@ -31,7 +29,7 @@ def fingerprint(source: Source) -> dict[str, str]:
     InputError
         It is not there, or cannot be opened.
     """
-    found = {file: _of(file, source) for file in files_of(source)}
+    found = {without_secrets(file): _of(file, source) for file in files_of(source)}
     if len(found) <= _LISTED:
         return found
     return {f"{len(found)} files": f"sha256 {_digest(found)}"}
@@ -44,11 +42,7 @@ def _of(file: str, source: Source) -> str:
             return f"snapshot {snapshots.snapshot_of(file, source)}"
         if kind == "zarr":
             return f"metadata of sha256 {_digest(_metadata(file, source))}"
-        if remote.is_url(file):
-            return _seen(*remote.file_system(file, source.storage_options))
-        status = os.stat(file)
-        changed = datetime.fromtimestamp(status.st_mtime, UTC).isoformat()
-        return f"{status.st_size} bytes, changed {changed}"
+        return versions.of(file, source.storage_options)
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"{file} cannot be looked at ({error}); mend the path") from error
 
@@ -57,12 +51,6 @@ def _metadata(file: str, source: Source) -> dict[str, Any]:
     group = zarr.open_group(zarr_store(file, source), mode="r", path=source.group or "")
     members = dict(group.members(max_depth=None))
     return {name: members[name].metadata.to_dict() for name in sorted(members)}
-
-
-def _seen(system: Any, path: str) -> str:
-    info = system.info(path)
-    changed = [str(info[key]) for key in _CHANGED if info.get(key)]
-    return f"{info['size']} bytes, changed {changed[0] if changed else 'at a time unknown'}"
 
 
 def _digest(value: Any) -> str:

@@ -6,10 +6,11 @@ and few are open at a time. So ten thousand files are ten thousand names, not a 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from itertools import pairwise
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from xarray.core import indexing
 
 from fdgrad_dask.errors import InputError
 from fdgrad_dask.pipeline.sections.source import Source
-from fdgrad_dask.pipeline.sources.opening import opened
+from fdgrad_dask.pipeline.sources.opening import opened, version_of
 from fdgrad_dask.pipeline.sources.stored import Joined, preferred
 
 Points = Any  # a pandas.Index
@@ -32,15 +33,24 @@ _ADVICE = "give files that follow one another along one coordinate"
 class Files:
     """The files of a source by number, of which the last few used stay opened."""
 
-    def __init__(self, names: Sequence[str], source: Source) -> None:
-        self.names, self.source = tuple(names), source
+    def __init__(
+        self,
+        names: Sequence[str],
+        source: Source,
+        versions: Mapping[int, str | None] = MappingProxyType({}),
+    ) -> None:
+        self.names, self.source, self.versions = tuple(names), source, dict(versions)
         self.dataset = lru_cache(_KNOWN)(self._opened)
 
-    def __reduce__(self) -> tuple[type[Files], tuple[tuple[str, ...], Source]]:
-        return Files, (self.names, self.source)
+    def __reduce__(self) -> tuple[type[Files], tuple[Any, ...]]:
+        return Files, (self.names, self.source, self.versions)
 
     def _opened(self, number: int) -> xr.Dataset:
-        return opened(self.names[number], self.source)
+        """A file is what it was when it was opened first, on the driver."""
+        name = self.names[number]
+        if number not in self.versions:
+            self.versions[number] = version_of(name, self.source)
+        return opened(name, self.source, number=number, version=self.versions[number])
 
     def variable(self, number: int, name: str) -> xr.Variable:
         """The variable ``name`` in a file."""

@@ -6,6 +6,7 @@ A format is one function and one row of ``OPEN``.
 from __future__ import annotations
 
 import os
+import re
 import warnings
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -17,18 +18,49 @@ from zarr.abc.store import Store
 from zarr.storage import FsspecStore, LocalStore
 
 from fdgrad_dask.errors import FdgradError, InputError
+from fdgrad_dask.pipeline.redaction import without_secrets
 from fdgrad_dask.pipeline.related import named_in
 from fdgrad_dask.pipeline.sections.source import Source
-from fdgrad_dask.pipeline.sources import remote, snapshots
-from fdgrad_dask.pipeline.sources.guarded import Guarded
+from fdgrad_dask.pipeline.sources import remote, snapshots, versions
+from fdgrad_dask.pipeline.sources.guarded import Guarded, Rules
 from fdgrad_dask.pipeline.sources.headers import require_whole
-from fdgrad_dask.pipeline.sources.stored import Stored
+from fdgrad_dask.pipeline.sources.stored import File, Stored
 
+_TIMES = re.compile(r"decod|since|calendar", re.IGNORECASE)  # what xarray says of bad times
 _NETCDF = (".nc", ".nc4", ".cdf", ".netcdf", ".h5", ".hdf5")
 
 
-def opened(file: str, source: Source) -> xr.Dataset:
+def version_of(file: str, source: Source) -> str | None:
+    """By what a file is known again; None of a store, whose objects have a version each.
+
+    Raises
+    ------
+    InputError
+        It cannot be looked at.
+    """
+    if format_of(file, source) != "netcdf":
+        return None
+    try:
+        return versions.of(file, source.storage_options)
+    except FdgradError:
+        raise
+    except Exception as error:
+        raise _refused(error, file, "netcdf", source) from error
+
+
+def opened(file: str, source: Source, *, number: int = 0, version: str | None = None) -> xr.Dataset:
     """The dataset in one file; what its variables say belongs to them is a coordinate.
+
+    Parameters
+    ----------
+    file : str
+        Its path or URL.
+    source : Source
+        How it is opened.
+    number : int
+        Of the file in the source.
+    version : str, optional
+        By what it is known, from ``version_of``, where that is to be watched.
 
     Raises
     ------
@@ -36,20 +68,19 @@ def opened(file: str, source: Source) -> xr.Dataset:
         It cannot be opened.
     """
     kind = format_of(file, source)
+    this = File(file, source.storage_options, number, version)
     try:
         with warnings.catch_warnings():
             # The fill value is dropped, which is right where all values are there.
             warnings.filterwarnings("ignore", ".*non-conforming '_FillValue'")
             warnings.filterwarnings("ignore", "Failed to open Zarr store with consolidated")
-            dataset = OPEN[kind](file, source)
+            dataset = OPEN[kind](this, source)
     except (MemoryError, FdgradError):
         raise
     except Exception as error:
-        raise InputError(
-            f"{file} cannot be opened ({_cause(error)}); {_advice(file, kind, source)}"
-        ) from error
+        raise _refused(error, file, kind, source) from error
     belonging = named_in(dataset) & set(map(str, dataset.data_vars))
-    return _telling(dataset.set_coords(sorted(belonging)), file)
+    return _telling(dataset.set_coords(sorted(belonging)), this)
 
 
 def format_of(file: str, source: Source) -> str:
@@ -88,12 +119,19 @@ def zarr_store(file: str, source: Source) -> Store:
     return LocalStore(file, read_only=True) if os.path.isdir(file) else remote.zip_store(file)
 
 
-def _zarr(file: str, source: Source) -> xr.Dataset:
-    store = Guarded(zarr_store(file, source), fill=source.missing_chunks == "fill")
-    return _read(store, source, engine="zarr")
+def _zarr(this: File, source: Source) -> xr.Dataset:
+    rules = Rules(
+        this.path.rstrip("/"),
+        this.options,
+        this.number,
+        fill=source.missing_chunks == "fill",
+        pinned=format_of(this.path, source) == "icechunk",
+    )
+    return _read(Guarded(zarr_store(this.path, source), rules), source, engine="zarr")
 
 
-def _netcdf(file: str, source: Source) -> xr.Dataset:
+def _netcdf(this: File, source: Source) -> xr.Dataset:
+    file = this.path
     if not remote.is_url(file):
         with open(file, "rb") as header:
             require_whole(header, os.path.getsize(file), file)
@@ -107,7 +145,7 @@ def _netcdf(file: str, source: Source) -> xr.Dataset:
     return _read(handle, source, engine="h5netcdf")
 
 
-OPEN: dict[str, Callable[[str, Source], xr.Dataset]] = {
+OPEN: dict[str, Callable[[File, Source], xr.Dataset]] = {
     "zarr": _zarr,
     "netcdf": _netcdf,
     "icechunk": _zarr,
@@ -127,23 +165,45 @@ def _read(what: Any, source: Source, *, engine: Any) -> xr.Dataset:
     )
 
 
-def _cause(error: Exception) -> str:
+def _refused(error: Exception, file: str, kind: str, source: Source) -> InputError:
+    """What went wrong, and what to do: a remedy that was tried where that can be done."""
+    shown = without_secrets(file)
+    if no_keys := remote.without_keys(error, file):
+        return InputError(f"{shown} cannot be opened: {no_keys}")
     if "IO backends" in str(error):  # xarray's answer names its engines over five lines
-        return "nothing that is installed knows the format"
-    return f"{type(error).__name__}: {error}"
+        cause = "nothing that is installed knows the format"
+    else:
+        cause = remote.cause_of(error)
+    undecoded = source.model_copy(update={"decode_times": False})
+    if source.decode_times and _TIMES.search(str(error)) and _opens(file, undecoded):
+        advice = (
+            "its times cannot be decoded; set source: {decode_times: false}, which leaves them as "
+            "the numbers that they are"
+        )
+    else:
+        advice = _advice(file, kind, source)
+    return InputError(f"{shown} cannot be opened ({cause}); {advice}")
 
 
 def _advice(file: str, kind: str, source: Source) -> str:
     if kind == "netcdf" and find_spec("netCDF4") is None:
         return "netCDF4 is not installed: pip install 'fdgrad_dask[netcdf]'"
     if source.group:
-        return f"give one that is whole and holds the group {source.group!r}"
+        return f"give one that is complete and holds the group {source.group!r}"
     if remote.is_url(file):
-        return f"give the URL of {kind} that is whole, or set source.format and storage_options"
-    return "give a Zarr folder or a netCDF file that is whole"
+        return f"give the URL of complete {kind}, or set source.format and storage_options"
+    return "give a Zarr folder or a netCDF file that is complete"
 
 
-def _telling(dataset: xr.Dataset, file: str) -> xr.Dataset:
+def _opens(file: str, source: Source) -> bool:
+    try:
+        opened(file, source)
+    except (FdgradError, MemoryError):
+        return False
+    return True
+
+
+def _telling(dataset: xr.Dataset, file: File) -> xr.Dataset:
     """Each variable in an array that names it; indexes are in memory already."""
 
     def told(name: str) -> xr.Variable:

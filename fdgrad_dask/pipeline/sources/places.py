@@ -9,7 +9,8 @@ from typing import Any
 
 from fdgrad_dask.errors import InputError
 from fdgrad_dask.pipeline.catalog import did_you_mean
-from fdgrad_dask.pipeline.sections.source import SAMPLE, Source
+from fdgrad_dask.pipeline.sections.section import SAMPLE
+from fdgrad_dask.pipeline.sections.source import Source
 from fdgrad_dask.pipeline.sources import remote
 
 

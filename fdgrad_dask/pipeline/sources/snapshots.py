@@ -12,6 +12,8 @@ from fdgrad_dask.errors import ConfigError, InputError
 from fdgrad_dask.pipeline.catalog import did_you_mean
 from fdgrad_dask.pipeline.sections.source import Source
 
+_AS_ICECHUNK = {"skip_signature": "anonymous", "endpoint": "endpoint_url"}
+
 
 def is_repository(folder: str) -> bool:
     """Whether a folder on this machine is an Icechunk repository."""
@@ -83,7 +85,9 @@ def storage(path: str, options: dict[str, Any]) -> Any:
     # Without credentials of its own, a bucket is opened with those of the environment.
     given = {"prefix": prefix, **(options or {"from_env": True})}
     if scheme == "s3":
-        return icechunk.s3_storage(bucket=bucket, **given)
+        # One set of names: those of obstore, as icechunk calls them.
+        own = {_AS_ICECHUNK.get(name, name): value for name, value in given.items()}
+        return icechunk.s3_storage(bucket=bucket, **own)
     if scheme in ("gs", "gcs"):
         return icechunk.gcs_storage(bucket=bucket, **given)
     if scheme in ("az", "abfs"):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable, Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,14 +18,27 @@ from xarray.backends import BackendArray
 from xarray.core import indexing
 
 from fdgrad_dask.errors import FdgradError, InputError
+from fdgrad_dask.pipeline.redaction import without_secrets
+from fdgrad_dask.pipeline.sources import versions
 
 Key = tuple[int | slice | np.ndarray[Any, Any], ...]
+
+
+@dataclass(frozen=True)
+class File:
+    """One file or store of a source, as it was when it was opened."""
+
+    path: str
+    options: dict[str, Any] = field(default_factory=dict)
+    number: int = 0
+    version: str | None = None
+    """None of a store, whose objects have a version each."""
 
 
 class Stored(BackendArray):
     """A variable in one file."""
 
-    def __init__(self, variable: xr.Variable, name: Hashable, file: str) -> None:
+    def __init__(self, variable: xr.Variable, name: Hashable, file: File) -> None:
         self.variable, self.name, self.file = variable, name, file
         self.shape = variable.shape
         self.dtype = variable.dtype
@@ -34,6 +48,8 @@ class Stored(BackendArray):
         return indexing.explicit_indexing_adapter(key, self.shape, outer, self._read)
 
     def _read(self, key: Key) -> np.ndarray[Any, Any]:
+        if (file := self.file).version is not None:
+            versions.require_same(str(file.number), file.path, file.version, file.options)
         try:
             return np.asarray(self.variable[key].values)
         except MemoryError:
@@ -44,7 +60,8 @@ class Stored(BackendArray):
             advice = "" if ours else "; the file is damaged there, fetch it again"
             place = ", ".join(map(_shown, key, self.shape))
             raise InputError(
-                f"{self.name}[{place}] of {self.file} cannot be read ({cause}){advice}"
+                f"{self.name}[{place}] of {without_secrets(file.path)} cannot be read ({cause})"
+                f"{advice}"
             ) from error
 
 

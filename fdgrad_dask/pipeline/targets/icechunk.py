@@ -7,8 +7,9 @@ what comes back and is the only one that commits. Readers of main see nothing un
 from __future__ import annotations
 
 import errno
+import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
@@ -23,9 +24,11 @@ from zarr.core.sync import collect_aiterator, sync
 from fdgrad_dask.errors import OutputError
 from fdgrad_dask.pipeline.sections.target import Target
 from fdgrad_dask.pipeline.sources import snapshots
+from fdgrad_dask.pipeline.targets.encoding import codecs, encoded
 from fdgrad_dask.pipeline.targets.files import advice, room, writing
-from fdgrad_dask.pipeline.targets.store import Shard, State, checksum_of
-from fdgrad_dask.pipeline.targets.zarr import ZarrWriter, codecs, encoded, quiet
+from fdgrad_dask.pipeline.targets.ownership import is_of_arrays
+from fdgrad_dask.pipeline.targets.store import Held, Replaces, Shard, State, checksum_of
+from fdgrad_dask.pipeline.targets.zarr import ZarrWriter, quiet
 
 _GROWING = "fdgrad-partial"
 _TOGETHER = 32  # regions of a commit: what a run that is killed may have to compute again
@@ -51,7 +54,22 @@ class IcechunkStore:
             return "unfinished"
         return "finished" if sync(self._reading.exists("zarr.json")) else "absent"
 
-    def lay_out(self, template: xr.Dataset) -> dict[str, str]:
+    def held(self) -> Iterator[Held]:
+        """Its branches: main where something is in it, and the one that grows."""
+        if not os.path.lexists(self._path) or self.state() == "foreign":
+            return
+        for branch in sorted({"main", self._branch} if os.listdir(self._path) else ()):
+            store = self._repository.readonly_session(branch).store
+            keys = collect_aiterator(store.list())
+            if branch != "main" or keys:
+                yield Held(self._path, branch != "main", _digest_in(store))
+
+    def strangers(self, held: Held, names: Collection[str]) -> Iterator[str]:
+        branch = _GROWING if held.partial else "main"
+        keys = collect_aiterator(self._repository.readonly_session(branch).store.list())
+        return (key for key in keys if not is_of_arrays(key, names))
+
+    def lay_out(self, template: xr.Dataset, names: Collection[str] = ()) -> dict[str, str]:
         import icechunk
 
         with _writing(self._path), quiet():
@@ -109,7 +127,7 @@ class IcechunkStore:
             return None
         return checksum_of(held.as_numpy_array())
 
-    def publish(self) -> None:
+    def publish(self, names: Collection[str], replaces: Replaces) -> None:
         self.settle()
         if self._branch != _GROWING:
             return
@@ -181,3 +199,11 @@ def _writing(path: str) -> Iterator[None]:
         full = "os error 28" in str(error)
         told = advice(OSError(errno.ENOSPC, cause), path) if full else f"{cause}; see its storage"
         raise OutputError(f"{path} cannot be written: {told}") from error
+
+
+def _digest_in(store: ZarrHierarchy) -> str | None:
+    """The digest of the run that wrote what a branch holds, as its attributes have it."""
+    held = sync(store.get("zarr.json", default_buffer_prototype()))
+    attributes = json.loads(held.to_bytes()).get("attributes", {}) if held is not None else {}
+    digest = attributes.get("fdgrad_digest")
+    return None if digest is None else str(digest)

@@ -10,9 +10,8 @@ from __future__ import annotations
 import math
 import os
 import re
-import shutil
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -23,10 +22,21 @@ import zarr
 from numpy.typing import NDArray
 
 from fdgrad_dask.errors import ConfigError, FdgradError, OutputError
+from fdgrad_dask.pipeline.console import say
 from fdgrad_dask.pipeline.sections.target import Target
+from fdgrad_dask.pipeline.targets.encoding import stored
 from fdgrad_dask.pipeline.targets.files import advice, room
-from fdgrad_dask.pipeline.targets.store import Shard, State, checksum_of
-from fdgrad_dask.pipeline.targets.zarr import ZarrStore, ZarrWriter, box, is_zarr, quiet, stored
+from fdgrad_dask.pipeline.targets.ownership import WHOLE, remove, strangers_in
+from fdgrad_dask.pipeline.targets.store import Held, Replaces, Shard, State, checksum_of
+from fdgrad_dask.pipeline.targets.zarr import (
+    ZarrStore,
+    ZarrWriter,
+    box,
+    digest_in,
+    is_empty,
+    is_zarr,
+    quiet,
+)
 
 _READERS = 4  # shards in memory while the file is put together
 _LEVEL = {"fast": 1, "archive": 7}  # of zlib, which every reader of netCDF has
@@ -47,18 +57,32 @@ class NetcdfStore:
     def state(self) -> State:
         if os.path.lexists(self._final) and not _is_netcdf(self._final):
             return "foreign"
-        if os.path.lexists(self._partial):
+        if os.path.lexists(self._partial) and not is_empty(self._partial):
             return "unfinished" if is_zarr(self._partial) else "foreign"
         return "finished" if os.path.lexists(self._final) else "absent"
 
-    def lay_out(self, template: xr.Dataset) -> dict[str, str]:
+    def held(self) -> Iterator[Held]:
+        if os.path.lexists(self._final):
+            yield Held(self._final, False, _digest_in(self._final))
+        if os.path.lexists(self._partial) and not is_empty(self._partial):
+            yield Held(self._partial, True, digest_in(self._partial))
+
+    def strangers(self, held: Held, names: Collection[str]) -> Iterator[str]:
+        if held.partial:
+            yield from strangers_in(held.path, names)
+            return
+        with _opened(held.path, "r") as file:
+            yield from (f"the variable {name!r}" for name in file.variables if name not in names)
+            yield from (f"the group {name!r}" for name in file.groups)
+
+    def lay_out(self, template: xr.Dataset, names: Collection[str] = ()) -> dict[str, str]:
         for name, variable in template.variables.items():
             if variable.dtype.kind == "c" or variable.dtype == np.float16:
                 raise ConfigError(
                     f"target.path: netCDF has no type for {name!r}, which is {variable.dtype}; "
                     "name a target that ends in .zarr"
                 )
-        self._grown.lay_out(template)
+        self._grown.lay_out(template, names)
         group = zarr.open_group(self._partial, mode="r")
         arrays = {str(name): group[str(name)] for name in template.coords}
         whole = {
@@ -106,15 +130,23 @@ class NetcdfStore:
         except (OSError, RuntimeError, ValueError, IndexError) as error:
             return f"unreadable: {error}"
 
-    def publish(self) -> None:
+    def publish(self, names: Collection[str], replaces: Replaces) -> None:
         if not os.path.isdir(self._partial):
-            return  # it was mended in its place
-        whole = os.path.join(self._partial, "whole.nc")
+            return  # it was repaired in its place
+        whole = os.path.join(self._partial, WHOLE)
         try:
             with _writing(whole):
                 self._assemble(whole)
+                if os.path.lexists(self._final) and (
+                    os.path.islink(self._final) or _digest_in(self._final) not in replaces
+                ):
+                    raise OutputError(
+                        f"{self._final} was put there by something else while the run went on, "
+                        "so it is not replaced; move it, and run again"
+                    )
                 os.replace(whole, self._final)
-                shutil.rmtree(self._partial)
+                if not remove(self._partial, names):
+                    say(f"{self._partial} holds what fdgrad did not write, which is left there")
         except OutputError:
             with suppress(OSError):  # the room that it takes is needed for the next try
                 os.unlink(whole)
@@ -240,3 +272,12 @@ def _is_netcdf(path: str) -> bool:
     with open(path, "rb") as file:
         magic = file.read(4)
     return not magic or magic.startswith(_MAGIC)
+
+
+def _digest_in(path: str) -> str | None:
+    """The digest of the run that wrote a file, as its attributes have it."""
+    try:
+        with _opened(path, "r") as file:
+            return str(file.getncattr("fdgrad_digest"))
+    except (OSError, RuntimeError, AttributeError):
+        return None

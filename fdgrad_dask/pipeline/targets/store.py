@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -11,6 +11,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+Replaces = Mapping[str, Collection[str]]
+"""The arrays of targets of ours, by their digests."""
 State = Literal["absent", "unfinished", "finished", "foreign"]
 
 
@@ -22,6 +24,16 @@ class Shard:
     checksum: str
     nbytes: int
     """Decoded."""
+
+
+@dataclass(frozen=True)
+class Held:
+    """What lies where a target is, or grows."""
+
+    path: str
+    partial: bool
+    digest: str | None
+    """Of the run that wrote it, as it says itself; None where it says nothing."""
 
 
 def checksum_of(stored: NDArray[Any] | bytes) -> str:
@@ -49,8 +61,14 @@ class Store(Protocol):
     def state(self) -> State:
         """What is there."""
 
-    def lay_out(self, template: xr.Dataset) -> dict[str, str]:
-        """Metadata and coordinates, under the partial name; what was there goes.
+    def held(self) -> Iterable[Held]:
+        """What is there, finished or growing; an empty folder is nothing."""
+
+    def strangers(self, held: Held, names: Collection[str]) -> Iterable[str]:
+        """What lies in it beside arrays of these names, as a message names it."""
+
+    def lay_out(self, template: xr.Dataset, names: Collection[str] = ()) -> dict[str, str]:
+        """Metadata and coordinates, under the partial name, where arrays of ``names`` go.
 
         Checksums of them, by key.
         """
@@ -70,8 +88,11 @@ class Store(Protocol):
     def checksum(self, key: str) -> str | None:
         """Of what is stored now; None where nothing is."""
 
-    def publish(self) -> None:
-        """Gives what is whole the name of the target."""
+    def publish(self, names: Collection[str], replaces: Replaces) -> None:
+        """Gives what is complete, arrays of these names, the name of the target.
+
+        In place of a target of ours: ``replaces`` has the arrays of those by their digests.
+        """
 
     def free(self) -> int | None:
         """Bytes that can still be written, where that can be known."""

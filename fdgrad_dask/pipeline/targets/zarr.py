@@ -6,11 +6,11 @@ not read as NaN. A shard is one file, written whole or not at all.
 
 from __future__ import annotations
 
+import json
 import os
-import shutil
 import threading
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,25 +18,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 import zarr
-from numcodecs import BitRound
 from numpy.typing import NDArray
 from zarr.abc.store import Store as ZarrHierarchy
-from zarr.codecs import BloscCodec, Crc32cCodec
 from zarr.core.buffer import Buffer
 from zarr.storage import LocalStore, WrapperStore
 
-from fdgrad_dask.pipeline.related import ATTRIBUTES, named_in
+from fdgrad_dask.errors import OutputError
+from fdgrad_dask.pipeline.console import say
 from fdgrad_dask.pipeline.sections.target import Target
+from fdgrad_dask.pipeline.targets.encoding import codecs, encoded, stored
 from fdgrad_dask.pipeline.targets.files import room, writing
-from fdgrad_dask.pipeline.targets.store import Shard, State, checksum_of
+from fdgrad_dask.pipeline.targets.ownership import remove, strangers_in
+from fdgrad_dask.pipeline.targets.store import Held, Replaces, Shard, State, checksum_of
 
 if TYPE_CHECKING:
     _Wrapper = WrapperStore[ZarrHierarchy]
 else:
     _Wrapper = WrapperStore
-
-_TIME = ("units", "calendar")  # the only encoding of a source that holds for its coordinates here
-_MANTISSA = {2: 10, 4: 23, 8: 52}  # bits, by the bytes of a float
 
 
 class ZarrStore:
@@ -49,17 +47,26 @@ class ZarrStore:
         self._writer: ZarrWriter | None = None
 
     def state(self) -> State:
-        found = [path for path in (self._final, self._partial) if os.path.lexists(path)]
+        both = (self._final, self._partial)
+        found = [path for path in both if os.path.lexists(path) and not is_empty(path)]
         if any(not is_zarr(path) for path in found):
             return "foreign"
         if self._partial in found:
             return "unfinished"
         return "finished" if found else "absent"
 
-    def lay_out(self, template: xr.Dataset) -> dict[str, str]:
+    def held(self) -> Iterator[Held]:
+        for path, partial in ((self._final, False), (self._partial, True)):
+            if os.path.lexists(path) and not is_empty(path):
+                yield Held(path, partial, digest_in(path))
+
+    def strangers(self, held: Held, names: Collection[str]) -> Iterator[str]:
+        return strangers_in(held.path, names)
+
+    def lay_out(self, template: xr.Dataset, names: Collection[str] = ()) -> dict[str, str]:
         with writing(self._partial), quiet():
-            if os.path.isdir(self._partial):
-                shutil.rmtree(self._partial)
+            if os.path.lexists(self._partial) and not remove(self._partial, names):
+                raise OutputError(f"{self._partial} holds what fdgrad did not write; move it")
             os.makedirs(os.path.dirname(self._final) or ".", exist_ok=True)
             encoded(template, codecs(self._target)).to_zarr(
                 self._partial,
@@ -106,14 +113,28 @@ class ZarrStore:
             return None
         return checksum_of(stored)
 
-    def publish(self) -> None:
-        if self._here == self._final:
-            return  # repaired in place
-        with writing(self._partial), quiet():
-            zarr.consolidate_metadata(self._partial)
-            if os.path.isdir(self._final):
-                shutil.rmtree(self._final)
-            os.rename(self._partial, self._final)
+    def publish(self, names: Collection[str], replaces: Replaces) -> None:
+        aside = self._final + ".old"
+        if self._here != self._final:  # else it was repaired in place
+            with writing(self._partial), quiet():
+                zarr.consolidate_metadata(self._partial)
+                if is_empty(self._final):
+                    os.rmdir(self._final)
+                if os.path.lexists(self._final):
+                    require_replaceable(self._final, replaces)
+                    if os.path.lexists(aside):
+                        raise OutputError(f"{aside} is in the way; move it, and run again")
+                    os.rename(self._final, aside)
+                try:
+                    os.rename(self._partial, self._final)
+                except OSError:
+                    if os.path.lexists(aside):
+                        os.rename(aside, self._final)
+                    raise
+        if os.path.isdir(aside) and (old := replaces.get(digest_in(aside) or "")):
+            with writing(aside):
+                if not remove(aside, old):
+                    say(f"{aside} holds what fdgrad did not write, which is left there")
 
     def free(self) -> int:
         return room(self._final)
@@ -186,51 +207,6 @@ def box(
     return tuple(slice(at, at + n) for at, n in zip(corner, shape, strict=True))
 
 
-def stored(values: NDArray[Any], target: Target) -> NDArray[Any]:
-    """The numbers that stand for ``values``: rounded if asked for, durations as integers."""
-    if values.dtype.kind == "m":
-        return values.astype("timedelta64[ns]").view(np.int64)
-    if target.round_bits is None or values.dtype.kind != "f":
-        return values
-    bits = min(target.round_bits, _MANTISSA.get(values.dtype.itemsize, 52))
-    rounded = np.asarray(BitRound(bits).encode(np.array(values))).view(values.dtype)
-    # A NaN's payload is no mantissa to be rounded: it must not become inf.
-    return np.where(np.isfinite(values), rounded, values)
-
-
-def codecs(target: Target) -> dict[str, Any]:
-    """How chunks are compressed; the checksum comes last, so that it covers what is stored."""
-    fast = target.compression == "fast"
-    compressor = (
-        BloscCodec(cname="lz4", clevel=5, shuffle="shuffle")
-        if fast
-        else BloscCodec(cname="zstd", clevel=7, shuffle="bitshuffle")
-    )
-    return {"compressors": (compressor, Crc32cCodec())}
-
-
-def encoded(result: xr.Dataset, compression: dict[str, Any]) -> xr.Dataset:
-    """Without the encoding of the source, whose packing and codecs do not fit the result."""
-    written = result.copy()
-    own = {name for name in written.coords if name not in written.dims} - named_in(written)
-    for name, variable in written.variables.items():
-        kept = {key: variable.encoding[key] for key in _TIME if key in variable.encoding}
-        related = {key: variable.attrs.pop(key) for key in ATTRIBUTES if key in variable.attrs}
-        special: dict[str, Any] = {}
-        if name not in written.data_vars:
-            special = {"_FillValue": None}
-        else:
-            # xarray leaves out a coordinate whose name is the beginning of another's bounds.
-            labels = sorted(str(n) for n in own if {*written[n].dims} <= {*variable.dims})
-            layout = ("chunks", "shards")
-            special = {key: variable.encoding[key] for key in layout if key in variable.encoding}
-            special |= {"coordinates": " ".join(labels)} if labels else {}
-            if variable.dtype.kind == "m":
-                special |= {"units": "nanoseconds", "dtype": "int64"}
-        variable.encoding = {**kept, **related, **special, **compression}
-    return written
-
-
 @contextmanager
 def quiet() -> Iterator[None]:
     """Without zarr's notes that text and consolidated metadata are no part of Zarr 3 yet."""
@@ -246,3 +222,32 @@ def is_zarr(path: str) -> bool:
         return False
     inside = os.listdir(path)
     return not inside or bool({"zarr.json", ".zgroup", ".zmetadata"} & set(inside))
+
+
+def is_empty(path: str) -> bool:
+    """Whether it is a folder with nothing in it."""
+    return os.path.isdir(path) and not os.path.islink(path) and not os.listdir(path)
+
+
+def digest_in(folder: str) -> str | None:
+    """The digest of the run that wrote a Zarr folder, as its attributes have it."""
+    try:
+        held = json.loads(Path(folder, "zarr.json").read_bytes())
+        return str(held["attributes"]["fdgrad_digest"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def require_replaceable(path: str, replaces: Replaces) -> None:
+    """Refuses to replace what came to lie there while the run went on.
+
+    Raises
+    ------
+    OutputError
+        It is not the target of ours that was there when the run began.
+    """
+    if os.path.islink(path) or digest_in(path) not in replaces:
+        raise OutputError(
+            f"{path} was put there by something else while the run went on, so it is not "
+            "replaced; move it, and run again"
+        )
