@@ -323,8 +323,8 @@ def test_what_is_given_is_stronger_than_the_grid_mapping():
 def test_which_longitudes_close(lon, periodic):
     step = abs(float(lon[1] - lon[0]))
     # A rounded coordinate stands for an even circle, which the values were taken on.
-    rounded = len(lon) in (4320, 256, 192)
-    places = np.arange(len(lon)) * 360 / len(lon) if rounded else lon
+    rounded = len(lon) in (4320, 256, 192, 17280)
+    places = float(lon[0]) + np.arange(len(lon)) * 360 / len(lon) if rounded else lon
     f = field(lambda x, y: np.sin(x) + 0 * y, degrees([-2.0, 0, 2], places), "f")
     f = f.assign_coords(lon=("lon", lon, f.lon.attrs))
     slope = op.horizontal_gradient(f)["df_dx"]
@@ -408,7 +408,7 @@ REFUSED = {  # what is called → the class of the error, its text
     "radians": (
         lambda: op.vorticity(*RADIANS),
         CoordinateError,
-        r"'lon' is in radian; turn it into degrees first: np\.rad2deg",
+        r"'lat' is in radian; turn it into degrees first: np\.rad2deg, and units 'degrees'",
     ),
     "a track": (
         lambda: op.vorticity(TRACK, TRACK.rename("v")),

@@ -81,10 +81,10 @@ def run(
     def opened(_: Any) -> Iterator[Client]:
         yield threads
 
-    def ran(*arguments: Any, **options: Any) -> xr.Dataset:
+    def ran(*arguments: Any, decode_times: bool = True, **options: Any) -> xr.Dataset:
         monkeypatch.setitem(cluster.OPEN, "local", opened)
         code = fdgrad("run", *arguments, **options)
         assert code == 0, capsys.readouterr().err
-        return xr.open_zarr(tmp_path / "out.zarr").load()
+        return xr.open_zarr(tmp_path / "out.zarr", decode_times=decode_times).load()
 
     return ran

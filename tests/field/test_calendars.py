@@ -48,7 +48,7 @@ def test_times_that_cannot_be_decoded(kind, tmp_path, check, run):
         assert code == 3
         assert "decode_times" in message
         assert "whole" not in message
-    made = run(path, STEP, source={"decode_times": False})
+    made = run(path, STEP, source={"decode_times": False}, decode_times=False)
     np.testing.assert_allclose(made.d, 3, rtol=1e-9)
 
 

@@ -59,16 +59,18 @@ def test_a_scalar_coordinate_by_the_command(check):
     assert "give them units" not in message
 
 
-def test_a_level_without_units_by_the_command(check):
-    """A config has no key for the units of a coordinate, so that no message may ask to set them."""
+def test_a_level_without_units_by_the_command(check, tmp_path):
+    """The units that the message asks for can be set in the config."""
     ds = flow_on(HALF_STEP, CIRCLE)[["u", "v"]].expand_dims(level=[1000.0, 850, 500])
     ds = ds.assign(t=(250 + 0 * ds.u).assign_attrs(units="K"))
     ds.level.attrs.update(positive="down", axis="Z")
     step = ("potential_vorticity", ["u", "v", "t"], "pv")
     code, message = check(ds, step)
     assert code in (2, 3)
-    assert "unit" in message
-    assert "set its units" not in message
+    assert "set its units" in message
+    units = {"attrs": {"level": {"units": "hPa"}}}
+    ds.to_netcdf(tmp_path / "again.nc")
+    assert check(tmp_path / "again.nc", step, source=units)[0] == 0
 
 
 def test_a_geometry_of_a_wrong_type():
