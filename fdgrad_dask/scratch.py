@@ -41,7 +41,8 @@ class _Scratch(threading.local):
 
 
 _scratch = _Scratch()
-_read: weakref.WeakSet[Memory] = weakref.WeakSet()
+# Of all threads. A WeakSet would hear in Python of what is gone, and an interrupt be lost there.
+_read: list[weakref.ref[Memory]] = []
 
 Tile = tuple[slice, ...]
 
@@ -186,9 +187,10 @@ def memory_of(core: NDArray[Any]) -> tuple[jax.Array, int]:
     spare = ALIGNMENT // core.itemsize
     lead = core.ctypes.data % ALIGNMENT // core.itemsize
     memory = Memory(core.reshape(-1), -lead, (core.size + spare,))
-    _read.add(memory)
+    watched = weakref.ref(memory)
+    _read.append(watched)
     array = jnp.from_dlpack(np.asarray(memory))
-    _scratch.lent.append((array, weakref.ref(memory)))
+    _scratch.lent.append((array, watched))
     return array, lead
 
 
@@ -208,11 +210,14 @@ def released() -> Iterator[None]:
         for array, _ in mine:
             array.delete()
         _await(lambda: any(memory() is not None for _, memory in mine))
+        for _, memory in mine:
+            if memory() is None:
+                _read.remove(memory)
 
 
 def await_release() -> None:
     """Waits until XLA has let go of what calls were reading that did not come to their end."""
-    _await(lambda: len(_read) > 0)
+    _await(lambda: any(memory() is not None for memory in list(_read)))
 
 
 def _await(busy: Callable[[], bool]) -> None:

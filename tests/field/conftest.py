@@ -25,7 +25,7 @@ def threads() -> Iterator[Client]:
         LocalCluster(
             n_workers=1, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0"
         ) as running,
-        Client(running) as client,
+        Client(running, set_as_default=False) as client,
     ):
         yield client
 

@@ -162,7 +162,7 @@ def time_as_float32(sst: xr.Dataset) -> xr.Dataset:
 
 
 COORDINATES: dict[str, tuple[Callable[[xr.Dataset], xr.Dataset], str]] = {
-    "missing": (lambda sst: sst.drop_vars("latitude"), "axes of 'sst' cannot be told"),
+    "missing": (lambda sst: sst.drop_vars("latitude"), "no latitude, but a horizontal"),
     "duplicate": (lambda sst: sst.isel(latitude=[0, 1, 1, 2, 3]), r"latitude.*\b1\b"),
     "disorder": (lambda sst: sst.isel(latitude=[0, 2, 1, 3]), "latitude.* turns at position 1"),
     "NaN": (lambda sst: sst.assign_coords(latitude=[0.0, 1, np.nan, 3, 4]), r"latitude.*\b2\b"),

@@ -19,6 +19,9 @@ from fdgrad_dask.pipeline.row import Row
 from fdgrad_dask.pipeline.targets.opening import store_of
 from fdgrad_dask.pipeline.work import Attempt, Work
 
+# Small blocks are computed in NumPy, and never compiled.
+pytestmark = pytest.mark.usefixtures("kernels")
+
 Called = Callable[..., tuple[int, str, str]]
 Write = Callable[..., str]
 
