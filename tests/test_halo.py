@@ -9,10 +9,10 @@ import dask.array as da
 import numpy as np
 import pytest
 from counting import Source
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fdgrad_dask import gradient, tasks
+from fdgrad_dask import blocks, gradient, tasks
 from fdgrad_dask.chunks import merge
 from fdgrad_dask.errors import ChunkError
 from fdgrad_dask.halo import differentiate
@@ -108,9 +108,20 @@ def situations(draw):
     return field(shape, draw(st.sampled_from(DTYPES))), tuple(chunks), axis, table
 
 
+@settings(max_examples=20)  # each shape is a compilation
 @given(situations())
 def test_chunks_never_change_the_answer(situation):
-    f, chunks, axis, table = situation
+    never_changed(*situation)
+
+
+@given(situations())
+def test_chunks_never_change_the_answer_of_small_blocks(situation):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(blocks, "SMALL", 1 << 16)
+        never_changed(*situation)
+
+
+def never_changed(f, chunks, axis, table):
     chunked = differentiate(da.from_array(f, chunks=chunks), axis, table)
     assert chunked.chunks == chunks
     assert_same_bits(chunked.compute(scheduler="sync"), differentiate(f, axis, table))
