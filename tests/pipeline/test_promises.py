@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import xarray as xr
 import zarr
-from distributed import Client
+from distributed import Client, LocalCluster
 
 from fdgrad_dask import operators
 from fdgrad_dask.errors import InputError, OutputError
@@ -92,6 +92,24 @@ def test_e1_paths_do_not_depend_on_where_a_worker_runs(
     (tmp_path / "elsewhere").mkdir()
     during(0, lambda: os.chdir(tmp_path / "elsewhere"))
     assert fdgrad("run", config)[0] == 0
+    np.testing.assert_allclose(result(str(tmp_path / "out.zarr")), slope(sst.sst), rtol=1e-5)
+
+
+def test_e1_a_worker_process_that_was_started_in_another_folder(
+    fdgrad: Called, write: Write, sst: xr.Dataset, source: str, tmp_path: Path
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    os.chdir(tmp_path / "elsewhere")
+    with LocalCluster(
+        n_workers=1, threads_per_worker=1, memory_limit="2GiB", dashboard_address="127.0.0.1:0"
+    ) as running:
+        os.chdir(tmp_path)
+        there = {"kind": "address", "address": running.scheduler_address}
+        there |= {"workers": 1, "threads": 1, "memory_limit": "2 GiB"}
+        given = {"path": source, "missing_chunks": "fill"}
+        config = write(source=given, target=TARGET, cluster=there)
+        code, _, said = fdgrad("run", config)
+    assert code == 0, said
     np.testing.assert_allclose(result(str(tmp_path / "out.zarr")), slope(sst.sst), rtol=1e-5)
 
 
