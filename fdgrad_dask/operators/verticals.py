@@ -150,8 +150,8 @@ def rate_along(w: xr.DataArray, axis: Axis, field: xr.DataArray) -> float:
 
 def is_upward(w: xr.DataArray) -> bool | None:
     """True for an upward wind, False for a downward one, None if nothing says it."""
-    told = str(w.attrs.get("positive", "")).lower()
-    for words in (w.attrs.get("standard_name"), w.attrs.get("long_name"), f"{told}ward"):
+    stated = str(w.attrs.get("positive", "")).lower()
+    for words in (w.attrs.get("standard_name"), w.attrs.get("long_name"), f"{stated}ward"):
         found = re.search(r"(?<![a-z])(up|down)wards?(?![a-z])", str(words).lower())
         if found:
             return found[1] == "up"
@@ -165,8 +165,8 @@ def is_height(coordinate: xr.DataArray) -> bool | None:
         return positive == "up"
     if ratio(coordinate.attrs.get("units"), "Pa") is not None:
         return False
-    told = [coordinate.attrs.get(key) for key in ("standard_name", "long_name")]
-    for words in (*told, coordinate.name):
+    stated = [coordinate.attrs.get(key) for key in ("standard_name", "long_name")]
+    for words in (*stated, coordinate.name):
         if "depth" in str(words).lower():
             # Depths below zero are heights by another name, or an error.
             return None if coordinate.ndim and (coordinate < 0).any() else False
