@@ -18,7 +18,8 @@ import xarray as xr
 import fdgrad_dask as fd
 from benchmarks.machine import keep_to
 from benchmarks.rows import Row, in_turn, over, seconds_of
-from fdgrad_dask import memory, pages
+from fdgrad_dask.blocks import allocator as memory
+from fdgrad_dask.blocks import pages
 
 WHAT = "divergence and vorticity, float32"
 COMPOSED, METPY = "`DataArray.differentiate`, composed", "MetPy `divergence`, `vorticity`"

@@ -19,7 +19,8 @@ import numpy as np
 import fdgrad_dask as fd
 from benchmarks.calculus import wind
 from benchmarks.rows import Row, in_turn, over, seconds_of, spread
-from fdgrad_dask import kernels, tiles
+from fdgrad_dask.blocks import kernel as kernels
+from fdgrad_dask.blocks import tiles
 
 SHAPES = {"quick": (4, 100, 200), "usual": (12, 1000, 2000)}  # 96 MB of float32
 ON_GPU = (96, 1000, 2000)

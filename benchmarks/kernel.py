@@ -16,11 +16,11 @@ import numpy as np
 
 from benchmarks.machine import keep_to
 from benchmarks.rows import Row, in_turn, over, seconds_of
-from fdgrad_dask.blocks import compute_block
-from fdgrad_dask.kernels import interned, on_tile
-from fdgrad_dask.program import Block, single, weights_of
-from fdgrad_dask.stencil import stencil
-from fdgrad_dask.views import Padded
+from fdgrad_dask.blocks.compute import compute_block
+from fdgrad_dask.blocks.kernel import interned, on_tile
+from fdgrad_dask.blocks.program import Block, single, weights_of
+from fdgrad_dask.blocks.views import Padded
+from fdgrad_dask.stencils.table import stencil
 
 AXES = ("first", "middle", "last")
 TILES = ((1, 8, 131072), (8, 256, 512), (2048, 512, 1))

@@ -15,7 +15,7 @@ import xarray as xr
 
 from fdgrad_dask import operators
 from fdgrad_dask.errors import did_you_mean
-from fdgrad_dask.projections import carry_grid_mapping
+from fdgrad_dask.grids.projections import carry_grid_mapping
 
 Operator = Callable[..., Any]
 

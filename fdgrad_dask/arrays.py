@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
-from fdgrad_dask.dtypes import is_extension, needs_numpy
+from fdgrad_dask.blocks.device import as_jax, is_jax, is_traced
 from fdgrad_dask.errors import OptionError
-from fdgrad_dask.halo import differentiate, is_dask, length
-from fdgrad_dask.spacing import Boundary, boundary_pair, check_period
-from fdgrad_dask.stencil import stencil
-from fdgrad_dask.whole import as_jax, is_jax, is_traced
+from fdgrad_dask.halo.compute import differentiate, is_dask, length
+from fdgrad_dask.stencils.boundary import Boundary, boundary_pair, check_period
+from fdgrad_dask.stencils.dtypes import is_extension, needs_numpy
+from fdgrad_dask.stencils.table import stencil
 
 
 def gradient(

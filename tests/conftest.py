@@ -48,7 +48,7 @@ def glibc(monkeypatch):
 @pytest.fixture(scope="module")
 def kernels():
     """Blocks of all sizes go through the kernels of XLA, small ones too."""
-    from fdgrad_dask import blocks
+    from fdgrad_dask.blocks import compute as blocks
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(blocks, "SMALL", 0)

@@ -10,8 +10,10 @@ from functools import cache
 import dask.array as da
 import jax
 import numpy as np
+import xarray as xr
 
-from fdgrad_dask.kernels import on_sweep, on_tile
+from fdgrad_dask import operators as op
+from fdgrad_dask.blocks.kernel import on_sweep, on_tile
 
 COMPILED = "/jax/core/compile/backend_compile_duration"
 _counts = []  # those that grow now
@@ -60,3 +62,47 @@ class Source:
         """It as a dask array, whose tasks nothing is fused into."""
         meta = np.empty((0,) * self.ndim, self.dtype)  # or dask would read it off the source
         return da.from_array(self, chunks=chunks, meta=meta, name=False)
+
+
+DIMS = ("time", "lat", "lon")
+SHAPE, CHUNKS = (12, 60, 120), (1, 20, 30)
+BLOCKS = 12 * 3 * 4
+LATITUDES = {
+    "no poles": np.linspace(-88.5, 88.5, 60),
+    "poles": np.linspace(-90, 90, 60),
+}
+
+
+def sources(*names, lat="no poles", chunks=CHUNKS):
+    """Fields of noise, and what counts their reads."""
+    rng = np.random.default_rng(1)
+    coords = {
+        "time": ("time", 1.0 + np.arange(12), {"units": "hPa", "axis": "Z"}),
+        "lat": ("lat", LATITUDES[lat], {"units": "degrees_north"}),
+        "lon": ("lon", np.arange(0.0, 360, 3), {"units": "degrees_east"}),
+    }
+    counted, fields = [], []
+    for name in names:
+        source = Source(rng.normal(size=SHAPE))
+        units = {"units": {"z": "m2 s-2", "s": "K"}.get(name, "m s-1")}
+        counted.append(source)
+        fields.append(xr.DataArray(source.chunked(chunks), coords, DIMS, name=name, attrs=units))
+    return counted, fields
+
+
+CALLS = {  # what is called, of which fields
+    "absolute_vorticity": (op.absolute_vorticity, "uv"),
+    "advection": (op.advection, "uvs"),
+    "deformation": (op.deformation, "uv"),
+    "divergence": (op.divergence, "uv"),
+    "frontogenesis": (op.frontogenesis, "uvs"),
+    "geostrophic_wind": (op.geostrophic_wind, "z"),
+    "gradient of two": (lambda s: op.gradient(s, ["lat", "lon"]), "s"),
+    "gradient_magnitude": (op.gradient_magnitude, "s"),
+    "horizontal_gradient": (op.horizontal_gradient, "s"),
+    "kinematics": (op.kinematics, "uv"),
+    "laplacian": (op.laplacian, "s"),
+    "potential_vorticity": (op.potential_vorticity, "uvs"),
+    "q_vector": (op.q_vector, "uvs"),
+    "vorticity": (op.vorticity, "uv"),
+}

@@ -17,12 +17,13 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fdgrad_dask import gradient, tiles
-from fdgrad_dask.blocks import compute_block
+from fdgrad_dask import gradient
+from fdgrad_dask.blocks import tiles
+from fdgrad_dask.blocks.compute import compute_block
+from fdgrad_dask.blocks.program import Block, single
 from fdgrad_dask.errors import CoordinateError, OptionError
-from fdgrad_dask.halo import differentiate
-from fdgrad_dask.program import Block, single
-from fdgrad_dask.stencil import stencil
+from fdgrad_dask.halo.compute import differentiate
+from fdgrad_dask.stencils.table import stencil
 
 pytestmark = pytest.mark.usefixtures("kernels")
 

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from fdgrad_dask import formulas
-from fdgrad_dask.attributes import ratio
 from fdgrad_dask.errors import CoordinateError, OptionError
-from fdgrad_dask.geometry import DRY_AIR, GRAVITY, KAPPA, Geometry
+from fdgrad_dask.grids.attributes import ratio
+from fdgrad_dask.grids.geometry import DRY_AIR, GRAVITY, KAPPA, Geometry
+from fdgrad_dask.operators import formulas
 from fdgrad_dask.operators.entry import takes_fields
 from fdgrad_dask.operators.metric import inverse
 from fdgrad_dask.operators.roles import is_potential, kelvin_scale, speed

@@ -16,11 +16,11 @@ from typing import Any, ParamSpec, TypeVar, cast
 import numpy as np
 import xarray as xr
 
+from fdgrad_dask.blocks.device import is_jax
 from fdgrad_dask.errors import OptionError
-from fdgrad_dask.geometry import Curvilinear, Geometry
-from fdgrad_dask.halo import is_dask
-from fdgrad_dask.units import pint_expression
-from fdgrad_dask.whole import is_jax
+from fdgrad_dask.grids.geometry import Curvilinear, Geometry
+from fdgrad_dask.grids.units import pint_expression
+from fdgrad_dask.halo.compute import is_dask
 
 P = ParamSpec("P")
 R = TypeVar("R")

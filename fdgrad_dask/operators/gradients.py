@@ -7,14 +7,14 @@ from typing import Any
 
 import xarray as xr
 
-from fdgrad_dask.attributes import check_name, derivative_name, derived, quotient, title
 from fdgrad_dask.errors import CoordinateError, OptionError
-from fdgrad_dask.grid import Axis, axis_of, check_names, knows
-from fdgrad_dask.halo import differentiate
-from fdgrad_dask.levels import levels_of, line_of, require_dataarray, told
+from fdgrad_dask.grids.attributes import check_name, derivative_name, derived, quotient, title
+from fdgrad_dask.grids.coordinate import Axis, axis_of, check_names, knows
+from fdgrad_dask.grids.times import as_numbers
+from fdgrad_dask.grids.vertical import levels_of, line_of, require_dataarray, told
+from fdgrad_dask.halo.compute import differentiate
 from fdgrad_dask.operators.entry import takes_fields
 from fdgrad_dask.operators.scheme import Pass, Scheme, Skip
-from fdgrad_dask.times import as_numbers
 
 
 @takes_fields

@@ -9,12 +9,11 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from fdgrad_dask import formulas
-from fdgrad_dask.curvilinear import conduction
-from fdgrad_dask.flux import flux_stencil
-from fdgrad_dask.geometry import Curvilinear, Geometry, Plane
-from fdgrad_dask.grid import of_axis
-from fdgrad_dask.horizontal import Horizontal
+from fdgrad_dask.grids.coordinate import of_axis
+from fdgrad_dask.grids.geometry import Curvilinear, Geometry, Plane
+from fdgrad_dask.grids.horizontal import Horizontal
+from fdgrad_dask.grids.metric_terms import conduction
+from fdgrad_dask.operators import formulas
 from fdgrad_dask.operators.entry import takes_fields
 from fdgrad_dask.operators.metric import (
     OnGrid,
@@ -28,9 +27,10 @@ from fdgrad_dask.operators.metric import (
     words_of,
 )
 from fdgrad_dask.operators.scheme import Scheme, Skip
-from fdgrad_dask.slopes import Slopes, Term
-from fdgrad_dask.spacing import boundary_pair, extended
-from fdgrad_dask.stencil import Stencil
+from fdgrad_dask.operators.slopes import Slopes, Term
+from fdgrad_dask.stencils.boundary import boundary_pair, extended
+from fdgrad_dask.stencils.flux import flux_stencil
+from fdgrad_dask.stencils.table import StencilTable
 
 
 @takes_fields
@@ -77,7 +77,7 @@ def laplacian(
         step = abs(points[end] - points[beside])
         radius = grid.h_y[0] / np.deg2rad(1.0)
         flux = circle(one.data[0], grid, beside) - circle(one.data[0], grid, end)
-        one.cap(0, grid, end, flux * (np.cos(half) / (step * radius**2 * (1 - np.sin(half)))))
+        one.pole_row(0, grid, end, flux * (np.cos(half) / (step * radius**2 * (1 - np.sin(half)))))
     return one.label(one.run(formulas.laplacian)[0], name, attrs)
 
 
@@ -130,7 +130,7 @@ def _nought_outside(boundary: Any) -> Any:
     return boundary if boundary is None or isinstance(boundary, str) else 0.0 * boundary
 
 
-def _flux_along_y(field: xr.DataArray, grid: Horizontal, scheme: Scheme) -> Stencil:
+def _flux_along_y(field: xr.DataArray, grid: Horizontal, scheme: Scheme) -> StencilTable:
     """∂/∂y (h_x ∂f/∂y) / h_x as a table."""
     y = grid.y.points.astype(np.float64)
     around = extended(y, 1, None, None)

@@ -13,21 +13,21 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from fdgrad_dask.attributes import derived, quotient, title
-from fdgrad_dask.curvilinear import Given, Metrics, Pair, Tables, at_points, on_earth
-from fdgrad_dask.ends import smooth_ends
+from fdgrad_dask.blocks.program import Formula
 from fdgrad_dask.errors import CoordinateError
-from fdgrad_dask.geometry import Geometry, Sphere
-from fdgrad_dask.grid import Axis, of_axis
-from fdgrad_dask.halo import is_dask, length
-from fdgrad_dask.horizontal import Horizontal, horizontal
+from fdgrad_dask.grids.attributes import derived, quotient, title
+from fdgrad_dask.grids.coordinate import Axis, of_axis
+from fdgrad_dask.grids.geometry import Geometry, Sphere
+from fdgrad_dask.grids.horizontal import Horizontal, horizontal
+from fdgrad_dask.grids.metric_terms import Given, Metrics, Pair, Tables, at_points, on_earth
+from fdgrad_dask.grids.places import require_same_places
+from fdgrad_dask.halo.compute import is_dask, length
 from fdgrad_dask.operators.scheme import Pass, Scheme
-from fdgrad_dask.places import require_same_places
-from fdgrad_dask.program import Formula
-from fdgrad_dask.slopes import Metric, Recipe, Row, Slopes
-from fdgrad_dask.stencil import Stencil, stencil
-from fdgrad_dask.weights import weigh
-from fdgrad_dask.windows import Tap, Window
+from fdgrad_dask.operators.slopes import Metric, Recipe, Row, Slopes
+from fdgrad_dask.stencils.edge_rows import smooth_ends
+from fdgrad_dask.stencils.stencil import Stencil, Term
+from fdgrad_dask.stencils.table import StencilTable, stencil
+from fdgrad_dask.stencils.weights import weigh
 
 
 class OnGrid(Pass):
@@ -154,7 +154,7 @@ def tables_of(
     there; at open ends both are so alike. ``smooth`` is for what is differenced once more.
     """
 
-    def table(axis: Axis, is_closed: bool) -> Stencil:
+    def table(axis: Axis, is_closed: bool) -> StencilTable:
         n = length(field, axis.number)
         is_open = of_axis(scheme.boundary, axis, field) is None
         made = stencil(
@@ -189,7 +189,7 @@ def pole_ends(grid: Horizontal) -> Sequence[tuple[int, int, float]]:
     return [(end, beside, float(np.sign(grid.y.points[end]))) for end, beside, pole in ends if pole]
 
 
-def closed_at_poles(table: Stencil, grid: Horizontal) -> Stencil:
+def closed_at_poles(table: StencilTable, grid: Horizontal) -> StencilTable:
     """The table along y of a field that is zero at the poles, as h_x · u is.
 
     Where the last row lies beside a pole and not on it, the pole is one more point, of known value:
@@ -214,7 +214,7 @@ def closed_at_poles(table: Stencil, grid: Horizontal) -> Stencil:
         known = slice(1, 3) if side == "low" else slice(0, 2)
         read = (0, 1) if side == "low" else (-2, -1)
         columns = np.array(weights[known]).reshape(2, 1)
-        row = Window(read, near, tuple(map(Tap, read)), columns, adds_to_zero=False)
+        row = Stencil(read, near, tuple(map(Term, read)), columns, adds_to_zero=False)
         ends[side] = replace(wall, rows=(row,))
     return replace(table, low=ends.get("low", table.low), high=ends.get("high", table.high))
 

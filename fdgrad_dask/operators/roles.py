@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import xarray as xr
 
 from fdgrad_dask.errors import OptionError
-from fdgrad_dask.units import kelvins, ratio
+from fdgrad_dask.grids.units import kelvins, ratio
 
 _TO_X = re.compile(r"eastward|(^|_)x_")
 _TO_Y = re.compile(r"northward|(^|_)y_")

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from fdgrad_dask import formulas
-from fdgrad_dask.attributes import derivative_name, ratio
 from fdgrad_dask.errors import OptionError
-from fdgrad_dask.geometry import GRAVITY, Geometry
+from fdgrad_dask.grids.attributes import derivative_name, ratio
+from fdgrad_dask.grids.geometry import GRAVITY, Geometry
+from fdgrad_dask.operators import formulas
 from fdgrad_dask.operators.entry import takes_fields
 from fdgrad_dask.operators.metric import OnGrid, inverse, metrics_of, name_of, per_metre, words_of
 from fdgrad_dask.operators.scheme import Scheme, Skip

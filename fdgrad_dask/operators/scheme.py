@@ -13,15 +13,15 @@ from typing import Any, Literal
 import numpy as np
 import xarray as xr
 
-from fdgrad_dask.attributes import check_name
+from fdgrad_dask.blocks.program import Derivative, Formula, Operand, PoleRow, Program
 from fdgrad_dask.errors import CoordinateError, OptionError
-from fdgrad_dask.grid import Axis, of_axis
-from fdgrad_dask.halo import compute, length
-from fdgrad_dask.horizontal import Horizontal
-from fdgrad_dask.program import Cap, Derivative, Formula, Operand, Program
-from fdgrad_dask.spacing import boundary_pair, check_period, full_turn
-from fdgrad_dask.stencil import Stencil, stencil
-from fdgrad_dask.times import as_numbers, period_of
+from fdgrad_dask.grids.attributes import check_name
+from fdgrad_dask.grids.coordinate import Axis, of_axis
+from fdgrad_dask.grids.horizontal import Horizontal
+from fdgrad_dask.grids.times import as_numbers, period_of
+from fdgrad_dask.halo.compute import compute, length
+from fdgrad_dask.stencils.boundary import boundary_pair, check_period, full_turn
+from fdgrad_dask.stencils.table import StencilTable, stencil
 
 # XLA has no long doubles.
 _WORK: dict[Any, Any] = {
@@ -44,7 +44,7 @@ class Scheme:
     datetime_unit: str | None = None
     skipna: Skip = None
 
-    def stencil(self, axis: Axis, field: xr.DataArray) -> Stencil:
+    def stencil(self, axis: Axis, field: xr.DataArray) -> StencilTable:
         """The table for one axis of ``field``."""
         if self.skipna not in (None, "one-sided"):
             raise OptionError(f"skipna is {self.skipna!r}; choose None or 'one-sided'")
@@ -65,7 +65,7 @@ class Scheme:
             name=repr(axis.name),
         )
 
-    def along(self, grid: Horizontal, axis: Axis, field: xr.DataArray) -> Stencil:
+    def along(self, grid: Horizontal, axis: Axis, field: xr.DataArray) -> StencilTable:
         """`stencil`, for which a longitude around the globe has no ends, and a plane a period."""
         scheme = self
         low, _ = boundary_pair(of_axis(self.boundary, axis, field))
@@ -94,7 +94,7 @@ class Pass:
         self.data: list[Any] = [field.data for field in self.labelled]
         self.operands: list[Operand] = [((i, None),) for i in range(len(fields))]
         self.derivatives: list[Derivative] = []
-        self.caps: list[Cap] = []
+        self.pole_rows: list[PoleRow] = []
 
     def leave_out_last(self, axis: Axis) -> None:
         """Computes without the last point along ``axis``, which is the first one again.
@@ -120,20 +120,20 @@ class Pass:
         self.operands.append(parts)
         return len(self.operands) - 1
 
-    def derive(self, operand: int, axis: Axis, table: Stencil) -> int:
+    def derive(self, operand: int, axis: Axis, table: StencilTable) -> int:
         """The number of one more derivative."""
         self.derivatives.append(Derivative(operand, axis.number, table))
         return len(self.derivatives) - 1
 
-    def cap(self, output: int, grid: Horizontal, end: int, value: Any) -> None:
+    def pole_row(self, output: int, grid: Horizontal, end: int, value: Any) -> None:
         """The row at a pole of one output: the same all around, (…, 1, 1)."""
         self.data.append(value)
-        self.caps.append(Cap(output, grid.y.number, end, len(self.data) - 1))
+        self.pole_rows.append(PoleRow(output, grid.y.number, end, len(self.data) - 1))
 
     def run(self, formula: Formula | None = None, outputs: int = 1) -> list[Any]:
         """The data of the outputs."""
         program = Program(
-            tuple(self.operands), tuple(self.derivatives), formula, outputs, tuple(self.caps)
+            tuple(self.operands), tuple(self.derivatives), formula, outputs, tuple(self.pole_rows)
         )
         return compute(self.data, program, self.work)
 

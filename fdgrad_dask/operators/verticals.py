@@ -10,8 +10,8 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from fdgrad_dask.errors import CoordinateError, OptionError
-from fdgrad_dask.grid import Axis, axis_of, cf_names
-from fdgrad_dask.units import quotient, ratio
+from fdgrad_dask.grids.coordinate import Axis, axis_of, cf_names
+from fdgrad_dask.grids.units import quotient, ratio
 
 # CF appendix D: coordinates whose levels are computed by a formula from other fields.
 _PARAMETRIC = re.compile(r"(atmosphere|ocean)_.*_coordinate(_g[12])?")

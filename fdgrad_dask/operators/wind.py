@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from fdgrad_dask.attributes import derived, quotient
-from fdgrad_dask.curvilinear import PLAIN, OnEarth, Pair
 from fdgrad_dask.errors import OptionError
-from fdgrad_dask.geometry import Curvilinear, Geometry, Plane
-from fdgrad_dask.grid import Axis
-from fdgrad_dask.horizontal import Horizontal
+from fdgrad_dask.grids.attributes import derived, quotient
+from fdgrad_dask.grids.coordinate import Axis
+from fdgrad_dask.grids.geometry import Curvilinear, Geometry, Plane
+from fdgrad_dask.grids.horizontal import Horizontal
+from fdgrad_dask.grids.metric_terms import PLAIN, OnEarth, Pair
 from fdgrad_dask.operators.metric import (
     OnGrid,
     circle,
@@ -25,7 +25,7 @@ from fdgrad_dask.operators.metric import (
 )
 from fdgrad_dask.operators.roles import matched
 from fdgrad_dask.operators.scheme import Scheme
-from fdgrad_dask.slopes import Bent, InSpace, Slopes, Values
+from fdgrad_dask.operators.slopes import Bent, InSpace, Slopes, Values
 
 U, V = 0, 1
 
@@ -222,7 +222,7 @@ class Wind(OnGrid):
             phi = np.deg2rad(float(self.grid.y.points[beside]))
             over_area = np.cos(phi) / (radius * (1 - abs(np.sin(phi))))
             mean = circle(self.data[component], self.grid, beside)
-            self.cap(output, self.grid, end, mean * (sign * side * over_area))
+            self.pole_row(output, self.grid, end, mean * (sign * side * over_area))
 
     def per_metre(self, units: Any, power: int = 1) -> str | None:
         """``units`` times those of the wind, per metre to the ``power``."""

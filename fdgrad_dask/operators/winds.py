@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import xarray as xr
 
-from fdgrad_dask import formulas
-from fdgrad_dask.attributes import ratio
 from fdgrad_dask.errors import OptionError, did_you_mean
-from fdgrad_dask.geometry import Geometry
+from fdgrad_dask.grids.attributes import ratio
+from fdgrad_dask.grids.geometry import Geometry
+from fdgrad_dask.operators import formulas
 from fdgrad_dask.operators.entry import takes_fields
 from fdgrad_dask.operators.roles import speed
 from fdgrad_dask.operators.scheme import Scheme, Skip
@@ -162,7 +162,7 @@ def absolute_vorticity(
     f = wind.coriolis(coriolis, in_si)
     wind.vorticity()
     wind.cap_flux(0, U, 1)
-    for cap in wind.caps:
+    for cap in wind.pole_rows:
         wind.data[cap.field] = wind.data[cap.field] + wind.data[f].ravel()[cap.end]
     made = _named(wind, "absolute_vorticity", wind.solve(formulas.absolute_vorticity)[0])
     if in_si != 1:

@@ -9,7 +9,7 @@ import pytest
 import xarray as xr
 from model_grids import CIRCLE, DEGREE, HALF_STEP, A, flow_on, right_or_refused, worst
 
-from fdgrad_dask.attributes import ratio
+from fdgrad_dask.grids.attributes import ratio
 
 KNOTS = 1 / 0.514444  # in 1 m s-1
 registry = pint.UnitRegistry(force_ndarray_like=True)

@@ -1,0 +1,1 @@
+"""One block in memory: a program of derivatives on NumPy or JAX arrays."""

@@ -1,0 +1,144 @@
+"""One chunk: through kernels of XLA, or in NumPy where these cost more or cannot be had.
+
+NumPy data are NumPy's business, whatever JAX is doing or has been told: both ways have the same
+bits, so that which of them is taken is a question of time alone.
+"""
+
+from __future__ import annotations
+
+import atexit
+import math
+import os
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from functools import cache
+from typing import Any
+
+import jax
+import numpy as np
+from numpy.typing import NDArray
+
+from fdgrad_dask.blocks.numpy_arithmetic import compute_plain
+from fdgrad_dask.blocks.program import Block, Program
+from fdgrad_dask.blocks.readers import has_large_integers
+from fdgrad_dask.blocks.scratch import await_release, released
+from fdgrad_dask.blocks.tiles import compute_tiles
+
+try:
+    from jax.extend.core import get_opaque_trace_state
+except ImportError:  # before JAX 0.9
+    from jax.core import get_opaque_trace_state
+
+SMALL = 1 << 16  # points, times derivatives: so many take a kernel longer than NumPy
+DIMENSIONS = 32  # of an array at most, in XLA
+LONGEST = 5.0  # seconds that the end of Python waits for kernels that other threads run
+# What the user may have set for code of their own, and what holds for ours.
+_SETTINGS: tuple[tuple[str, Any, Any], ...] = (
+    ("jax_debug_nans", jax.debug_nans, False),
+    ("jax_debug_infs", jax.debug_infs, False),
+    ("jax_disable_jit", jax.disable_jit, False),
+    ("jax_default_device", jax.default_device, None),
+    ("jax_numpy_dtype_promotion", jax.numpy_dtype_promotion, "standard"),
+    ("jax_numpy_rank_promotion", jax.numpy_rank_promotion, "allow"),
+    ("jax_transfer_guard_host_to_device", jax.transfer_guard_host_to_device, "allow"),
+    ("jax_transfer_guard_device_to_host", jax.transfer_guard_device_to_host, "allow"),
+    ("jax_transfer_guard_device_to_device", jax.transfer_guard_device_to_device, "allow"),
+)
+_running: set[int] = set()  # threads that run kernels now
+_is_over = False  # after a fork, XLA hangs; when Python ends, its threads abort the process
+
+
+def compute_block(
+    blocks: Sequence[Block], program: Program, dtype: np.dtype[Any]
+) -> list[NDArray[Any]]:
+    """The outputs of ``program`` on one chunk, each of its whole shape and of ``dtype``."""
+    capped = {cap.field for cap in program.pole_rows}
+    used = {i: blocks[i] for i in range(len(blocks)) if i not in capped}
+    shape = _joint([block.core.shape for block in used.values()])
+    if math.prod(shape) == 0:
+        return [np.empty(shape, dtype) for _ in range(program.outputs)]
+    if _goes_plain(used, shape, program, dtype):
+        outputs = compute_plain(used, shape, program, dtype)
+    else:
+        with _kernels():
+            outputs = compute_tiles(used, shape, program, dtype)
+    for cap in program.pole_rows:
+        if (program.stencils(cap.axis)[0].low, program.stencils(cap.axis)[0].high)[cap.end]:
+            row = (slice(None),) * cap.axis + (slice(cap.end, cap.end + 1 or None),)
+            outputs[cap.output][row] = blocks[cap.field].core
+    return outputs
+
+
+def _joint(shapes: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
+    """The shape of all fields together, of any number of dimensions."""
+    along = zip(*shapes, strict=True)
+    return tuple(0 if 0 in sizes else max(sizes) for sizes in along)
+
+
+def _goes_plain(
+    used: dict[int, Block], shape: tuple[int, ...], program: Program, dtype: np.dtype[Any]
+) -> bool:
+    """True if NumPy is to compute a block, since it is faster there, or XLA cannot."""
+    # Compilers contract what is not rounded by itself: products of complex numbers, and weights
+    # of many levels. There the two ways may differ in the last bit, and the size must not decide.
+    along_levels = [d.stencil for d in program.derivatives if d.z is not None]
+    many = any(len(window.nodes) > 3 for table in along_levels for window in table.windows)
+    contracted = many or (dtype.kind == "c" and program.formula is not None)
+    if math.prod(shape) * len(program.derivatives) <= SMALL and not contracted:
+        return True
+    if _is_over or len(shape) > DIMENSIONS or program.is_scaled:
+        return True
+    # NumPy data inside of `jit` are constants; and on a mesh kernels of one device do not run.
+    if _trace() != _no_trace() or not jax.sharding.get_abstract_mesh().empty:
+        return True
+    return any(map(has_large_integers, used.values()))
+
+
+def _trace() -> Any:
+    """What JAX traces in this thread, to be compared."""
+    return get_opaque_trace_state(convention="nnx")
+
+
+@cache
+def _no_trace() -> Any:
+    """As it is in a thread in which JAX traces nothing, as in a new one."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(_trace).result()
+
+
+@contextmanager
+def _kernels() -> Iterator[None]:
+    """Settings of our own for this block and this thread; those of the user stay as they are."""
+    thread = threading.get_ident()
+    with ExitStack() as stack:
+        stack.enter_context(jax.enable_x64(True))
+        for name, context, ours in _SETTINGS:
+            if getattr(jax.config, name) not in (ours, None):
+                stack.enter_context(context(ours))
+        _running.add(thread)
+        try:
+            with released():
+                yield
+        finally:
+            _running.discard(thread)
+
+
+def _leave_xla() -> None:
+    global _is_over
+    _is_over = True
+
+
+os.register_at_fork(after_in_child=_leave_xla)
+
+
+@atexit.register
+def _end() -> None:
+    """From here on daemon threads compute in NumPy; waits for the kernels that they still run."""
+    _leave_xla()
+    latest = time.monotonic() + LONGEST
+    while _running - {threading.get_ident()} and time.monotonic() < latest:
+        time.sleep(0.001)
+    await_release()

@@ -1,0 +1,251 @@
+"""What is computed in one pass over some fields: operands, their derivatives, and a formula.
+
+An operand is a sum of fields, each times a factor; a derivative is a stencil along one axis of an
+operand; a formula makes the outputs out of the values and derivatives at a point. Nothing here
+knows chunks or devices: it is the plan that blocks, tiles and kernels are handed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fdgrad_dask.stencils.stencil import Stencil
+from fdgrad_dask.stencils.table import DomainBoundary, StencilTable
+
+# Σ field · factor, as the numbers of the fields; no factor is None.
+Operand = tuple[tuple[int, int | None], ...]
+# The values of all fields and the derivatives, at the points → the outputs.
+Formula = Callable[[Sequence[Any], Sequence[Any]], Sequence[Any]]
+
+
+class Derivative(NamedTuple):
+    """A stencil along ``axis`` of an operand.
+
+    ``z`` is the field that is its coordinate, and ``told`` what to say if that folds.
+    """
+
+    operand: int
+    axis: int
+    stencil: StencilTable
+    z: int | None = None
+    told: str = ""
+
+
+class Scaled(NamedTuple):
+    """Weights of a sum that is in units of 2^``exponent``."""
+
+    weights: Any
+    exponent: Any
+
+
+@dataclass(frozen=True)
+class Block:
+    """One chunk of a field, and by axis the rows of its neighbours: before it, and behind it.
+
+    The block is of size 1 along axes on which the field does not vary.
+    """
+
+    core: NDArray[Any]
+    low: dict[int, NDArray[Any]] = field(default_factory=dict)
+    high: dict[int, NDArray[Any]] = field(default_factory=dict)
+
+
+class PoleRow(NamedTuple):
+    """The row at the ``end`` (0 or -1) of ``axis`` of an output is not computed but given."""
+
+    output: int
+    axis: int
+    end: int
+    field: int
+
+
+@dataclass(frozen=True)
+class Program:
+    """The plan of one pass. A formula is a function of a module, so that it travels to workers."""
+
+    operands: tuple[Operand, ...]
+    derivatives: tuple[Derivative, ...]
+    formula: Formula | None = None
+    outputs: int = 1
+    pole_rows: tuple[PoleRow, ...] = ()
+
+    @property
+    def axes(self) -> tuple[int, ...]:
+        """The axes along which something is differentiated."""
+        return tuple(sorted({d.axis for d in self.derivatives}))
+
+    @property
+    def is_scaled(self) -> bool:
+        """True if weights have exponents of their own, for which kernels have no room."""
+        tables = [d.stencil for d in self.derivatives]
+        ends = [wall for table in tables for wall in (table.low, table.high) if wall]
+        windows = [window for table in (*tables,) for window in table.windows]
+        windows += [window for wall in ends for window in wall.rows]
+        return any(window.exponent is not None for window in windows)
+
+    def stencils(self, axis: int) -> list[StencilTable]:
+        """The stencils along one axis."""
+        return [d.stencil for d in self.derivatives if d.axis == axis]
+
+    def halo(self, number: int) -> dict[int, int]:
+        """axis → rows of its neighbours that field ``number`` needs there."""
+        rows: dict[int, int] = {}
+        for d in self.derivatives:
+            used = {d.z} | {i for part in self.operands[d.operand] for i in part}
+            if number in used:
+                rows[d.axis] = max(rows.get(d.axis, 0), d.stencil.halo_width)
+        return rows
+
+    def is_factor(self, number: int) -> bool:
+        """True if a field only ever multiplies, so that its ghosts are never a fixed value."""
+        return all(number != part[0] for operand in self.operands for part in operand)
+
+    def walls(
+        self, axis: int, is_factor: bool
+    ) -> tuple[DomainBoundary | None, DomainBoundary | None]:
+        """Those of a field along ``axis``; a factor goes on where a fixed value stands outside."""
+        stencil = self.stencils(axis)[0]
+
+        def wall(end: DomainBoundary | None) -> DomainBoundary | None:
+            fixed = end is not None and not isinstance(end.fill, str)
+            return None if is_factor and fixed else end
+
+        return wall(stencil.low), wall(stencil.high)
+
+    def cut(self, rows: Mapping[int, tuple[int, int]]) -> Program:
+        """The program of the rows ``start`` to ``stop`` of each of its axes."""
+        return self.map_derivatives(lambda d: d._replace(stencil=d.stencil.cut(*rows[d.axis])))
+
+    def map_derivatives(self, change: Callable[[Derivative], Derivative]) -> Program:
+        """The program with every derivative changed."""
+        return replace(self, derivatives=tuple(change(d) for d in self.derivatives))
+
+    def interior(self) -> Program:
+        """The program of rows that lie far enough from all walls."""
+        return self.map_derivatives(
+            lambda d: d._replace(stencil=replace(d.stencil, low=None, high=None))
+        )
+
+    def edge(self, axis: int, end: int) -> int:
+        """The rows at the ``end`` (0 or 1) of ``axis`` that are not like those further in."""
+        stencils = self.stencils(axis)
+        return max(s.min_chunk_size((s.low, s.high)[end]) for s in stencils)
+
+    def transposed(self, place: Mapping[int, int]) -> Program:
+        """The program for transposed blocks: axis i has become axis ``place[i]``."""
+        caps = tuple(cap._replace(axis=place[cap.axis]) for cap in self.pole_rows)
+        return replace(
+            self.map_derivatives(lambda d: d._replace(axis=place[d.axis])), pole_rows=caps
+        )
+
+    def structure(self) -> Program:
+        """The program without its numbers: what a kernel is compiled for."""
+        stripped = self.map_derivatives(
+            lambda d: d._replace(stencil=structure_of(d.stencil), told="")
+        )
+        return replace(stripped, pole_rows=())
+
+
+def single(stencil: StencilTable, axis: int, z: int | None = None, told: str = "") -> Program:
+    """The program of one derivative of field 0."""
+    return Program((((0, None),),), (Derivative(0, axis, stencil, z, told),))
+
+
+def structure_of(stencil: StencilTable) -> StencilTable:
+    """A stencil without its numbers."""
+
+    def stripped(windows: tuple[Stencil, ...]) -> tuple[Stencil, ...]:
+        return tuple(replace(window, weights=None, exponent=None) for window in windows)
+
+    def wall(end: DomainBoundary | None) -> DomainBoundary | None:
+        return end and DomainBoundary(stripped(end.rows))
+
+    return replace(
+        stencil,
+        n=0,
+        windows=stripped(stencil.windows),
+        low=wall(stencil.low),
+        high=wall(stencil.high),
+    )
+
+
+def numbers(program: Program, real: np.dtype[Any]) -> list[Any]:
+    """What the stencils of a program multiply by, or divide by, as reals of such a dtype.
+
+    What a formula follows is multiplied by one over each step.
+    """
+    inverted = program.formula is not None
+    return [
+        weights_of(d.stencil, lambda w: np.asarray(w, real), inverted) for d in program.derivatives
+    ]
+
+
+def weights_of(
+    stencil: StencilTable, cast: Callable[[Any], Any], inverted: bool = False
+) -> tuple[list[Any], ...]:
+    """The numbers of a stencil: of its windows, of the low rows, of the high rows.
+
+    ``inverted`` gives one over each step by which a difference is divided.
+    """
+
+    def number(window: Stencil) -> Any:
+        if window.weights is None:
+            return None
+        weights = window.weights
+        if inverted and window.taps[0].minus is not None:
+            with np.errstate(divide="ignore"):  # the step of a pole row, which has a cap instead
+                weights = 1 / weights
+        if window.exponent is None:
+            return cast(weights)
+        return Scaled(cast(weights), window.exponent)
+
+    def numbers(windows: tuple[Stencil, ...]) -> list[Any]:
+        return [number(window) for window in windows]
+
+    low, high = (wall.rows if wall else () for wall in (stencil.low, stencil.high))
+    return numbers(stencil.windows), numbers(low), numbers(high)
+
+
+class Number:
+    """A number in a formula, or an array of them: products are rounded before they are added."""
+
+    def __init__(self, value: Any, times: Callable[[Any, Any], Any], xp: Any) -> None:
+        self.value, self.times, self.xp = value, times, xp
+
+    def _new(self, value: Any) -> Number:
+        return Number(value, self.times, self.xp)
+
+    def __add__(self, other: Any) -> Number:
+        return self._new(self.value + _value(other))
+
+    def __sub__(self, other: Any) -> Number:
+        return self._new(self.value - _value(other))
+
+    def __neg__(self) -> Number:
+        return self._new(-self.value)
+
+    def __mul__(self, other: Any) -> Number:
+        return self._new(self.times(self.value, _value(other)))
+
+    def __truediv__(self, other: Any) -> Number:
+        return self._new(self.value / _value(other))
+
+    def length(self, other: Number) -> Number:
+        """√(self² + other²), without squares that overflow or vanish."""
+        xp = self.xp
+        a, b = xp.abs(self.value), xp.abs(other.value)
+        long, short = self._new(xp.maximum(a, b)), self._new(xp.minimum(a, b))
+        ratio = short / self._new(xp.where(long.value == 0, 1, long.value))
+        scaled = long * self._new(xp.sqrt((ratio * ratio + 1).value))
+        return self._new(xp.where(xp.isinf(long.value), xp.inf, scaled.value))
+
+    __radd__, __rmul__ = __add__, __mul__
+
+
+def _value(number: Any) -> Any:
+    return number.value if isinstance(number, Number) else number

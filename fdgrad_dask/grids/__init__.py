@@ -1,0 +1,1 @@
+"""Labels: coordinates, units and grids as numbers and metric terms. xarray, no dask."""

@@ -1,0 +1,273 @@
+"""Reads the coordinate of an axis: which it is, its points as numbers, its units, its period.
+
+Whatever would give a wrong number in silence is refused here, with the place and the remedy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cf_xarray  # noqa: F401  (registers .cf)
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from fdgrad_dask.errors import CoordinateError, OptionError, did_you_mean
+from fdgrad_dask.grids.attributes import title
+from fdgrad_dask.grids.times import YEARS, is_time, plain_numbers, seconds
+from fdgrad_dask.stencils.boundary import regular_points
+
+# What CF attributes say of some dims and coordinates; of as many sets of them at most.
+_found: dict[tuple[Any, ...], tuple[Mapping[str, list[Hashable]], ...]] = {}
+_REMEMBERED = 256
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One axis of a field, ready for a stencil.
+
+    ``points`` is (n,), in the dtype of the coordinate, or 1.0 where the dimension has none.
+    ``units`` is what a derivative is per; None if the coordinate does not say.
+    """
+
+    asked: Hashable
+    dim: Hashable
+    name: Hashable
+    number: int
+    points: Any
+    title: str
+    units: str | None = None
+    period: float | None = None
+    is_time: bool = False
+
+
+def axis_of(field: xr.DataArray, dim: Hashable, *, datetime_unit: str | None = None) -> Axis:
+    """The axis that ``dim`` names: a dimension, a 1-D coordinate along one, or a CF name.
+
+    Raises
+    ------
+    CoordinateError
+        There is none such, or it cannot be differentiated along.
+    OptionError
+        ``datetime_unit`` is not a unit of time.
+    """
+    coordinate = find(field, dim)
+    if coordinate is None:
+        number = field.dims.index(dim)
+        return Axis(dim, dim, dim, number, 1.0, f"index of {dim}", units="1")
+    along = coordinate.dims[0]
+    name = along if coordinate.name is None else coordinate.name
+    _refuse_stacked(field, name, along)
+    points, units = numbers(coordinate, datetime_unit)
+    check_monotonic(points, name, along)
+    is_dated = is_time(np.asarray(coordinate.values))
+    is_in_years = is_dated and datetime_unit in YEARS
+    points = _even_again(points) if is_in_years else regular_points(points)
+    return Axis(
+        asked=dim,
+        dim=along,
+        name=name,
+        number=field.dims.index(along),
+        points=points,
+        title=title(coordinate.attrs, name),
+        units=units,
+        period=360.0 if is_longitude(coordinate) else None,
+        is_time=is_dated,
+    )
+
+
+def find(field: xr.DataArray, dim: Hashable) -> xr.DataArray | None:
+    """The 1-D coordinate that ``dim`` names, or None for a dimension without one."""
+    if dim in field.dims:
+        # Asked for an index that is not there, coords makes one up: 0, 1, 2, …
+        return field.coords[dim] if dim in field.coords else None  # noqa: SIM401
+    name = dim if dim in field.coords else _cf_name(field, dim)
+    coordinate: xr.DataArray = field.coords[name]
+    if coordinate.ndim != 1:
+        raise CoordinateError(
+            f"coordinate {name!r} has dimensions {coordinate.dims}, but a derivative along it "
+            "needs one; name one of its dimensions, or pass it as coordinate= beside dim"
+        )
+    return coordinate
+
+
+def cf_names(field: xr.DataArray, key: Hashable) -> list[Hashable]:
+    """The coordinates that CF attributes call ``key``: an axis, a kind or a standard_name."""
+    if not isinstance(key, str):
+        return []
+    names = [name for table in _cf_tables(field) for name in table.get(key, [])]
+    return [name for name in dict.fromkeys(names) if name in field.coords]
+
+
+def _cf_tables(field: xr.DataArray) -> tuple[Mapping[str, list[Hashable]], ...]:
+    """What cf-xarray finds. It takes milliseconds, and an operator asks again and again."""
+    coords = field.coords.variables.items()
+    # The variable's own list restricts what cf-xarray finds, so two fields may have two answers.
+    own = own_coordinates(field)
+    described = (field.dims, own, *((name, one.dims, repr(one.attrs)) for name, one in coords))
+    if described not in _found:
+        if len(_found) >= _REMEMBERED:
+            _found.clear()
+        _found[described] = (field.cf.axes, field.cf.coordinates, field.cf.standard_names)
+    return _found[described]
+
+
+def own_coordinates(field: xr.DataArray) -> frozenset[str]:
+    """The coordinates that the attribute ``coordinates`` of a variable names as its own."""
+    named = field.encoding.get("coordinates", field.attrs.get("coordinates"))
+    return frozenset(named.split()) if isinstance(named, str) else frozenset()
+
+
+def knows(field: xr.DataArray, dim: Hashable) -> bool:
+    """True if ``dim`` names something along which ``field`` extends."""
+    if dim in field.dims:
+        return True
+    names = [dim] if dim in field.coords else cf_names(field, dim)
+    return any(field.coords[name].ndim for name in names)
+
+
+def _cf_name(field: xr.DataArray, dim: Hashable) -> Hashable:
+    """The name of the one 1-D coordinate that CF attributes call ``dim``."""
+    names = cf_names(field, dim)
+    along = [name for name in names if field.coords[name].ndim == 1] or names
+    if len(along) == 1:
+        return along[0]
+    if along:
+        raise CoordinateError(
+            f"{dim!r} may be any of {', '.join(map(repr, along))} of {field.name!r}; name one"
+        )
+    raise CoordinateError(
+        f"no dimension {dim!r}; {field.name!r} has the dimensions {field.dims} and the "
+        f"coordinates {tuple(field.coords)}; "
+        f"{did_you_mean(str(dim), [*map(str, field.dims), *map(str, field.coords)])}"
+    )
+
+
+def numbers(coordinate: xr.DataArray, datetime_unit: str | None) -> tuple[NDArray[Any], str | None]:
+    """The values of a coordinate as numbers, and the units that one step of 1 has.
+
+    Dates and durations of any calendar count from the earliest, in seconds or
+    ``datetime_unit``.
+    """
+    name = coordinate.name
+    if coordinate.chunks is not None:
+        raise CoordinateError(
+            f"coordinate {name!r} is a dask array, but weights are formed from its values before "
+            f"anything is computed; load it first: .assign_coords({name}=….{name}.load())"
+        )
+    values = plain_numbers(np.asarray(coordinate.values))
+    if is_time(values):
+        missing = np.isnat(values) if values.dtype.kind in "mM" else np.zeros(len(values), bool)
+        if missing.any():
+            _refuse_nan(int(missing.argmax()), name, coordinate.dims[0], "NaT")
+        return seconds(values, datetime_unit)
+    if values.dtype.kind not in "iuf":
+        raise CoordinateError(
+            f"coordinate {name!r} holds {values.dtype}, but a derivative needs numbers or dates; "
+            f"drop it to count in steps (.drop_vars({name!r})), or name another"
+        )
+    units = coordinate.attrs.get("units")
+    return values, units if isinstance(units, str) and units.strip() else None
+
+
+def check_monotonic(points: NDArray[Any], name: Hashable, dim: Hashable) -> None:
+    """Raises unless ``points`` (n,) rise or fall strictly."""
+    n = len(points)
+    if n < 2:
+        raise CoordinateError(
+            f"coordinate {name!r} has {n} point{'s' if n != 1 else ''}, but a derivative needs "
+            f"two or more; do not select a single {dim!r} before differentiating"
+        )
+    broken = ~np.isfinite(points)
+    if broken.any():
+        _refuse_nan(int(broken.argmax()), name, dim, points[broken][0])
+    # Compared and not subtracted: large integers differ by less than float64 can hold.
+    before, after = points[:-1], points[1:]
+    if (before < after).all() or (before > after).all():
+        return
+    if (before == after).any():
+        i = int((before == after).argmax())
+        cure = f".drop_duplicates({dim!r})" if name == dim else f".drop_isel({dim}=[{i + 1}])"
+        raise CoordinateError(
+            f"coordinate {name!r} repeats {points[i]} at positions {i} and {i + 1}; "
+            f"drop one of them: {cure}"
+        )
+    i = int(((before < after) != (before[0] < after[0])).argmax())
+    raise CoordinateError(
+        f"coordinate {name!r} is not monotonic: it turns at position {i} "
+        f"({points[i - 1]}, {points[i]}, {points[i + 1]}); {_cure(points, name)}"
+    )
+
+
+def _cure(points: NDArray[Any], name: Hashable) -> str:
+    """How to make a coordinate monotonic: an angle that wraps around is not sorted but unwound."""
+    exact = points.astype(np.float64)
+    if np.abs(np.diff(exact)).max() > 180 and np.abs(exact).max() <= 720:
+        ways = {
+            f"….{name} % 360": exact % 360,
+            f"(….{name} + 180) % 360 - 180": (exact + 180) % 360 - 180,
+        }
+        for words, unwound in ways.items():
+            steps = np.diff(unwound)
+            if (steps > 0).all() or (steps < 0).all():
+                return f"it passes a full turn there: .assign_coords({name}={words})"
+    return (
+        f"sort it (.sortby({name!r})), or, if it is an angle that wraps around, add or subtract "
+        "the full turn first"
+    )
+
+
+def _refuse_nan(position: int, name: Hashable, dim: Hashable, what: Any) -> None:
+    there = "notnull()" if str(what) in ("NaT", "nan") else "pipe(np.isfinite)"
+    raise CoordinateError(
+        f"coordinate {name!r} holds {what} at position {position}; give it a value there, or drop "
+        f"the point: .isel({dim}=….{name}.{there})"
+    )
+
+
+def _refuse_stacked(field: xr.DataArray, name: Hashable, dim: Hashable) -> None:
+    if isinstance(field.xindexes.get(name), xr.indexes.PandasMultiIndex):
+        raise CoordinateError(
+            f"coordinate {name!r} is part of a MultiIndex, whose points lie on no line; take "
+            f"the dimensions apart first: .unstack({dim!r})"
+        )
+
+
+def _even_again(points: NDArray[np.float64]) -> Any:
+    """The step, if only the rounding to years keeps an axis from being even; else the points."""
+    steps = np.diff(points)
+    if np.ptp(steps) <= 8 * np.finfo(float).eps * np.abs(points).max():
+        return (points[-1] - points[0]) / len(steps)
+    return points
+
+
+def is_longitude(coordinate: xr.DataArray) -> bool:
+    """True if the attributes say so, in degrees; a longitude without units is in degrees."""
+    units = coordinate.attrs.get("units")
+    return units in ("degrees_east", "degree_east", "degree_E", "degrees_E", "degreeE") or (
+        coordinate.attrs.get("standard_name") in ("longitude", "grid_longitude")
+        and units in (None, "", "degrees", "degree", "deg")
+    )
+
+
+def of_axis(option: Any, axis: Axis, field: xr.DataArray) -> Any:
+    """The value of an option for one axis: one for all, or by name in a mapping."""
+    if not isinstance(option, Mapping):
+        return option
+    for key, value in option.items():
+        if key in (axis.asked, axis.name, axis.dim) or axis.name in cf_names(field, key):
+            return value
+    return None
+
+
+def check_names(option: Any, fields: Sequence[xr.DataArray]) -> None:
+    """Raises if a mapping names an axis that none of ``fields`` has."""
+    for key in option if isinstance(option, Mapping) else ():
+        if not any(knows(field, key) for field in fields):
+            dims = sorted({str(dim) for field in fields for dim in field.dims})
+            raise OptionError(
+                f"{option!r} names {key!r}, but there are the dimensions {dims}; name one of "
+                "them, or a coordinate along one"
+            )

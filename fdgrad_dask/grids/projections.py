@@ -1,0 +1,206 @@
+"""The grid mapping of a field, in every spelling that files use.
+
+CF names it by the attribute ``grid_mapping``, as ``"crs"`` or ``"crs: x y"``, and describes it by
+parameters, by WKT, or both; others write a PROJ string. MetPy and xwrf add a coordinate that holds
+the projection itself and no attribute that names it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from fdgrad_dask.errors import CoordinateError
+from fdgrad_dask.grids.geometry import EARTH_RADIUS
+from fdgrad_dask.grids.units import ratio
+
+_WKT = ("crs_wkt", "spatial_ref")
+_PROJ = ("proj4", "proj4_params", "proj4_string", "proj4text", "proj_params", "proj4_parameters")
+_SMALLEST = 1e5  # m; a smaller radius is one in kilometres: CF has metres
+
+
+@dataclass(frozen=True)
+class GridMapping:
+    """What a file says of its projection: the name of the variable, and its attributes.
+
+    ``is_carried`` is False where a field names a grid mapping that is not among its coordinates.
+    """
+
+    name: Hashable
+    attrs: dict[str, Any]
+    is_carried: bool = True
+
+    @property
+    def kind(self) -> str | None:
+        """The name of the projection in CF, or None where only a CRS says it."""
+        kind = self.attrs.get("grid_mapping_name")
+        return None if kind in (None, "unknown") else str(kind)
+
+    @property
+    def is_described(self) -> bool:
+        """True if the attributes can be made a projection."""
+        return self.kind is not None or self._text is not None
+
+    @property
+    def _text(self) -> str | None:
+        """The projection as WKT or as a PROJ string."""
+        texts = [self.attrs.get(key) for key in (*_WKT, *_PROJ)]
+        return next((text for text in texts if isinstance(text, str) and text.strip()), None)
+
+    @cached_property
+    def crs(self) -> Any:
+        """The projection as pyproj has it.
+
+        Raises
+        ------
+        CoordinateError
+            pyproj is missing, or does not understand the attributes.
+        """
+        try:
+            import pyproj
+        except ImportError:
+            raise CoordinateError(
+                f"the grid mapping {self.name!r} is {self.kind or 'a CRS'!r}, which needs pyproj, "
+                "and that is not installed: pip install pyproj"
+            ) from None
+        try:
+            if self.kind is None and not any(key in self.attrs for key in _WKT):
+                return pyproj.CRS.from_user_input(self._text)
+            return pyproj.CRS.from_cf(self.attrs)
+        except (KeyError, pyproj.exceptions.CRSError) as error:
+            raise CoordinateError(
+                f"the attributes of the grid mapping {self.name!r} are not understood "
+                f"({type(error).__name__}: {error}); correct them, or treat the map as the "
+                "ground: geometry=Plane()"
+            ) from None
+
+    def radii(self) -> tuple[float, float]:
+        """The radii of the equator and of the poles in metres; the Earth's if none is given."""
+        given = {key: _number(self.attrs[key]) for key in _RADII if key in self.attrs}
+        major = given.get("earth_radius", given.get("semi_major_axis"))
+        if major is None:
+            if self._text is None:
+                return EARTH_RADIUS, EARTH_RADIUS
+            ellipsoid = self.crs.ellipsoid
+            return float(ellipsoid.semi_major_metre), float(ellipsoid.semi_minor_metre)
+        minor = given.get("semi_minor_axis", major)
+        if given.get("inverse_flattening"):
+            minor = major * (1 - 1 / given["inverse_flattening"])
+        for radius in (major, minor):
+            if not _SMALLEST <= radius < np.inf:
+                raise CoordinateError(
+                    f"the grid mapping {self.name!r} has a radius of {radius:g}, but it needs "
+                    "metres; if that is in kilometres, multiply its earth_radius, semi_major_axis "
+                    "and semi_minor_axis by 1000"
+                )
+        return major, minor
+
+    def places(self, x: xr.DataArray, y: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray] | None:
+        """Latitude and longitude in degrees over (y, x); None if x and y are themselves these.
+
+        Raises
+        ------
+        CoordinateError
+            The units of x or y are neither a length nor, where that has a meaning, an angle.
+        """
+        import pyproj
+
+        crs = self.crs
+        is_turned = crs.is_geographic and crs.is_derived
+        if crs.is_geographic and not is_turned:
+            return None
+        geographic = crs.source_crs if is_turned else crs.geodetic_crs
+        across, along = (self._in_own_units(one) for one in (x, y))
+        turn = pyproj.Transformer.from_crs(crs, geographic, always_xy=True)
+        lon, lat = turn.transform(*np.meshgrid(across, along))
+        dims = (*y.dims, *x.dims)
+        return xr.DataArray(lat, dims=dims), xr.DataArray(lon, dims=dims)
+
+    def _in_own_units(self, axis: xr.DataArray) -> np.ndarray[Any, np.dtype[np.float64]]:
+        """The values of x or y in the units of the projection."""
+        values = axis.values.astype(np.float64)
+        units = axis.attrs.get("units")
+        if self.crs.is_geographic:
+            factor = ratio(units, "degree")
+        elif (metres := ratio(units, "m")) is not None:
+            factor = metres / self.crs.axis_info[0].unit_conversion_factor
+        else:
+            # A satellite sees angles: they become metres of the map by the height of its eye.
+            height = {**self.crs.to_cf(), **self.attrs}.get("perspective_point_height")
+            radians = ratio(units, "radian")
+            factor = None if height is None or radians is None else radians * _number(height)
+        if factor is None:
+            needed = "degrees" if self.crs.is_geographic else "a length, such as m or km"
+            raise CoordinateError(
+                f"{axis.name!r} has the units {units!r}, but the axes of the grid mapping "
+                f"{self.name!r} need {needed}; set units: "
+                f".{axis.name}.assign_attrs(units=…), assigned as a coordinate"
+            )
+        return values if factor == 1 else values * factor
+
+
+_RADII = ("earth_radius", "semi_major_axis", "semi_minor_axis", "inverse_flattening")
+
+
+def find_grid_mapping(field: xr.DataArray) -> GridMapping | None:
+    """The grid mapping that a field names, or the one that lies among its coordinates."""
+    named = field.attrs.get("grid_mapping", field.encoding.get("grid_mapping"))
+    names = [] if named is None else mapping_names(str(named), field)
+    for name in names:
+        if name in field.coords:
+            return GridMapping(name, _attributes(field.coords[name]))
+    scalars = [one for one in field.coords.values() if one.ndim == 0]
+    described = [GridMapping(one.name, _attributes(one)) for one in scalars]
+    described = [one for one in described if one.is_described]
+    if len(described) == 1:
+        return described[0]
+    return GridMapping(names[0], {}, is_carried=False) if names else None
+
+
+def carry_grid_mapping(field: xr.DataArray, dataset: xr.Dataset) -> xr.DataArray:
+    """A variable of a dataset with the grid mapping that it names, which may be a variable too."""
+    named = field.attrs.get("grid_mapping", field.encoding.get("grid_mapping"))
+    names = [] if named is None else mapping_names(str(named))
+    missing = [name for name in names if name in dataset.data_vars and dataset[name].ndim == 0]
+    return field.assign_coords({name: dataset.variables[name] for name in missing})
+
+
+def mapping_names(text: str, field: xr.DataArray | None = None) -> list[str]:
+    """The variables that an attribute ``grid_mapping`` names, the one for the field's axes first.
+
+    >>> mapping_names("crs"), mapping_names("crsOSGB: x y crsWGS84: lat lon")
+    (['crs'], ['crsOSGB', 'crsWGS84'])
+    """
+    words = re.sub(r"\s*:", ":", text).split()
+    if not any(word.endswith(":") for word in words):
+        return words[:1]
+    axes: dict[str, list[str]] = {}
+    for word in words:
+        if word.endswith(":"):
+            axes[word[:-1]] = []
+        elif axes:
+            axes[list(axes)[-1]].append(word)
+    dims = () if field is None else field.dims
+    return sorted(axes, key=lambda name: not any(axis in dims for axis in axes[name]))
+
+
+def _attributes(coordinate: xr.DataArray) -> dict[str, Any]:
+    """The attributes of a grid mapping; those of the projection that it holds, if it holds one."""
+    attrs = dict(coordinate.attrs)
+    if coordinate.dtype == object and "grid_mapping_name" not in attrs:
+        held = coordinate.values.item()
+        for to_attributes in ("to_cf", "to_dict"):  # of pyproj's CRS, of MetPy's CFProjection
+            if hasattr(held, to_attributes):
+                return attrs | dict(getattr(held, to_attributes)())
+    return attrs
+
+
+def _number(value: Any) -> float:
+    """A number as files write it: also as text, or as an array of one."""
+    return float(np.asarray(value).reshape(-1)[0])

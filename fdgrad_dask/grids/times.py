@@ -1,0 +1,208 @@
+"""Dates and durations, of any calendar, as numbers and a unit."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from numbers import Number
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from fdgrad_dask.errors import CoordinateError, OptionError
+from fdgrad_dask.stencils.dtypes import is_extension
+
+# UDUNITS names of NumPy's units of time; seconds are the default.
+TIME_UNITS = {
+    "W": "week",
+    "D": "day",
+    "h": "h",
+    "m": "min",
+    "s": "s",
+    "ms": "ms",
+    "us": "us",
+    "ns": "ns",
+    "ps": "ps",
+    "fs": "fs",
+    "as": "as",
+}
+_SECONDS = {"W": 604800.0, "D": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0}
+_SECONDS |= {"ms": 1e-3, "us": 1e-6, "ns": 1e-9, "ps": 1e-12, "fs": 1e-15, "as": 1e-18}
+# Days in a year of each CF calendar; those of the Gregorian ones are the mean over 400 years.
+YEAR_DAYS = {
+    "360_day": 360.0,
+    "noleap": 365.0,
+    "365_day": 365.0,
+    "all_leap": 366.0,
+    "366_day": 366.0,
+    "julian": 365.25,
+    "standard": 365.2425,
+    "gregorian": 365.2425,
+    "proleptic_gregorian": 365.2425,
+}
+_MICRO = {"µs": "us", "μs": "us"}  # the micro sign and the Greek letter
+YEARS = {"year": 1, "decade": 10, "century": 100}
+_EPOCH = np.datetime64("2000-01-01")  # of lazy dates, since to find the earliest would read them
+
+
+def is_time(values: NDArray[Any]) -> bool:
+    """True for datetime64, timedelta64, and objects that are all dates or durations."""
+    if values.dtype.kind in "mM":
+        return True
+    if values.dtype != object or not values.size:
+        return False
+    return all(hasattr(v, "calendar") or isinstance(v, datetime | timedelta) for v in values.flat)
+
+
+def seconds(values: NDArray[Any], datetime_unit: str | None) -> tuple[NDArray[np.float64], str]:
+    """Dates or durations as float64 from the earliest on, and their unit.
+
+    The unit of years is a length of so many days, in brackets.
+
+    Raises
+    ------
+    OptionError
+        ``datetime_unit`` is not a unit of time.
+    CoordinateError
+        The dates are of several calendars.
+    """
+    unit = _unit(datetime_unit)
+    if not values.size:
+        return np.empty(values.shape), TIME_UNITS.get(unit, "s")
+    is_dated, calendar = values.dtype.kind in "mM", "standard"
+    if not is_dated:
+        values, calendar = _since_the_first(values)
+    first = np.nanmin(values)
+    if unit in YEARS:
+        days = YEAR_DAYS[calendar] * YEARS[unit]
+        return _counted(values, first, "s") / (days * 86400), f"({days:.10g} days)"
+    if is_dated:
+        return _counted(values, first, unit), TIME_UNITS[unit]
+    # The factor first: so xarray has it, and its numbers are ours to the bit.
+    factor = np.timedelta64(1, "us") / np.timedelta64(1, unit)  # type: ignore[call-overload]
+    return factor * values.astype(np.float64), TIME_UNITS[unit]
+
+
+def _unit(datetime_unit: str | None) -> str:
+    """The key of `TIME_UNITS` or `YEARS` that dates are counted in; seconds are the default."""
+    unit = "s" if datetime_unit is None else _MICRO.get(datetime_unit, datetime_unit)
+    if unit not in TIME_UNITS and unit not in YEARS:
+        why = "; a month has no fixed length" if str(unit).lower().startswith("mon") else ""
+        raise OptionError(
+            f"datetime_unit is {unit!r}{why}; choose one of {', '.join([*TIME_UNITS, *YEARS])}"
+        )
+    return unit
+
+
+def _since_the_first(values: NDArray[Any]) -> tuple[NDArray[Any], str]:
+    """Durations of objects since the earliest, and the calendar that they are counted in."""
+    calendars = {getattr(value, "calendar", "standard") for value in values.flat}
+    if len(calendars) > 1:
+        raise CoordinateError(
+            f"dates of the calendars {', '.join(sorted(calendars))} have no difference; convert "
+            "them to one: .convert_calendar(…)"
+        )
+    try:
+        first = min(values.flat)
+        since = [value - first for value in values.flat]
+    except TypeError as error:
+        raise CoordinateError(
+            f"the dates have no difference, as some have a time zone and some have none ({error}); "
+            "give all of them one"
+        ) from None
+    return np.array(since, "timedelta64[us]").reshape(values.shape), calendars.pop()
+
+
+def _counted(values: NDArray[Any], origin: Any, unit: str) -> NDArray[np.float64]:
+    """``values`` − ``origin`` in ``unit``: by NumPy's division where its integers do not overflow.
+
+    A nanosecond is counted in 64 bits, which are 584 years of dates, but 292 of differences.
+    """
+    own, ticks = np.datetime_data(values.dtype)
+    factor = _SECONDS[own] * ticks / _SECONDS[unit]
+    missing = np.isnat(values)
+    # Exact to a float64 of the ticks, and finite wherever there is a date.
+    far = values.astype(np.int64).astype(np.float64) - float(origin.astype(np.int64))
+    far[missing] = np.nan
+    if not (np.abs(far) * max(factor, 1.0) >= 2.0**62).any():
+        since = values - origin
+        return np.asarray(since / np.timedelta64(1, unit))  # type: ignore[call-overload]
+    return far * factor
+
+
+def plain_numbers(values: NDArray[Any]) -> NDArray[Any]:
+    """An array of objects that are all numbers as an array of numbers; others as they are."""
+    is_number = (isinstance(v, Number) and not isinstance(v, bool) for v in values.flat)
+    if values.dtype != object or not values.size or not all(is_number):
+        return values
+    made = np.array(values.tolist())
+    return values.astype(np.float64) if made.dtype == object else made
+
+
+def period_of(period: Any, units: str | None, is_dated: bool) -> Any:
+    """The length of a periodic axis in ``units``, the unit that its dates are counted in.
+
+    Raises
+    ------
+    OptionError
+        It is infinite, or a duration for an axis that is none of dates.
+    """
+    if isinstance(period, np.timedelta64 | timedelta):
+        if not is_dated:
+            raise OptionError(
+                f"period is the duration {period!r}, but the axis has no dates; give a number in "
+                f"its units, {units!r}"
+            )
+        own = str(units).strip("()").removesuffix(" days")
+        names = {name: _SECONDS[key] for key, name in TIME_UNITS.items()}
+        seconds = names[own] if own in names else 86400 * float(own)
+        try:
+            return float(np.timedelta64(period) / np.timedelta64(1, "us")) / 1e6 / seconds
+        except TypeError:
+            raise OptionError(
+                f"period is {period!r}, and a month or a year has no fixed length; give days: "
+                "numpy.timedelta64(365, 'D')"
+            ) from None
+    if isinstance(period, (int, float, np.number)) and np.isinf(period):
+        raise OptionError(f"period is {period!r}; give a finite number, or leave it at None")
+    return period
+
+
+def as_numbers(field: xr.DataArray, datetime_unit: str | None) -> xr.DataArray:
+    """``field`` with dates and durations turned into numbers; lazy if it is.
+
+    Raises
+    ------
+    TypeError
+        It holds neither numbers nor dates.
+    """
+    dtype = field.dtype
+    if dtype.kind in "iufc" or is_extension(dtype):
+        return field
+    if field.chunks is None and dtype.kind == "O":
+        field = field.copy(data=plain_numbers(field.values))
+        if field.dtype.kind in "iufc":
+            return field
+    if field.chunks is None and is_time(field.values):
+        values, units = seconds(field.values, datetime_unit)
+        return field.copy(data=values).assign_attrs({**field.attrs, "units": units.strip("()")})
+    if dtype.kind in "mM":
+        unit = _unit(datetime_unit)
+        origin = _EPOCH.astype(dtype) if dtype.kind == "M" else np.timedelta64(0).astype(dtype)
+        counted: xr.DataArray = xr.apply_ufunc(
+            _counted,
+            field,
+            kwargs={"origin": origin, "unit": "s" if unit in YEARS else unit},
+            dask="parallelized",
+            output_dtypes=[np.float64],
+        )
+        if unit in YEARS:
+            days = YEAR_DAYS["standard"] * YEARS[unit]
+            units = f"{days:.10g} days"
+            return (counted / (days * 86400)).assign_attrs({**field.attrs, "units": units})
+        return counted.assign_attrs({**field.attrs, "units": TIME_UNITS[unit]})
+    raise TypeError(
+        f"{field.name!r} holds {field.dtype}, which has no differences; give numbers or dates "
+        "(.astype(float) turns flags into numbers)"
+    )

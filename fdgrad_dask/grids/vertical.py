@@ -1,0 +1,101 @@
+"""A coordinate that varies along other axes too: the height of model levels over terrain."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+
+import xarray as xr
+
+from fdgrad_dask.errors import CoordinateError
+from fdgrad_dask.grids.attributes import title
+from fdgrad_dask.grids.coordinate import Axis, axis_of
+from fdgrad_dask.halo.tasks import check_levels
+
+
+def levels_of(
+    field: xr.DataArray, coordinate: xr.DataArray, dim: Hashable
+) -> tuple[xr.DataArray, xr.DataArray, Axis]:
+    """``field`` and ``coordinate`` over the same dimensions, and the axis ``dim`` of both.
+
+    Raises
+    ------
+    CoordinateError
+        The coordinate lacks ``dim``, has other labels than the field, or does not rise or fall
+        strictly along it. A lazy one is checked chunk by chunk when it is computed.
+    """
+    name = _name(coordinate)
+    if dim not in field.dims or dim not in coordinate.dims:
+        raise CoordinateError(
+            f"coordinate {name!r} has dimensions {coordinate.dims} and {field.name!r} has "
+            f"{field.dims}; both need {dim!r} for a derivative along it"
+        )
+    both = [set(field.dims), set(coordinate.dims)]
+    if not (both[0] <= both[1] or both[1] <= both[0]):
+        raise CoordinateError(
+            f"coordinate {name!r} has dimensions {coordinate.dims} and {field.name!r} has "
+            f"{field.dims}: neither has all of the other, so they lie on different points; "
+            "interpolate one to the points of the other, or rename its dimensions alike"
+        )
+    if coordinate.dtype.kind not in "iuf":
+        raise CoordinateError(
+            f"coordinate {name!r} holds {coordinate.dtype}; heights need to be real numbers"
+        )
+    if coordinate.dtype.kind in "iu":  # a small or unsigned type cannot hold its own differences
+        coordinate = coordinate.astype("float64")
+    field, coordinate = xr.broadcast(*_aligned(field, coordinate))
+    number = field.dims.index(dim)
+    if field.shape[number] < 2:
+        raise CoordinateError(
+            f"coordinate {name!r} has {field.shape[number]} point along {dim!r}, but a "
+            f"derivative needs two or more; do not select a single {dim!r} first"
+        )
+    words = title(coordinate.attrs, name)
+    units = coordinate.attrs.get("units")
+    axis = Axis(dim, dim, name, number, None, words, units=units)
+    if coordinate.chunks is None:
+        check_levels(coordinate.values, number, told(axis))
+    return field, coordinate, axis
+
+
+def line_of(
+    field: xr.DataArray, coordinate: xr.DataArray, dim: Hashable, datetime_unit: str | None
+) -> Axis:
+    """The axis of a coordinate of one dimension, which has to be ``dim``."""
+    name = _name(coordinate)
+    if coordinate.dims != (dim,):
+        raise CoordinateError(
+            f"coordinate {name!r} runs along {coordinate.dims[0]!r}, but the derivative is asked "
+            f"for along {dim!r}; name the same"
+        )
+    _, coordinate = _aligned(field, coordinate)
+    bare = field.drop_vars([name], errors="ignore").assign_coords({name: coordinate.variable})
+    return axis_of(bare, name, datetime_unit=datetime_unit)
+
+
+def told(axis: Axis) -> str:
+    """How a message calls such a coordinate."""
+    return f"coordinate {axis.name!r} is not strictly monotonic along {axis.dim!r}"
+
+
+def require_dataarray(coordinate: object) -> None:
+    """Raises unless ``coordinate`` is a DataArray."""
+    if not isinstance(coordinate, xr.DataArray):
+        raise CoordinateError(
+            f"coordinate is a {type(coordinate).__name__}; give a DataArray, such as ds.height"
+        )
+
+
+def _aligned(field: xr.DataArray, coordinate: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
+    name = _name(coordinate)
+    try:
+        field, coordinate = xr.align(field, coordinate, join="exact", copy=False)
+    except ValueError as error:
+        raise CoordinateError(
+            f"coordinate {name!r} and {field.name!r} do not have the same labels; select the "
+            f"points that both have: xr.align({field.name}, {name}, join='inner') ({error})"
+        ) from None
+    return field, coordinate
+
+
+def _name(coordinate: xr.DataArray) -> Hashable:
+    return "z" if coordinate.name is None else coordinate.name

@@ -1,0 +1,1 @@
+"""Chunks: programs over whole arrays, dask arrays with halos, and sharded arrays."""

@@ -1,0 +1,76 @@
+"""The one entry to what runs: whole arrays, or dask chunks with the rows of their neighbours.
+
+Walls are closed at the ends of the domain only, so the chunks of a result are those of the input,
+and its bits do not depend on them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from fdgrad_dask.blocks.device import differentiate_jax, is_jax
+from fdgrad_dask.blocks.program import Block, Program, single
+from fdgrad_dask.errors import ChunkError
+from fdgrad_dask.halo.chunks import is_dask as is_dask
+from fdgrad_dask.halo.chunks import lazy
+from fdgrad_dask.halo.tasks import Task
+from fdgrad_dask.stencils.dtypes import needs_numpy, result_dtype
+from fdgrad_dask.stencils.table import StencilTable
+
+
+def length(f: Any, axis: int) -> int:
+    """The number of points along ``axis``.
+
+    Raises
+    ------
+    ChunkError
+        The sizes of the chunks along it are unknown.
+    """
+    if math.isnan(f.shape[axis]):
+        raise ChunkError(
+            f"the chunks of axis {axis} have unknown sizes, but a halo needs to know where they "
+            "end; call compute_chunk_sizes() on the array first"
+        )
+    return int(f.shape[axis])
+
+
+def differentiate(f: Any, axis: int, stencil: StencilTable, z: Any = None, told: str = "") -> Any:
+    """The derivative of ``f`` along ``axis``: NumPy, JAX or dask, as ``f`` is.
+
+    ``z``, of the shape of ``f``, is the coordinate where it varies along other axes too;
+    ``told`` is said if it folds. The result is lazy if either is.
+    """
+    if is_jax(f) and z is None:
+        return differentiate_jax(f, axis, stencil)
+    fields = [f] if z is None else [f, z]
+    return compute(fields, single(stencil, axis, None if z is None else 1, told))[0]
+
+
+def compute(fields: Sequence[Any], program: Program, dtype: Any = None) -> list[Any]:
+    """The outputs of ``program`` over ``fields``: NumPy, or lazy if any of them is.
+
+    The fields have the same dimensions in the same order, and size 1 along those on which they
+    do not vary. The outputs have ``dtype``, or that of the first field.
+    """
+    dtype = result_dtype(fields[0].dtype if dtype is None else dtype)
+    meta = fields[0]._meta if is_dask(fields[0]) else fields[0]
+    task = Task(program, dtype, needs_numpy(meta))
+    if task.in_numpy and any(d.z is not None for d in program.derivatives):
+        raise TypeError(
+            f"a coordinate of several dimensions goes with float32 and float64, not with "
+            f"{dtype}; convert the field: .astype('float64')"
+        )
+    if any(is_dask(f) for f in fields):
+        return lazy(fields, task)
+    return task.outputs([Block(_in_memory(f)) for f in fields])
+
+
+def _in_memory(f: Any) -> Any:
+    """A NumPy array; those of other libraries are not computed, nor robbed of their units."""
+    if is_jax(f) or not hasattr(f, "dtype"):
+        return np.asanyarray(f)
+    return np.asanyarray(f) if isinstance(f, np.generic) else f

@@ -1,0 +1,1 @@
+"""One axis: weights, boundary conditions and tables of stencils. NumPy only."""

@@ -1,0 +1,43 @@
+"""A table whose rows at the ends err as those inside do, for what is differenced once more.
+
+A one-sided row of the same order has another error. Between it and the next row that is a jump, and
+the difference of a jump is an order worse: on the row beside each end a laplacian, or a wind that
+was turned by such metres, would be of first order. These rows go on with what the inner rows give.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from fdgrad_dask.stencils.stencil import Stencil, Term
+from fdgrad_dask.stencils.table import DomainBoundary, StencilTable
+from fdgrad_dask.stencils.weights import weigh
+
+
+def smooth_ends(table: StencilTable, n: int, accuracy: int) -> StencilTable:
+    """``table``, of a first derivative in steps of 1, with its open ends so; or as it is if short.
+
+    Row i of the first reach is the polynomial through the accuracy + 1 centred rows behind them.
+    """
+    reach = table.halo_width
+    if n < 2 * reach + accuracy + 1 or table.low is None or table.low.fill is not None:
+        return table
+    centred = weigh([float(node) for node in range(-reach, reach + 1)], reach, 1)
+    known = range(reach, reach + accuracy + 1)
+    nodes = tuple(range(2 * reach + accuracy + 1))
+    low, high = [], []
+    for i in range(reach):
+        weights = np.zeros(len(nodes))
+        for k in known:
+            others = [j for j in known if j != k]
+            share = np.prod([(i - j) / (k - j) for j in others])
+            weights[k - reach : k + reach + 1] += share * np.array(centred)
+        low.append(_row(nodes, i, weights))
+        high.append(_row(tuple(-1 - node for node in nodes), -1 - i, -weights))
+    return replace(table, low=DomainBoundary(tuple(low)), high=DomainBoundary(tuple(high)))
+
+
+def _row(nodes: tuple[int, ...], at: int, weights: np.ndarray) -> Stencil:
+    return Stencil(nodes, at, tuple(Term(node) for node in nodes), weights.reshape(-1, 1))
