@@ -29,7 +29,7 @@ def lazily():
 @pytest.fixture
 def glibc(monkeypatch):
     """Makes this a process of plain glibc that started in an environment: ``glibc(variables)``."""
-    from fdgrad_dask import memory  # not above: libraries set filters of warnings when imported
+    from fdgrad_dask.blocks import allocator as memory  # libraries set filters when imported
 
     def started(environment):
         monkeypatch.setattr(memory, "_tuned", 0)

@@ -45,7 +45,7 @@ def on_tile(
     They come to lie where ``spent`` did, outputs of another tile that are copied out by now: fresh
     memory would cost more than the arithmetic.
     """
-    return _outputs(views, weights, zero, program.value)
+    return evaluate(views, weights, zero, program.value)
 
 
 @partial(
@@ -82,17 +82,17 @@ def on_sweep(
     # A test for each row, not for each element, as the ends of any other axis would need.
     inside = [
         lax.pad(output, jnp.zeros((), output.dtype), margins)
-        for output in _outputs(views, spreads, zero, programs[0].value)
+        for output in evaluate(views, spreads, zero, programs[0].value)
     ]
     # Set in their places here, XLA would compute all twice or copy it.
     parts = [
-        _outputs([view.box(box) for view in views], columns, zero, program.value)
+        evaluate([view.box(box) for view in views], columns, zero, program.value)
         for box, program, columns in zip(boxes, programs[1:], weights[1:], strict=True)
     ]
     return inside, parts
 
 
-def _outputs(
+def evaluate(
     views: Sequence[View], weights: Sequence[Weights], zero: jax.Array, program: Program
 ) -> list[jax.Array]:
     """The outputs of a program, all its terms in one pass.
