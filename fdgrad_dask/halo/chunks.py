@@ -26,6 +26,7 @@ from fdgrad_dask.blocks.program import Block, Program
 from fdgrad_dask.errors import ChunkError
 from fdgrad_dask.halo.graphs import Key, Lazy, Node, Place, Shared
 from fdgrad_dask.halo.tasks import Piece, Slab, Task, rim
+from fdgrad_dask.stencils.table import DomainBoundary
 
 # Bytes. Rims that are no larger hold the rows along all axes, more than any one neighbour needs:
 # a network carries that in less time than a scheduler takes for a task more.
@@ -209,7 +210,7 @@ def _pieces(
             for i in handed
             if i in halo
         ]
-        blocks = {i: _cut(f, axis, rows, halo.get(i, 0)) for i, f in fixed.items()}
+        blocks = {i: _cut(f, axis, rows, halo.get(i, 0), walls) for i, f in fixed.items()}
         # The mean around a pole that is no row of these chunks: they need not wait for that.
         blocks |= {
             cap.field: Block(np.empty((1,) * len(chunks)))
@@ -232,14 +233,25 @@ def _chunked(f: Any, shape: tuple[int, ...], chunks: Sequence[tuple[int, ...]]) 
     return da.from_array(f, chunks=own)
 
 
-def _cut(f: NDArray[Any], axis: int, rows: tuple[int, int], reach: int) -> Block:
-    """The block of an array in memory that varies along ``axis`` at most, with its slabs."""
+def _cut(
+    f: NDArray[Any],
+    axis: int,
+    rows: tuple[int, int],
+    reach: int,
+    walls: Sequence[DomainBoundary | None],
+) -> Block:
+    """The block of an array in memory that varies along ``axis`` at most, with its slabs.
+
+    It has a slab only at an interface. At a domain boundary the kernel makes the ghost rows of a
+    factor itself; rows of the other end of the domain would be taken for them.
+    """
     (start, stop), n = rows, f.shape[axis]
     if n == 1 or stop - start == n:
         return Block(f)
     block = Block(f[(slice(None),) * axis + (slice(start, stop),)])
-    if reach:
+    if reach and walls[0] is None:
         block.low[axis] = f.take(range(start - reach, start), axis, mode="wrap")
+    if reach and walls[1] is None:
         block.high[axis] = f.take(range(stop, stop + reach), axis, mode="wrap")
     return block
 
