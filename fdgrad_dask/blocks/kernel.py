@@ -15,7 +15,7 @@ from jax import lax
 
 from fdgrad_dask.blocks.arithmetic import Reader, Weights, derivative, rounded
 from fdgrad_dask.blocks.program import Number, Operand, Program
-from fdgrad_dask.blocks.views import Frame, Padded, Ranges, Spread, Star, View, Whole
+from fdgrad_dask.blocks.views import Direct, Frame, Ranges, Spread, View, Whole
 
 
 class Interned:
@@ -93,11 +93,11 @@ def on_sweep(
 
 
 def evaluate(
-    views: Sequence[View], weights: Sequence[Weights], zero: jax.Array, program: Program
+    views: Sequence[View], weights: Sequence[Weights], zero: jax.Array | None, program: Program
 ) -> list[jax.Array]:
     """The outputs of a program, all its terms in one pass.
 
-    ``zero`` is an integer nought that the compiler cannot see through (`rounded`).
+    ``zero`` is an integer nought that the compiler cannot see through (`rounded`), or None.
     """
 
     def operand(parts: Operand, axis: int) -> Reader:
@@ -111,7 +111,7 @@ def evaluate(
             return reduce(jnp.add, terms)
 
         def row(view: View, position: int) -> jax.Array:
-            assert isinstance(view, Padded | Star), "rows beside a wall are read in a window"
+            assert not isinstance(view, Direct | Spread | Whole), "rows are read in a window"
             return view.row(axis, position)
 
         return Reader(
