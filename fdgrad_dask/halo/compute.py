@@ -15,9 +15,9 @@ import numpy as np
 from fdgrad_dask.blocks.device import differentiate_jax, is_jax
 from fdgrad_dask.blocks.program import Block, Program, single
 from fdgrad_dask.errors import ChunkError
+from fdgrad_dask.halo.chunks import compute_chunks
 from fdgrad_dask.halo.chunks import is_dask as is_dask
-from fdgrad_dask.halo.chunks import lazy
-from fdgrad_dask.halo.tasks import Task
+from fdgrad_dask.halo.tasks import ChunkTask
 from fdgrad_dask.stencils.dtypes import needs_numpy, result_dtype
 from fdgrad_dask.stencils.table import StencilTable
 
@@ -58,15 +58,15 @@ def compute(fields: Sequence[Any], program: Program, dtype: Any = None) -> list[
     """
     dtype = result_dtype(fields[0].dtype if dtype is None else dtype)
     meta = fields[0]._meta if is_dask(fields[0]) else fields[0]
-    task = Task(program, dtype, needs_numpy(meta))
+    task = ChunkTask(program, dtype, needs_numpy(meta))
     if task.in_numpy and any(d.z is not None for d in program.derivatives):
         raise TypeError(
             f"a coordinate of several dimensions goes with float32 and float64, not with "
             f"{dtype}; convert the field: .astype('float64')"
         )
     if any(is_dask(f) for f in fields):
-        return lazy(fields, task)
-    return task.outputs([Block(_in_memory(f)) for f in fields])
+        return compute_chunks(fields, task)
+    return task.compute([Block(_in_memory(f)) for f in fields])
 
 
 def _in_memory(f: Any) -> Any:
