@@ -14,8 +14,9 @@ import jax.numpy as jnp
 from jax import lax
 
 from fdgrad_dask.blocks.arithmetic import Reader, Weights, derivative, rounded
+from fdgrad_dask.blocks.joined import Joined
 from fdgrad_dask.blocks.program import Number, Operand, Program
-from fdgrad_dask.blocks.views import Frame, Padded, Ranges, Spread, Star, View, Whole
+from fdgrad_dask.blocks.views import Direct, Frame, Ranges, Spread, View, Whole
 
 
 class Interned:
@@ -93,15 +94,18 @@ def on_sweep(
 
 
 def evaluate(
-    views: Sequence[View], weights: Sequence[Weights], zero: jax.Array, program: Program
+    views: Sequence[View | Joined],
+    weights: Sequence[Weights],
+    zero: jax.Array | None,
+    program: Program,
 ) -> list[jax.Array]:
     """The outputs of a program, all its terms in one pass.
 
-    ``zero`` is an integer nought that the compiler cannot see through (`rounded`).
+    ``zero`` is an integer nought that the compiler cannot see through (`rounded`), or None.
     """
 
     def operand(parts: Operand, axis: int) -> Reader:
-        def total(read: Callable[[View], jax.Array]) -> jax.Array:
+        def total(read: Callable[[View | Joined], jax.Array]) -> jax.Array:
             terms = []
             for field, factor in parts:
                 term = read(views[field])
@@ -110,8 +114,8 @@ def evaluate(
                 terms.append(term)
             return reduce(jnp.add, terms)
 
-        def row(view: View, position: int) -> jax.Array:
-            assert isinstance(view, Padded | Star), "rows beside a wall are read in a window"
+        def row(view: View | Joined, position: int) -> jax.Array:
+            assert not isinstance(view, Direct | Spread | Whole), "rows are read in a window"
             return view.row(axis, position)
 
         return Reader(

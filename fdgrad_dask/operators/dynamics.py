@@ -9,8 +9,8 @@ import numpy as np
 import xarray as xr
 
 from fdgrad_dask.errors import CoordinateError, OptionError
-from fdgrad_dask.grids.attributes import ratio
 from fdgrad_dask.grids.geometry import DRY_AIR, GRAVITY, KAPPA, Geometry
+from fdgrad_dask.grids.units import conversion_factor
 from fdgrad_dask.operators import formulas
 from fdgrad_dask.operators.entry import takes_fields
 from fdgrad_dask.operators.metric import inverse
@@ -259,7 +259,7 @@ def potential_vorticity(
     exner = np.ones(len(pascals)) if potential else (REFERENCE_PRESSURE / pascals) ** KAPPA
     wind.coriolis(coriolis, in_si)
     e = wind.factor(exner, axis)
-    g = in_si * GRAVITY / (ratio(axis.units, "Pa") or 1.0)
+    g = in_si * GRAVITY / (conversion_factor(axis.units, "Pa") or 1.0)
     wind.factor(np.full(len(pascals), g), axis)
     wind.vorticity()
     wind.slopes(SCALAR)

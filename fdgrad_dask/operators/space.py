@@ -9,8 +9,8 @@ import numpy as np
 import xarray as xr
 
 from fdgrad_dask.errors import CoordinateError, OptionError
-from fdgrad_dask.grids.attributes import ratio
 from fdgrad_dask.grids.geometry import Geometry, Plane
+from fdgrad_dask.grids.units import conversion_factor
 from fdgrad_dask.operators import formulas
 from fdgrad_dask.operators.entry import takes_fields
 from fdgrad_dask.operators.roles import in_units_of
@@ -68,7 +68,7 @@ def curl(
             "plane; for the part around the vertical see vorticity"
         )
     axis = vertical_axis(wind.like, vertical)
-    metres = ratio(axis.units, "m")
+    metres = conversion_factor(axis.units, "m")
     if metres is None:
         raise OptionError(
             f"the vertical axis {axis.name!r} has the units {axis.units!r}; a curl needs a length: "
