@@ -17,16 +17,19 @@ from typing import Any
 
 import dask
 import dask.array as da
+import jax
+import jax.numpy as jnp
 import numpy as np
 from dask.base import tokenize
 from dask.highlevelgraph import HighLevelGraph
 from dask.task_spec import Task, TaskRef
 
+from fdgrad_dask.blocks.device import is_jax
 from fdgrad_dask.blocks.program import Program
 from fdgrad_dask.errors import ChunkError, OptionError
 from fdgrad_dask.halo.overlap import overlap_chunks
 from fdgrad_dask.halo.parameters import ChunkParameters, cut_parameters
-from fdgrad_dask.halo.tasks import ChunkTask, take_edge_rows
+from fdgrad_dask.halo.tasks import ChunkTask, register_jax, take_edge_rows
 
 Key = tuple[Any, ...]
 Place = tuple[int, ...]
@@ -77,7 +80,7 @@ def compute_chunks(fields: Sequence[Any], task: ChunkTask) -> list[da.Array]:
     mechanism = _halo_mechanism()
     names = [getattr(f, "name", f) for f in arrays]
     name = "fdgrad-" + tokenize(names, program, task.dtype, mechanism)
-    meta = _meta(fields[0], len(shape), task)
+    meta = _meta(fields, len(shape), task.dtype)
     if program.outputs == 1 and all(len(merged[axis]) == 1 for axis in program.axes):
         results = [_compute_without_halos(arrays, task, name, meta)]
     elif mechanism == "map_overlap":
@@ -236,14 +239,15 @@ def _rechunk(f: Any, shape: tuple[int, ...], chunks: Sequence[tuple[int, ...]]) 
     return da.from_array(f, chunks=own)
 
 
-def _meta(f: Any, ndim: int, task: ChunkTask) -> Any:
-    dtype = task.dtype
-    like = f._meta if is_dask(f) else np.empty(0)
-    return (
-        np.ma.empty((0,) * ndim, dtype)
-        if isinstance(like, np.ma.MaskedArray)
-        else np.empty((0,) * ndim, dtype)
-    )
+def _meta(fields: Sequence[Any], ndim: int, dtype: np.dtype[Any]) -> Any:
+    """An empty array of the kind that the chunks of a result are."""
+    kinds = [f._meta if is_dask(f) else f for f in fields]
+    if any(map(is_jax, kinds)):
+        register_jax()
+        with jax.enable_x64(True):
+            return jnp.zeros((0,) * ndim, dtype)
+    like = kinds[0] if is_dask(fields[0]) else np.empty(0)
+    return np.empty_like(like, dtype, shape=(0,) * ndim)
 
 
 def merge(sizes: Sequence[int], first: int, inner: int, last: int) -> tuple[int, ...]:

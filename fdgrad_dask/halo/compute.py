@@ -55,12 +55,12 @@ def compute(fields: Sequence[Any], program: Program, dtype: Any = None) -> list[
     The fields have the same dimensions in the same order, and size 1 along those on which they
     do not vary. The outputs have ``dtype``, or that of the first field.
     """
-    if any(map(is_jax, fields)) and not any(map(is_dask, fields)):
-        dtype = jax_dtype(fields, dtype)
+    kinds = [f._meta if is_dask(f) else f for f in fields]
+    if any(map(is_jax, kinds)):
+        dtype = jax_dtype(kinds, dtype)
     else:
         dtype = result_dtype(fields[0].dtype if dtype is None else dtype)
-    meta = fields[0]._meta if is_dask(fields[0]) else fields[0]
-    task = ChunkTask(program, dtype, needs_numpy(meta))
+    task = ChunkTask(program, dtype, needs_numpy(kinds[0]))
     if task.in_numpy and any(d.z is not None for d in program.derivatives):
         raise TypeError(
             f"a coordinate of several dimensions goes with float32 and float64, not with "

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
-from dask.array.dispatch import concatenate_lookup
+from dask.array.dispatch import (
+    concatenate_lookup,
+    einsum_lookup,
+    take_lookup,
+    tensordot_lookup,
+)
 from numpy.typing import NDArray
 
 from fdgrad_dask.blocks.compute import compute_block
@@ -45,7 +53,9 @@ class ChunkTask:
         blocks = {i: Block(core) for i, core in zip(numbers, arrays[:count], strict=True)}
         for halo, edge_rows in zip(halos, arrays[count:], strict=True):
             rows = edge_rows[halo.axis][(slice(None),) * halo.axis + (halo.rows,)]
-            getattr(blocks[halo.field], halo.side)[halo.axis] = rows
+            block = blocks[halo.field]
+            # Of chunks on several devices it is the halo that moves, and the chunk that stays.
+            getattr(block, halo.side)[halo.axis] = _put_beside(rows, block.core)
         return self.compute_part(blocks, parameters)
 
     def compute_part(self, blocks: dict[int, Block], parameters: Sequence[ChunkParameters]) -> Any:
@@ -101,7 +111,30 @@ def _edge_rows(chunk: Any, axis: int, width: int) -> Any:
 
 def concatenate(parts: Sequence[Any], axis: int) -> Any:
     """The parts as one array of their own kind: masked arrays keep masks, JAX arrays devices."""
+    if is_jax(parts[0]):
+        register_jax()
     return concatenate_lookup.dispatch(type(parts[0]))(parts, axis=axis)
+
+
+@cache
+def register_jax() -> None:
+    """Tell dask how to join chunks that are JAX arrays, which it would turn into NumPy arrays."""
+    concatenate_lookup.register(jax.Array, _concatenate_jax)
+    tensordot_lookup.register(jax.Array, jnp.tensordot)
+    einsum_lookup.register(jax.Array, jnp.einsum)
+    take_lookup.register(jax.Array, jnp.take)
+
+
+def _concatenate_jax(parts: Sequence[Any], axis: int = 0) -> jax.Array:
+    """The parts as one array on the device of the first."""
+    return jnp.concatenate([_put_beside(part, parts[0]) for part in parts], axis)
+
+
+def _put_beside(rows: Any, core: Any) -> Any:
+    """``rows`` on the device of ``core``, if both are JAX arrays."""
+    if not (is_jax(rows) and is_jax(core)) or rows.devices() == core.devices():
+        return rows
+    return jax.device_put(rows, core.sharding)
 
 
 def _joined(block: Block, axis: int) -> Any:
