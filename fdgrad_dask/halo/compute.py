@@ -71,6 +71,28 @@ def compute(fields: Sequence[Any], program: Program, dtype: Any = None) -> list[
     return task.compute([Block(_in_memory(f)) for f in fields])
 
 
+def mean_along(f: Any, axis: int) -> Any:
+    """The mean along ``axis``, which stays with size 1: in 64 bits, or as JAX has it.
+
+    Of a dask array it is the mean of one chunk along ``axis``: a mean of means would depend on how
+    the array is cut. It is taken on the host, where it has the bits of NumPy for all kinds of
+    chunks.
+    """
+    if is_jax(f):
+        return f.mean(axis, keepdims=True)
+    dtype = np.dtype(np.complex128 if f.dtype.kind == "c" else np.float64)
+    if not is_dask(f):
+        return f.mean(axis, dtype=dtype, keepdims=True)
+    joined = f.rechunk({axis: -1})
+    chunks = (*joined.chunks[:axis], (1,), *joined.chunks[axis + 1 :])
+    meta = np.empty(0, dtype) if is_jax(f._meta) else f._meta.astype(dtype)
+    return joined.map_blocks(_mean_on_host, axis, chunks=chunks, meta=meta)
+
+
+def _mean_on_host(chunk: Any, axis: int) -> Any:
+    return mean_along(np.asanyarray(chunk), axis)
+
+
 def _in_memory(f: Any) -> Any:
     """A NumPy array; those of other libraries are not computed, nor robbed of their units."""
     if not hasattr(f, "dtype"):

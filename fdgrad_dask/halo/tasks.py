@@ -50,7 +50,9 @@ class ChunkTask:
         count = len(arrays) - len(halos)
         # The graph passes no chunk of a field whose block is fixed.
         numbers = [i for i in range(count + len(fixed)) if i not in fixed]
-        blocks = {i: Block(core) for i, core in zip(numbers, arrays[:count], strict=True)}
+        blocks = {
+            i: Block(_put_beside(core, arrays[0])) for i, core in zip(numbers, arrays, strict=False)
+        }
         for halo, edge_rows in zip(halos, arrays[count:], strict=True):
             rows = edge_rows[halo.axis][(slice(None),) * halo.axis + (halo.rows,)]
             block = blocks[halo.field]
