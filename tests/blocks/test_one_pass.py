@@ -11,7 +11,7 @@ from counting import BLOCKS, CALLS, LATITUDES, sources
 from numpy.testing import assert_allclose
 
 from fdgrad_dask import operators as op
-from fdgrad_dask.blocks.kernel import on_tile
+from fdgrad_dask.blocks.kernel import compute_window
 from fdgrad_dask.grids.geometry import Sphere
 from fdgrad_dask.halo import tasks as tasks_module
 
@@ -164,8 +164,8 @@ def test_part_of_a_result_reads_that_part_and_its_halo():
 @pytest.fixture
 def compiled():
     """How many kernels were compiled since the test began."""
-    on_tile.clear_cache()
-    return on_tile._cache_size
+    compute_window.clear_cache()
+    return compute_window._cache_size
 
 
 @pytest.mark.parametrize(
