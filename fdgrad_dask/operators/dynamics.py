@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from fdgrad_dask.errors import CoordinateError, OptionError
-from fdgrad_dask.grids.attributes import ratio
 from fdgrad_dask.grids.geometry import DRY_AIR, GRAVITY, KAPPA, Geometry
 from fdgrad_dask.grids.metric_terms import inverse
+from fdgrad_dask.grids.units import conversion_factor
 from fdgrad_dask.operators.entry import takes_fields
 from fdgrad_dask.operators.expression import Factor, hypot
-from fdgrad_dask.operators.fused_pass import Options, Skip, name_of
+from fdgrad_dask.operators.fused_pass import Options, name_of
 from fdgrad_dask.operators.horizontal import WindPass
+from fdgrad_dask.operators.options import Skip
 from fdgrad_dask.operators.roles import is_potential, kelvin_scale, speed
 from fdgrad_dask.operators.verticals import (
     pressure_levels,
@@ -23,6 +23,7 @@ from fdgrad_dask.operators.verticals import (
     single_pressure,
     vertical_axis,
 )
+from fdgrad_dask.stencils.boundary import Boundary
 
 REFERENCE_PRESSURE = 1e5  # Pa; of potential temperature
 
@@ -37,7 +38,7 @@ def advection(
     vertical: Hashable | None = None,
     edge_order: int = 1,
     accuracy: int = 2,
-    boundary: Any = None,
+    boundary: Boundary = None,
     skipna: Skip = None,
     geometry: Geometry | None = None,
 ) -> xr.DataArray:
@@ -99,7 +100,7 @@ def frontogenesis(
     *,
     edge_order: int = 1,
     accuracy: int = 2,
-    boundary: Any = None,
+    boundary: Boundary = None,
     skipna: Skip = None,
     geometry: Geometry | None = None,
 ) -> xr.DataArray:
@@ -136,7 +137,7 @@ def q_vector(
     vertical: Hashable | None = None,
     edge_order: int = 1,
     accuracy: int = 2,
-    boundary: Any = None,
+    boundary: Boundary = None,
     skipna: Skip = None,
     geometry: Geometry | None = None,
 ) -> xr.Dataset:
@@ -204,7 +205,7 @@ def potential_vorticity(
     vertical: Hashable | None = None,
     edge_order: int = 1,
     accuracy: int = 2,
-    boundary: Any = None,
+    boundary: Boundary = None,
     skipna: Skip = None,
     geometry: Geometry | None = None,
     coriolis: float | None = None,
@@ -261,7 +262,7 @@ def potential_vorticity(
         )
     exner = np.ones(len(pascals)) if potential else (REFERENCE_PRESSURE / pascals) ** KAPPA
     e = Factor(exner, (axis,))
-    g = in_si * GRAVITY / (ratio(axis.units, "Pa") or 1.0)
+    g = in_si * GRAVITY / (conversion_factor(axis.units, "Pa") or 1.0)
     t = wind.fields[2]
     vorticity = wind.vorticity() + wind.coriolis(coriolis, in_si)
     t_x, t_y = wind.gradient(t)

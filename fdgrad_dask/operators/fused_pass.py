@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -17,10 +17,10 @@ from fdgrad_dask.blocks.device import is_jax
 from fdgrad_dask.blocks.program import Derivative as PlannedDerivative
 from fdgrad_dask.blocks.program import Formula, Operand, PoleRow, Program
 from fdgrad_dask.errors import CoordinateError, OptionError
-from fdgrad_dask.grids.attributes import check_name
-from fdgrad_dask.grids.coordinate import Axis, of_axis
-from fdgrad_dask.grids.horizontal import Horizontal
-from fdgrad_dask.grids.times import as_numbers, period_of
+from fdgrad_dask.grids.attributes import check_result_name
+from fdgrad_dask.grids.coordinate import Axis, select_for_axis
+from fdgrad_dask.grids.horizontal import HorizontalGrid
+from fdgrad_dask.grids.times import as_numbers, convert_period
 from fdgrad_dask.halo.compute import compute, length
 from fdgrad_dask.operators.expression import (
     Derivative,
@@ -30,7 +30,8 @@ from fdgrad_dask.operators.expression import (
     compile_equation,
     linear_terms,
 )
-from fdgrad_dask.stencils.boundary import boundary_pair, check_period, full_turn
+from fdgrad_dask.operators.options import Skip
+from fdgrad_dask.stencils.boundary import Boundary, Period, boundary_pair, check_period, full_turn
 from fdgrad_dask.stencils.table import StencilTable, stencil
 
 # XLA has no long doubles.
@@ -38,8 +39,6 @@ _COMPUTED: dict[Any, Any] = {
     np.dtype(np.longdouble): np.dtype(np.float64),
     np.dtype(np.clongdouble): np.dtype(np.complex128),
 }
-
-Skip = Literal["one-sided"] | None
 
 
 @dataclass(frozen=True)
@@ -49,8 +48,8 @@ class Options:
     edge_order: int = 1
     accuracy: int = 2
     order: int = 1
-    boundary: Any = None
-    period: Any = None
+    boundary: Boundary = None
+    period: Period = None
     datetime_unit: str | None = None
     skipna: Skip = None
 
@@ -59,8 +58,8 @@ class Options:
         if self.skipna not in (None, "one-sided"):
             raise OptionError(f"skipna is {self.skipna!r}; choose None or 'one-sided'")
         check_period(self.boundary, self.period)
-        low, high = boundary_pair(of_axis(self.boundary, axis, field))
-        period = period_of(of_axis(self.period, axis, field), axis.units, axis.is_time)
+        low, high = boundary_pair(select_for_axis(self.boundary, axis, field))
+        period = convert_period(select_for_axis(self.period, axis, field), axis.units, axis.is_time)
         if period is None and low == "periodic" and axis.period is not None:
             _require_gap(axis)
         return stencil(
@@ -75,11 +74,11 @@ class Options:
             name=repr(axis.name),
         )
 
-    def horizontal_table(self, grid: Horizontal, axis: Axis, field: xr.DataArray) -> StencilTable:
+    def table_on(self, grid: HorizontalGrid, axis: Axis, field: xr.DataArray) -> StencilTable:
         """`table`, periodic for a longitude around the globe, with the period of an even plane."""
         options = self
-        low, _ = boundary_pair(of_axis(self.boundary, axis, field))
-        if grid.curved is None and (axis is grid.x or axis is grid.y):
+        low, _ = boundary_pair(select_for_axis(self.boundary, axis, field))
+        if grid.curvilinear is None and (axis is grid.x or axis is grid.y):
             if grid.wraps and axis is grid.x:
                 options = replace(self, boundary="periodic", period=360.0)
             elif low == "periodic" and axis.period is None:
@@ -194,7 +193,7 @@ class FusedPass:
 
         That of half precision stays float32: a vorticity of 1e-5 s-1 has no digits left in float16.
         """
-        check_name(name, self.outer)
+        check_result_name(name, self.outer)
         if self.compute_dtype.itemsize < self.dtype.itemsize:
             data = data.astype(self.dtype)
         if self.repeated is not None:

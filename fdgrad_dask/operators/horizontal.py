@@ -9,12 +9,11 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from fdgrad_dask.blocks.device import is_jax
 from fdgrad_dask.errors import CoordinateError
-from fdgrad_dask.grids.attributes import derived, quotient
-from fdgrad_dask.grids.coordinate import Axis, of_axis
+from fdgrad_dask.grids.attributes import derive_attributes
+from fdgrad_dask.grids.coordinate import Axis, select_for_axis
 from fdgrad_dask.grids.geometry import Geometry, Plane, Sphere
-from fdgrad_dask.grids.horizontal import Horizontal, horizontal
+from fdgrad_dask.grids.horizontal import HorizontalGrid, find_horizontal_grid
 from fdgrad_dask.grids.metric_terms import (
     LatLonMetric,
     OrthogonalMetric,
@@ -23,7 +22,8 @@ from fdgrad_dask.grids.metric_terms import (
     lat_lon_metric,
 )
 from fdgrad_dask.grids.places import require_same_places
-from fdgrad_dask.halo.compute import is_dask, length
+from fdgrad_dask.grids.units import divide_units
+from fdgrad_dask.halo.compute import length, mean_along
 from fdgrad_dask.operators.expression import Derivative, Expression
 from fdgrad_dask.operators.fused_pass import FusedPass, Options
 from fdgrad_dask.operators.roles import components_of, is_eastward, match_components
@@ -48,11 +48,11 @@ class HorizontalPass(FusedPass):
     ) -> None:
         super().__init__(*fields)
         self.options = options
-        self.grid = horizontal(self.template, geometry, options.boundary, is_directed)
+        self.grid = find_horizontal_grid(self.template, geometry, options.boundary, is_directed)
         if self.grid.repeats:  # a meridian that is present twice is computed once
             self.leave_out_last(self.grid.x)
-            self.grid = horizontal(self.template, geometry, options.boundary, is_directed)
-        if self.grid.curved is not None and self.grid.curved.places is not None:
+            self.grid = find_horizontal_grid(self.template, geometry, options.boundary, is_directed)
+        if self.grid.curvilinear is not None and self.grid.curvilinear.places is not None:
             for other in self.labelled[1:]:
                 require_same_places(self.template, other)
         self.plane = self.grid.y, self.grid.x
@@ -74,7 +74,7 @@ class HorizontalPass(FusedPass):
             axis = self.grid.x if axis == "x" else self.grid.y
         key = axis.number, is_flux
         if key not in self._tables:
-            table = self.options.horizontal_table(self.grid, axis, self.template)
+            table = self.options.table_on(self.grid, axis, self.template)
             closes = is_flux and axis is self.grid.y
             self._tables[key] = close_at_poles(table, self.grid) if closes else table
         return self.differentiate(operand, axis, self._tables[key])
@@ -86,20 +86,18 @@ class HorizontalPass(FusedPass):
 
     def zonal_mean(self, field: Any, index: int) -> Any:
         """The mean of a field around the circle of latitude number ``index``, (…, 1, 1)."""
-        data, x, y = self.data[field.number], self.grid.x.number, self.grid.y.number
-        circle = data[(slice(None),) * y + (slice(index, index + 1 or None),)]
-        if is_dask(circle):  # a mean of means would depend on the chunks
-            circle = circle.rechunk({x: -1})
-        dtype = np.complex128 if data.dtype.kind == "c" else np.float64
-        # JAX has no float64 unless it is told so, and says nothing of its own dtype.
-        return circle.mean(axis=x, keepdims=True, **({} if is_jax(data) else {"dtype": dtype}))
+        y = self.grid.y.number
+        row = (slice(None),) * y + (slice(index, index + 1 or None),)
+        return mean_along(self.data[field.number][row], self.grid.x.number)
 
     def label_per_metre(
         self, data: Any, field: xr.DataArray, name: Hashable, long_name: str, power: int = 1
     ) -> xr.DataArray:
         """One output in units of ``field`` per metre to the ``power``."""
-        units = quotient(field.attrs.get("units"), "m", power)
-        return self.label(data, name, derived(field, units, long_name) | self.grid.attrs())
+        units = divide_units(field.attrs.get("units"), "m", power)
+        return self.label(
+            data, name, derive_attributes(field, units, long_name) | self.grid.attrs()
+        )
 
 
 class WindPass(HorizontalPass):
@@ -169,7 +167,7 @@ class WindPass(HorizontalPass):
         standard_name: str | None = None,
     ) -> xr.DataArray:
         """One output with its attributes and those of the grid."""
-        attrs = derived(self.template, units, long_name)
+        attrs = derive_attributes(self.template, units, long_name)
         if standard_name:
             attrs["standard_name"] = standard_name
         return self.label(data, name, attrs | self.grid.attrs())
@@ -177,10 +175,10 @@ class WindPass(HorizontalPass):
     def units_per_metre(self, units: Any, power: int = 1) -> str | None:
         """``units`` times those of the wind, per metre to the ``power``."""
         wind = self.template.attrs.get("units")
-        return quotient(quotient(units, wind, -1), "m", power)
+        return divide_units(divide_units(units, wind, -1), "m", power)
 
 
-def coriolis_parameter(grid: Horizontal, given: float | None, name: Hashable) -> Any:
+def coriolis_parameter(grid: HorizontalGrid, given: float | None, name: Hashable) -> Any:
     """f in s-1 over (y, x): the one given, or that of the latitude."""
     if given is not None:
         return np.full((1, 1), given)
@@ -189,7 +187,7 @@ def coriolis_parameter(grid: Horizontal, given: float | None, name: Hashable) ->
 
 
 def build_metric(
-    grid: Horizontal,
+    grid: HorizontalGrid,
     field: xr.DataArray,
     options: Options,
     components: str,
@@ -197,7 +195,7 @@ def build_metric(
     is_smooth: bool = False,
 ) -> Metric:
     """The metric of the grid of ``field``, for a wind that is along the earth's or its axes."""
-    curved = grid.curved
+    curved = grid.curvilinear
     if curved is None and isinstance(grid.geometry, Plane):
         return OrthogonalMetric(grid.h_x[:1, None], grid.h_y[:1, None])
     if curved is None:
@@ -205,35 +203,35 @@ def build_metric(
         h_y = np.where(grid.h_x == 0, np.nan, grid.h_y)
         return OrthogonalMetric(grid.h_x[:, None], h_y[:, None], tangent=grid.tangent[:, None])
     tables = metric_tables(grid, field, options, is_smooth=is_smooth)
-    if curved.spacings is not None:
+    if curved.cell_sizes is not None:
         for name, spacing, closed in zip(
-            ("dy", "dx"), curved.spacings[::-1], grid.closed, strict=True
+            ("dy", "dx"), curved.cell_sizes[::-1], grid.periodic, strict=True
         ):
-            if spacing.between and closed:
+            if spacing.is_between and closed:
                 raise CoordinateError(
                     f"{name} between points knows no gap of a closed axis; give it at the points"
                 )
         h_x, h_y = (
-            at_points(spacing.values, axis, table) if spacing.between else spacing.values
-            for spacing, axis, table in zip(curved.spacings, (1, 0), tables, strict=True)
+            at_points(spacing.values, axis, table) if spacing.is_between else spacing.values
+            for spacing, axis, table in zip(curved.cell_sizes, (1, 0), tables, strict=True)
         )
-        return OrthogonalMetric(h_x, h_y, tables, curved.turn, components)
+        return OrthogonalMetric(h_x, h_y, tables, curved.rotation, components)
     assert curved.places is not None
     is_along = components == "grid"
     directions = None
-    if is_along and curved.turn is None:
+    if is_along and curved.rotation is None:
         directions = metric_tables(grid, field, options, is_smooth=True)
     metric = lat_lon_metric(
-        *curved.places, curved.radii, tables, smooth=directions, senses=curved.senses
+        *curved.places, curved.radii, tables, smooth=directions, senses=curved.orientation
     )
-    if is_along and curved.turn is not None:
-        c, s = curved.turn
+    if is_along and curved.rotation is not None:
+        c, s = curved.rotation
         metric = replace(metric, along=((c, s), (-s, c)))
     return metric
 
 
 def metric_tables(
-    grid: Horizontal,
+    grid: HorizontalGrid,
     field: xr.DataArray,
     options: Options,
     *,
@@ -248,7 +246,7 @@ def metric_tables(
 
     def table(axis: Axis, is_closed: bool) -> StencilTable:
         n = length(field, axis.number)
-        is_open = of_axis(options.boundary, axis, field) is None
+        is_open = select_for_axis(options.boundary, axis, field) is None
         made = stencil(
             1.0,
             n,
@@ -260,17 +258,17 @@ def metric_tables(
         )
         return smooth_ends(made, n, options.accuracy) if is_smooth else made
 
-    closed_y, closed_x = grid.closed
+    closed_y, closed_x = grid.periodic
     return table(grid.x, closed_x), table(grid.y, closed_y)
 
 
-def find_poles(grid: Horizontal) -> list[tuple[int, int, float]]:
+def find_poles(grid: HorizontalGrid) -> list[tuple[int, int, float]]:
     """(end, row beside it, +1 in the north or −1 in the south) for the rows that are poles."""
     ends = zip((0, -1), (1, -2), grid.poles, strict=True)
     return [(end, beside, float(np.sign(grid.y.points[end]))) for end, beside, pole in ends if pole]
 
 
-def close_at_poles(table: StencilTable, grid: Horizontal) -> StencilTable:
+def close_at_poles(table: StencilTable, grid: HorizontalGrid) -> StencilTable:
     """The table along y of a field that is zero at the poles, as h_x · u is.
 
     Where the last row lies beside a pole and not on it, the pole is one more point, of known value:

@@ -14,13 +14,15 @@ import numpy as np
 import xarray as xr
 
 from fdgrad_dask.errors import OptionError, did_you_mean
-from fdgrad_dask.grids.attributes import ratio
 from fdgrad_dask.grids.geometry import Geometry
+from fdgrad_dask.grids.units import conversion_factor
 from fdgrad_dask.operators.entry import takes_fields
 from fdgrad_dask.operators.expression import hypot
-from fdgrad_dask.operators.fused_pass import Options, Skip
+from fdgrad_dask.operators.fused_pass import Options
 from fdgrad_dask.operators.horizontal import WindPass
+from fdgrad_dask.operators.options import Skip
 from fdgrad_dask.operators.roles import speed
+from fdgrad_dask.stencils.boundary import Boundary
 
 
 class _Kind(NamedTuple):
@@ -51,7 +53,7 @@ def divergence(
     *,
     edge_order: int = 1,
     accuracy: int = 2,
-    boundary: Any = None,
+    boundary: Boundary = None,
     skipna: Skip = None,
     geometry: Geometry | None = None,
 ) -> xr.DataArray:
@@ -98,7 +100,7 @@ def vorticity(
     *,
     edge_order: int = 1,
     accuracy: int = 2,
-    boundary: Any = None,
+    boundary: Boundary = None,
     skipna: Skip = None,
     geometry: Geometry | None = None,
 ) -> xr.DataArray:
@@ -126,7 +128,7 @@ def absolute_vorticity(
     *,
     edge_order: int = 1,
     accuracy: int = 2,
-    boundary: Any = None,
+    boundary: Boundary = None,
     skipna: Skip = None,
     geometry: Geometry | None = None,
     coriolis: float | None = None,
@@ -174,7 +176,7 @@ def deformation(
     *,
     edge_order: int = 1,
     accuracy: int = 2,
-    boundary: Any = None,
+    boundary: Boundary = None,
     skipna: Skip = None,
     geometry: Geometry | None = None,
 ) -> xr.Dataset:
@@ -206,7 +208,7 @@ def kinematics(
     which: Sequence[str] = _KINEMATIC,
     edge_order: int = 1,
     accuracy: int = 2,
-    boundary: Any = None,
+    boundary: Boundary = None,
     skipna: Skip = None,
     geometry: Geometry | None = None,
 ) -> xr.Dataset:
@@ -259,7 +261,7 @@ def _label(wind: WindPass, name: str, data: Any) -> xr.DataArray:
     """One output with its words and, if the components say what flows, its standard name."""
     kind = _KINDS[name]
     units = wind.template.attrs.get("units")
-    is_speed = units is None or ratio(units, "m s-1") is not None
+    is_speed = units is None or conversion_factor(units, "m s-1") is not None
     flows = str(wind.template.attrs.get("standard_name", "")) if is_speed else ""
     standard = kind.of_water if "sea_water" in flows else kind.of_air if "wind" in flows else None
     return wind.label_wind(data, name, kind.long_name, wind.units_per_metre("1"), standard)

@@ -9,14 +9,15 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from fdgrad_dask.grids.attributes import title
-from fdgrad_dask.grids.coordinate import Axis, of_axis
+from fdgrad_dask.grids.attributes import choose_long_name
+from fdgrad_dask.grids.coordinate import Axis, select_for_axis
 from fdgrad_dask.grids.geometry import Curvilinear, Geometry, Plane
 from fdgrad_dask.grids.metric_terms import OrthogonalMetric, changes
 from fdgrad_dask.operators.entry import takes_fields
-from fdgrad_dask.operators.fused_pass import FusedPass, Options, Skip, name_of
+from fdgrad_dask.operators.fused_pass import FusedPass, Options, name_of
 from fdgrad_dask.operators.horizontal import HorizontalPass, find_poles, metric_tables
-from fdgrad_dask.stencils.boundary import boundary_pair, extended
+from fdgrad_dask.operators.options import Skip
+from fdgrad_dask.stencils.boundary import Boundary, boundary_pair, extended
 from fdgrad_dask.stencils.flux import flux_stencil
 from fdgrad_dask.stencils.table import StencilTable
 
@@ -27,7 +28,7 @@ def laplacian(
     *,
     edge_order: int = 1,
     accuracy: int = 2,
-    boundary: Any = None,
+    boundary: Boundary = None,
     skipna: Skip = None,
     geometry: Geometry | None = None,
 ) -> xr.DataArray:
@@ -47,8 +48,8 @@ def laplacian(
     fused = HorizontalPass(
         field, options=options, geometry=geometry, is_directed=False, is_smooth=True
     )
-    solve = _solve_along_axes if fused.grid.curved is None else _solve_curvilinear
-    name, of = f"{name_of(field)}_laplacian", title(field.attrs, field.name)
+    solve = _solve_along_axes if fused.grid.curvilinear is None else _solve_curvilinear
+    name, of = f"{name_of(field)}_laplacian", choose_long_name(field.attrs, field.name)
     return fused.label_per_metre(solve(fused), field, name, f"laplacian of {of}", power=2)
 
 
@@ -92,7 +93,7 @@ def _solve_curvilinear(fused: HorizontalPass) -> Any:
     s, *fields = second.fields
 
     def first_table(options: Options, axis: Axis) -> StencilTable:
-        return options.horizontal_table(grid, axis, field)
+        return options.table_on(grid, axis, field)
 
     s_xx, s_yy = (
         second.differentiate(s, axis, _second_table(fused, axis)) for axis in (grid.x, grid.y)
@@ -131,7 +132,7 @@ def _coefficients(fused: HorizontalPass) -> tuple[Any, ...]:
 def _second_table(fused: HorizontalPass, axis: Axis) -> StencilTable:
     """The table of ∂²/∂axis²."""
     options = replace(fused.options, order=2)
-    return options.horizontal_table(fused.grid, axis, fused.template)
+    return options.table_on(fused.grid, axis, fused.template)
 
 
 def _zero_outside(boundary: Any) -> Any:
@@ -152,7 +153,7 @@ def _flux_table(fused: HorizontalPass) -> StencilTable:
     geometry = grid.geometry
     assert not isinstance(geometry, Curvilinear)
     at, low_half, high_half = (np.abs(geometry.scale_factors(p)[0]) for p in (y, before, behind))
-    low, high = boundary_pair(of_axis(options.boundary, grid.y, fused.template))
+    low, high = boundary_pair(select_for_axis(options.boundary, grid.y, fused.template))
     with np.errstate(divide="ignore", invalid="ignore"):  # the rows at a pole are replaced
         return flux_stencil(
             y,

@@ -15,8 +15,8 @@ import xarray as xr
 
 from fdgrad_dask.errors import OptionError
 from fdgrad_dask.grids.geometry import Curvilinear
-from fdgrad_dask.grids.horizontal import Horizontal
-from fdgrad_dask.grids.units import kelvins, ratio
+from fdgrad_dask.grids.horizontal import HorizontalGrid
+from fdgrad_dask.grids.units import conversion_factor, kelvin_conversion
 
 _TO_X = re.compile(r"eastward|(^|_)x_")
 _TO_Y = re.compile(r"northward|(^|_)y_")
@@ -54,7 +54,7 @@ def match_components(
             )
         if _direction(one) is None and _SCALAR.search(name):
             raise OptionError(f"{one.name!r} is {name}, and no component of a vector; {hint}")
-        if kelvins(one.attrs.get("units")) is not None:
+        if kelvin_conversion(one.attrs.get("units")) is not None:
             raise OptionError(
                 f"{one.name!r} is in {one.attrs['units']}: a temperature, and no component of a "
                 f"vector; {hint}"
@@ -64,7 +64,7 @@ def match_components(
     return u, in_units_of(u, v, hint)
 
 
-def components_of(u: xr.DataArray, v: xr.DataArray, grid: Horizontal) -> str:
+def components_of(u: xr.DataArray, v: xr.DataArray, grid: HorizontalGrid) -> str:
     """``"earth"`` or ``"grid"``, what a wind is along: by the geometry, or by standard names.
 
     Raises
@@ -72,7 +72,7 @@ def components_of(u: xr.DataArray, v: xr.DataArray, grid: Horizontal) -> str:
     OptionError
         Neither says it, or what they say cannot be followed on this grid.
     """
-    curved, geometry = grid.curved, grid.geometry
+    curved, geometry = grid.curvilinear, grid.geometry
     name = u.attrs.get("standard_name")
     said = {_said(component) for component in (u, v)} - {None}
     if curved is None or not isinstance(geometry, Curvilinear):
@@ -106,7 +106,7 @@ def components_of(u: xr.DataArray, v: xr.DataArray, grid: Horizontal) -> str:
             f"{u.name!r} points east, but of its grid only dx and dy are known; give the angle of "
             "its x axis from east too, angle=0 where x is east, or say components='grid'"
         )
-    if along == "grid" and not curved.told:
+    if along == "grid" and not curved.is_certain:
         raise OptionError(
             f"{u.name!r} is along the x of its grid, but which of {grid.y.dim!r} and "
             f"{grid.x.dim!r} is x cannot be told; rename them to x and y, or give each "
@@ -142,7 +142,7 @@ def in_units_of(u: xr.DataArray, v: xr.DataArray, hint: str = "") -> xr.DataArra
     one, other = u.attrs.get("units"), v.attrs.get("units")
     if not (_is_known(one) and _is_known(other)):
         return v
-    factor = ratio(other, str(one))
+    factor = conversion_factor(other, str(one))
     if factor is None:
         raise OptionError(
             f"{u.name!r} is in {one} and {v.name!r} in {other}, which are not of one kind, but "
@@ -164,7 +164,7 @@ def speed(wind: xr.DataArray, result: str) -> float:
     if not _has_units(wind):
         return 1.0
     units = wind.attrs["units"]
-    factor = ratio(units, "m s-1")
+    factor = conversion_factor(units, "m s-1")
     if factor is None:
         raise OptionError(
             f"{wind.name!r} has the units {units!r}, but {result} needs a speed; convert it, or "
@@ -181,7 +181,7 @@ def kelvin_scale(temperature: xr.DataArray, result: str) -> tuple[float, float]:
     OptionError
         Its units are missing, or not those of a temperature.
     """
-    found = kelvins(temperature.attrs.get("units"))
+    found = kelvin_conversion(temperature.attrs.get("units"))
     if found is None:
         raise OptionError(
             f"{temperature.name!r} has the units {temperature.attrs.get('units')!r}, but {result} "
@@ -205,7 +205,7 @@ def _has_units(field: xr.DataArray) -> bool:
 
 
 def _is_known(units: object) -> bool:
-    return isinstance(units, str) and ratio(units, units) is not None
+    return isinstance(units, str) and conversion_factor(units, units) is not None
 
 
 def _direction(field: xr.DataArray) -> str | None:
@@ -219,7 +219,7 @@ def _other_order(u: xr.DataArray, v: xr.DataArray, others: Sequence[xr.DataArray
     """What to do about a component that is none: MetPy's order is (scalar, u, v)."""
     if others:
         last = others[0]
-        of_speed = ratio(last.attrs.get("units"), "m s-1") is not None
+        of_speed = conversion_factor(last.attrs.get("units"), "m s-1") is not None
         if _direction(last) == "y" or _direction(v) == "x" or of_speed:
             return f"the wind comes first: {v.name}, {last.name}, {u.name}"
     return "give the wind as u and v, or correct its attributes"

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import xarray as xr
 
 from fdgrad_dask.errors import OptionError
-from fdgrad_dask.grids.attributes import derivative_name, ratio, title
+from fdgrad_dask.grids.attributes import choose_long_name, name_derivative
 from fdgrad_dask.grids.geometry import GRAVITY, Geometry
 from fdgrad_dask.grids.metric_terms import inverse
+from fdgrad_dask.grids.units import conversion_factor
 from fdgrad_dask.operators.entry import takes_fields
 from fdgrad_dask.operators.expression import hypot
-from fdgrad_dask.operators.fused_pass import Options, Skip, name_of
+from fdgrad_dask.operators.fused_pass import Options, name_of
 from fdgrad_dask.operators.horizontal import HorizontalPass, coriolis_parameter
+from fdgrad_dask.operators.options import Skip
+from fdgrad_dask.stencils.boundary import Boundary
 
 
 @takes_fields
@@ -22,7 +23,7 @@ def horizontal_gradient(
     *,
     edge_order: int = 1,
     accuracy: int = 2,
-    boundary: Any = None,
+    boundary: Boundary = None,
     skipna: Skip = None,
     geometry: Geometry | None = None,
 ) -> xr.Dataset:
@@ -61,8 +62,8 @@ def horizontal_gradient(
     for data, axis in zip(fused.solve(s_x, s_y), "xy", strict=True):
         east = {"x": "eastward", "y": "northward"}[axis]
         side = east if fused.grid.is_east else f"along {axis}"
-        long_name = f"derivative of {title(field.attrs, field.name)} per metre {side}"
-        name = derivative_name(field.name, axis)
+        long_name = f"derivative of {choose_long_name(field.attrs, field.name)} per metre {side}"
+        name = name_derivative(field.name, axis)
         results[name] = fused.label_per_metre(data, field, name, long_name)
     return xr.Dataset(results)
 
@@ -73,7 +74,7 @@ def gradient_magnitude(
     *,
     edge_order: int = 1,
     accuracy: int = 2,
-    boundary: Any = None,
+    boundary: Boundary = None,
     skipna: Skip = None,
     geometry: Geometry | None = None,
 ) -> xr.DataArray:
@@ -90,7 +91,7 @@ def gradient_magnitude(
     fused = HorizontalPass(field, options=options, geometry=geometry, is_directed=False)
     s_x, s_y = fused.gradient(fused.fields[0])
     (data,) = fused.solve(hypot(s_x, s_y))
-    long_name = f"magnitude of the gradient of {title(field.attrs, field.name)}"
+    long_name = f"magnitude of the gradient of {choose_long_name(field.attrs, field.name)}"
     return fused.label_per_metre(data, field, f"{name_of(field)}_gradient_magnitude", long_name)
 
 
@@ -100,7 +101,7 @@ def geostrophic_wind(
     *,
     edge_order: int = 1,
     accuracy: int = 2,
-    boundary: Any = None,
+    boundary: Boundary = None,
     skipna: Skip = None,
     geometry: Geometry | None = None,
     coriolis: float | None = None,
@@ -132,7 +133,7 @@ def geostrophic_wind(
         The units are neither those of a geopotential nor those of a height.
     """
     units = field.attrs.get("units")
-    metres, geopotential = ratio(units, "m"), ratio(units, "m2 s-2")
+    metres, geopotential = conversion_factor(units, "m"), conversion_factor(units, "m2 s-2")
     if metres is None and geopotential is None:
         raise OptionError(
             f"{field.name!r} has the units {units!r}; a geostrophic wind needs a geopotential "
@@ -145,7 +146,7 @@ def geostrophic_wind(
     s_x, s_y = fused.gradient(fused.fields[0])
     made = fused.solve(-(over_f * s_y), over_f * s_x)
     grid = fused.grid
-    is_named = not (grid.is_rotated or (grid.curved is not None and not grid.is_east))
+    is_named = not (grid.is_rotated or (grid.curvilinear is not None and not grid.is_east))
     results = {}
     for data, name, axis, side in zip(made, ("ug", "vg"), "xy", ("east", "north"), strict=True):
         result = fused.label_per_metre(data, field, name, f"geostrophic wind along {axis}")

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from fdgrad_dask.errors import CoordinateError
 from fdgrad_dask.stencils.boundary import (
     ACCURACIES,
-    Boundary,
+    EndBoundary,
     check_options,
     extended,
     full_turn,
@@ -31,7 +31,7 @@ class DomainBoundary:
     """A closed end of the domain: rows of its own, or values to stand outside (``fill``)."""
 
     rows: tuple[Stencil, ...] = ()
-    fill: Boundary = None
+    fill: EndBoundary = None
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def stencil(
     order: int = 1,
     accuracy: int = 2,
     edge_order: int = 1,
-    boundary: tuple[Boundary, Boundary] = (None, None),
+    boundary: tuple[EndBoundary, EndBoundary] = (None, None),
     period: float | None = None,
     skipna: bool = False,
     name: str = "the axis",
@@ -180,7 +180,7 @@ def _shifted(
 def _too_short(
     name: str, n: int, order: int, accuracy: int, edge_order: int, needed: int, what: str | None
 ) -> str:
-    """What would fit is said, if anything does."""
+    """Write the error message, which suggests the highest accuracy that would fit."""
     best = [a for a in ACCURACIES if a < accuracy and order + (edge_order if a == 2 else a) <= n]
     if what is None:
         what = f"accuracy {accuracy}" if accuracy > 2 else f"edge order {edge_order}"

@@ -1,32 +1,21 @@
-"""A target that is there already: gone on with, refused, verified, repaired.
-
-T7, T8, T18, T19, T24, each with the message that a user sees.
-"""
+"""A target that is there already: gone on with, or refused; T7, T8, T18, as a user sees them."""
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
-import socket
-import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
-from threading import Timer
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-import psutil
 import pytest
 import xarray as xr
 from distributed import Client, KilledWorker
 
-from fdgrad_dask.errors import ClusterLostError, OutputError
-from fdgrad_dask.pipeline import lock, region
+from fdgrad_dask.errors import ClusterLostError
+from fdgrad_dask.pipeline import region
 from fdgrad_dask.pipeline import source as sources
-from fdgrad_dask.pipeline.conduct import Conductor
 from fdgrad_dask.pipeline.journal import Journal
 
 Called = Callable[..., tuple[int, str, str]]
@@ -35,41 +24,6 @@ Write = Callable[..., str]
 TARGET = {"path": "out.zarr", "regions": {"time": 2, "longitude": 4}}  # four regions of one shard
 
 pytestmark = pytest.mark.usefixtures("threads_only")
-
-
-@pytest.fixture
-def computed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The regions that a run hands out."""
-    numbers: list[int] = []
-    submitted = Conductor._submitted
-
-    def counted(conductor: Conductor, client: Client, some: list[int]) -> Any:
-        numbers.extend(some)
-        return submitted(conductor, client, some)
-
-    monkeypatch.setattr(Conductor, "_submitted", counted)
-    return numbers
-
-
-@pytest.fixture
-def stopped(
-    fdgrad: Called, write: Write, computed: list[int], monkeypatch: pytest.MonkeyPatch
-) -> str:
-    """A run that ended after two of its four regions, by an error in the third."""
-    original = region.compute
-
-    def fails(work: Any, attempts: Any) -> Any:
-        if attempts[0].region >= 2:
-            raise OutputError("enough")
-        return original(work, attempts)
-
-    monkeypatch.setattr(region, "compute", fails)
-    config = write(target=TARGET)
-    assert fdgrad("run", config)[0] == 4
-    monkeypatch.setattr(region, "compute", original)
-    assert sorted(Journal("out.zarr").regions()) == [0, 1]
-    computed.clear()
-    return config
 
 
 def test_what_is_finished_is_not_computed_again(
@@ -155,222 +109,6 @@ def test_t18_another_input_is_refused(
     code, _, err = fdgrad("run", stopped)
     assert code == 4
     assert "coordinate latitude (was " in err
-
-
-# --- T19 ----------------------------------------------------------------------------------------
-
-
-def test_t19_a_second_run_is_refused_and_the_first_unharmed(stopped: str, fdgrad: Called) -> None:
-    before = Journal("out.zarr").run()
-    with lock.locked("out.zarr.journal", "out.zarr"):
-        code, _, err = fdgrad("run", stopped)
-        assert code == 4
-        assert f"the target out.zarr is locked by {socket.gethostname()}:{os.getpid()} since" in err
-        assert "wait for that run, or stop it" in err
-        assert Path("out.zarr.journal", "lock.json").exists()
-    assert not Path("out.zarr.journal", "lock.json").exists()
-    assert Journal("out.zarr").run() == before
-
-
-def owner(**changes: Any) -> None:
-    born = psutil.Process().create_time()
-    known = {"host": socket.gethostname(), "pid": os.getpid(), "born": born}
-    told = {**known, "since": 1.0, "seen": time.time(), "token": "other", **changes}
-    Path("out.zarr.journal").mkdir(exist_ok=True)
-    Path("out.zarr.journal", "lock.json").write_text(json.dumps(told))
-
-
-def dead_process() -> int:
-    process = subprocess.Popen(["true"])
-    process.wait()
-    return process.pid
-
-
-DEAD: list[tuple[str, Callable[[], dict[str, Any]]]] = [
-    ("the process is gone", lambda: {"pid": dead_process()}),
-    ("its number is another's now", lambda: {"born": 1.0}),
-    ("another host is silent", lambda: {"host": "elsewhere", "seen": time.time() - 1000}),
-]
-
-
-@pytest.mark.parametrize("changes", [c for _, c in DEAD], ids=[name for name, _ in DEAD])
-def test_t19_the_lock_of_the_dead_is_taken(changes: Callable[[], dict[str, Any]]) -> None:
-    owner(**changes())
-    with lock.locked("out.zarr.journal", "out.zarr"):
-        held = lock.owner("out.zarr.journal")
-        assert held is not None
-        assert held.token != "other"
-        assert os.listdir("out.zarr.journal") == ["lock.json"]
-    assert not Path("out.zarr.journal").exists()
-
-
-def test_t19_the_lock_of_another_host_is_waited_for(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """An evicted driver is started again elsewhere, before its lease is over (E5)."""
-    monkeypatch.setattr(lock, "_LEASE", 1.0)
-    owner(host="elsewhere", pid=7)
-    began = time.monotonic()
-    with lock.locked("out.zarr.journal", "out.zarr"):
-        assert 0.5 < time.monotonic() - began < 20
-    assert "out.zarr is locked by elsewhere:7; waiting up to 1 s" in capsys.readouterr().err
-
-
-def test_t19_the_lock_of_another_host_that_lives_is_respected(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(lock, "_LEASE", 30.0)
-    owner(host="elsewhere", pid=7)
-    Timer(0.5, owner, kwargs={"host": "elsewhere", "pid": 7, "seen": time.time() + 1}).start()
-    with (
-        pytest.raises(OutputError, match=r"locked by elsewhere:7 since 1970-01-01 00:00:01 UTC"),
-        lock.locked("out.zarr.journal", "out.zarr"),
-    ):
-        pass
-
-
-def test_t19_a_process_that_nobody_waited_for_is_dead() -> None:
-    """A zombie keeps its number, and its lock no longer."""
-    with subprocess.Popen(["true"]) as process:
-        while psutil.Process(process.pid).status() != psutil.STATUS_ZOMBIE:
-            time.sleep(0.01)
-        owner(pid=process.pid, born=psutil.Process(process.pid).create_time())
-        with lock.locked("out.zarr.journal", "out.zarr"):
-            pass
-
-
-def test_t19_a_container_of_this_host_counts_its_processes_by_itself(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(lock, "_LEASE", 1.0)
-    owner(pid=dead_process(), space="pid:[1]")
-    began = time.monotonic()
-    with lock.locked("out.zarr.journal", "out.zarr"):
-        assert time.monotonic() - began > 0.5
-
-
-def test_t19_a_torn_lock_is_nobodys_after_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lock, "_TORN", 0.5)
-    owner()
-    Path("out.zarr.journal", "lock.json").write_text('{"host": "a')
-    began = time.monotonic()
-    with lock.locked("out.zarr.journal", "out.zarr"):
-        assert lock.owner("out.zarr.journal") is not None
-        assert time.monotonic() - began > 0.4
-
-
-def test_a_file_system_without_hard_links_has_locks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """gcsfuse, blobfuse, CIFS (E20)."""
-
-    def refused(*_: Any) -> None:
-        raise PermissionError(1, "Operation not permitted")
-
-    monkeypatch.setattr(os, "link", refused)
-    with lock.locked("out.zarr.journal", "out.zarr"):
-        assert lock.owner("out.zarr.journal") is not None
-        with pytest.raises(OutputError, match="is locked by"), lock.locked("out.zarr.journal", "o"):
-            pass
-    owner(pid=dead_process())
-    with lock.locked("out.zarr.journal", "out.zarr"):
-        pass
-
-
-def test_a_lock_that_was_taken_over_is_not_ours_to_publish_by() -> None:
-    """A machine that slept for an hour finds its lease gone, and another run at work."""
-    with lock.locked("out.zarr.journal", "out.zarr") as require_held:
-        require_held()
-        owner(host="elsewhere")
-        with pytest.raises(OutputError, match="was taken by another run while"):
-            require_held()
-    held = lock.owner("out.zarr.journal")
-    assert held is not None
-    assert held.host == "elsewhere"
-
-
-def test_a_run_shows_that_it_lives(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lock, "_BEAT", 0.01)
-    with lock.locked("out.zarr.journal", "out.zarr"):
-        first = lock.owner("out.zarr.journal")
-        for _ in range(500):
-            if (now := lock.owner("out.zarr.journal")) and first and now.seen > first.seen:
-                break
-            time.sleep(0.01)
-        else:
-            pytest.fail("no sign of life")
-
-
-# --- T24 ----------------------------------------------------------------------------------------
-
-
-def test_t24_broken_shards_are_found_and_only_they_repaired(
-    fdgrad: Called, write: Write, computed: list[int]
-) -> None:
-    config = write(target=TARGET)
-    assert fdgrad("run", config)[0] == 0
-    whole = {file: file.read_bytes() for file in Path("out.zarr").rglob("*") if file.is_file()}
-    records = Journal("out.zarr").regions()
-    keys = [next(iter(records[number].checksums)) for number in range(4)]
-    computed.clear()
-    Path("out.zarr", keys[0]).unlink()
-    Path("out.zarr", keys[1]).write_bytes(b"")
-    flipped = bytearray(Path("out.zarr", keys[3]).read_bytes())
-    flipped[10] ^= 1
-    Path("out.zarr", keys[3]).write_bytes(flipped)
-    code, out, err = fdgrad("verify", config)
-    assert (code, out) == (4, "")
-    assert "fdgrad: out.zarr is broken, fdgrad run --repair writes these again:" in err
-    assert [line.strip() for line in err.splitlines()[1:]] == [
-        f"{keys[0]} is missing",
-        f"{keys[1]} is empty",
-        f"{keys[3]} has other bytes than were written",
-    ]
-    code, _, err = fdgrad("run", "--repair", config)
-    assert code == 0, err
-    assert "3 shards are broken, in 3 of 4 regions" in err
-    assert sorted(computed) == [0, 1, 3]
-    assert fdgrad("verify", config)[0] == 0
-    assert {file: file.read_bytes() for file in whole} == whole
-
-
-def test_t24_a_shard_in_the_place_of_another_is_found(fdgrad: Called, write: Write) -> None:
-    step = {"operator": "gradient", "inputs": ["sst"], "options": {"dim": "longitude"}}
-    config = write(target=TARGET, steps=[step])
-    assert fdgrad("run", config)[0] == 0
-    records = Journal("out.zarr").regions()
-    one, other = (Path("out.zarr", next(iter(records[i].checksums))) for i in (0, 1))
-    assert one.read_bytes() != other.read_bytes()
-    one.write_bytes(other.read_bytes())
-    code, _, err = fdgrad("verify", config)
-    assert code == 4
-    assert "has other bytes than were written" in err
-
-
-def test_t24_a_coordinate_that_is_broken_is_found(fdgrad: Called, write: Write) -> None:
-    config = write(target=TARGET)
-    assert fdgrad("run", config)[0] == 0
-    Path("out.zarr", "latitude", "c", "0").write_bytes(b"not what it was")
-    code, _, err = fdgrad("verify", config)
-    assert code == 4
-    assert "latitude/c/0 has other bytes than were written" in err
-    code, _, err = fdgrad("run", "--repair", config)
-    assert code == 4
-    assert "which no region writes; run with --fresh" in err
-
-
-def test_verify_of_what_is_not_there_or_not_finished(
-    fdgrad: Called, write: Write, stopped: str
-) -> None:
-    code, _, err = fdgrad("verify", stopped)
-    assert code == 4
-    assert "out.zarr is not finished, 2 of 4 regions are; fdgrad run goes on" in err
-    shutil.rmtree("out.zarr.partial")
-    assert "there is no target out.zarr; fdgrad run makes it" in fdgrad("verify", stopped)[2]
-    assert fdgrad("run", stopped)[0] == 0
-    shutil.rmtree("out.zarr.journal")
-    assert "out.zarr has no journal out.zarr.journal" in fdgrad("verify", stopped)[2]
-    code, _, err = fdgrad("run", "--repair", stopped)
-    assert code == 4
-    assert "nothing shows that fdgrad wrote it (it has no out.zarr.journal)" in err
 
 
 # --- T7, T8, and workers --------------------------------------------------------------------------
