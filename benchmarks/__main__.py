@@ -25,6 +25,7 @@ from benchmarks.rows import Row
 TOPICS = {
     "kernel": (KEPT,),
     "arrays": (AS_IT_COMES, KEPT),
+    "shapes": (AS_IT_COMES, KEPT),
     "chunks": (AS_IT_COMES, KEPT),
     "calculus": (AS_IT_COMES, KEPT),
     "graphs": ("",),

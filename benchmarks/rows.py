@@ -31,6 +31,10 @@ TARGETS = {
         "≥",
         1.2,
     ),
+    "small arrays": Target(
+        "NumPy arrays of 100 to 100 000 points, against `numpy.gradient`", "≥", 0.5
+    ),
+    "any shape": Target("… of 1 MB or more, of any shape and order", "≥", 1),
     "composed": Target("divergence and vorticity, against `differentiate` composed", "≥", 10),
     "metpy": Target("divergence and vorticity, against MetPy", "≥", 100),
     "kernel": Target("fraction of the speed of `numpy.copyto`, one core, memory warm", "≥", 0.5),

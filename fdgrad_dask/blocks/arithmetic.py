@@ -59,7 +59,7 @@ def derivative(
     ]
     out = sums[0] if len(sums) == 1 else _first_whole(f, shape.windows, sums)
     for i, edge in enumerate(edges):
-        place = i if i < len(low) else out.shape[axis] - len(edges) + i
+        place = np.int32(i if i < len(low) else out.shape[axis] - len(edges) + i)
         out = lax.dynamic_update_slice_in_dim(out, edge, place, axis)
     return out
 
@@ -168,7 +168,7 @@ def _added(
         value = f(plus) if minus is None else f(plus) - f(minus)
         value = _total(value)
         term = _scaled(value, weight, zero, divide=divide)
-        terms.append(term if zero is None or len(taps) == 1 else rounded(term, zero))
+        terms.append(term if len(taps) == 1 else rounded(term, zero))
     return reduce(jnp.add, terms)
 
 
@@ -195,14 +195,16 @@ def _scaled(value: jax.Array, by: jax.Array, zero: jax.Array | None, *, divide: 
     return lax.complex(scale(x) - y * 0, scale(y) + x * 0)
 
 
-def rounded(term: jax.Array, zero: jax.Array) -> jax.Array:
-    """The term, rounded to its dtype before it is added.
+def rounded(term: jax.Array, zero: jax.Array | None) -> jax.Array:
+    """The term, rounded to its dtype before it is added; without ``zero`` it may not be.
 
     Compilers contract a·b + c into one instruction that rounds once, here and not there, as
     the processor and the shape of the loop suggest. Bits that do not depend on the chunk, the
     worker or the vector width, and that are NumPy's, need both roundings. To mix in an integer
     nought which is only known at run time is a barrier that XLA and LLVM respect.
     """
+    if zero is None:
+        return term
     if jnp.iscomplexobj(term):
         return lax.complex(rounded(term.real, zero), rounded(term.imag, zero))
     return _mixed(term, zero)

@@ -19,8 +19,8 @@ from typing import Any
 
 import jax
 import numpy as np
-from numpy.typing import NDArray
 
+from fdgrad_dask.blocks.device import compute_on_device, is_jax
 from fdgrad_dask.blocks.host import compute_on_host
 from fdgrad_dask.blocks.numpy_arithmetic import compute_plain
 from fdgrad_dask.blocks.program import Block, Program
@@ -51,10 +51,13 @@ _running: set[int] = set()  # threads that run kernels now
 _is_over = False  # after a fork, XLA hangs; when Python ends, its threads abort the process
 
 
-def compute_block(
-    blocks: Sequence[Block], program: Program, dtype: np.dtype[Any]
-) -> list[NDArray[Any]]:
-    """The outputs of ``program`` on one chunk, each of its whole shape and of ``dtype``."""
+def compute_block(blocks: Sequence[Block], program: Program, dtype: np.dtype[Any]) -> list[Any]:
+    """The outputs of ``program`` on one chunk, each of its whole shape and of ``dtype``.
+
+    JAX arrays stay JAX arrays, on the device where they are.
+    """
+    if any(is_jax(block.core) for block in blocks):
+        return compute_on_device(blocks, program, dtype)
     capped = {cap.field for cap in program.pole_rows}
     used = {i: blocks[i] for i in range(len(blocks)) if i not in capped}
     shape = _joint([block.core.shape for block in used.values()])

@@ -1,109 +1,201 @@
-"""The derivative of a whole JAX array, traceable: under ``jit``, ``vmap`` and ``grad``."""
+"""Blocks that are JAX arrays: one jitted call, traceable, on the device where the arrays are.
+
+The same kernel as that of NumPy blocks, so that concrete arrays have the same bits, however they
+are cut. Under ``jit``, ``vmap`` and ``grad`` XLA may contract a product and a sum into one
+operation, which rounds once: there the last bits are the compiler's.
+"""
 
 from __future__ import annotations
 
-from functools import partial
-from typing import Any
+import math
+from collections.abc import Sequence
+from contextlib import ExitStack
+from functools import lru_cache, partial
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from numpy.typing import NDArray
 
-from fdgrad_dask.blocks.arithmetic import Reader, Weights, derivative
-from fdgrad_dask.blocks.kernel import Interned, interned
-from fdgrad_dask.blocks.program import structure_of, weights_of
-from fdgrad_dask.blocks.views import ghosts
+from fdgrad_dask.blocks.arithmetic import Weights
+from fdgrad_dask.blocks.joined import Ends, Joined
+from fdgrad_dask.blocks.kernel import Interned, evaluate, interned
+from fdgrad_dask.blocks.program import Block, Program, weights_of
 from fdgrad_dask.stencils.dtypes import wide
-from fdgrad_dask.stencils.stencil import Halves
-from fdgrad_dask.stencils.table import StencilTable
+
+SMALL = 1 << 20  # bytes; factors and tables up to this size are sent to a device once
 
 
-def differentiate_jax(f: jax.Array, axis: int, stencil: StencilTable) -> jax.Array:
-    """The derivative of a whole JAX array; traceable, and its weights may be traced too."""
-    is_float = jnp.issubdtype(f.dtype, jnp.inexact)
-    own = jax.dtypes.canonicalize_dtype(f.dtype)  # 64 bits may come from under the switch
-    dtype = np.dtype(own if is_float else jnp.result_type(float))
-    if is_float:
-        f = f.astype(jnp.float32 if own.itemsize == 1 else own)
-    elif f.dtype.itemsize < 4 or f.dtype != own:
-        f = f.astype(dtype)
-    real = wide(dtype)
-    fills: list[Any] = []
-    values: list[Any] = []
-    for wall in (stencil.low, stencil.high):
-        fill = wall.fill if wall else None
-        number = not (fill is None or isinstance(fill, str))
-        fills.append("number" if number else fill)
-        values.append(_on_device(fill, f.dtype if is_float else dtype) if number else None)
-    # Explicitly, as even the strictest guard of transfers has it.
-    weights = weights_of(stencil, lambda w: _on_device(w, real))
-    result: jax.Array = _on_whole(
-        f, weights, values, shape=interned(structure_of(stencil)), axis=axis, fills=tuple(fills)
-    )
-    return result.astype(dtype)
+def compute_on_device(
+    blocks: Sequence[Block], program: Program, dtype: np.dtype[Any]
+) -> list[jax.Array]:
+    """The outputs of ``program`` on one block of JAX arrays, of ``dtype``, where the arrays are.
+
+    NumPy arrays among the fields, such as metric terms, go to the device of the others. Concrete
+    arrays have the bits of NumPy blocks; traced ones have them but for contracted products.
+    """
+    given = {pole.field for pole in program.pole_rows}
+    used = {i: block for i, block in enumerate(blocks) if i not in given}
+    shape = np.broadcast_shapes(*(block.core.shape for block in used.values()))
+    place = _Place(list(blocks), program, dtype)
+    with place.settings():
+        if math.prod(shape) == 0:
+            return [jnp.zeros(shape, dtype) for _ in range(program.outputs)]
+        real, inverted = wide(place.dtype), program.formula is not None
+        tables = [d.stencil for d in program.derivatives]
+        poles = [pole for pole in program.pole_rows if _is_present(pole, program)]
+        results: list[jax.Array] = _run(
+            [place.joined(i, block, program) for i, block in used.items()],
+            [weights_of(table, lambda w: place.put(w, real), inverted) for table in tables],
+            None if place.is_traced else place.put(np.uint64(0), np.dtype(np.uint64)),
+            [place.put(blocks[pole.field].core, dtype) for pole in poles],
+            program=interned(program.structure()),
+            places=tuple((pole.output, pole.axis, pole.end) for pole in poles),
+            shape=shape,
+            dtype=dtype,
+        )
+    return results
 
 
-def _on_device(numbers: Any, dtype: Any) -> jax.Array:
-    if isinstance(numbers, jax.Array):
-        return numbers.astype(dtype)
-    placed: jax.Array = jax.device_put(np.asarray(numbers, dtype))
+def _is_present(pole: Any, program: Program) -> bool:
+    """True if the block lies at the pole, of which a row is given."""
+    table = program.stencils(pole.axis)[0]
+    return (table.low, table.high)[pole.end] is not None
+
+
+@partial(jax.jit, static_argnames=("program", "places", "shape", "dtype"))
+def _run(
+    views: Sequence[Joined],
+    weights: Sequence[Weights],
+    zero: jax.Array | None,
+    pole_rows: Sequence[jax.Array],
+    *,
+    program: Interned,
+    places: tuple[tuple[int, int, int], ...],
+    shape: tuple[int, ...],
+    dtype: np.dtype[Any],
+) -> list[jax.Array]:
+    """The kernel; rows at poles are set where they are given."""
+    made = evaluate(views, weights, zero, program.value)
+    outputs = [jnp.broadcast_to(output, shape).astype(dtype) for output in made]
+    for (number, axis, end), row in zip(places, pole_rows, strict=True):
+        row = jnp.broadcast_to(row, (*shape[:axis], 1, *shape[axis + 1 :]))
+        first = shape[axis] - 1 if end else 0
+        outputs[number] = lax.dynamic_update_slice_in_dim(outputs[number], row, first, axis)
+    return outputs
+
+
+class _Place:
+    """Where a block is computed, in which dtype, and how things that are elsewhere get there."""
+
+    def __init__(self, blocks: list[Block], program: Program, dtype: np.dtype[Any]) -> None:
+        like: Any = next(block.core for block in blocks if is_jax(block.core))
+        parts = [r for b in blocks for r in (b.core, *b.low.values(), *b.high.values())]
+        self.is_traced = any(map(is_traced, parts + _numbers(program)))
+        # Integers in float64, which has all of them but those of 8 bytes.
+        is_float = jnp.issubdtype(blocks[0].core.dtype, jnp.inexact)
+        self.dtype = np.dtype(np.float64) if not is_float else dtype
+        if dtype.itemsize == 1:
+            self.dtype = np.dtype(np.float32)
+        has_z = any(d.z is not None for d in program.derivatives)
+        self.needs_x64 = not self.is_traced or wide(self.dtype).itemsize == 8 or has_z
+        one = not is_traced(like) and len(like.devices()) == 1 and like.committed
+        # What JAX may move freely must stay so: its results go with arrays of any device.
+        self.device = next(iter(like.devices())) if one else None
+
+    def settings(self) -> ExitStack:
+        """64 bits and the promotion of dtypes that our arithmetic is written for, here and now.
+
+        Traced arrays of 32 bits do without the switch: what becomes of them later, such as their
+        transpose, is worked out without it.
+        """
+        stack = ExitStack()
+        if self.needs_x64:
+            stack.enter_context(jax.enable_x64(True))
+        stack.enter_context(jax.numpy_dtype_promotion("standard"))
+        stack.enter_context(jax.numpy_rank_promotion("allow"))
+        return stack
+
+    def put(self, numbers: Any, dtype: Any) -> Any:
+        """Numbers as an array beside the others."""
+        if is_jax(numbers):
+            return numbers.astype(dtype)
+        numbers = np.asarray(numbers).astype(dtype, copy=False)
+        if self.is_traced:
+            return numbers  # a constant of what is being traced
+        if numbers.nbytes > SMALL:
+            return jax.device_put(numbers, self.device)
+        return _kept(numbers.tobytes(), numbers.shape, numbers.dtype, self.device)
+
+    def joined(self, number: int, block: Block, program: Program) -> Joined:
+        """A field as the kernel is shown it."""
+        # A coordinate keeps its digits: its differences are what weights are made of.
+        is_z = any(d.z == number for d in program.derivatives)
+        dtype = np.dtype(np.float64) if is_z else self.dtype
+        single = all(operand == ((number, None),) for operand in program.operands)
+        single = single and all(len(d.stencil.windows) == 1 for d in program.derivatives)
+        if is_large_integer(block.core) and single and program.formula is None:
+            dtype = block.core.dtype
+        ends: list[tuple[Any, ...]] = []
+        beyond = {}
+        for axis, halo_width in program.halo(number).items():
+            kinds: list[str | None] = []
+            rows: list[Any] = []
+            closed = program.walls(axis, program.is_factor(number))
+            for halos, end in zip((block.low, block.high), closed, strict=True):
+                ghost = end.fill if end else None
+                if axis in halos:
+                    kinds.append("halo")
+                    rows.append(self.put(halos[axis], dtype))
+                elif ghost is None or isinstance(ghost, str):
+                    kinds.append(ghost)
+                    rows.append(None)
+                else:
+                    kinds.append("number")
+                    rows.append(self.put(ghost, self.dtype))
+            ends.append((axis, halo_width, *kinds))
+            beyond[axis] = (rows[0], rows[1])
+        return Joined(self.put(block.core, dtype), beyond, cast(Ends, tuple(ends)))
+
+
+@lru_cache(maxsize=1024)
+def _kept(content: bytes, shape: tuple[int, ...], dtype: np.dtype[Any], device: Any) -> jax.Array:
+    """A small array on a device, sent there once."""
+    array: NDArray[Any] = np.frombuffer(content, dtype).reshape(shape)
+    with jax.ensure_compile_time_eval():  # never a tracer, which must not be kept
+        placed: jax.Array = jax.device_put(array, device)
     return placed
 
 
-@partial(jax.jit, static_argnames=("shape", "axis", "fills"))
-def _on_whole(
-    f: jax.Array, weights: Weights, values: list[Any], *, shape: Interned, axis: int, fills: Any
-) -> jax.Array:
-    table = shape.value
-    if jnp.issubdtype(f.dtype, jnp.inexact):
-        return derivative(_reader(f, values, table, axis, fills), weights, table, axis=axis)
-    # Halves of integers, whose differences floats have where they do not have the integers.
-    bits, real = 4 * f.dtype.itemsize, jnp.result_type(float)
-    signed = f"int{2 * bits}"
-    high = (f >> bits).astype(signed).astype(real)
-    low = (f & (2**bits - 1)).astype(signed).astype(real)
-    tops = [value if value is None else jnp.floor(value / 2**bits) for value in values]
-    rests = [
-        value if value is None else value - top * 2**bits
-        for value, top in zip(values, tops, strict=True)
-    ]
-    upper = _reader(high, tops, table, axis, fills)
-    lower = _reader(low, rests, table, axis, fills)
-
-    counted = Reader(
-        lambda i: Halves(upper.at(i), lower.at(i), bits),
-        lambda p: Halves(upper.row(p), lower.row(p), bits),
-    )
-    return derivative(counted, weights, table, axis=axis)
+def _numbers(program: Program) -> list[Any]:
+    """All that stencils multiply by, and what stands outside: either may be traced."""
+    found: list[Any] = []
+    for table in (d.stencil for d in program.derivatives):
+        found += [window.weights for window in table.windows]
+        for end in (table.low, table.high):
+            if end is not None:
+                found += [end.fill, *(window.weights for window in end.rows)]
+    return found
 
 
-def _reader(f: jax.Array, values: list[Any], table: StencilTable, axis: int, fills: Any) -> Reader:
-    """How to reach the values of ``f``, and what stands outside of its ends."""
-    n = f.shape[axis]
-    part = partial(lax.slice_in_dim, axis=axis)
-    if fills == (None, None):
-        # A shift by padding fuses into the sum. Padding once and slicing does not, and to
-        # concatenate thin edges costs a second pass when the axis is the last one.
-        def at(i: int) -> jax.Array:
-            pads = [(0, 0, 0)] * f.ndim
-            pads[axis] = (-i, i, 0)
-            return lax.pad(f, jnp.zeros((), f.dtype), pads)
-    else:
-        rows = partial(part, f)
-        ends = [
-            ghosts(rows, n, axis, table.halo_width, fill, value, low=i == 0)
-            for i, (fill, value) in enumerate(zip(fills, values, strict=True))
-        ]
-        window = lax.concatenate([ends[0], f, ends[1]], axis)
+def result_dtype(fields: Sequence[Any], dtype: Any) -> np.dtype[Any]:
+    """The dtype of a result that NumPy has in ``dtype``: 64 bits if a field has them, or the user.
 
-        def at(i: int) -> jax.Array:
-            return part(window, table.halo_width + i, table.halo_width + i + n)
+    So floats keep their own, and integers get the default one of JAX.
+    """
+    if dtype is None:
+        own = fields[0].dtype
+        dtype = own if jnp.issubdtype(own, jnp.inexact) else float
+    if any(jnp.issubdtype(f.dtype, jnp.inexact) and f.dtype == dtype for f in fields if is_jax(f)):
+        return cast(np.dtype[Any], np.dtype(dtype))
+    return np.dtype(jax.dtypes.canonicalize_dtype(dtype))
 
-    def row(p: int) -> jax.Array:
-        return part(f, p % n, p % n + 1)
 
-    return Reader(at, row)
+def is_large_integer(f: Any) -> bool:
+    """True for integers of which float64 does not have all."""
+    return bool(jnp.issubdtype(f.dtype, jnp.integer)) and f.dtype.itemsize == 8
 
 
 def is_jax(f: Any) -> bool:
@@ -111,7 +203,7 @@ def is_jax(f: Any) -> bool:
     return isinstance(f, jax.Array)
 
 
-def is_traced(f: jax.Array) -> bool:
+def is_traced(f: Any) -> bool:
     """True inside ``jit``, ``vmap`` or ``grad``, where an array has no values yet."""
     return isinstance(f, jax.core.Tracer)
 

@@ -72,11 +72,14 @@ def compute_interior(
 
 
 def evaluate(
-    views: Sequence[View], weights: Sequence[Weights], zero: jax.Array, program: Program
+    views: Sequence[View],
+    weights: Sequence[Weights],
+    zero: jax.Array | None,
+    program: Program,
 ) -> list[jax.Array]:
     """The outputs of a program, all its terms in one pass.
 
-    ``zero`` is an integer nought that the compiler cannot see through (`rounded`).
+    ``zero`` is an integer nought that the compiler cannot see through (`rounded`), or None.
     """
 
     def operand(parts: Operand, axis: int) -> Reader:

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fdgrad_dask.stencils.stencil import Stencil
 from fdgrad_dask.stencils.table import DomainBoundary, StencilTable
@@ -50,9 +49,9 @@ class Block:
     The block is of size 1 along axes on which the field does not vary.
     """
 
-    core: NDArray[Any]
-    low: dict[int, NDArray[Any]] = field(default_factory=dict)
-    high: dict[int, NDArray[Any]] = field(default_factory=dict)
+    core: Any  # NumPy or JAX, as its neighbours' rows are
+    low: dict[int, Any] = field(default_factory=dict)
+    high: dict[int, Any] = field(default_factory=dict)
 
 
 class PoleRow(NamedTuple):

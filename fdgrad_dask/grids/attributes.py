@@ -6,30 +6,30 @@ from collections.abc import Hashable, Mapping
 from typing import Any
 
 from fdgrad_dask.errors import CoordinateError
-from fdgrad_dask.grids.units import quotient as quotient
-from fdgrad_dask.grids.units import ratio as ratio
 
 # What holds for a derivative as it held for the field.
-KEPT = ("cell_methods", "grid_mapping")
+_KEPT = ("cell_methods", "grid_mapping")
 
 
-def derivative_name(name: Hashable | None, per: Hashable, order: int = 1) -> str:
+def name_derivative(name: Hashable | None, per: Hashable, order: int = 1) -> str:
     """``dT_dx``, ``d2T_dx2``; a field without a name is f.
 
-    >>> derivative_name("T", "x"), derivative_name(None, "x", 2)
+    >>> name_derivative("T", "x"), name_derivative(None, "x", 2)
     ('dT_dx', 'd2f_dx2')
     """
     name = "f" if name is None else name
     return f"d{name}_d{per}" if order == 1 else f"d{order}{name}_d{per}{order}"
 
 
-def derived(field: Any, units: str | None, long_name: str | None = None) -> dict[str, Any]:
+def derive_attributes(
+    field: Any, units: str | None, long_name: str | None = None
+) -> dict[str, Any]:
     """The attributes of a result: those of ``field`` still true, its units and its long name.
 
     xarray moves some of them to the encoding when it opens a file with all its coordinates.
     """
     attrs = {**field.encoding, **field.attrs}
-    kept: dict[str, Any] = {key: attrs[key] for key in KEPT if key in attrs}
+    kept: dict[str, Any] = {key: attrs[key] for key in _KEPT if key in attrs}
     if units is not None:
         kept["units"] = units
     if long_name is not None:
@@ -37,13 +37,13 @@ def derived(field: Any, units: str | None, long_name: str | None = None) -> dict
     return kept
 
 
-def title(attrs: Mapping[Any, Any], name: Hashable | None) -> str:
+def choose_long_name(attrs: Mapping[Any, Any], name: Hashable | None) -> str:
     """What a field is called in words: long name, standard name or name."""
     words = attrs.get("long_name") or attrs.get("standard_name") or name or "f"
     return str(words).replace("_", " ") if "long_name" not in attrs else str(words)
 
 
-def check_name(name: Hashable, field: Any) -> None:
+def check_result_name(name: Hashable, field: Any) -> None:
     """Raises if a result of ``field`` would bear the name of one of its coordinates."""
     if name in field.coords:
         raise CoordinateError(

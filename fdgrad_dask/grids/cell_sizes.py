@@ -10,8 +10,8 @@ import numpy as np
 import xarray as xr
 
 from fdgrad_dask.errors import CoordinateError
-from fdgrad_dask.grids.attributes import ratio
-from fdgrad_dask.grids.coordinate import cf_names
+from fdgrad_dask.grids.coordinate import find_cf_names
+from fdgrad_dask.grids.units import conversion_factor
 
 _KEYS = {
     "x": ("X", "longitude", "projection_x_coordinate", "grid_longitude"),
@@ -25,34 +25,34 @@ _NAMED = {
 }
 
 
-class Sides(NamedTuple):
-    """The dimensions y and x; ``told`` unless it is only by their order that they are these."""
+class HorizontalDims(NamedTuple):
+    """The dimensions y and x; ``is_certain`` if they are so by name or attributes, not by order."""
 
     y: Hashable
     x: Hashable
-    told: bool = True
+    is_certain: bool = True
 
 
-class Spacing(NamedTuple):
+class CellSize(NamedTuple):
     """Metres of a step, (ny, nx), or 1 along an axis on which they do not vary."""
 
     values: Any
-    between: bool
+    is_between: bool
 
 
-def sides(field: xr.DataArray, dims: tuple[Hashable, ...]) -> Sides:
+def order_dims(field: xr.DataArray, dims: tuple[Hashable, ...]) -> HorizontalDims:
     """Which of two dimensions is x: by CF attributes, or by name, or by order."""
     first, second = dims
-    named = _side(field, first), _side(field, second)
+    named = _guess_direction(field, first), _guess_direction(field, second)
     if named in (("x", "y"), ("x", None), (None, "y")):
-        return Sides(second, first)
-    return Sides(first, second, told=named[0] != named[1])
+        return HorizontalDims(second, first)
+    return HorizontalDims(first, second, is_certain=named[0] != named[1])
 
 
-def _side(field: xr.DataArray, dim: Hashable) -> str | None:
+def _guess_direction(field: xr.DataArray, dim: Hashable) -> str | None:
     """``"x"`` or ``"y"``, by a 1-D coordinate along ``dim``, or by its name."""
     for side, keys in _KEYS.items():
-        names = [name for key in keys for name in cf_names(field, key)]
+        names = [name for key in keys for name in find_cf_names(field, key)]
         if any(field.coords[name].dims == (dim,) for name in names):
             return side
     for side, pattern in _NAMED.items():
@@ -61,13 +61,13 @@ def _side(field: xr.DataArray, dim: Hashable) -> str | None:
     return None
 
 
-def spaced(field: xr.DataArray, given: Iterable[Any]) -> Sides:
+def find_dims(field: xr.DataArray, given: Iterable[Any]) -> HorizontalDims:
     """The horizontal dimensions of a field by those of what was given, or by their names.
 
     Raises
     ------
     CoordinateError
-        They cannot be told.
+        They cannot be determined.
     """
     arrays = [array for array in given if isinstance(array, xr.DataArray)]
     dims = tuple(dict.fromkeys(dim for array in arrays for dim in array.dims))
@@ -78,13 +78,15 @@ def spaced(field: xr.DataArray, given: Iterable[Any]) -> Sides:
             "both alike"
         )
     if len(dims) < 2:
-        known = {side: [d for d in field.dims if _side(field, d) == side] for side in "yx"}
-        lone = [dim for dim in dims if _side(field, dim) is None]
+        known = {
+            side: [d for d in field.dims if _guess_direction(field, d) == side] for side in "yx"
+        }
+        lone = [dim for dim in dims if _guess_direction(field, dim) is None]
         if not lone and all(len(found) == 1 for found in known.values()):
-            return Sides(known["y"][0], known["x"][0])
+            return HorizontalDims(known["y"][0], known["x"][0])
     elif len(dims) == 2:
-        found = sides(field, dims)
-        if found.told:
+        found = order_dims(field, dims)
+        if found.is_certain:
             return found
     raise CoordinateError(
         f"which dimensions of {field.name!r} are x and y cannot be told from {dims or field.dims}; "
@@ -92,7 +94,7 @@ def spaced(field: xr.DataArray, given: Iterable[Any]) -> Sides:
     )
 
 
-def spacing(field: xr.DataArray, name: str, value: Any, at: Sides) -> Spacing:
+def read_cell_size(field: xr.DataArray, name: str, value: Any, dims: HorizontalDims) -> CellSize:
     """``dx`` or ``dy`` in metres, at the points or between them.
 
     Raises
@@ -100,70 +102,70 @@ def spacing(field: xr.DataArray, name: str, value: Any, at: Sides) -> Spacing:
     CoordinateError
         It has other dimensions, sizes, labels or units, or in memory a step of nought.
     """
-    own = at.x if name == "dx" else at.y
-    array = _array(name, value, at)
-    metres = ratio(array.attrs.get("units", "m"), "m")
+    own = dims.x if name == "dx" else dims.y
+    array = _as_dataarray(name, value, dims)
+    metres = conversion_factor(array.attrs.get("units", "m"), "m")
     if metres is None:
         raise CoordinateError(
             f"{name} is in {array.attrs['units']!r}, which is no length; give metres"
         )
-    fits = {dim: (1, field.sizes[dim], field.sizes[dim] - (dim == own)) for dim in (at.y, at.x)}
+    fits = {dim: (1, field.sizes[dim], field.sizes[dim] - (dim == own)) for dim in (dims.y, dims.x)}
     if any(array.sizes[dim] not in fits[dim] for dim in array.dims):
         raise CoordinateError(
             f"{name} has the sizes {dict(array.sizes)}, but {field.name!r} has "
-            f"{_sizes(field, at)}; give {name} at these points, or between them, one fewer "
+            f"{_sizes(field, dims)}; give {name} at these points, or between them, one fewer "
             f"along {own!r}"
         )
-    between = 1 < field.sizes[own] == array.sizes.get(own, 0) + 1 and own in array.dims
+    is_between = 1 < field.sizes[own] == array.sizes.get(own, 0) + 1 and own in array.dims
     _check_labels(field, name, array)
     if array.chunks is None:
         _check_steps(field, name, array, own)
-    values = _over_both(array, at)
-    return Spacing(values.astype(np.float64) * metres, between)
+    values = _expand_dims(array, dims)
+    return CellSize(values.astype(np.float64) * metres, is_between)
 
 
-def angle_of(field: xr.DataArray, value: Any, at: Sides) -> tuple[Any, Any]:
+def read_rotation(field: xr.DataArray, value: Any, dims: HorizontalDims) -> tuple[Any, Any]:
     """Cosine and sine of the angle from east to x, over (y, x)."""
-    array = _array("angle", value, at)
+    array = _as_dataarray("angle", value, dims)
     if any(array.sizes[dim] not in (1, field.sizes[dim]) for dim in array.dims):
         raise CoordinateError(
             f"angle has the sizes {dict(array.sizes)}, but {field.name!r} has "
-            f"{_sizes(field, at)}; give the angle at these points"
+            f"{_sizes(field, dims)}; give the angle at these points"
         )
     _check_labels(field, "angle", array)
-    radians = ratio(array.attrs.get("units", "degree"), "radian")
+    radians = conversion_factor(array.attrs.get("units", "degree"), "radian")
     if radians is None:
         raise CoordinateError(
             f"angle is in {array.attrs['units']!r}, which is no angle; give degrees or radians"
         )
-    turned = _over_both(array, at).astype(np.float64) * radians
+    turned = _expand_dims(array, dims).astype(np.float64) * radians
     return np.cos(turned), np.sin(turned)
 
 
-def _sizes(field: xr.DataArray, at: Sides) -> dict[Hashable, int]:
-    return {dim: field.sizes[dim] for dim in (at.y, at.x)}
+def _sizes(field: xr.DataArray, dims: HorizontalDims) -> dict[Hashable, int]:
+    return {dim: field.sizes[dim] for dim in (dims.y, dims.x)}
 
 
-def _array(name: str, value: Any, at: Sides) -> xr.DataArray:
+def _as_dataarray(name: str, value: Any, dims: HorizontalDims) -> xr.DataArray:
     """A number, or a DataArray over y, x or both."""
-    needed = f"{name} is to be a number or a DataArray over {at.y!r}, {at.x!r} or both"
+    needed = f"{name} is to be a number or a DataArray over {dims.y!r}, {dims.x!r} or both"
     if not isinstance(value, xr.DataArray):
         if np.ndim(value) or not np.issubdtype(np.asarray(value).dtype, np.number):
             raise CoordinateError(
                 f"{name} is a {type(value).__name__}, but {needed}: "
-                f"xr.DataArray({name}, dims=({at.y!r}, {at.x!r}))"
+                f"xr.DataArray({name}, dims=({dims.y!r}, {dims.x!r}))"
             )
         value = xr.DataArray(value)
     array: xr.DataArray = value
-    if array.dtype.kind not in "iuf" or not set(array.dims) <= {at.y, at.x}:
+    if array.dtype.kind not in "iuf" or not set(array.dims) <= {dims.y, dims.x}:
         raise CoordinateError(f"{name} has {array.dtype} over {array.dims}, but {needed}")
     return array
 
 
-def _over_both(array: xr.DataArray, at: Sides) -> Any:
-    there = tuple(dim for dim in (at.y, at.x) if dim in array.dims)
+def _expand_dims(array: xr.DataArray, dims: HorizontalDims) -> Any:
+    there = tuple(dim for dim in (dims.y, dims.x) if dim in array.dims)
     data = array.transpose(*there).data
-    return data.reshape([array.sizes.get(dim, 1) for dim in (at.y, at.x)])
+    return data.reshape([array.sizes.get(dim, 1) for dim in (dims.y, dims.x)])
 
 
 def _check_labels(field: xr.DataArray, name: str, array: xr.DataArray) -> None:
@@ -190,7 +192,7 @@ def _check_steps(field: xr.DataArray, name: str, array: xr.DataArray, own: Hasha
             "give it one there, and mask the field instead"
         )
     for key in (*_KEYS["x"], *_KEYS["y"]):
-        for coordinate in cf_names(field, key):
+        for coordinate in find_cf_names(field, key):
             points = field.coords[coordinate]
             if points.dims != (own,) or points.chunks is not None or points.size < 2:
                 continue

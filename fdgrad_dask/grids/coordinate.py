@@ -15,13 +15,13 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from fdgrad_dask.errors import CoordinateError, OptionError, did_you_mean
-from fdgrad_dask.grids.attributes import title
-from fdgrad_dask.grids.times import YEARS, is_time, plain_numbers, seconds
+from fdgrad_dask.grids.attributes import choose_long_name
+from fdgrad_dask.grids.times import YEARS, count_time, is_time, unbox_numbers
 from fdgrad_dask.stencils.boundary import regular_points
 
 # What CF attributes say of some dims and coordinates; of as many sets of them at most.
-_found: dict[tuple[Any, ...], tuple[Mapping[str, list[Hashable]], ...]] = {}
-_REMEMBERED = 256
+_cf_cache: dict[tuple[Any, ...], tuple[Mapping[str, list[Hashable]], ...]] = {}
+_CF_CACHE_SIZE = 256
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Axis:
     is_time: bool = False
 
 
-def axis_of(field: xr.DataArray, dim: Hashable, *, datetime_unit: str | None = None) -> Axis:
+def find_axis(field: xr.DataArray, dim: Hashable, *, datetime_unit: str | None = None) -> Axis:
     """The axis that ``dim`` names: a dimension, a 1-D coordinate along one, or a CF name.
 
     Raises
@@ -53,37 +53,37 @@ def axis_of(field: xr.DataArray, dim: Hashable, *, datetime_unit: str | None = N
     OptionError
         ``datetime_unit`` is not a unit of time.
     """
-    coordinate = find(field, dim)
+    coordinate = find_coordinate(field, dim)
     if coordinate is None:
         number = field.dims.index(dim)
         return Axis(dim, dim, dim, number, 1.0, f"index of {dim}", units="1")
     along = coordinate.dims[0]
     name = along if coordinate.name is None else coordinate.name
     _refuse_stacked(field, name, along)
-    points, units = numbers(coordinate, datetime_unit)
+    points, units = read_points(coordinate, datetime_unit)
     check_monotonic(points, name, along)
     is_dated = is_time(np.asarray(coordinate.values))
     is_in_years = is_dated and datetime_unit in YEARS
-    points = _even_again(points) if is_in_years else regular_points(points)
+    points = _restore_even_step(points) if is_in_years else regular_points(points)
     return Axis(
         asked=dim,
         dim=along,
         name=name,
         number=field.dims.index(along),
         points=points,
-        title=title(coordinate.attrs, name),
+        title=choose_long_name(coordinate.attrs, name),
         units=units,
         period=360.0 if is_longitude(coordinate) else None,
         is_time=is_dated,
     )
 
 
-def find(field: xr.DataArray, dim: Hashable) -> xr.DataArray | None:
+def find_coordinate(field: xr.DataArray, dim: Hashable) -> xr.DataArray | None:
     """The 1-D coordinate that ``dim`` names, or None for a dimension without one."""
     if dim in field.dims:
         # Asked for an index that is not there, coords makes one up: 0, 1, 2, …
         return field.coords[dim] if dim in field.coords else None  # noqa: SIM401
-    name = dim if dim in field.coords else _cf_name(field, dim)
+    name = dim if dim in field.coords else _resolve_cf_name(field, dim)
     coordinate: xr.DataArray = field.coords[name]
     if coordinate.ndim != 1:
         raise CoordinateError(
@@ -93,44 +93,44 @@ def find(field: xr.DataArray, dim: Hashable) -> xr.DataArray | None:
     return coordinate
 
 
-def cf_names(field: xr.DataArray, key: Hashable) -> list[Hashable]:
+def find_cf_names(field: xr.DataArray, key: Hashable) -> list[Hashable]:
     """The coordinates that CF attributes call ``key``: an axis, a kind or a standard_name."""
     if not isinstance(key, str):
         return []
-    names = [name for table in _cf_tables(field) for name in table.get(key, [])]
+    names = [name for table in _query_cf(field) for name in table.get(key, [])]
     return [name for name in dict.fromkeys(names) if name in field.coords]
 
 
-def _cf_tables(field: xr.DataArray) -> tuple[Mapping[str, list[Hashable]], ...]:
+def _query_cf(field: xr.DataArray) -> tuple[Mapping[str, list[Hashable]], ...]:
     """What cf-xarray finds. It takes milliseconds, and an operator asks again and again."""
     coords = field.coords.variables.items()
     # The variable's own list restricts what cf-xarray finds, so two fields may have two answers.
-    own = own_coordinates(field)
+    own = find_own_coordinates(field)
     described = (field.dims, own, *((name, one.dims, repr(one.attrs)) for name, one in coords))
-    if described not in _found:
-        if len(_found) >= _REMEMBERED:
-            _found.clear()
-        _found[described] = (field.cf.axes, field.cf.coordinates, field.cf.standard_names)
-    return _found[described]
+    if described not in _cf_cache:
+        if len(_cf_cache) >= _CF_CACHE_SIZE:
+            _cf_cache.clear()
+        _cf_cache[described] = (field.cf.axes, field.cf.coordinates, field.cf.standard_names)
+    return _cf_cache[described]
 
 
-def own_coordinates(field: xr.DataArray) -> frozenset[str]:
+def find_own_coordinates(field: xr.DataArray) -> frozenset[str]:
     """The coordinates that the attribute ``coordinates`` of a variable names as its own."""
     named = field.encoding.get("coordinates", field.attrs.get("coordinates"))
     return frozenset(named.split()) if isinstance(named, str) else frozenset()
 
 
-def knows(field: xr.DataArray, dim: Hashable) -> bool:
+def has_axis(field: xr.DataArray, dim: Hashable) -> bool:
     """True if ``dim`` names something along which ``field`` extends."""
     if dim in field.dims:
         return True
-    names = [dim] if dim in field.coords else cf_names(field, dim)
+    names = [dim] if dim in field.coords else find_cf_names(field, dim)
     return any(field.coords[name].ndim for name in names)
 
 
-def _cf_name(field: xr.DataArray, dim: Hashable) -> Hashable:
+def _resolve_cf_name(field: xr.DataArray, dim: Hashable) -> Hashable:
     """The name of the one 1-D coordinate that CF attributes call ``dim``."""
-    names = cf_names(field, dim)
+    names = find_cf_names(field, dim)
     along = [name for name in names if field.coords[name].ndim == 1] or names
     if len(along) == 1:
         return along[0]
@@ -145,7 +145,9 @@ def _cf_name(field: xr.DataArray, dim: Hashable) -> Hashable:
     )
 
 
-def numbers(coordinate: xr.DataArray, datetime_unit: str | None) -> tuple[NDArray[Any], str | None]:
+def read_points(
+    coordinate: xr.DataArray, datetime_unit: str | None
+) -> tuple[NDArray[Any], str | None]:
     """The values of a coordinate as numbers, and the units that one step of 1 has.
 
     Dates and durations of any calendar count from the earliest, in seconds or
@@ -157,12 +159,12 @@ def numbers(coordinate: xr.DataArray, datetime_unit: str | None) -> tuple[NDArra
             f"coordinate {name!r} is a dask array, but weights are formed from its values before "
             f"anything is computed; load it first: .assign_coords({name}=….{name}.load())"
         )
-    values = plain_numbers(np.asarray(coordinate.values))
+    values = unbox_numbers(np.asarray(coordinate.values))
     if is_time(values):
         missing = np.isnat(values) if values.dtype.kind in "mM" else np.zeros(len(values), bool)
         if missing.any():
             _refuse_nan(int(missing.argmax()), name, coordinate.dims[0], "NaT")
-        return seconds(values, datetime_unit)
+        return count_time(values, datetime_unit)
     if values.dtype.kind not in "iuf":
         raise CoordinateError(
             f"coordinate {name!r} holds {values.dtype}, but a derivative needs numbers or dates; "
@@ -197,11 +199,11 @@ def check_monotonic(points: NDArray[Any], name: Hashable, dim: Hashable) -> None
     i = int(((before < after) != (before[0] < after[0])).argmax())
     raise CoordinateError(
         f"coordinate {name!r} is not monotonic: it turns at position {i} "
-        f"({points[i - 1]}, {points[i]}, {points[i + 1]}); {_cure(points, name)}"
+        f"({points[i - 1]}, {points[i]}, {points[i + 1]}); {_suggest_fix(points, name)}"
     )
 
 
-def _cure(points: NDArray[Any], name: Hashable) -> str:
+def _suggest_fix(points: NDArray[Any], name: Hashable) -> str:
     """How to make a coordinate monotonic: an angle that wraps around is not sorted but unwound."""
     exact = points.astype(np.float64)
     if np.abs(np.diff(exact)).max() > 180 and np.abs(exact).max() <= 720:
@@ -235,7 +237,7 @@ def _refuse_stacked(field: xr.DataArray, name: Hashable, dim: Hashable) -> None:
         )
 
 
-def _even_again(points: NDArray[np.float64]) -> Any:
+def _restore_even_step(points: NDArray[np.float64]) -> Any:
     """The step, if only the rounding to years keeps an axis from being even; else the points."""
     steps = np.diff(points)
     if np.ptp(steps) <= 8 * np.finfo(float).eps * np.abs(points).max():
@@ -252,20 +254,20 @@ def is_longitude(coordinate: xr.DataArray) -> bool:
     )
 
 
-def of_axis(option: Any, axis: Axis, field: xr.DataArray) -> Any:
+def select_for_axis(option: Any, axis: Axis, field: xr.DataArray) -> Any:
     """The value of an option for one axis: one for all, or by name in a mapping."""
     if not isinstance(option, Mapping):
         return option
     for key, value in option.items():
-        if key in (axis.asked, axis.name, axis.dim) or axis.name in cf_names(field, key):
+        if key in (axis.asked, axis.name, axis.dim) or axis.name in find_cf_names(field, key):
             return value
     return None
 
 
-def check_names(option: Any, fields: Sequence[xr.DataArray]) -> None:
+def check_axis_names(option: Any, fields: Sequence[xr.DataArray]) -> None:
     """Raises if a mapping names an axis that none of ``fields`` has."""
     for key in option if isinstance(option, Mapping) else ():
-        if not any(knows(field, key) for field in fields):
+        if not any(has_axis(field, key) for field in fields):
             dims = sorted({str(dim) for field in fields for dim in field.dims})
             raise OptionError(
                 f"{option!r} names {key!r}, but there are the dimensions {dims}; name one of "

@@ -10,45 +10,68 @@ import numpy as np
 import xarray as xr
 
 from fdgrad_dask.errors import CoordinateError, OptionError
-from fdgrad_dask.grids.cell_sizes import Sides, Spacing, angle_of, sides, spaced, spacing
-from fdgrad_dask.grids.coordinate import Axis, cf_names
+from fdgrad_dask.grids.cell_sizes import (
+    CellSize,
+    HorizontalDims,
+    find_dims,
+    order_dims,
+    read_cell_size,
+    read_rotation,
+)
+from fdgrad_dask.grids.coordinate import Axis, find_cf_names
 from fdgrad_dask.grids.geometry import EARTH_RADIUS, Curvilinear, Geometry
 from fdgrad_dask.grids.places import (
-    candidates,
-    known_places,
-    one_of,
+    find_1d,
+    find_2d,
+    list_candidates,
+    mask_fill_places,
     require_angles,
-    two_dimensional,
 )
 from fdgrad_dask.grids.projections import find_grid_mapping
 
 
 @dataclass(frozen=True)
-class Curved:
-    """What is known of a curvilinear grid; arrays are over (y, x).
+class CurvilinearGrid:
+    """What is known about a curvilinear grid; arrays are over (y, x).
 
-    ``places`` are latitude and longitude in degrees, ``spacings`` dx and dy: one of them is there.
-    ``turn`` are cosine and sine of the angle from east to x, ``latitude`` is that of the Coriolis
-    parameter. ``senses`` are -1 where x, or y, falls along its index; ``told`` says that they are x
-    and y not by their order alone, ``is_east`` that results are along east and north.
+    Parameters
+    ----------
+    x, y
+        Its axes, counted in steps.
+    radii
+        Of the equator and of the poles, in metres.
+    orientation
+        -1 where x, or y, falls along its index, else 1.
+    is_certain
+        True if x and y were identified by name or attributes, not by position.
+    places
+        Latitude and longitude in degrees; None where dx and dy are given.
+    cell_sizes
+        dx and dy; None where the places are known.
+    rotation
+        Cosine and sine of the angle from east to x.
+    latitude
+        In degrees, for the Coriolis parameter.
+    is_east
+        True if results are along east and north, not along x and y.
     """
 
     x: Axis
     y: Axis
     geometry: Curvilinear
     radii: tuple[float, float]
-    senses: tuple[int, int]
-    told: bool
+    orientation: tuple[int, int]
+    is_certain: bool
     places: tuple[Any, Any] | None = None
-    spacings: tuple[Spacing, Spacing] | None = None
-    turn: tuple[Any, Any] | None = None
+    cell_sizes: tuple[CellSize, CellSize] | None = None
+    rotation: tuple[Any, Any] | None = None
     latitude: Any = None
     is_east: bool = True
 
 
-def curved_grid(
+def find_curvilinear_grid(
     field: xr.DataArray, geometry: Geometry | None, is_directed: bool = True
-) -> Curved | None:
+) -> CurvilinearGrid | None:
     """The grid of ``field`` if it is a curvilinear one.
 
     ``is_directed`` says that the result, or a wind, points to the east and north.
@@ -64,10 +87,10 @@ def curved_grid(
     if geometry is not None and not isinstance(geometry, Curvilinear):
         return None
     if geometry is not None and not (geometry.dx is None and geometry.dy is None):
-        return _spaced_grid(field, geometry)
-    lat, lon = (two_dimensional(field, key) for key in ("latitude", "longitude"))
+        return _grid_of_cell_sizes(field, geometry)
+    lat, lon = (find_2d(field, key) for key in ("latitude", "longitude"))
     if lat is None or lon is None or set(lat.dims) != set(lon.dims):
-        found = _projected(field, is_directed or geometry is not None)
+        found = _invert_projection(field, is_directed or geometry is not None)
         if found is not None:
             lat, lon = found
         elif geometry is not None:
@@ -80,18 +103,18 @@ def curved_grid(
     elif geometry is None and not _is_nominal(field, lat, lon):
         return None  # the same places as the 1-D coordinates
     require_angles(lat, lon)
-    geometry = geometry or Curvilinear(radii_of(field)[0])
-    at = sides(field, lat.dims)
-    places = known_places(*(one.transpose(at.y, at.x).data for one in (lat, lon)))
-    return Curved(
-        _index(field, at.x),
-        _index(field, at.y),
+    geometry = geometry or Curvilinear(earth_radii(field)[0])
+    dims = order_dims(field, lat.dims)
+    places = mask_fill_places(*(one.transpose(dims.y, dims.x).data for one in (lat, lon)))
+    return CurvilinearGrid(
+        _index_axis(field, dims.x),
+        _index_axis(field, dims.y),
         geometry,
-        radii_of(field, geometry.radius),
-        _senses(field, at),
-        at.told,
+        earth_radii(field, geometry.radius),
+        _find_orientation(field, dims),
+        dims.is_certain,
         places=places,
-        turn=None if geometry.angle is None else angle_of(field, geometry.angle, at),
+        rotation=None if geometry.angle is None else read_rotation(field, geometry.angle, dims),
         latitude=places[0],
     )
 
@@ -101,7 +124,7 @@ def _is_nominal(field: xr.DataArray, lat: xr.DataArray, lon: xr.DataArray) -> bo
 
     Those of models on tripolar grids do so up to some latitude; what lies beyond is elsewhere.
     """
-    names = [one_of(field, key, "", ()) for key in ("latitude", "longitude")]
+    names = [find_1d(field, key, "", ()) for key in ("latitude", "longitude")]
     if None in names:
         return True
     y, x = (field.coords[name] for name in names)
@@ -127,43 +150,43 @@ def _least_step(axis: xr.DataArray) -> float:
     return float(np.abs(np.diff(axis.values.astype(np.float64))).min(initial=np.inf))
 
 
-def _spaced_grid(field: xr.DataArray, geometry: Curvilinear) -> Curved:
+def _grid_of_cell_sizes(field: xr.DataArray, geometry: Curvilinear) -> CurvilinearGrid:
     """The grid of given dx and dy. Where x and y are longitude and latitude, its x is east."""
     if geometry.dx is None or geometry.dy is None:
         one, other = ("dx", "dy") if geometry.dy is None else ("dy", "dx")
         raise OptionError(f"{one} is given without {other}; give both")
-    at = spaced(field, (geometry.dx, geometry.dy, geometry.angle))
-    dx, dy = (spacing(field, n, getattr(geometry, n), at) for n in ("dx", "dy"))
-    lon, lat = (one_of(field, key, "", (key, key[:3])) for key in ("longitude", "latitude"))
+    dims = find_dims(field, (geometry.dx, geometry.dy, geometry.angle))
+    dx, dy = (read_cell_size(field, n, getattr(geometry, n), dims) for n in ("dx", "dy"))
+    lon, lat = (find_1d(field, key, "", (key, key[:3])) for key in ("longitude", "latitude"))
     straight = bool(lon and lat) and [field.coords[name].dims for name in (lat, lon)] == [
-        (at.y,),
-        (at.x,),
+        (dims.y,),
+        (dims.x,),
     ]
-    places = candidates(field, "latitude", 2)
+    places = list_candidates(field, "latitude", 2)
     latitude = field.coords[lat].data[:, None] if straight else None
-    if len(places) == 1 and set(field.coords[places[0]].dims) == {at.y, at.x}:
-        latitude = field.coords[places[0]].transpose(at.y, at.x).data
+    if len(places) == 1 and set(field.coords[places[0]].dims) == {dims.y, dims.x}:
+        latitude = field.coords[places[0]].transpose(dims.y, dims.x).data
     level = geometry.angle is None or (np.ndim(geometry.angle) == 0 and geometry.angle == 0)
-    turn = None if level else angle_of(field, geometry.angle, at)
-    return Curved(
-        _index(field, at.x),
-        _index(field, at.y),
+    rotation = None if level else read_rotation(field, geometry.angle, dims)
+    return CurvilinearGrid(
+        _index_axis(field, dims.x),
+        _index_axis(field, dims.y),
         geometry,
-        radii_of(field, geometry.radius),
+        earth_radii(field, geometry.radius),
         (1, 1),
-        told=True,
-        spacings=(dx, dy),
-        turn=turn,
+        is_certain=True,
+        cell_sizes=(dx, dy),
+        rotation=rotation,
         latitude=latitude,
         is_east=straight or geometry.angle is not None,
     )
 
 
-def _senses(field: xr.DataArray, at: Sides) -> tuple[int, int]:
+def _find_orientation(field: xr.DataArray, dims: HorizontalDims) -> tuple[int, int]:
     """1, or -1 where the coordinate of x, or of y, falls along its index."""
 
     def sense(dim: Hashable, keys: tuple[str, ...]) -> int:
-        names = [name for key in keys for name in cf_names(field, key)]
+        names = [name for key in keys for name in find_cf_names(field, key)]
         for name in (*names, dim):
             points = field.coords.get(name)
             if points is None or points.dims != (dim,) or points.chunks is not None:
@@ -173,19 +196,21 @@ def _senses(field: xr.DataArray, at: Sides) -> tuple[int, int]:
         return 1
 
     return (
-        sense(at.x, ("projection_x_coordinate", "grid_longitude", "X")),
-        sense(at.y, ("projection_y_coordinate", "grid_latitude", "Y")),
+        sense(dims.x, ("projection_x_coordinate", "grid_longitude", "X")),
+        sense(dims.y, ("projection_y_coordinate", "grid_latitude", "Y")),
     )
 
 
-def radii_of(field: xr.DataArray, given: float = EARTH_RADIUS) -> tuple[float, float]:
+def earth_radii(field: xr.DataArray, given: float = EARTH_RADIUS) -> tuple[float, float]:
     """The radii of the equator and of the poles: those given, else those of the grid mapping."""
     mapping = find_grid_mapping(field)
     major, minor = (EARTH_RADIUS, EARTH_RADIUS) if mapping is None else mapping.radii()
     return (major, minor) if given in (EARTH_RADIUS, major) else (given, given)
 
 
-def _projected(field: xr.DataArray, is_directed: bool) -> tuple[xr.DataArray, xr.DataArray] | None:
+def _invert_projection(
+    field: xr.DataArray, is_directed: bool
+) -> tuple[xr.DataArray, xr.DataArray] | None:
     """Latitude and longitude of 1-D x and y on a map projection, or about a rotated pole.
 
     Where nothing points to the east or to the north, the sphere about the rotated pole will do.
@@ -194,18 +219,18 @@ def _projected(field: xr.DataArray, is_directed: bool) -> tuple[xr.DataArray, xr
     if mapping is None or not mapping.is_described or mapping.kind == "latitude_longitude":
         return None
     if mapping.kind == "rotated_latitude_longitude":
-        names = [one_of(field, f"grid_{key}", "", ()) for key in ("longitude", "latitude")]
+        names = [find_1d(field, f"grid_{key}", "", ()) for key in ("longitude", "latitude")]
         if not is_directed or None in names:
             return None
     else:
-        names = [one_of(field, axis, f"projection_{axis.lower()}_coordinate", ()) for axis in "XY"]
+        names = [find_1d(field, axis, f"projection_{axis.lower()}_coordinate", ()) for axis in "XY"]
     if None in names:
         return None
     x, y = (field.coords[name] for name in names)
     return mapping.places(x, y)
 
 
-def _index(field: xr.DataArray, dim: Hashable) -> Axis:
+def _index_axis(field: xr.DataArray, dim: Hashable) -> Axis:
     """The axis of a dimension that is counted in steps."""
     if dim not in field.dims:
         raise CoordinateError(

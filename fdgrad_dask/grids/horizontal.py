@@ -12,9 +12,8 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from fdgrad_dask.errors import CoordinateError, OptionError
-from fdgrad_dask.grids.attributes import ratio
-from fdgrad_dask.grids.coordinate import Axis, axis_of, check_names, of_axis
-from fdgrad_dask.grids.curvilinear import Curved, curved_grid, radii_of
+from fdgrad_dask.grids.coordinate import Axis, check_axis_names, find_axis, select_for_axis
+from fdgrad_dask.grids.curvilinear import CurvilinearGrid, earth_radii, find_curvilinear_grid
 from fdgrad_dask.grids.geometry import (
     EARTH_RADIUS,
     EARTH_ROTATION,
@@ -27,24 +26,40 @@ from fdgrad_dask.grids.geometry import (
 from fdgrad_dask.grids.places import (
     LATITUDES,
     LONGITUDES,
-    one_of,
+    find_1d,
     refuse_unstructured,
     refuse_without_axes,
     require_angles,
 )
 from fdgrad_dask.grids.projections import find_grid_mapping
+from fdgrad_dask.grids.units import conversion_factor
 from fdgrad_dask.stencils.boundary import boundary_pair
 
 
 @dataclass(frozen=True)
-class Horizontal:
+class HorizontalGrid:
     """The horizontal axes of a field, and what turns their coordinates into metres.
 
-    ``h_x``, ``h_y`` (metres in one unit) and ``tangent`` (m-1) are (n,) along y; they are empty on
-    a curvilinear grid, which has ``curved`` instead. ``wraps``: x goes around the globe; ``closed``
-    says it of y and x on a curvilinear grid. ``poles``: the first, the last row along y is a pole
-    with its complete circle. ``repeats``: the last point along x is the first one again, a full
-    turn further.
+    Parameters
+    ----------
+    x, y
+        Its axes.
+    wraps
+        True if x goes around the globe.
+    repeats
+        True if the last point along x is the first one again, a full turn further.
+    h_x, h_y
+        Scale factors (n,) along y: metres in one unit of x, of y. Empty on a curvilinear grid.
+    tangent
+        Curvature (n,) of the lines of equal y, in m-1. Empty on a curvilinear grid.
+    poles
+        Whether the first, the last row along y is a pole with its complete circle.
+    is_rotated
+        True about a rotated pole, where x and y are not east and north.
+    curvilinear
+        The grid, if it is a curvilinear one.
+    periodic
+        Whether y, x of a curvilinear grid are periodic.
     """
 
     x: Axis
@@ -57,21 +72,21 @@ class Horizontal:
     tangent: NDArray[np.float64] = dataclass_field(default_factory=lambda: np.empty(0))
     poles: tuple[bool, bool] = (False, False)
     is_rotated: bool = False
-    curved: Curved | None = None
+    curvilinear: CurvilinearGrid | None = None
     radius: float = EARTH_RADIUS
-    closed: tuple[bool, ...] = (False, False)
+    periodic: tuple[bool, ...] = (False, False)
 
     @property
     def is_east(self) -> bool:
         """True if the results are along east and north, not along x and y."""
-        if self.curved is not None:
-            return self.curved.is_east
+        if self.curvilinear is not None:
+            return self.curvilinear.is_east
         return not isinstance(self.geometry, Plane) and not self.is_rotated
 
     def attrs(self) -> dict[str, Any]:
         """What was decided, for the attributes of a result."""
         decided: dict[str, Any] = {"geometry": type(self.geometry).__name__.lower()}
-        spaced = self.curved is not None and self.curved.spacings is not None
+        spaced = self.curvilinear is not None and self.curvilinear.cell_sizes is not None
         if not isinstance(self.geometry, Plane) and not spaced:
             decided["earth_radius"] = self.radius
         if self.wraps:
@@ -88,8 +103,8 @@ class Horizontal:
         """
         is_latitude = isinstance(self.geometry, Sphere) and not self.is_rotated
         latitude = self.y.points if is_latitude else None
-        if self.curved is not None:
-            latitude = self.curved.latitude
+        if self.curvilinear is not None:
+            latitude = self.curvilinear.latitude
         if latitude is None:
             raise CoordinateError(
                 f"the Coriolis parameter of {name!r} needs a latitude, but its axis "
@@ -100,12 +115,12 @@ class Horizontal:
         return 2 * EARTH_ROTATION * np.where(np.abs(sine) < 1e-7, 0.0, sine)
 
 
-def horizontal(
+def find_horizontal_grid(
     field: xr.DataArray,
     geometry: Geometry | None = None,
     boundary: Any = None,
     is_directed: bool = True,
-) -> Horizontal:
+) -> HorizontalGrid:
     """The horizontal axes of ``field`` in the geometry given, or in that of its coordinates.
 
     1-D longitude and latitude lie on a sphere, 1-D x and y with a unit of length on a plane, or
@@ -119,29 +134,29 @@ def horizontal(
     CoordinateError
         There are no such two axes, or their geometry cannot be told.
     """
-    check_names(boundary, [field])
-    curved = curved_grid(field, geometry, is_directed)
+    check_axis_names(boundary, [field])
+    curved = find_curvilinear_grid(field, geometry, is_directed)
     if curved is not None:
-        return _curvilinear(field, curved, boundary)
-    lon = one_of(field, "longitude", "grid_longitude", LONGITUDES)
-    lat = one_of(field, "latitude", "grid_latitude", LATITUDES)
+        return _make_curvilinear(field, curved, boundary)
+    lon = find_1d(field, "longitude", "grid_longitude", LONGITUDES)
+    lat = find_1d(field, "latitude", "grid_latitude", LATITUDES)
     if lon is not None and lat is not None:
         refuse_unstructured(field, lon, lat)
-        x, y = axis_of(field, lon), axis_of(field, lat)
+        x, y = find_axis(field, lon), find_axis(field, lat)
         require_angles(field.coords[lat], field.coords[lon])
-        geometry = geometry or Sphere(radii_of(field)[0])
+        geometry = geometry or Sphere(earth_radii(field)[0])
     else:
-        x, y = _planar_axes(field)
-        geometry = geometry or _plane(field, x, y)
+        x, y = _find_planar_axes(field)
+        geometry = geometry or _find_plane(field, x, y)
     assert not isinstance(geometry, Curvilinear)
-    geometry = _fit(geometry, x, y)
+    geometry = _check_geometry(geometry, x, y)
     is_rotated = field.coords[y.name].attrs.get("standard_name") == "grid_latitude"
     around = repeats = False
     if isinstance(geometry, Sphere) and lon is not None:
-        x, around, repeats = _circle(x, _is_free(field, x, boundary))
+        x, around, repeats = _recognise_circle(x, _is_free(field, x, boundary))
     h_x, h_y = geometry.scale_factors(y.points)
     ends = is_pole(y.points[[0, -1]])
-    return Horizontal(
+    return HorizontalGrid(
         x=x,
         y=y,
         geometry=geometry,
@@ -156,30 +171,39 @@ def horizontal(
     )
 
 
-def _curvilinear(field: xr.DataArray, curved: Curved, boundary: Any) -> Horizontal:
+def _make_curvilinear(
+    field: xr.DataArray, curved: CurvilinearGrid, boundary: Any
+) -> HorizontalGrid:
     x, y = curved.x, curved.y
     for key in boundary if isinstance(boundary, Mapping) else ():
-        if not any(of_axis({key: True}, axis, field) for axis in (x, y)):
+        if not any(select_for_axis({key: True}, axis, field) for axis in (x, y)):
             raise OptionError(
                 f"boundary names {key!r}; on a curvilinear grid it is for the dimensions "
                 f"{y.dim!r} and {x.dim!r}"
             )
-    closed = tuple(_is_closed(of_axis(boundary, axis, field)) for axis in (y, x))
-    return Horizontal(
-        x, y, curved.geometry, closed[1], curved=curved, radius=curved.radii[0], closed=closed
+    periodic = tuple(_is_periodic(select_for_axis(boundary, axis, field)) for axis in (y, x))
+    return HorizontalGrid(
+        x,
+        y,
+        curved.geometry,
+        wraps=periodic[1],
+        curvilinear=curved,
+        radius=curved.radii[0],
+        periodic=periodic,
     )
 
 
 def _is_free(field: xr.DataArray, x: Axis, boundary: Any) -> bool:
     """True if no boundary says that the ends of x are anything but periodic."""
     is_open = isinstance(boundary, Mapping) and any(
-        of_axis({key: True}, x, field) and not _is_closed(ends) for key, ends in boundary.items()
+        select_for_axis({key: True}, x, field) and not _is_periodic(ends)
+        for key, ends in boundary.items()
     )
-    asked = of_axis(boundary, x, field)
-    return not is_open and (asked is None or _is_closed(asked))
+    asked = select_for_axis(boundary, x, field)
+    return not is_open and (asked is None or _is_periodic(asked))
 
 
-def _circle(x: Axis, is_free: bool) -> tuple[Axis, bool, bool]:
+def _recognise_circle(x: Axis, is_free: bool) -> tuple[Axis, bool, bool]:
     """The longitude, whether it is a full circle, and whether its last point repeats the first.
 
     A circle is recognised to the rounding of its coordinate, as files write 0.083333 for a twelfth.
@@ -204,29 +228,31 @@ def _circle(x: Axis, is_free: bool) -> tuple[Axis, bool, bool]:
     return x, True, False
 
 
-def _is_closed(ends: Any) -> bool:
+def _is_periodic(ends: Any) -> bool:
     return bool(boundary_pair(ends)[0] == "periodic")
 
 
-def _planar_axes(field: xr.DataArray) -> tuple[Axis, Axis]:
+def _find_planar_axes(field: xr.DataArray) -> tuple[Axis, Axis]:
     names = [
-        one_of(field, axis, f"projection_{axis.lower()}_coordinate", ())
-        or _length_named(field, axis.lower())
+        find_1d(field, axis, f"projection_{axis.lower()}_coordinate", ())
+        or _find_length(field, axis.lower())
         for axis in "XY"
     ]
     if names[0] is None or names[1] is None:
         refuse_without_axes(field)
-    return axis_of(field, names[0]), axis_of(field, names[1])
+    return find_axis(field, names[0]), find_axis(field, names[1])
 
 
-def _length_named(field: xr.DataArray, name: str) -> Hashable | None:
+def _find_length(field: xr.DataArray, name: str) -> Hashable | None:
     """``x`` or ``y`` itself, if it is a coordinate in a unit of length."""
     if name not in field.coords or field.coords[name].ndim != 1:
         return None
-    return name if ratio(field.coords[name].attrs.get("units"), "m") is not None else None
+    return (
+        name if conversion_factor(field.coords[name].attrs.get("units"), "m") is not None else None
+    )
 
 
-def _plane(field: xr.DataArray, x: Axis, y: Axis) -> Plane:
+def _find_plane(field: xr.DataArray, x: Axis, y: Axis) -> Plane:
     mapping = find_grid_mapping(field)
     if mapping is not None and not mapping.is_carried:
         raise CoordinateError(
@@ -241,12 +267,12 @@ def _plane(field: xr.DataArray, x: Axis, y: Axis) -> Plane:
             "not a step on the ground, but its attributes have neither a grid_mapping_name with "
             "parameters nor crs_wkt; set them: pyproj.CRS(…).to_cf()"
         )
-    return Plane(_metres(x, y))
+    return Plane(_metres_per_unit(x, y))
 
 
-def _metres(x: Axis, y: Axis) -> float:
+def _metres_per_unit(x: Axis, y: Axis) -> float:
     """The metres in one unit of x and of y."""
-    metres = ratio(x.units, "m")
+    metres = conversion_factor(x.units, "m")
     if metres is None or x.units != y.units:
         raise CoordinateError(
             f"{x.name!r} and {y.name!r} have the units {x.units!r} and {y.units!r}, but a "
@@ -255,13 +281,13 @@ def _metres(x: Axis, y: Axis) -> float:
     return metres
 
 
-def _fit(geometry: Plane | Sphere, x: Axis, y: Axis) -> Plane | Sphere:
+def _check_geometry(geometry: Plane | Sphere, x: Axis, y: Axis) -> Plane | Sphere:
     """A geometry that was given, in the units of the coordinates."""
     units = {axis.units for axis in (x, y)}
     if isinstance(geometry, Plane):
         is_open = geometry.metres is None and units not in ({None}, {"1"})
-        return Plane(_metres(x, y)) if is_open else geometry
-    if any(ratio(one, "m") is not None for one in units):
+        return Plane(_metres_per_unit(x, y)) if is_open else geometry
+    if any(conversion_factor(one, "m") is not None for one in units):
         raise CoordinateError(
             f"{x.name!r} and {y.name!r} have the units {x.units!r} and {y.units!r}, but a sphere "
             "needs longitude and latitude in degrees; for lengths give geometry=Plane()"

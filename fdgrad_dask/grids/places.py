@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from fdgrad_dask.errors import CoordinateError
-from fdgrad_dask.grids.coordinate import cf_names, own_coordinates
+from fdgrad_dask.grids.coordinate import find_cf_names, find_own_coordinates
 from fdgrad_dask.grids.projections import find_grid_mapping
 
 LATITUDES = ("lat", "latitude")
@@ -18,9 +18,13 @@ LONGITUDES = ("lon", "longitude")
 _CELLS = {"cell", "cells", "ncells", "ncol", "node", "nod2", "nele", "values", "npix", "healpix"}
 
 
-def one_of(field: xr.DataArray, key: str, standard: str, names: tuple[str, ...]) -> Hashable | None:
+def find_1d(
+    field: xr.DataArray, key: str, standard: str, names: tuple[str, ...]
+) -> Hashable | None:
     """The one 1-D coordinate that is ``key`` by its attributes, or unmistakably by its name."""
-    found = [n for k in (key, standard) for n in cf_names(field, k) if field.coords[n].ndim == 1]
+    found = [
+        n for k in (key, standard) for n in find_cf_names(field, k) if field.coords[n].ndim == 1
+    ]
     if not found:
         found = [
             name
@@ -32,7 +36,7 @@ def one_of(field: xr.DataArray, key: str, standard: str, names: tuple[str, ...])
     found = list(dict.fromkeys(found))
     if len(found) > 1:  # that of a dimension, and the field's own, come before others beside it
         found = [name for name in found if name in field.dims] or found
-        own = own_coordinates(field)
+        own = find_own_coordinates(field)
         found = [name for name in found if name in own] or found
     if len(found) > 1:
         raise CoordinateError(
@@ -42,7 +46,7 @@ def one_of(field: xr.DataArray, key: str, standard: str, names: tuple[str, ...])
     return found[0] if found else None
 
 
-def two_dimensional(field: xr.DataArray, key: str) -> xr.DataArray | None:
+def find_2d(field: xr.DataArray, key: str) -> xr.DataArray | None:
     """The coordinate of two dimensions that is ``key``: the field's own where there are several.
 
     Raises
@@ -50,13 +54,13 @@ def two_dimensional(field: xr.DataArray, key: str) -> xr.DataArray | None:
     CoordinateError
         Several differ, and the field does not say which is its own; or it has three dimensions.
     """
-    names = candidates(field, key, 2)
+    names = list_candidates(field, key, 2)
     if not names:
-        if deep := [] if candidates(field, key, 1) else candidates(field, key, 3):
+        if deep := [] if list_candidates(field, key, 1) else list_candidates(field, key, 3):
             _refuse_three_dimensions(field.coords[deep[0]])
         return None
     first: xr.DataArray = field.coords[names[0]]
-    if any(not is_same(first, field.coords[name]) for name in names[1:]):
+    if any(not has_same_values(first, field.coords[name]) for name in names[1:]):
         raise CoordinateError(
             f"{field.name!r} has {len(names)} coordinates that are a {key} over {first.dims}: "
             f"{', '.join(map(repr, names))}; drop those of other points: .drop_vars(…), or say "
@@ -65,19 +69,19 @@ def two_dimensional(field: xr.DataArray, key: str) -> xr.DataArray | None:
     return first
 
 
-def candidates(field: xr.DataArray, key: str, ndim: int) -> list[Hashable]:
+def list_candidates(field: xr.DataArray, key: str, ndim: int) -> list[Hashable]:
     """The coordinates of ``ndim`` dimensions that are ``key``, its own if the field names them."""
-    names = [*cf_names(field, key), *(n for n in (key, key[:3]) if n in field.coords)]
+    names = [*find_cf_names(field, key), *(n for n in (key, key[:3]) if n in field.coords)]
     names = [n for n in dict.fromkeys(names) if field.coords[n].ndim == ndim]
-    own = own_coordinates(field)
+    own = find_own_coordinates(field)
     return [name for name in names if name in own] or names
 
 
 def require_same_places(one: xr.DataArray, other: xr.DataArray) -> None:
     """Raises if the 2-D latitude or longitude of two fields is not the same."""
     for key in ("latitude", "longitude"):
-        first, second = two_dimensional(one, key), two_dimensional(other, key)
-        if first is not None and second is not None and not is_same(first, second):
+        first, second = find_2d(one, key), find_2d(other, key)
+        if first is not None and second is not None and not has_same_values(first, second):
             raise CoordinateError(
                 f"{one.name!r} and {other.name!r} lie on different points, as on a staggered grid: "
                 f"the {key} of one is {first.name!r}, and of the other {second.name!r} with other "
@@ -86,7 +90,7 @@ def require_same_places(one: xr.DataArray, other: xr.DataArray) -> None:
             )
 
 
-def is_same(one: xr.DataArray, other: xr.DataArray) -> bool:
+def has_same_values(one: xr.DataArray, other: xr.DataArray) -> bool:
     """True if two coordinates are known to hold the same values, without computing any."""
     if one.variable._data is other.variable._data:
         return True
@@ -167,7 +171,7 @@ def refuse_without_axes(field: xr.DataArray) -> NoReturn:
         )
     keys = {"longitude": LONGITUDES, "latitude": LATITUDES}
     known = {
-        key: [*cf_names(field, key), *(name for name in names if name in field.coords)]
+        key: [*find_cf_names(field, key), *(name for name in names if name in field.coords)]
         for key, names in keys.items()
     }
     for key, found in known.items():
@@ -189,7 +193,7 @@ def refuse_without_axes(field: xr.DataArray) -> NoReturn:
     )
 
 
-def known_places(lat: Any, lon: Any) -> tuple[Any, Any]:
+def mask_fill_places(lat: Any, lon: Any) -> tuple[Any, Any]:
     """Latitude and longitude, NaN where they are none: beyond ±90°, infinite, or a fill value.
 
     Models that leave out processors of land write one place for all of their points. So a point
@@ -199,13 +203,13 @@ def known_places(lat: Any, lon: Any) -> tuple[Any, Any]:
     """
     both = lat + 1j * lon
     if hasattr(both, "map_overlap"):  # of dask
-        both = both.map_overlap(_without_fills, depth=1, boundary="none")
+        both = both.map_overlap(_mask_fills, depth=1, boundary="none")
     else:
-        both = _without_fills(both)
+        both = _mask_fills(both)
     return both.real, both.imag
 
 
-def _without_fills(places: Any) -> Any:
+def _mask_fills(places: Any) -> Any:
     """The same for latitude + i longitude, (ny, nx)."""
     repeated = []
     for axis in (0, 1):

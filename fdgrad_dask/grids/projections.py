@@ -18,7 +18,7 @@ import xarray as xr
 
 from fdgrad_dask.errors import CoordinateError
 from fdgrad_dask.grids.geometry import EARTH_RADIUS
-from fdgrad_dask.grids.units import ratio
+from fdgrad_dask.grids.units import conversion_factor
 
 _WKT = ("crs_wkt", "spatial_ref")
 _PROJ = ("proj4", "proj4_params", "proj4_string", "proj4text", "proj_params", "proj4_parameters")
@@ -82,7 +82,7 @@ class GridMapping:
 
     def radii(self) -> tuple[float, float]:
         """The radii of the equator and of the poles in metres; the Earth's if none is given."""
-        given = {key: _number(self.attrs[key]) for key in _RADII if key in self.attrs}
+        given = {key: _to_float(self.attrs[key]) for key in _RADII if key in self.attrs}
         major = given.get("earth_radius", given.get("semi_major_axis"))
         if major is None:
             if self._text is None:
@@ -127,14 +127,14 @@ class GridMapping:
         values = axis.values.astype(np.float64)
         units = axis.attrs.get("units")
         if self.crs.is_geographic:
-            factor = ratio(units, "degree")
-        elif (metres := ratio(units, "m")) is not None:
+            factor = conversion_factor(units, "degree")
+        elif (metres := conversion_factor(units, "m")) is not None:
             factor = metres / self.crs.axis_info[0].unit_conversion_factor
         else:
             # A satellite sees angles: they become metres of the map by the height of its eye.
             height = {**self.crs.to_cf(), **self.attrs}.get("perspective_point_height")
-            radians = ratio(units, "radian")
-            factor = None if height is None or radians is None else radians * _number(height)
+            radians = conversion_factor(units, "radian")
+            factor = None if height is None or radians is None else radians * _to_float(height)
         if factor is None:
             needed = "degrees" if self.crs.is_geographic else "a length, such as m or km"
             raise CoordinateError(
@@ -151,12 +151,12 @@ _RADII = ("earth_radius", "semi_major_axis", "semi_minor_axis", "inverse_flatten
 def find_grid_mapping(field: xr.DataArray) -> GridMapping | None:
     """The grid mapping that a field names, or the one that lies among its coordinates."""
     named = field.attrs.get("grid_mapping", field.encoding.get("grid_mapping"))
-    names = [] if named is None else mapping_names(str(named), field)
+    names = [] if named is None else parse_grid_mapping(str(named), field)
     for name in names:
         if name in field.coords:
-            return GridMapping(name, _attributes(field.coords[name]))
+            return GridMapping(name, _read_attributes(field.coords[name]))
     scalars = [one for one in field.coords.values() if one.ndim == 0]
-    described = [GridMapping(one.name, _attributes(one)) for one in scalars]
+    described = [GridMapping(one.name, _read_attributes(one)) for one in scalars]
     described = [one for one in described if one.is_described]
     if len(described) == 1:
         return described[0]
@@ -166,15 +166,15 @@ def find_grid_mapping(field: xr.DataArray) -> GridMapping | None:
 def carry_grid_mapping(field: xr.DataArray, dataset: xr.Dataset) -> xr.DataArray:
     """A variable of a dataset with the grid mapping that it names, which may be a variable too."""
     named = field.attrs.get("grid_mapping", field.encoding.get("grid_mapping"))
-    names = [] if named is None else mapping_names(str(named))
+    names = [] if named is None else parse_grid_mapping(str(named))
     missing = [name for name in names if name in dataset.data_vars and dataset[name].ndim == 0]
     return field.assign_coords({name: dataset.variables[name] for name in missing})
 
 
-def mapping_names(text: str, field: xr.DataArray | None = None) -> list[str]:
+def parse_grid_mapping(text: str, field: xr.DataArray | None = None) -> list[str]:
     """The variables that an attribute ``grid_mapping`` names, the one for the field's axes first.
 
-    >>> mapping_names("crs"), mapping_names("crsOSGB: x y crsWGS84: lat lon")
+    >>> parse_grid_mapping("crs"), parse_grid_mapping("crsOSGB: x y crsWGS84: lat lon")
     (['crs'], ['crsOSGB', 'crsWGS84'])
     """
     words = re.sub(r"\s*:", ":", text).split()
@@ -190,7 +190,7 @@ def mapping_names(text: str, field: xr.DataArray | None = None) -> list[str]:
     return sorted(axes, key=lambda name: not any(axis in dims for axis in axes[name]))
 
 
-def _attributes(coordinate: xr.DataArray) -> dict[str, Any]:
+def _read_attributes(coordinate: xr.DataArray) -> dict[str, Any]:
     """The attributes of a grid mapping; those of the projection that it holds, if it holds one."""
     attrs = dict(coordinate.attrs)
     if coordinate.dtype == object and "grid_mapping_name" not in attrs:
@@ -201,6 +201,6 @@ def _attributes(coordinate: xr.DataArray) -> dict[str, Any]:
     return attrs
 
 
-def _number(value: Any) -> float:
+def _to_float(value: Any) -> float:
     """A number as files write it: also as text, or as an array of one."""
     return float(np.asarray(value).reshape(-1)[0])

@@ -55,7 +55,7 @@ def is_time(values: NDArray[Any]) -> bool:
     return all(hasattr(v, "calendar") or isinstance(v, datetime | timedelta) for v in values.flat)
 
 
-def seconds(values: NDArray[Any], datetime_unit: str | None) -> tuple[NDArray[np.float64], str]:
+def count_time(values: NDArray[Any], datetime_unit: str | None) -> tuple[NDArray[np.float64], str]:
     """Dates or durations as float64 from the earliest on, and their unit.
 
     The unit of years is a length of so many days, in brackets.
@@ -67,24 +67,24 @@ def seconds(values: NDArray[Any], datetime_unit: str | None) -> tuple[NDArray[np
     CoordinateError
         The dates are of several calendars.
     """
-    unit = _unit(datetime_unit)
+    unit = _check_unit(datetime_unit)
     if not values.size:
         return np.empty(values.shape), TIME_UNITS.get(unit, "s")
     is_dated, calendar = values.dtype.kind in "mM", "standard"
     if not is_dated:
-        values, calendar = _since_the_first(values)
+        values, calendar = _subtract_earliest(values)
     first = np.nanmin(values)
     if unit in YEARS:
         days = YEAR_DAYS[calendar] * YEARS[unit]
-        return _counted(values, first, "s") / (days * 86400), f"({days:.10g} days)"
+        return _count_since(values, first, "s") / (days * 86400), f"({days:.10g} days)"
     if is_dated:
-        return _counted(values, first, unit), TIME_UNITS[unit]
+        return _count_since(values, first, unit), TIME_UNITS[unit]
     # The factor first: so xarray has it, and its numbers are ours to the bit.
     factor = np.timedelta64(1, "us") / np.timedelta64(1, unit)  # type: ignore[call-overload]
     return factor * values.astype(np.float64), TIME_UNITS[unit]
 
 
-def _unit(datetime_unit: str | None) -> str:
+def _check_unit(datetime_unit: str | None) -> str:
     """The key of `TIME_UNITS` or `YEARS` that dates are counted in; seconds are the default."""
     unit = "s" if datetime_unit is None else _MICRO.get(datetime_unit, datetime_unit)
     if unit not in TIME_UNITS and unit not in YEARS:
@@ -95,7 +95,7 @@ def _unit(datetime_unit: str | None) -> str:
     return unit
 
 
-def _since_the_first(values: NDArray[Any]) -> tuple[NDArray[Any], str]:
+def _subtract_earliest(values: NDArray[Any]) -> tuple[NDArray[Any], str]:
     """Durations of objects since the earliest, and the calendar that they are counted in."""
     calendars = {getattr(value, "calendar", "standard") for value in values.flat}
     if len(calendars) > 1:
@@ -114,7 +114,7 @@ def _since_the_first(values: NDArray[Any]) -> tuple[NDArray[Any], str]:
     return np.array(since, "timedelta64[us]").reshape(values.shape), calendars.pop()
 
 
-def _counted(values: NDArray[Any], origin: Any, unit: str) -> NDArray[np.float64]:
+def _count_since(values: NDArray[Any], origin: Any, unit: str) -> NDArray[np.float64]:
     """``values`` − ``origin`` in ``unit``: by NumPy's division where its integers do not overflow.
 
     A nanosecond is counted in 64 bits, which are 584 years of dates, but 292 of differences.
@@ -131,7 +131,7 @@ def _counted(values: NDArray[Any], origin: Any, unit: str) -> NDArray[np.float64
     return far * factor
 
 
-def plain_numbers(values: NDArray[Any]) -> NDArray[Any]:
+def unbox_numbers(values: NDArray[Any]) -> NDArray[Any]:
     """An array of objects that are all numbers as an array of numbers; others as they are."""
     is_number = (isinstance(v, Number) and not isinstance(v, bool) for v in values.flat)
     if values.dtype != object or not values.size or not all(is_number):
@@ -140,7 +140,7 @@ def plain_numbers(values: NDArray[Any]) -> NDArray[Any]:
     return values.astype(np.float64) if made.dtype == object else made
 
 
-def period_of(period: Any, units: str | None, is_dated: bool) -> Any:
+def convert_period(period: Any, units: str | None, is_dated: bool) -> Any:
     """The length of a periodic axis in ``units``, the unit that its dates are counted in.
 
     Raises
@@ -181,17 +181,17 @@ def as_numbers(field: xr.DataArray, datetime_unit: str | None) -> xr.DataArray:
     if dtype.kind in "iufc" or is_extension(dtype):
         return field
     if field.chunks is None and dtype.kind == "O":
-        field = field.copy(data=plain_numbers(field.values))
+        field = field.copy(data=unbox_numbers(field.values))
         if field.dtype.kind in "iufc":
             return field
     if field.chunks is None and is_time(field.values):
-        values, units = seconds(field.values, datetime_unit)
+        values, units = count_time(field.values, datetime_unit)
         return field.copy(data=values).assign_attrs({**field.attrs, "units": units.strip("()")})
     if dtype.kind in "mM":
-        unit = _unit(datetime_unit)
+        unit = _check_unit(datetime_unit)
         origin = _EPOCH.astype(dtype) if dtype.kind == "M" else np.timedelta64(0).astype(dtype)
         counted: xr.DataArray = xr.apply_ufunc(
-            _counted,
+            _count_since,
             field,
             kwargs={"origin": origin, "unit": "s" if unit in YEARS else unit},
             dask="parallelized",

@@ -63,7 +63,7 @@ _SPELLED, _PREFIXED = (dict(one.split("=") for one in text.split()) for text in 
 
 
 @cache
-def _registry_of_cf() -> Any:
+def _import_cf_units() -> Any:
     import pint
 
     before = pint.application_registry.get()
@@ -83,61 +83,63 @@ def _registry() -> Any:
     when a unit is first asked for, by one thread.
     """
     with _lock:
-        return _registry_of_cf()
+        return _import_cf_units()
 
 
-def quotient(units: Any, per: Any, power: int = 1) -> str | None:
+def divide_units(units: Any, per: Any, power: int = 1) -> str | None:
     """``units`` over ``per`` to the ``power``, as UDUNITS writes it; None if it cannot be said.
 
-    >>> quotient("K", "s"), quotient("m s**-1", "degrees_north"), quotient("degC", "km", 2)
-    ('K s-1', 'm s-1 degree-1', 'K km-2')
-    >>> quotient("m", "m"), quotient("0.001", "m"), quotient("K", "(3600 days)")
+    >>> divide_units("K", "s"), divide_units("degC", "km", 2)
+    ('K s-1', 'K km-2')
+    >>> divide_units("m s**-1", "degrees_north")
+    'm s-1 degree-1'
+    >>> divide_units("m", "m"), divide_units("0.001", "m"), divide_units("K", "(3600 days)")
     ('1', '0.001 m-1', 'K (3600 days)-1')
     """
     if not isinstance(units, str) or not isinstance(per, str) or not units.strip():
         return None
-    return _quotient(units, per, power)
+    return _divide_units(units, per, power)
 
 
 @cache
-def _quotient(units: str, per: str, power: int) -> str | None:
+def _divide_units(units: str, per: str, power: int) -> str | None:
     if per.startswith("("):  # a length of its own, as a decade of some calendar: not to be merged
-        alone = quotient(units, "1")
+        alone = divide_units(units, "1")
         return None if alone is None else f"{alone} {per}-{power}"
-    below = _exponents(per.split(" since ")[0])
+    below = _parse_exponents(per.split(" since ")[0])
     if below is None:
         return None
-    factor, rest = _factor(units)
-    above = _exponents(rest)
+    factor, rest = _split_factor(units)
+    above = _parse_exponents(rest)
     if above is None:
         simple = not re.search(r"[/()]| since ", units)
         return (
-            f"{units.strip()} {_written({k: -v * power for k, v in below.items()})}"
+            f"{units.strip()} {_write_units({k: -v * power for k, v in below.items()})}"
             if simple
             else None
         )
     above = dict(above)
     for unit, exponent in below.items():
         above[unit] = above.get(unit, 0) - exponent * power
-    written = _written(above)
+    written = _write_units(above)
     return " ".join(
         part for part in (factor, written if written != "1" or not factor else "") if part
     )
 
 
-def ratio(units: Any, base: str) -> float | None:
+def conversion_factor(units: Any, base: str) -> float | None:
     """How many ``base`` there are in one of ``units``; None if they are not of one kind.
 
-    >>> ratio("km", "m"), ratio("K", "m")
+    >>> conversion_factor("km", "m"), conversion_factor("K", "m")
     (1000.0, None)
     """
-    return _ratio(units, base) if isinstance(units, str) else None
+    return _conversion_factor(units, base) if isinstance(units, str) else None
 
 
 @cache
-def _ratio(units: str, base: str) -> float | None:
-    (factor, rest), (other_factor, other_rest) = _factor(units), _factor(base)
-    above, below = _exponents(rest), _exponents(other_rest)
+def _conversion_factor(units: str, base: str) -> float | None:
+    (factor, rest), (other_factor, other_rest) = _split_factor(units), _split_factor(base)
+    above, below = _parse_exponents(rest), _parse_exponents(other_rest)
     if above is None or below is None:
         return None
     registry = _registry()
@@ -147,11 +149,11 @@ def _ratio(units: str, base: str) -> float | None:
     return float(factor or 1) / float(other_factor or 1) * float(registry.convert(1.0, one, other))
 
 
-def kelvins(units: Any) -> tuple[float, float] | None:
+def kelvin_conversion(units: Any) -> tuple[float, float] | None:
     """Scale and offset that make a temperature one in kelvin; None if it is not known to be one.
 
-    >>> kelvins("degC"), kelvins("K "), kelvins("deg K"), kelvins("m"), kelvins(None)
-    ((1.0, 273.15), (1.0, 0.0), (1.0, 0.0), None, None)
+    >>> kelvin_conversion("degC"), kelvin_conversion("deg K"), kelvin_conversion("m")
+    ((1.0, 273.15), (1.0, 0.0), None)
     """
     if not isinstance(units, str):
         return None
@@ -163,25 +165,25 @@ def kelvins(units: Any) -> tuple[float, float] | None:
     if match:
         is_celsius = (match[1] or match[2]).lower() not in ("f", "fahrenheit", "℉")
         return (1.0, 273.15) if is_celsius else (5 / 9, 459.67 * 5 / 9)
-    scale = ratio(units, "K")
+    scale = conversion_factor(units, "K")
     if scale is None or re.search("C|F|celsius|centigrade|fahrenheit", units):
         return None
     return scale, 0.0
 
 
-def pint_expression(units: str) -> str | None:
+def to_pint(units: str) -> str | None:
     """The unit in the words that every registry of pint knows; None where there is no such.
 
-    >>> pint_expression("m s-1")
+    >>> to_pint("m s-1")
     'meter ** 1 * second ** -1'
     """
-    exponents = _exponents(units)
+    exponents = _parse_exponents(units)
     if exponents is None:
         return None
     return " * ".join(f"{name} ** {exponent:g}" for name, exponent in exponents.items())
 
 
-def _factor(units: str) -> tuple[str, str]:
+def _split_factor(units: str) -> tuple[str, str]:
     """A leading number, and what follows it."""
     match = re.fullmatch(r"\s*([0-9.]+(?:[eE][-+]?[0-9]+)?)\s*(.*)", units)
     if not match or float(match[1]) == 1:
@@ -190,7 +192,7 @@ def _factor(units: str) -> tuple[str, str]:
 
 
 @cache
-def _exponents(units: str) -> dict[str, float] | None:
+def _parse_exponents(units: str) -> dict[str, float] | None:
     """Unit → exponent, in the order of the string; None if a word is not known for certain."""
     text = _PAIRS.sub(lambda pair: f"deg_{pair[1].lower()}", units.strip())
     text = re.sub(r"\bdeg_([cfk])\b", lambda word: f"deg_{word[1].upper()}", text)
@@ -198,7 +200,7 @@ def _exponents(units: str) -> dict[str, float] | None:
     if _AMBIGUOUS & set(re.findall(r"[A-Za-z_°]+", text)):
         return None
     registry = _registry()
-    words = re.sub(r"[A-Za-z_°℃℉]+", lambda word: _known(word[0]), text)
+    words = re.sub(r"[A-Za-z_°℃℉]+", lambda word: _to_pint_word(word[0]), text)
     try:
         exponents: dict[str, float] = dict(registry.Unit(words)._units)
         names = [registry.parse_unit_name(name)[0] for name in exponents]
@@ -209,7 +211,7 @@ def _exponents(units: str) -> dict[str, float] | None:
     return exponents
 
 
-def _known(word: str) -> str:
+def _to_pint_word(word: str) -> str:
     """The word for pint. Names are read in any case, as UDUNITS reads them; symbols are not."""
     lower = word.lower() if len(word) > 3 else word
     for known in (word, lower):
@@ -218,7 +220,7 @@ def _known(word: str) -> str:
     return word if _registry().parse_unit_name(word) else lower
 
 
-def _written(exponents: Mapping[str, float]) -> str:
+def _write_units(exponents: Mapping[str, float]) -> str:
     """The UDUNITS string: what is above the line first."""
     parts = []
     for above in (True, False):

@@ -7,12 +7,12 @@ from collections.abc import Hashable
 import xarray as xr
 
 from fdgrad_dask.errors import CoordinateError
-from fdgrad_dask.grids.attributes import title
-from fdgrad_dask.grids.coordinate import Axis, axis_of
+from fdgrad_dask.grids.attributes import choose_long_name
+from fdgrad_dask.grids.coordinate import Axis, find_axis
 from fdgrad_dask.halo.tasks import check_levels
 
 
-def levels_of(
+def align_levels(
     field: xr.DataArray, coordinate: xr.DataArray, dim: Hashable
 ) -> tuple[xr.DataArray, xr.DataArray, Axis]:
     """``field`` and ``coordinate`` over the same dimensions, and the axis ``dim`` of both.
@@ -23,7 +23,7 @@ def levels_of(
         The coordinate lacks ``dim``, has other labels than the field, or does not rise or fall
         strictly along it. A lazy one is checked chunk by chunk when it is computed.
     """
-    name = _name(coordinate)
+    name = _name_coordinate(coordinate)
     if dim not in field.dims or dim not in coordinate.dims:
         raise CoordinateError(
             f"coordinate {name!r} has dimensions {coordinate.dims} and {field.name!r} has "
@@ -42,37 +42,37 @@ def levels_of(
         )
     if coordinate.dtype.kind in "iu":  # a small or unsigned type cannot hold its own differences
         coordinate = coordinate.astype("float64")
-    field, coordinate = xr.broadcast(*_aligned(field, coordinate))
+    field, coordinate = xr.broadcast(*_align(field, coordinate))
     number = field.dims.index(dim)
     if field.shape[number] < 2:
         raise CoordinateError(
             f"coordinate {name!r} has {field.shape[number]} point along {dim!r}, but a "
             f"derivative needs two or more; do not select a single {dim!r} first"
         )
-    words = title(coordinate.attrs, name)
+    words = choose_long_name(coordinate.attrs, name)
     units = coordinate.attrs.get("units")
     axis = Axis(dim, dim, name, number, None, words, units=units)
     if coordinate.chunks is None:
-        check_levels(coordinate.values, number, told(axis))
+        check_levels(coordinate.values, number, describe_not_monotonic(axis))
     return field, coordinate, axis
 
 
-def line_of(
+def make_axis(
     field: xr.DataArray, coordinate: xr.DataArray, dim: Hashable, datetime_unit: str | None
 ) -> Axis:
     """The axis of a coordinate of one dimension, which has to be ``dim``."""
-    name = _name(coordinate)
+    name = _name_coordinate(coordinate)
     if coordinate.dims != (dim,):
         raise CoordinateError(
             f"coordinate {name!r} runs along {coordinate.dims[0]!r}, but the derivative is asked "
             f"for along {dim!r}; name the same"
         )
-    _, coordinate = _aligned(field, coordinate)
+    _, coordinate = _align(field, coordinate)
     bare = field.drop_vars([name], errors="ignore").assign_coords({name: coordinate.variable})
-    return axis_of(bare, name, datetime_unit=datetime_unit)
+    return find_axis(bare, name, datetime_unit=datetime_unit)
 
 
-def told(axis: Axis) -> str:
+def describe_not_monotonic(axis: Axis) -> str:
     """How a message calls such a coordinate."""
     return f"coordinate {axis.name!r} is not strictly monotonic along {axis.dim!r}"
 
@@ -85,8 +85,8 @@ def require_dataarray(coordinate: object) -> None:
         )
 
 
-def _aligned(field: xr.DataArray, coordinate: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
-    name = _name(coordinate)
+def _align(field: xr.DataArray, coordinate: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
+    name = _name_coordinate(coordinate)
     try:
         field, coordinate = xr.align(field, coordinate, join="exact", copy=False)
     except ValueError as error:
@@ -97,5 +97,5 @@ def _aligned(field: xr.DataArray, coordinate: xr.DataArray) -> tuple[xr.DataArra
     return field, coordinate
 
 
-def _name(coordinate: xr.DataArray) -> Hashable:
+def _name_coordinate(coordinate: xr.DataArray) -> Hashable:
     return "z" if coordinate.name is None else coordinate.name

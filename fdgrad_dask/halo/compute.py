@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from fdgrad_dask.blocks.device import differentiate_jax, is_jax
+from fdgrad_dask.blocks.device import is_jax
+from fdgrad_dask.blocks.device import result_dtype as jax_dtype
 from fdgrad_dask.blocks.program import Block, Program, single
 from fdgrad_dask.errors import ChunkError
 from fdgrad_dask.halo.chunks import is_dask as is_dask
@@ -44,19 +45,20 @@ def differentiate(f: Any, axis: int, stencil: StencilTable, z: Any = None, told:
     ``z``, of the shape of ``f``, is the coordinate where it varies along other axes too;
     ``told`` is said if it folds. The result is lazy if either is.
     """
-    if is_jax(f) and z is None:
-        return differentiate_jax(f, axis, stencil)
     fields = [f] if z is None else [f, z]
     return compute(fields, single(stencil, axis, None if z is None else 1, told))[0]
 
 
 def compute(fields: Sequence[Any], program: Program, dtype: Any = None) -> list[Any]:
-    """The outputs of ``program`` over ``fields``: NumPy, or lazy if any of them is.
+    """The outputs of ``program`` over ``fields``: lazy or JAX if any of them is, else NumPy.
 
     The fields have the same dimensions in the same order, and size 1 along those on which they
     do not vary. The outputs have ``dtype``, or that of the first field.
     """
-    dtype = result_dtype(fields[0].dtype if dtype is None else dtype)
+    if any(map(is_jax, fields)) and not any(map(is_dask, fields)):
+        dtype = jax_dtype(fields, dtype)
+    else:
+        dtype = result_dtype(fields[0].dtype if dtype is None else dtype)
     meta = fields[0]._meta if is_dask(fields[0]) else fields[0]
     task = Task(program, dtype, needs_numpy(meta))
     if task.in_numpy and any(d.z is not None for d in program.derivatives):
@@ -71,6 +73,6 @@ def compute(fields: Sequence[Any], program: Program, dtype: Any = None) -> list[
 
 def _in_memory(f: Any) -> Any:
     """A NumPy array; those of other libraries are not computed, nor robbed of their units."""
-    if is_jax(f) or not hasattr(f, "dtype"):
+    if not hasattr(f, "dtype"):
         return np.asanyarray(f)
     return np.asanyarray(f) if isinstance(f, np.generic) else f

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fdgrad_dask.blocks.compute import compute_block
+from fdgrad_dask.blocks.device import is_jax
 from fdgrad_dask.blocks.numpy_arithmetic import compute_plain
 from fdgrad_dask.blocks.program import Block, Derivative, Program
 from fdgrad_dask.errors import CoordinateError
@@ -91,11 +92,9 @@ class Task:
 
 def _refuse_foreign(core: Any) -> None:
     """Raises for chunks whose units, places or gaps arithmetic in memory would drop."""
-    if not isinstance(core, np.ndarray) or type(core) not in (
-        np.ndarray,
-        np.memmap,
-        np.ma.MaskedArray,
-    ):
+    if is_jax(core):
+        return
+    if type(core) not in (np.ndarray, np.memmap, np.ma.MaskedArray):
         kind = f"{type(core).__module__.partition('.')[0]}.{type(core).__name__}"
         raise TypeError(
             f"the data are of {kind}, of which no derivative is taken here; convert them to NumPy: "

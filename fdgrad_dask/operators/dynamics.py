@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from fdgrad_dask.errors import CoordinateError, OptionError
-from fdgrad_dask.grids.attributes import ratio
 from fdgrad_dask.grids.geometry import DRY_AIR, GRAVITY, KAPPA, Geometry
+from fdgrad_dask.grids.units import conversion_factor
 from fdgrad_dask.operators import formulas
 from fdgrad_dask.operators.entry import takes_fields
 from fdgrad_dask.operators.metric import inverse
+from fdgrad_dask.operators.options import Skip
 from fdgrad_dask.operators.roles import is_potential, kelvin_scale, speed
-from fdgrad_dask.operators.scheme import Scheme, Skip
+from fdgrad_dask.operators.scheme import Scheme
 from fdgrad_dask.operators.verticals import (
     pressure_levels,
     rate_along,
@@ -23,6 +23,7 @@ from fdgrad_dask.operators.verticals import (
     vertical_axis,
 )
 from fdgrad_dask.operators.wind import Wind
+from fdgrad_dask.stencils.boundary import Boundary
 
 SCALAR = 2
 REFERENCE_PRESSURE = 1e5  # Pa; of potential temperature
@@ -38,7 +39,7 @@ def advection(
     vertical: Hashable | None = None,
     edge_order: int = 1,
     accuracy: int = 2,
-    boundary: Any = None,
+    boundary: Boundary = None,
     skipna: Skip = None,
     geometry: Geometry | None = None,
 ) -> xr.DataArray:
@@ -100,7 +101,7 @@ def frontogenesis(
     *,
     edge_order: int = 1,
     accuracy: int = 2,
-    boundary: Any = None,
+    boundary: Boundary = None,
     skipna: Skip = None,
     geometry: Geometry | None = None,
 ) -> xr.DataArray:
@@ -134,7 +135,7 @@ def q_vector(
     vertical: Hashable | None = None,
     edge_order: int = 1,
     accuracy: int = 2,
-    boundary: Any = None,
+    boundary: Boundary = None,
     skipna: Skip = None,
     geometry: Geometry | None = None,
 ) -> xr.Dataset:
@@ -201,7 +202,7 @@ def potential_vorticity(
     vertical: Hashable | None = None,
     edge_order: int = 1,
     accuracy: int = 2,
-    boundary: Any = None,
+    boundary: Boundary = None,
     skipna: Skip = None,
     geometry: Geometry | None = None,
     coriolis: float | None = None,
@@ -259,7 +260,7 @@ def potential_vorticity(
     exner = np.ones(len(pascals)) if potential else (REFERENCE_PRESSURE / pascals) ** KAPPA
     wind.coriolis(coriolis, in_si)
     e = wind.factor(exner, axis)
-    g = in_si * GRAVITY / (ratio(axis.units, "Pa") or 1.0)
+    g = in_si * GRAVITY / (conversion_factor(axis.units, "Pa") or 1.0)
     wind.factor(np.full(len(pascals), g), axis)
     wind.vorticity()
     wind.slopes(SCALAR)

@@ -19,7 +19,7 @@ import xarray as xr
 from fdgrad_dask.blocks.device import is_jax
 from fdgrad_dask.errors import OptionError
 from fdgrad_dask.grids.geometry import Curvilinear, Geometry
-from fdgrad_dask.grids.units import pint_expression
+from fdgrad_dask.grids.units import to_pint
 from fdgrad_dask.halo.compute import is_dask
 
 P = ParamSpec("P")
@@ -161,7 +161,7 @@ def _as_before(result: Any, field: xr.DataArray | xr.Dataset) -> Any:
 
 def _quantity(result: xr.DataArray, registry: Any) -> xr.DataArray:
     """The result as a quantity of ``registry``, if that has its units."""
-    expression = pint_expression(str(result.attrs.get("units")))
+    expression = to_pint(str(result.attrs.get("units")))
     if expression is None or _is_quantity(_held(result)):
         return result
     try:

@@ -3,20 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from typing import Any
+from typing import Any, Unpack, overload
 
 import xarray as xr
 
 from fdgrad_dask.errors import CoordinateError, OptionError
-from fdgrad_dask.grids.attributes import check_name, derivative_name, derived, quotient, title
-from fdgrad_dask.grids.coordinate import Axis, axis_of, check_names, knows
+from fdgrad_dask.grids.attributes import (
+    check_result_name,
+    choose_long_name,
+    derive_attributes,
+    name_derivative,
+)
+from fdgrad_dask.grids.coordinate import Axis, check_axis_names, find_axis, has_axis
 from fdgrad_dask.grids.times import as_numbers
-from fdgrad_dask.grids.vertical import levels_of, line_of, require_dataarray, told
+from fdgrad_dask.grids.units import divide_units
+from fdgrad_dask.grids.vertical import (
+    align_levels,
+    describe_not_monotonic,
+    make_axis,
+    require_dataarray,
+)
 from fdgrad_dask.halo.compute import differentiate
 from fdgrad_dask.operators.entry import takes_fields
-from fdgrad_dask.operators.scheme import Pass, Scheme, Skip
+from fdgrad_dask.operators.options import Dims, GradientOptions, Skip
+from fdgrad_dask.operators.scheme import Pass, Scheme
+from fdgrad_dask.stencils.boundary import Boundary, Period
 
 
+@overload
+def gradient(
+    field: xr.Dataset, dim: Dims | Hashable = None, **options: Unpack[GradientOptions]
+) -> xr.Dataset: ...
+# A tuple is hashable too, but it always means several dimensions.
+@overload
+def gradient(  # type: ignore[overload-overlap]
+    field: xr.DataArray, dim: Dims = None, **options: Unpack[GradientOptions]
+) -> xr.Dataset: ...
+@overload
+def gradient(
+    field: xr.DataArray, dim: Hashable, **options: Unpack[GradientOptions]
+) -> xr.DataArray: ...
 @takes_fields
 def gradient(
     field: xr.DataArray | xr.Dataset,
@@ -25,12 +51,12 @@ def gradient(
     edge_order: int = 1,
     accuracy: int = 2,
     order: int = 1,
-    boundary: Any = None,
-    period: Any = None,
+    boundary: Boundary = None,
+    period: Period = None,
     datetime_unit: str | None = None,
     skipna: Skip = None,
     coordinate: xr.DataArray | None = None,
-) -> Any:
+) -> xr.DataArray | xr.Dataset:
     """∂field/∂dim, in units of the field per unit of the coordinate.
 
     Parameters
@@ -93,8 +119,8 @@ def gradient(
     scheme = Scheme(edge_order, accuracy, order, boundary, period, datetime_unit, skipna)
     several = list(dim) if isinstance(dim, (list, tuple)) else None
     fields = [field] if isinstance(field, xr.DataArray) else _of_numbers(field)
-    check_names(boundary, fields)
-    check_names(period, fields)
+    check_axis_names(boundary, fields)
+    check_axis_names(period, fields)
     if isinstance(field, xr.DataArray) and dim is not None and several is None:
         return _derivative(field, dim, scheme, coordinate)
     for name in [dim] if several is None else several:
@@ -106,7 +132,7 @@ def gradient(
         if dim is None:
             dims = [name for name in one.dims if name in one.coords]
         elif isinstance(field, xr.Dataset):
-            dims = [name for name in dims if knows(one, name)]
+            dims = [name for name in dims if has_axis(one, name)]
         results += _derivatives(one, dims, scheme, coordinate)
     if not results:
         _refuse_nothing_along("a coordinate", fields)
@@ -120,7 +146,7 @@ def _derivatives(
     if coordinate is not None or len(dims) < 2:
         return [_derivative(field, dim, scheme, coordinate) for dim in dims]
     field = as_numbers(field, scheme.datetime_unit)
-    axes = [axis_of(field, dim, datetime_unit=scheme.datetime_unit) for dim in dims]
+    axes = [find_axis(field, dim, datetime_unit=scheme.datetime_unit) for dim in dims]
     one = Pass(field, is_metric=False)
     for axis in axes:
         one.derive(0, axis, scheme.stencil(axis, field))
@@ -137,16 +163,16 @@ def _derivative(
     if coordinate is not None:
         require_dataarray(coordinate)
     if coordinate is None:
-        axis = axis_of(field, dim, datetime_unit=scheme.datetime_unit)
+        axis = find_axis(field, dim, datetime_unit=scheme.datetime_unit)
     elif coordinate.ndim == 1:
-        axis = line_of(field, coordinate, dim, scheme.datetime_unit)
+        axis = make_axis(field, coordinate, dim, scheme.datetime_unit)
     else:
         if scheme.boundary is not None:
             raise OptionError("boundary and coordinate exclude each other; leave boundary at None")
-        field, z, axis = levels_of(field, coordinate, dim)
+        field, z, axis = align_levels(field, coordinate, dim)
         if scheme.skipna is not None:
             field = field.where(z.notnull())
-        what = told(axis)
+        what = describe_not_monotonic(axis)
     table = scheme.stencil(axis, field)
     data = differentiate(field.data, axis.number, table, None if z is None else z.data, what)
     return _labelled(field, data, axis, scheme.order)
@@ -157,17 +183,19 @@ def _labelled(field: xr.DataArray, data: Any, axis: Axis, order: int) -> xr.Data
     units = field.attrs.get("units")
     if units is None and axis.is_time:
         units = "1"
-    words = f"derivative of {title(field.attrs, field.name)} with respect to {axis.title}"
-    name = derivative_name(field.name, axis.name, order)
-    check_name(name, field)
+    words = (
+        f"derivative of {choose_long_name(field.attrs, field.name)} with respect to {axis.title}"
+    )
+    name = name_derivative(field.name, axis.name, order)
+    check_result_name(name, field)
     return xr.DataArray(
         data,
         coords=field.coords,
         dims=field.dims,
         name=name,
-        attrs=derived(
+        attrs=derive_attributes(
             field,
-            quotient(units, axis.units, order),
+            divide_units(units, axis.units, order),
             words if order == 1 else "second " + words,
         ),
     )
@@ -178,7 +206,7 @@ def _of_numbers(dataset: xr.Dataset) -> list[xr.DataArray]:
 
 
 def _require_one_along(name: Hashable, fields: Sequence[xr.DataArray]) -> None:
-    if not any(knows(field, name) for field in fields):
+    if not any(has_axis(field, name) for field in fields):
         _refuse_nothing_along(repr(name), fields)
 
 

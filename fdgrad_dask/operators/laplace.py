@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from fdgrad_dask.grids.coordinate import of_axis
+from fdgrad_dask.grids.coordinate import select_for_axis
 from fdgrad_dask.grids.geometry import Curvilinear, Geometry, Plane
-from fdgrad_dask.grids.horizontal import Horizontal
+from fdgrad_dask.grids.horizontal import HorizontalGrid
 from fdgrad_dask.grids.metric_terms import conduction
 from fdgrad_dask.operators import formulas
 from fdgrad_dask.operators.entry import takes_fields
@@ -26,9 +26,10 @@ from fdgrad_dask.operators.metric import (
     tables_of,
     words_of,
 )
-from fdgrad_dask.operators.scheme import Scheme, Skip
+from fdgrad_dask.operators.options import Skip
+from fdgrad_dask.operators.scheme import Scheme
 from fdgrad_dask.operators.slopes import Slopes, Term
-from fdgrad_dask.stencils.boundary import boundary_pair, extended
+from fdgrad_dask.stencils.boundary import Boundary, boundary_pair, extended
 from fdgrad_dask.stencils.flux import flux_stencil
 from fdgrad_dask.stencils.table import StencilTable
 
@@ -39,7 +40,7 @@ def laplacian(
     *,
     edge_order: int = 1,
     accuracy: int = 2,
-    boundary: Any = None,
+    boundary: Boundary = None,
     skipna: Skip = None,
     geometry: Geometry | None = None,
 ) -> xr.DataArray:
@@ -61,7 +62,7 @@ def laplacian(
     grid = one.grid
     attrs = per_metre(field, grid, f"laplacian of {words_of(field)}", power=2)
     name = f"{name_of(field)}_laplacian"
-    if grid.curved is not None:
+    if grid.curvilinear is not None:
         return one.label(_curved(one.like, grid, replace(scheme, order=1)), name, attrs)
     one.factor(inverse(grid.h_x), grid.y)
     one.factor(1 / grid.h_y, grid.y)
@@ -81,7 +82,7 @@ def laplacian(
     return one.label(one.run(formulas.laplacian)[0], name, attrs)
 
 
-def _curved(like: xr.DataArray, grid: Horizontal, scheme: Scheme) -> Any:
+def _curved(like: xr.DataArray, grid: HorizontalGrid, scheme: Scheme) -> Any:
     """∇²f = 1/J [ ∂(J g^ii f_i + J g^ij f_j)/∂i + ∂(J g^ij f_i + J g^jj f_j)/∂j ].
 
     The fluxes of f along its own axis are compact. Those across it are differenced twice: where
@@ -110,7 +111,7 @@ def _curved(like: xr.DataArray, grid: Horizontal, scheme: Scheme) -> Any:
 
 
 def _fluxes_across(
-    field: xr.DataArray, grid: Horizontal, scheme: Scheme, across: Any
+    field: xr.DataArray, grid: HorizontalGrid, scheme: Scheme, across: Any
 ) -> list[xr.DataArray]:
     """J g^ij f_j, to be differenced along x, and J g^ij f_i, along y."""
     one = OnGrid(field, scheme=scheme)
@@ -130,7 +131,7 @@ def _nought_outside(boundary: Any) -> Any:
     return boundary if boundary is None or isinstance(boundary, str) else 0.0 * boundary
 
 
-def _flux_along_y(field: xr.DataArray, grid: Horizontal, scheme: Scheme) -> StencilTable:
+def _flux_along_y(field: xr.DataArray, grid: HorizontalGrid, scheme: Scheme) -> StencilTable:
     """∂/∂y (h_x ∂f/∂y) / h_x as a table."""
     y = grid.y.points.astype(np.float64)
     around = extended(y, 1, None, None)
@@ -138,7 +139,7 @@ def _flux_along_y(field: xr.DataArray, grid: Horizontal, scheme: Scheme) -> Sten
     geometry = grid.geometry
     assert not isinstance(geometry, Curvilinear)
     at, low_half, high_half = (np.abs(geometry.scale_factors(p)[0]) for p in (y, before, behind))
-    low, high = boundary_pair(of_axis(scheme.boundary, grid.y, field))
+    low, high = boundary_pair(select_for_axis(scheme.boundary, grid.y, field))
     with np.errstate(divide="ignore", invalid="ignore"):  # rows at a pole, which are capped
         return flux_stencil(
             y,

@@ -15,12 +15,13 @@ import xarray as xr
 
 from fdgrad_dask.blocks.program import Formula
 from fdgrad_dask.errors import CoordinateError
-from fdgrad_dask.grids.attributes import derived, quotient, title
-from fdgrad_dask.grids.coordinate import Axis, of_axis
+from fdgrad_dask.grids.attributes import choose_long_name, derive_attributes
+from fdgrad_dask.grids.coordinate import Axis, select_for_axis
 from fdgrad_dask.grids.geometry import Geometry, Sphere
-from fdgrad_dask.grids.horizontal import Horizontal, horizontal
+from fdgrad_dask.grids.horizontal import HorizontalGrid, find_horizontal_grid
 from fdgrad_dask.grids.metric_terms import Given, Metrics, Pair, Tables, at_points, on_earth
 from fdgrad_dask.grids.places import require_same_places
+from fdgrad_dask.grids.units import divide_units
 from fdgrad_dask.halo.compute import is_dask, length
 from fdgrad_dask.operators.scheme import Pass, Scheme
 from fdgrad_dask.operators.slopes import Metric, Recipe, Row, Slopes
@@ -39,17 +40,17 @@ class OnGrid(Pass):
         self.recipes: list[Recipe] = []
         self._made: dict[tuple[int, int], int] = {}
         self._factors: dict[int, tuple[Any, int]] = {}  # an array is kept, so that its id stays its
-        self.grid: Horizontal
+        self.grid: HorizontalGrid
         self.metrics: Metrics | None = None
 
     def lie_on(self, geometry: Geometry | None, *, is_directed: bool = True) -> None:
         """Reads the grid of the fields; of a meridian that is there twice, one is computed."""
         boundary = self.scheme.boundary
-        self.grid = horizontal(self.like, geometry, boundary, is_directed)
+        self.grid = find_horizontal_grid(self.like, geometry, boundary, is_directed)
         if self.grid.repeats:
             self.leave_out_last(self.grid.x)
-            self.grid = horizontal(self.like, geometry, boundary, is_directed)
-        if self.grid.curved is not None and self.grid.curved.places is not None:
+            self.grid = find_horizontal_grid(self.like, geometry, boundary, is_directed)
+        if self.grid.curvilinear is not None and self.grid.curvilinear.places is not None:
             for other in self.labelled[1:]:
                 require_same_places(self.like, other)
 
@@ -108,7 +109,7 @@ class OnGrid(Pass):
 
 
 def metrics_of(
-    grid: Horizontal,
+    grid: HorizontalGrid,
     field: xr.DataArray,
     scheme: Scheme,
     components: str = "earth",
@@ -116,37 +117,44 @@ def metrics_of(
     smooth: bool = False,
 ) -> Metrics | None:
     """The metrics of a curvilinear grid; None where x and y are east and north, or a plane."""
-    curved = grid.curved
+    curved = grid.curvilinear
     if curved is None:
         return None
     tables = tables_of(grid, field, scheme, smooth=smooth)
     is_along = components == "grid"
-    if curved.spacings is not None:
+    if curved.cell_sizes is not None:
         for name, spacing, closed in zip(
-            ("dy", "dx"), curved.spacings[::-1], grid.closed, strict=True
+            ("dy", "dx"), curved.cell_sizes[::-1], grid.periodic, strict=True
         ):
-            if spacing.between and closed:
+            if spacing.is_between and closed:
                 raise CoordinateError(
                     f"{name} between points knows no gap of a closed axis; give it at the points"
                 )
         h_x, h_y = (
-            at_points(spacing.values, axis, table) if spacing.between else spacing.values
-            for spacing, axis, table in zip(curved.spacings, (1, 0), tables, strict=True)
+            at_points(spacing.values, axis, table) if spacing.is_between else spacing.values
+            for spacing, axis, table in zip(curved.cell_sizes, (1, 0), tables, strict=True)
         )
-        return Given(h_x, h_y, tables, curved.turn, is_turned=not is_along)
+        return Given(h_x, h_y, tables, curved.rotation, is_turned=not is_along)
     assert curved.places is not None
     directions = None
-    if is_along and curved.turn is None:
+    if is_along and curved.rotation is None:
         directions = tables_of(grid, field, scheme, smooth=True)
-    made = on_earth(*curved.places, curved.radii, tables, smooth=directions, senses=curved.senses)
-    if is_along and curved.turn is not None:
-        c, s = curved.turn
+    made = on_earth(
+        *curved.places, curved.radii, tables, smooth=directions, senses=curved.orientation
+    )
+    if is_along and curved.rotation is not None:
+        c, s = curved.rotation
         made = replace(made, along=((c, s), (-s, c)))
     return made
 
 
 def tables_of(
-    grid: Horizontal, field: xr.DataArray, scheme: Scheme, *, order: int = 1, smooth: bool = False
+    grid: HorizontalGrid,
+    field: xr.DataArray,
+    scheme: Scheme,
+    *,
+    order: int = 1,
+    smooth: bool = False,
 ) -> Tables:
     """The stencils of the metres along x and y: of the order of the field's, with their own ends.
 
@@ -156,7 +164,7 @@ def tables_of(
 
     def table(axis: Axis, is_closed: bool) -> StencilTable:
         n = length(field, axis.number)
-        is_open = of_axis(scheme.boundary, axis, field) is None
+        is_open = select_for_axis(scheme.boundary, axis, field) is None
         made = stencil(
             1.0,
             n,
@@ -168,11 +176,11 @@ def tables_of(
         )
         return smooth_ends(made, n, scheme.accuracy) if smooth else made
 
-    closed_y, closed_x = grid.closed
+    closed_y, closed_x = grid.periodic
     return table(grid.x, closed_x), table(grid.y, closed_y)
 
 
-def circle(data: Any, grid: Horizontal, index: int) -> Any:
+def circle(data: Any, grid: HorizontalGrid, index: int) -> Any:
     """The mean of ``data`` around the circle of latitude number ``index``, (…, 1, 1)."""
     rows = [slice(None)] * data.ndim
     rows[grid.y.number] = slice(index, index + 1 or None)
@@ -183,13 +191,13 @@ def circle(data: Any, grid: Horizontal, index: int) -> Any:
     return around.mean(axis=grid.x.number, dtype=dtype, keepdims=True)
 
 
-def pole_ends(grid: Horizontal) -> Sequence[tuple[int, int, float]]:
+def pole_ends(grid: HorizontalGrid) -> Sequence[tuple[int, int, float]]:
     """(end, row beside it, +1 in the north or −1 in the south) for the rows that are poles."""
     ends = zip((0, -1), (1, -2), grid.poles, strict=True)
     return [(end, beside, float(np.sign(grid.y.points[end]))) for end, beside, pole in ends if pole]
 
 
-def closed_at_poles(table: StencilTable, grid: Horizontal) -> StencilTable:
+def closed_at_poles(table: StencilTable, grid: HorizontalGrid) -> StencilTable:
     """The table along y of a field that is zero at the poles, as h_x · u is.
 
     Where the last row lies beside a pole and not on it, the pole is one more point, of known value:
@@ -219,7 +227,7 @@ def closed_at_poles(table: StencilTable, grid: Horizontal) -> StencilTable:
     return replace(table, low=ends.get("low", table.low), high=ends.get("high", table.high))
 
 
-def over_y(grid: Horizontal) -> Any:
+def over_y(grid: HorizontalGrid) -> Any:
     """1/h_y along y, NaN at a pole: a gradient has no direction there."""
     return np.where(grid.h_x == 0, np.nan, 1 / grid.h_y)
 
@@ -231,15 +239,17 @@ def inverse(values: Any) -> Any:
     return np.divide(1.0, values, out=np.full_like(values, np.nan), where=values != 0)
 
 
-def per_metre(field: xr.DataArray, grid: Horizontal, words: str, power: int = 1) -> dict[str, Any]:
+def per_metre(
+    field: xr.DataArray, grid: HorizontalGrid, words: str, power: int = 1
+) -> dict[str, Any]:
     """The attributes of a derivative of ``field``."""
-    units = quotient(field.attrs.get("units"), "m", power)
-    return derived(field, units, words) | grid.attrs()
+    units = divide_units(field.attrs.get("units"), "m", power)
+    return derive_attributes(field, units, words) | grid.attrs()
 
 
 def words_of(field: xr.DataArray) -> str:
     """What a long name calls ``field``."""
-    return title(field.attrs, field.name)
+    return choose_long_name(field.attrs, field.name)
 
 
 def name_of(field: xr.DataArray) -> Hashable:

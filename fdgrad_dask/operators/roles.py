@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import xarray as xr
 
 from fdgrad_dask.errors import OptionError
-from fdgrad_dask.grids.units import kelvins, ratio
+from fdgrad_dask.grids.units import conversion_factor, kelvin_conversion
 
 _TO_X = re.compile(r"eastward|(^|_)x_")
 _TO_Y = re.compile(r"northward|(^|_)y_")
@@ -52,7 +52,7 @@ def matched(
             )
         if _direction(one) is None and _SCALAR.search(name):
             raise OptionError(f"{one.name!r} is {name}, and no component of a vector; {hint}")
-        if kelvins(one.attrs.get("units")) is not None:
+        if kelvin_conversion(one.attrs.get("units")) is not None:
             raise OptionError(
                 f"{one.name!r} is in {one.attrs['units']}: a temperature, and no component of a "
                 f"vector; {hint}"
@@ -73,7 +73,7 @@ def in_units_of(u: xr.DataArray, v: xr.DataArray, hint: str = "") -> xr.DataArra
     one, other = u.attrs.get("units"), v.attrs.get("units")
     if not (_is_known(one) and _is_known(other)):
         return v
-    factor = ratio(other, str(one))
+    factor = conversion_factor(other, str(one))
     if factor is None:
         raise OptionError(
             f"{u.name!r} is in {one} and {v.name!r} in {other}, which are not of one kind, but "
@@ -95,7 +95,7 @@ def speed(wind: xr.DataArray, result: str) -> float:
     if not _has_units(wind):
         return 1.0
     units = wind.attrs["units"]
-    factor = ratio(units, "m s-1")
+    factor = conversion_factor(units, "m s-1")
     if factor is None:
         raise OptionError(
             f"{wind.name!r} has the units {units!r}, but {result} needs a speed; convert it, or "
@@ -112,7 +112,7 @@ def kelvin_scale(temperature: xr.DataArray, result: str) -> tuple[float, float]:
     OptionError
         Its units are missing, or not those of a temperature.
     """
-    found = kelvins(temperature.attrs.get("units"))
+    found = kelvin_conversion(temperature.attrs.get("units"))
     if found is None:
         raise OptionError(
             f"{temperature.name!r} has the units {temperature.attrs.get('units')!r}, but {result} "
@@ -136,7 +136,7 @@ def _has_units(field: xr.DataArray) -> bool:
 
 
 def _is_known(units: object) -> bool:
-    return isinstance(units, str) and ratio(units, units) is not None
+    return isinstance(units, str) and conversion_factor(units, units) is not None
 
 
 def _direction(field: xr.DataArray) -> str | None:
@@ -150,7 +150,7 @@ def _other_order(u: xr.DataArray, v: xr.DataArray, others: Sequence[xr.DataArray
     """What to do about a component that is none: MetPy's order is (scalar, u, v)."""
     if others:
         last = others[0]
-        of_speed = ratio(last.attrs.get("units"), "m s-1") is not None
+        of_speed = conversion_factor(last.attrs.get("units"), "m s-1") is not None
         if _direction(last) == "y" or _direction(v) == "x" or of_speed:
             return f"the wind comes first: {v.name}, {last.name}, {u.name}"
     return "give the wind as u and v, or correct its attributes"

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import xarray as xr
 
 from fdgrad_dask.errors import OptionError
-from fdgrad_dask.grids.attributes import derivative_name, ratio
+from fdgrad_dask.grids.attributes import name_derivative
 from fdgrad_dask.grids.geometry import GRAVITY, Geometry
+from fdgrad_dask.grids.units import conversion_factor
 from fdgrad_dask.operators import formulas
 from fdgrad_dask.operators.entry import takes_fields
 from fdgrad_dask.operators.metric import OnGrid, inverse, metrics_of, name_of, per_metre, words_of
-from fdgrad_dask.operators.scheme import Scheme, Skip
+from fdgrad_dask.operators.options import Skip
+from fdgrad_dask.operators.scheme import Scheme
+from fdgrad_dask.stencils.boundary import Boundary
 
 
 @takes_fields
@@ -22,7 +23,7 @@ def horizontal_gradient(
     *,
     edge_order: int = 1,
     accuracy: int = 2,
-    boundary: Any = None,
+    boundary: Boundary = None,
     skipna: Skip = None,
     geometry: Geometry | None = None,
 ) -> xr.Dataset:
@@ -61,7 +62,7 @@ def horizontal_gradient(
         east = {"x": "eastward", "y": "northward"}[axis]
         side = east if one.grid.is_east else f"along {axis}"
         attrs = per_metre(field, one.grid, f"derivative of {words_of(field)} per metre {side}")
-        name = derivative_name(field.name, axis)
+        name = name_derivative(field.name, axis)
         results[name] = one.label(data, name, attrs)
     return xr.Dataset(results)
 
@@ -72,7 +73,7 @@ def gradient_magnitude(
     *,
     edge_order: int = 1,
     accuracy: int = 2,
-    boundary: Any = None,
+    boundary: Boundary = None,
     skipna: Skip = None,
     geometry: Geometry | None = None,
 ) -> xr.DataArray:
@@ -99,7 +100,7 @@ def geostrophic_wind(
     *,
     edge_order: int = 1,
     accuracy: int = 2,
-    boundary: Any = None,
+    boundary: Boundary = None,
     skipna: Skip = None,
     geometry: Geometry | None = None,
     coriolis: float | None = None,
@@ -131,7 +132,7 @@ def geostrophic_wind(
         The units are neither those of a geopotential nor those of a height.
     """
     units = field.attrs.get("units")
-    metres, geopotential = ratio(units, "m"), ratio(units, "m2 s-2")
+    metres, geopotential = conversion_factor(units, "m"), conversion_factor(units, "m2 s-2")
     if metres is None and geopotential is None:
         raise OptionError(
             f"{field.name!r} has the units {units!r}; a geostrophic wind needs a geopotential "
@@ -145,7 +146,7 @@ def geostrophic_wind(
     results = {}
     made = one.solve(formulas.geostrophic, 2)
     for data, name, side in zip(made, ("ug", "vg"), ("east", "north"), strict=True):
-        flat = one.grid.is_rotated or (one.grid.curved is not None and not one.grid.is_east)
+        flat = one.grid.is_rotated or (one.grid.curvilinear is not None and not one.grid.is_east)
         words = f"along {'x' if side == 'east' else 'y'}" if flat else ""
         attrs = per_metre(field, one.grid, f"geostrophic wind {words}")
         if not flat:

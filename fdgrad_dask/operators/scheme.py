@@ -8,19 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from fdgrad_dask.blocks.program import Derivative, Formula, Operand, PoleRow, Program
 from fdgrad_dask.errors import CoordinateError, OptionError
-from fdgrad_dask.grids.attributes import check_name
-from fdgrad_dask.grids.coordinate import Axis, of_axis
-from fdgrad_dask.grids.horizontal import Horizontal
-from fdgrad_dask.grids.times import as_numbers, period_of
+from fdgrad_dask.grids.attributes import check_result_name
+from fdgrad_dask.grids.coordinate import Axis, select_for_axis
+from fdgrad_dask.grids.horizontal import HorizontalGrid
+from fdgrad_dask.grids.times import as_numbers, convert_period
 from fdgrad_dask.halo.compute import compute, length
-from fdgrad_dask.stencils.boundary import boundary_pair, check_period, full_turn
+from fdgrad_dask.operators.options import Skip
+from fdgrad_dask.stencils.boundary import Boundary, Period, boundary_pair, check_period, full_turn
 from fdgrad_dask.stencils.table import StencilTable, stencil
 
 # XLA has no long doubles.
@@ -28,8 +29,6 @@ _WORK: dict[Any, Any] = {
     np.dtype(np.longdouble): np.dtype(np.float64),
     np.dtype(np.clongdouble): np.dtype(np.complex128),
 }
-
-Skip = Literal["one-sided"] | None
 
 
 @dataclass(frozen=True)
@@ -39,8 +38,8 @@ class Scheme:
     edge_order: int = 1
     accuracy: int = 2
     order: int = 1
-    boundary: Any = None
-    period: Any = None
+    boundary: Boundary = None
+    period: Period = None
     datetime_unit: str | None = None
     skipna: Skip = None
 
@@ -49,8 +48,8 @@ class Scheme:
         if self.skipna not in (None, "one-sided"):
             raise OptionError(f"skipna is {self.skipna!r}; choose None or 'one-sided'")
         check_period(self.boundary, self.period)
-        low, high = boundary_pair(of_axis(self.boundary, axis, field))
-        period = period_of(of_axis(self.period, axis, field), axis.units, axis.is_time)
+        low, high = boundary_pair(select_for_axis(self.boundary, axis, field))
+        period = convert_period(select_for_axis(self.period, axis, field), axis.units, axis.is_time)
         if period is None and low == "periodic" and axis.period is not None:
             _require_room(axis)
         return stencil(
@@ -65,11 +64,11 @@ class Scheme:
             name=repr(axis.name),
         )
 
-    def along(self, grid: Horizontal, axis: Axis, field: xr.DataArray) -> StencilTable:
+    def along(self, grid: HorizontalGrid, axis: Axis, field: xr.DataArray) -> StencilTable:
         """`stencil`, for which a longitude around the globe has no ends, and a plane a period."""
         scheme = self
-        low, _ = boundary_pair(of_axis(self.boundary, axis, field))
-        if grid.curved is None and (axis is grid.x or axis is grid.y):
+        low, _ = boundary_pair(select_for_axis(self.boundary, axis, field))
+        if grid.curvilinear is None and (axis is grid.x or axis is grid.y):
             if grid.wraps and axis is grid.x:
                 scheme = replace(self, boundary="periodic", period=360.0)
             elif low == "periodic" and axis.period is None:
@@ -125,7 +124,7 @@ class Pass:
         self.derivatives.append(Derivative(operand, axis.number, table))
         return len(self.derivatives) - 1
 
-    def pole_row(self, output: int, grid: Horizontal, end: int, value: Any) -> None:
+    def pole_row(self, output: int, grid: HorizontalGrid, end: int, value: Any) -> None:
         """The row at a pole of one output: the same all around, (…, 1, 1)."""
         self.data.append(value)
         self.pole_rows.append(PoleRow(output, grid.y.number, end, len(self.data) - 1))
@@ -142,7 +141,7 @@ class Pass:
 
         Of half precision it stays float32: a vorticity of 1e-5 s-1 has no digits left in float16.
         """
-        check_name(name, self.outer)
+        check_result_name(name, self.outer)
         if self.work.itemsize < self.dtype.itemsize:
             data = data.astype(self.dtype)
         if self.repeated is not None:

@@ -10,8 +10,8 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from fdgrad_dask.errors import CoordinateError, OptionError
-from fdgrad_dask.grids.coordinate import Axis, axis_of, cf_names
-from fdgrad_dask.grids.units import quotient, ratio
+from fdgrad_dask.grids.coordinate import Axis, find_axis, find_cf_names
+from fdgrad_dask.grids.units import conversion_factor, divide_units
 
 # CF appendix D: coordinates whose levels are computed by a formula from other fields.
 _PARAMETRIC = re.compile(r"(atmosphere|ocean)_.*_coordinate(_g[12])?")
@@ -27,20 +27,20 @@ def vertical_axis(field: xr.DataArray, name: Hashable | None) -> Axis:
         There is none such, or several.
     """
     if name is not None:
-        return axis_of(field, name)
+        return find_axis(field, name)
     found = [n for n in _called_vertical(field) if field.coords[n].ndim == 1]
     # CF conventions 4.3: units of pressure identify a vertical coordinate by themselves.
     found = found or [
         n
         for n, c in field.coords.items()
-        if c.ndim == 1 and ratio(c.attrs.get("units"), "Pa") is not None
+        if c.ndim == 1 and conversion_factor(c.attrs.get("units"), "Pa") is not None
     ]
     if len(found) != 1:
         raise CoordinateError(
             f"the vertical axis of {field.name!r} cannot be told from its coordinates "
             f"{tuple(field.coords)}; name it: vertical="
         )
-    return axis_of(field, found[0])
+    return find_axis(field, found[0])
 
 
 def pressure_levels(
@@ -56,7 +56,7 @@ def pressure_levels(
     axis = vertical_axis(field, name)
     if axis.name in field.coords:
         refuse_parametric(field.coords[axis.name], result)
-    pascals = ratio(axis.units, "Pa")
+    pascals = conversion_factor(axis.units, "Pa")
     if pascals is None:
         raise OptionError(
             f"the vertical axis {axis.name!r} has the units {axis.units!r}; pressure levels "
@@ -84,7 +84,7 @@ def single_pressure(field: xr.DataArray, name: Hashable | None, result: str) -> 
         names += [n for n in coords if _LEVELS.fullmatch(str(n).lower())]
     for one in names:
         if one in coords and coords[one].ndim == 0:
-            pascals = ratio(coords[one].attrs.get("units"), "Pa")
+            pascals = conversion_factor(coords[one].attrs.get("units"), "Pa")
             if pascals is not None:
                 refuse_parametric(coords[one], result)
                 return float(coords[one]) * pascals
@@ -116,14 +116,14 @@ def rate_along(w: xr.DataArray, axis: Axis, field: xr.DataArray) -> float:
         The units of ``w`` are not those of the coordinate per second, or nothing says whether
         it points the way in which the coordinate grows.
     """
-    unit = ratio(quotient(w.attrs.get("units"), "s-1"), str(axis.units))
+    unit = conversion_factor(divide_units(w.attrs.get("units"), "s-1"), str(axis.units))
     if unit is None:
         raise OptionError(
             f"the vertical wind has the units {w.attrs.get('units')!r} and {axis.name!r} has "
             f"{axis.units!r}; w needs those of the coordinate per second: set both"
         )
-    is_length = ratio(axis.units, "m") is not None
-    if is_length or ratio(axis.units, "Pa") is not None:
+    is_length = conversion_factor(axis.units, "m") is not None
+    if is_length or conversion_factor(axis.units, "Pa") is not None:
         refuse_parametric(field.coords[axis.name], f"a wind in {w.attrs['units']}")
     up = is_upward(w)
     if not is_length:
@@ -163,7 +163,7 @@ def is_height(coordinate: xr.DataArray) -> bool | None:
     positive = str(coordinate.attrs.get("positive", "")).lower()
     if positive in ("up", "down"):
         return positive == "up"
-    if ratio(coordinate.attrs.get("units"), "Pa") is not None:
+    if conversion_factor(coordinate.attrs.get("units"), "Pa") is not None:
         return False
     stated = [coordinate.attrs.get(key) for key in ("standard_name", "long_name")]
     for words in (*stated, coordinate.name):
@@ -177,5 +177,7 @@ def is_height(coordinate: xr.DataArray) -> bool | None:
 
 def _called_vertical(field: xr.DataArray) -> list[Hashable]:
     """The coordinates that CF attributes call vertical."""
-    found = [name for key in ("Z", "vertical", "air_pressure") for name in cf_names(field, key)]
+    found = [
+        name for key in ("Z", "vertical", "air_pressure") for name in find_cf_names(field, key)
+    ]
     return list(dict.fromkeys(found))

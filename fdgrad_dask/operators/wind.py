@@ -9,11 +9,12 @@ import numpy as np
 import xarray as xr
 
 from fdgrad_dask.errors import OptionError
-from fdgrad_dask.grids.attributes import derived, quotient
+from fdgrad_dask.grids.attributes import derive_attributes
 from fdgrad_dask.grids.coordinate import Axis
 from fdgrad_dask.grids.geometry import Curvilinear, Geometry, Plane
-from fdgrad_dask.grids.horizontal import Horizontal
+from fdgrad_dask.grids.horizontal import HorizontalGrid
 from fdgrad_dask.grids.metric_terms import PLAIN, OnEarth, Pair
+from fdgrad_dask.grids.units import divide_units
 from fdgrad_dask.operators.metric import (
     OnGrid,
     circle,
@@ -30,7 +31,7 @@ from fdgrad_dask.operators.slopes import Bent, InSpace, Slopes, Values
 U, V = 0, 1
 
 
-def components_of(u: xr.DataArray, v: xr.DataArray, grid: Horizontal) -> str:
+def components_of(u: xr.DataArray, v: xr.DataArray, grid: HorizontalGrid) -> str:
     """``"earth"`` or ``"grid"``, what a wind is along: by the geometry, or by standard names.
 
     Raises
@@ -38,7 +39,7 @@ def components_of(u: xr.DataArray, v: xr.DataArray, grid: Horizontal) -> str:
     OptionError
         Neither says it, or what they say cannot be followed on this grid.
     """
-    curved, geometry = grid.curved, grid.geometry
+    curved, geometry = grid.curvilinear, grid.geometry
     name = u.attrs.get("standard_name")
     said = {_said(component) for component in (u, v)} - {None}
     if curved is None or not isinstance(geometry, Curvilinear):
@@ -72,7 +73,7 @@ def components_of(u: xr.DataArray, v: xr.DataArray, grid: Horizontal) -> str:
             f"{u.name!r} points east, but of its grid only dx and dy are known; give the angle of "
             "its x axis from east too, angle=0 where x is east, or say components='grid'"
         )
-    if along == "grid" and not curved.told:
+    if along == "grid" and not curved.is_certain:
         raise OptionError(
             f"{u.name!r} is along the x of its grid, but which of {grid.y.dim!r} and "
             f"{grid.x.dim!r} is x cannot be told; rename them to x and y, or give each "
@@ -227,13 +228,13 @@ class Wind(OnGrid):
     def per_metre(self, units: Any, power: int = 1) -> str | None:
         """``units`` times those of the wind, per metre to the ``power``."""
         wind = self.like.attrs.get("units")
-        return quotient(quotient(units, wind, -1), "m", power)
+        return divide_units(divide_units(units, wind, -1), "m", power)
 
     def labelled_as(
         self, name: str, data: Any, words: str, units: str | None, standard: str | None = None
     ) -> xr.DataArray:
         """One output, with its words and what was decided."""
-        attrs = derived(self.like, units, words)
+        attrs = derive_attributes(self.like, units, words)
         if standard:
             attrs["standard_name"] = standard
         return self.label(data, name, attrs | self.grid.attrs())

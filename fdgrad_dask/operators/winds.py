@@ -14,13 +14,15 @@ import numpy as np
 import xarray as xr
 
 from fdgrad_dask.errors import OptionError, did_you_mean
-from fdgrad_dask.grids.attributes import ratio
 from fdgrad_dask.grids.geometry import Geometry
+from fdgrad_dask.grids.units import conversion_factor
 from fdgrad_dask.operators import formulas
 from fdgrad_dask.operators.entry import takes_fields
+from fdgrad_dask.operators.options import Skip
 from fdgrad_dask.operators.roles import speed
-from fdgrad_dask.operators.scheme import Scheme, Skip
+from fdgrad_dask.operators.scheme import Scheme
 from fdgrad_dask.operators.wind import U, V, Wind
+from fdgrad_dask.stencils.boundary import Boundary
 
 
 class _Kind(NamedTuple):
@@ -51,7 +53,7 @@ def divergence(
     *,
     edge_order: int = 1,
     accuracy: int = 2,
-    boundary: Any = None,
+    boundary: Boundary = None,
     skipna: Skip = None,
     geometry: Geometry | None = None,
 ) -> xr.DataArray:
@@ -99,7 +101,7 @@ def vorticity(
     *,
     edge_order: int = 1,
     accuracy: int = 2,
-    boundary: Any = None,
+    boundary: Boundary = None,
     skipna: Skip = None,
     geometry: Geometry | None = None,
 ) -> xr.DataArray:
@@ -128,7 +130,7 @@ def absolute_vorticity(
     *,
     edge_order: int = 1,
     accuracy: int = 2,
-    boundary: Any = None,
+    boundary: Boundary = None,
     skipna: Skip = None,
     geometry: Geometry | None = None,
     coriolis: float | None = None,
@@ -178,7 +180,7 @@ def deformation(
     *,
     edge_order: int = 1,
     accuracy: int = 2,
-    boundary: Any = None,
+    boundary: Boundary = None,
     skipna: Skip = None,
     geometry: Geometry | None = None,
 ) -> xr.Dataset:
@@ -209,7 +211,7 @@ def kinematics(
     which: Sequence[str] = _KINEMATIC,
     edge_order: int = 1,
     accuracy: int = 2,
-    boundary: Any = None,
+    boundary: Boundary = None,
     skipna: Skip = None,
     geometry: Geometry | None = None,
 ) -> xr.Dataset:
@@ -262,7 +264,7 @@ def _named(wind: Wind, name: str, data: Any) -> xr.DataArray:
     """One output with its words and, if the components say what flows, its standard name."""
     kind = _KINDS[name]
     units = wind.like.attrs.get("units")
-    is_speed = units is None or ratio(units, "m s-1") is not None
+    is_speed = units is None or conversion_factor(units, "m s-1") is not None
     flows = str(wind.like.attrs.get("standard_name", "")) if is_speed else ""
     standard = kind.of_water if "sea_water" in flows else kind.of_air if "wind" in flows else None
     return wind.labelled_as(name, data, kind.words, wind.per_metre("1"), standard)

@@ -72,6 +72,7 @@ def run(config: Config, *, called: str, fresh: bool = False, repair: bool = Fals
             _require_whole(start.plan, store, journal)
             _require_inputs(job, journal)
             require_held()
+            _remove_leftovers(start, store, journal)
             _publish(store, journal)
             journal.end()
     if config.picture:
@@ -95,6 +96,13 @@ def _already(config: Config, store: Store, journal: Journal) -> str:
     if config.picture and not os.path.lexists(config.picture.path):
         picture.draw(config.picture, config.target)
     return f"{config.target.path} is already complete; nothing to do (use --fresh to recompute it)"
+
+
+def _remove_leftovers(start: Start, store: Store, journal: Journal) -> None:
+    """Of writers that were killed, where any were: to look costs as much as to list the target."""
+    run = journal.run()
+    if run is not None and (start.resumed or run.events):
+        store.remove_leftovers(run.names)
 
 
 def _publish(store: Store, journal: Journal) -> None:

@@ -34,6 +34,8 @@ class Start(NamedTuple):
     todo: list[int]
     complete: bool = False
     """Whether the target is published already, and nothing is to be done."""
+    resumed: bool = False
+    """Whether an earlier run wrote into the target, which may have been killed."""
 
 
 def started(
@@ -141,7 +143,7 @@ def _resumed(job: Job, store: Store, journal: Journal, begun: RunRecord) -> Star
     todo = _missing(plan, store, journal)
     say(f"going on with {path}: {plan.count - len(todo)} of {plan.count} regions are finished")
     _require_space(job, store, plan, len(todo))
-    return Start(plan, todo)
+    return Start(plan, todo, resumed=True)
 
 
 def _repaired(job: Job, store: Store, journal: Journal, begun: RunRecord) -> Start:
@@ -159,7 +161,7 @@ def _repaired(job: Job, store: Store, journal: Journal, begun: RunRecord) -> Sta
     broken = sorted({fault.region for fault in found if fault.region is not None})
     journal.forget(broken)
     say(f"{len(found)} shards are broken, in {len(broken)} of {plan.count} regions")
-    return Start(plan, broken)
+    return Start(plan, broken, resumed=True)
 
 
 def _require_complete(job: Job, store: Store, journal: Journal, begun: RunRecord) -> None:

@@ -9,7 +9,7 @@ import pytest
 import xarray as xr
 from model_grids import CIRCLE, DEGREE, HALF_STEP, A, flow_on, right_or_refused, worst
 
-from fdgrad_dask.grids.attributes import ratio
+from fdgrad_dask.grids.units import conversion_factor
 
 KNOTS = 1 / 0.514444  # in 1 m s-1
 registry = pint.UnitRegistry(force_ndarray_like=True)
@@ -25,7 +25,7 @@ def in_si(made: xr.DataArray, units: str, si: str) -> xr.DataArray:
     data = made.data
     if hasattr(data, "magnitude"):
         return made.copy(data=data.to(si).magnitude)
-    factor = ratio(made.attrs["units"], units)
+    factor = conversion_factor(made.attrs["units"], units)
     assert factor is not None, made.attrs["units"]
     return factor * made
 

@@ -12,6 +12,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 from threading import Timer
 from types import SimpleNamespace
@@ -28,6 +29,7 @@ from fdgrad_dask.pipeline import lock, region
 from fdgrad_dask.pipeline import source as sources
 from fdgrad_dask.pipeline.conduct import Conductor
 from fdgrad_dask.pipeline.journal import Journal
+from fdgrad_dask.pipeline.targets import zarr as zarr_target
 
 Called = Callable[..., tuple[int, str, str]]
 Write = Callable[..., str]
@@ -371,6 +373,83 @@ def test_verify_of_what_is_not_there_or_not_finished(
     code, _, err = fdgrad("run", "--repair", stopped)
     assert code == 4
     assert "nothing shows that fdgrad wrote it (it has no out.zarr.journal)" in err
+
+
+# --- What killed writers leave ------------------------------------------------------------------
+
+TORN = f"{'0123456789abcdef' * 2}.partial"  # as zarr calls a file that it is writing
+
+
+def files_of_the_killed(folder: str) -> tuple[list[Path], list[Path]]:
+    """What killed writers leave in a target, and files of others under similar names."""
+    array = Path(folder, "dsst_dlatitude")
+    torn = [Path(folder, f"zarr.{TORN}"), array / f"zarr.{TORN}", array / f"c/1/0/0.{TORN}"]
+    others = [
+        array / "c/1/0/0.partial",  # without digits
+        array / f"c/1/0/notes.{TORN}",  # not of a chunk
+        array / "other" / f"0.{TORN}",  # not where chunks are
+    ]
+    return torn, others
+
+
+def leave(*files: list[Path]) -> None:
+    """Makes empty files: a writer may be killed before it writes its first byte."""
+    for path in chain(*files):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+
+def there(paths: list[Path]) -> list[bool]:
+    """Which of the files in ``out.zarr.partial`` are in the target that was made of it."""
+    return [Path("out.zarr", *path.parts[1:]).exists() for path in paths]
+
+
+def test_a_run_that_goes_on_removes_what_killed_writers_left(stopped: str, fdgrad: Called) -> None:
+    torn, others = files_of_the_killed("out.zarr.partial")
+    leave(torn, others)
+    code, _, err = fdgrad("run", stopped)
+    assert code == 0, err
+    assert (there(torn), there(others)) == ([False] * 3, [True] * 3)
+    assert fdgrad("verify", stopped)[0] == 0
+
+
+def test_a_run_that_lost_a_worker_removes_what_that_left(
+    fdgrad: Called, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = region.compute
+    torn, others = files_of_the_killed("out.zarr.partial")
+
+    def dies_once(work: Any, attempts: Any) -> Any:
+        if not torn[0].exists():
+            leave(torn, others)
+            died = SimpleNamespace(address="tcp://10.0.0.7:1")
+            raise KilledWorker("region", died, 0)  # type: ignore[arg-type]
+        return original(work, attempts)
+
+    monkeypatch.setattr(region, "compute", dies_once)
+    code, _, err = fdgrad("run", write(target=TARGET))
+    assert code == 0, err
+    assert "the worker tcp://10.0.0.7:1 died of region 0" in err
+    assert (there(torn), there(others)) == ([False] * 3, [True] * 3)
+
+
+def test_a_run_that_nothing_disturbed_does_not_look(
+    fdgrad: Called, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To list a target of a million files takes as long as to make sure that they are there."""
+    looked: list[Any] = []
+    monkeypatch.setattr(zarr_target, "remove_leftovers", lambda *given: looked.append(given))
+    assert fdgrad("run", write(target=TARGET))[0] == 0
+    assert looked == []
+
+
+def test_a_repair_removes_what_a_killed_one_left(fdgrad: Called, write: Write) -> None:
+    config = write(target=TARGET)
+    assert fdgrad("run", config)[0] == 0
+    torn, others = files_of_the_killed("out.zarr")
+    leave(torn, others)
+    assert fdgrad("run", "--repair", config)[0] == 0
+    assert (there(torn), there(others)) == ([False] * 3, [True] * 3)
 
 
 # --- T7, T8, and workers --------------------------------------------------------------------------

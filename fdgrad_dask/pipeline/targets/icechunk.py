@@ -127,6 +127,9 @@ class IcechunkStore:
             return None
         return checksum_of(held.as_numpy_array())
 
+    def remove_leftovers(self, names: Collection[str]) -> None:
+        """No snapshot names them."""
+
     def publish(self, names: Collection[str], replaces: Replaces) -> None:
         self.settle()
         if self._branch != _GROWING:

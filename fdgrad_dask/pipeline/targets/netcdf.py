@@ -130,6 +130,9 @@ class NetcdfStore:
         except (OSError, RuntimeError, ValueError, IndexError) as error:
             return f"unreadable: {error}"
 
+    def remove_leftovers(self, names: Collection[str]) -> None:
+        """They go with the folder, once the file is made of it."""
+
     def publish(self, names: Collection[str], replaces: Replaces) -> None:
         if not os.path.isdir(self._partial):
             return  # it was repaired in its place

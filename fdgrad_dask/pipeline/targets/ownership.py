@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 
 from fdgrad_dask.errors import OutputError
 from fdgrad_dask.pipeline.journal import Journal
@@ -116,6 +117,25 @@ def remove(folder: str, names: Collection[str]) -> bool:
         if is_of_arrays(name, names) and not os.path.islink(os.path.join(folder, name)):
             os.unlink(os.path.join(folder, name))
     return _remove_empty(folder)
+
+
+def remove_leftovers(folder: str, names: Collection[str]) -> None:
+    """Deletes what writers left that were killed while they wrote these arrays, nothing else.
+
+    zarr writes ``0.<32 digits>.partial`` beside the object ``0``, and renames it when it is whole.
+    """
+    for at, folders, files in os.walk(folder):
+        if at == folder:  # folders of others are not even looked into
+            folders[:] = [name for name in folders if name in names]
+        for name in files:
+            full = os.path.join(at, name)
+            unfinished = name.endswith(".partial") and is_of_arrays(
+                os.path.relpath(full, folder), names
+            )
+            if unfinished and not os.path.islink(full):
+                # A worker that was cut off may live, and finish its file in this moment.
+                with suppress(FileNotFoundError):
+                    os.unlink(full)
 
 
 def _remove_empty(folder: str) -> bool:

@@ -88,6 +88,9 @@ class Store(Protocol):
     def checksum(self, key: str) -> str | None:
         """Of what is stored now; None where nothing is."""
 
+    def remove_leftovers(self, names: Collection[str]) -> None:
+        """Deletes what writers of these arrays left that were killed; all shards are there."""
+
     def publish(self, names: Collection[str], replaces: Replaces) -> None:
         """Gives what is complete, arrays of these names, the name of the target.
 

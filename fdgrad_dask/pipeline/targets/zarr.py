@@ -28,7 +28,7 @@ from fdgrad_dask.pipeline.console import say
 from fdgrad_dask.pipeline.sections.target import Target
 from fdgrad_dask.pipeline.targets.encoding import codecs, encoded, stored
 from fdgrad_dask.pipeline.targets.files import room, writing
-from fdgrad_dask.pipeline.targets.ownership import remove, strangers_in
+from fdgrad_dask.pipeline.targets.ownership import remove, remove_leftovers, strangers_in
 from fdgrad_dask.pipeline.targets.store import Held, Replaces, Shard, State, checksum_of
 
 if TYPE_CHECKING:
@@ -112,6 +112,10 @@ class ZarrStore:
         except OSError:
             return None
         return checksum_of(stored)
+
+    def remove_leftovers(self, names: Collection[str]) -> None:
+        with writing(self._here):
+            remove_leftovers(self._here, names)
 
     def publish(self, names: Collection[str], replaces: Replaces) -> None:
         aside = self._final + ".old"
