@@ -1,16 +1,12 @@
-"""What all tests share: the way to `cases`, Hypothesis without clocks, a scheduler that refuses."""
+"""What all tests share: Hypothesis without clocks, a scheduler that refuses."""
 
 from __future__ import annotations
 
 import os
-import sys
-from pathlib import Path
 
 import dask
 import hypothesis
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))  # so that every test may say: from cases import …
 
 # No clocks and no luck: the same examples every time, on machines of any speed.
 hypothesis.settings.register_profile("fdgrad", deadline=None, derandomize=True, max_examples=50)

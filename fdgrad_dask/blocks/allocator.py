@@ -1,13 +1,14 @@
-"""The allocator of this process keeps large blocks, instead of faulting each in anew.
+"""Keeping freed memory in this process, so that large arrays need not fault in every page.
 
-glibc gives every array above some MB back to the system as soon as it is free; the next one of
-that size costs a page fault for each of its pages, which can take longer than what is computed.
+By default glibc returns every array above some MB to the system as soon as it is freed. The next
+array of that size costs a page fault for each page, which can take longer than computing it.
 """
 
 from __future__ import annotations
 
 import ctypes
 import os
+import warnings
 from functools import cache
 from pathlib import Path
 
@@ -20,40 +21,51 @@ _OTHERS = ("jemalloc", "tcmalloc", "mimalloc")
 _tuned = 0  # bytes
 
 
-def tune_memory(keep: int = _MOST) -> str:
-    """Makes glibc keep memory that arrays leave behind; a sentence that says what was done.
+def tune_memory(keep: int = _MOST) -> None:
+    """Ask glibc to keep freed memory of this process for reuse.
 
     Blocks of up to ``keep`` bytes come from one heap, of which up to ``keep`` free bytes stay with
     the process. It then holds on to about as much as it ever used at once: watch its resident
-    memory. Call it first, before there are other threads. Elsewhere than on glibc nothing is done.
-    The workers of `fdgrad run` need no call: they are started with such an allocator.
+    memory. Call it first, before other threads start. An allocator that was preloaded in place of
+    glibc's, such as jemalloc, keeps memory in its own way and is left as it is. The workers of
+    `fdgrad run` need no call: they are started with such an allocator.
 
     Parameters
     ----------
     keep
-        Bytes; at most 2 GiB less one, which is what is taken if not given.
+        Bytes, up to 2 GiB less one, which is the default.
 
     Raises
     ------
     OptionError
-        ``keep`` is no such number.
+        ``keep`` is not in that range.
+
+    Warns
+    -----
+    RuntimeWarning
+        Nothing was changed, since the C library is not glibc, or glibc refused.
     """
     if not 0 < keep <= _MOST:
         raise OptionError(
             f"keep is {keep} bytes, but the allocator takes 1 to {_MOST}; give a number in between"
         )
     if not _is_glibc():
-        return "memory: left alone, the C library of this process is not glibc"
-    if other := _other_allocator():
-        return f"memory: left alone, {other} allocates it and keeps it in its own way"
+        _warn("the C library of this process is not glibc")
+    if not _is_glibc() or _other_allocator():
+        return
     mallopt = ctypes.CDLL(None).mallopt
     wanted = {_MMAP_THRESHOLD: keep, _TRIM_THRESHOLD: keep, _ARENA_MAX: 1}
     refused = [number for number, value in wanted.items() if not mallopt(number, value)]
     if refused:
-        return f"memory: glibc refused the parameters {refused} of mallopt, and has set the others"
+        _warn(f"glibc refused the parameters {refused} of mallopt")
+        return
     global _tuned
     _tuned = keep
-    return f"memory: glibc keeps blocks of up to {keep / 2**20:.0f} MiB in one arena"
+
+
+def _warn(reason: str) -> None:
+    message = f"tune_memory cannot make this process keep freed memory: {reason}"
+    warnings.warn(message, RuntimeWarning, stacklevel=3)
 
 
 def is_default() -> bool:
