@@ -118,9 +118,11 @@ def evaluate(
             assert not isinstance(view, Direct | Spread | Whole), "rows are read in a window"
             return view.row(axis, position)
 
+        first = views[parts[0][0]]
         return Reader(
             lambda offset: total(lambda view: view.at(axis, offset)),
             lambda position: total(lambda view: row(view, position)),
+            partial(first.place, axis) if isinstance(first, Joined) else None,
         )
 
     derivatives = [

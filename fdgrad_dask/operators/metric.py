@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from fdgrad_dask.blocks.device import is_jax
+from fdgrad_dask.blocks.device import result_dtype as jax_dtype
 from fdgrad_dask.blocks.program import Formula
 from fdgrad_dask.errors import CoordinateError
 from fdgrad_dask.grids.attributes import choose_long_name, derive_attributes
@@ -187,7 +189,9 @@ def circle(data: Any, grid: HorizontalGrid, index: int) -> Any:
     around = data[tuple(rows)]
     if is_dask(around):  # a mean of means would depend on the chunks
         around = around.rechunk({grid.x.number: -1})
-    dtype = np.complex128 if data.dtype.kind == "c" else np.float64
+    dtype: Any = np.complex128 if data.dtype.kind == "c" else np.float64
+    if is_jax(data):  # float64 as far as the user, or our own context for concrete arrays, has it
+        dtype = jax_dtype([], dtype)
     return around.mean(axis=grid.x.number, dtype=dtype, keepdims=True)
 
 
