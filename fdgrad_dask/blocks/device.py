@@ -130,8 +130,9 @@ class _Place:
         self.dtype = np.dtype(np.float64) if not is_float else dtype
         if dtype.itemsize == 1:
             self.dtype = np.dtype(np.float32)
-        has_z = any(d.z is not None for d in program.derivatives)
-        self.needs_x64 = not self.is_traced or wide(self.dtype).itemsize == 8 or has_z
+        z = [blocks[d.z].core for d in program.derivatives if d.z is not None]
+        self.needs_x64 = not self.is_traced or wide(self.dtype).itemsize == 8 or bool(z)
+        self.needs_x64 &= not any(map(is_traced, z))
         one = not is_traced(like) and len(like.devices()) == 1 and like.committed
         # What JAX may move freely must stay so: its results go with arrays of any device.
         self.device = next(iter(like.devices())) if one else None
@@ -164,7 +165,7 @@ class _Place:
         """A field as the kernel is shown it."""
         # A coordinate keeps its digits: its differences are what weights are made of.
         is_z = any(d.z == number for d in program.derivatives)
-        dtype = np.dtype(np.float64) if is_z else self.dtype
+        dtype = result_dtype([], np.float64) if is_z else self.dtype
         single = all(operand == ((number, None),) for operand in program.operands)
         single = single and all(len(d.stencil.windows) == 1 for d in program.derivatives)
         if is_large_integer(block.core) and single and program.formula is None:
@@ -240,6 +241,24 @@ def result_dtype(fields: Sequence[Any], dtype: Any) -> np.dtype[Any]:
 def is_large_integer(f: Any) -> bool:
     """True for integers of which float64 does not have all."""
     return bool(jnp.issubdtype(f.dtype, jnp.integer)) and f.dtype.itemsize == 8
+
+
+def rises_or_falls(z: jax.Array, axis: int) -> bool:
+    """True if ``z`` does so strictly along ``axis`` everywhere it has values, as seen there."""
+    with jax.enable_x64(True):
+        return bool(jax.device_get(_rises_or_falls(z, axis)))
+
+
+@partial(jax.jit, static_argnames="axis")
+def _rises_or_falls(z: jax.Array, axis: int) -> jax.Array:
+    z = z if jnp.issubdtype(z.dtype, jnp.inexact) else z.astype(jnp.float64)
+    steps = jnp.diff(z, axis=axis)
+    falls = jnp.where((steps > 0).any(), -1, 1).astype(steps.dtype)
+    # NaN for missing values, but also for ∞ − ∞, which is no step.
+    missing = jnp.isnan(z)
+    n = z.shape[axis]
+    unknown = jnp.take(missing, jnp.arange(1, n), axis) | jnp.take(missing, jnp.arange(n - 1), axis)
+    return ~((~unknown & ~(steps * falls < 0)) | jnp.isinf(steps)).any()
 
 
 def is_jax(f: Any) -> bool:

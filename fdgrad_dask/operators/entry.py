@@ -50,7 +50,7 @@ def takes_fields(operator: Callable[P, R]) -> Callable[P, R]:
         _check_options(plain)
         if isinstance(plain.get("geometry"), Curvilinear):
             plain["geometry"] = _numbers_of_geometry(plain["geometry"])
-        with in_double(_arrays_of([plain.get(name) for name in fields])):
+        with in_double(_arrays_of([plain.get(name) for name in [*fields, "coordinate"]])):
             result = operator(**plain)  # type: ignore[call-arg]
         for name in fields:
             if plain.get(name) is not given.get(name):
