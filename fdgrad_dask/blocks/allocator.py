@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import sys
 import warnings
 from functools import cache
 from pathlib import Path
@@ -18,8 +17,6 @@ from fdgrad_dask.errors import OptionError
 _MOST = 2**31 - 1  # what an int of C holds, which is how mallopt takes its bytes
 # malloc.h of glibc
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
-_GROWN = 32 << 20  # bytes; glibc keeps blocks up to this size once it has seen some of them
-_SMALL = 16  # blocks; as many would be kept
 _OTHERS = ("jemalloc", "tcmalloc", "mimalloc")
 _tuned = 0  # bytes
 
@@ -71,48 +68,11 @@ def _warn(reason: str) -> None:
     warnings.warn(message, RuntimeWarning, stacklevel=3)
 
 
-def keeps(size: int) -> bool:
-    """True where memory of ``size`` bytes that an array leaves behind is there for the next one.
-
-    What XLA takes is larger by its alignment than what NumPy leaves, so that two or three blocks
-    more may be held. Where the environment says what is kept, a block is to be small beside that.
-    """
-    return size <= max(_tuned, _kept_from_start())
-
-
-def maps(size: int) -> bool:
-    """True where memory of ``size`` bytes is a mapping of its own, fresh and given back at once."""
-    if _other_allocator():
-        return False
-    mmap, _ = _given()
-    return size > max(_tuned, _GROWN if is_left_alone() else mmap or 0)
-
-
-def is_left_alone() -> bool:
-    """True where nobody has said what memory is to be kept, and what given back."""
-    return not _tuned and _given() == (None, None)
-
-
-def _kept_from_start() -> int:
-    if _other_allocator():
-        return sys.maxsize
-    # Left alone, both grow with what is freed; not so if one is set, as dask does for its workers.
-    if _given() == (None, None):
-        return _GROWN
-    return min(each or 0 for each in _given()) // _SMALL
-
-
-@cache
-def _given() -> tuple[int | None, int | None]:
-    """From how many bytes on memory is mapped, and given back, as the environment has it."""
-    tunables = os.environ.get("GLIBC_TUNABLES", "").split(":")
-    given = dict(tunable.partition("=")[::2] for tunable in tunables)
-
-    def number(name: str) -> int | None:
-        value = os.environ.get(f"MALLOC_{name.upper()}_", given.get(f"glibc.malloc.{name}"))
-        return None if value is None else int(value) if value.isdecimal() else 0
-
-    return number("mmap_threshold"), number("trim_threshold")
+def is_default() -> bool:
+    """True if glibc allocates as it does by default: nobody said what it should keep or return."""
+    is_set = any(name.startswith("MALLOC_") for name in os.environ)
+    is_set = is_set or "glibc.malloc" in os.environ.get("GLIBC_TUNABLES", "")
+    return not (_tuned or is_set or _other_allocator())
 
 
 def _is_glibc() -> bool:

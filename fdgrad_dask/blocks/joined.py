@@ -51,10 +51,19 @@ class Joined:
         """One row: from the low end of the domain, from the high one where it is negative."""
         if self.core.dtype.kind in "iu":
             return self._in_halves(lambda half: half.row(axis, position))
-        if self._ends_along(axis) is None:
+        end = self._ends_along(axis)
+        if end is None:
             return self.core
-        place = position % self.core.shape[axis]
-        return lax.slice_in_dim(self.core, place, place + 1, axis=axis)
+        n = self.core.shape[axis]
+        place = position if position >= 0 else n + position
+        if 0 <= place < n:
+            return lax.slice_in_dim(self.core, place, place + 1, axis=axis)
+        # A one-sided stencil may reach through a thin chunk into the halo at its other end.
+        halo_width, low, high = end
+        side, kind = (0, low) if place < 0 else (1, high)
+        place = halo_width + place if place < 0 else place - n
+        rows = self._outside(axis, halo_width, kind, side)
+        return lax.slice_in_dim(rows, place, place + 1, axis=axis)
 
     def _ends_along(self, axis: int) -> tuple[int, str | None, str | None] | None:
         """Halo width and ends of ``axis``; None where the field does not vary along it."""
