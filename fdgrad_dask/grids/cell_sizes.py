@@ -178,8 +178,8 @@ def _check_labels(field: xr.DataArray, name: str, array: xr.DataArray) -> None:
         if ours is None or theirs is None or len(ours) != len(theirs) or ours.equals(theirs):
             continue
         raise CoordinateError(
-            f"{name} and {field.name!r} have different labels along {dim!r}; select the points that "
-            "both have"
+            f"{name} and {field.name!r} have different labels along {dim!r}; select the points "
+            "that both have"
         )
 
 
@@ -191,8 +191,8 @@ def _check_steps(field: xr.DataArray, name: str, array: xr.DataArray, own: Hasha
         place = np.unravel_index(int(bad.argmax()), bad.shape)
         where = {dim: int(i) for dim, i in zip(array.dims, place, strict=True)}
         raise CoordinateError(
-            f"{name} is {values[place]}{f' at {where}' if where else ''}, but a step needs a finite length; "
-            "give a length there, and mask the field instead"
+            f"{name} is {values[place]}{f' at {where}' if where else ''}, but a step needs a finite "
+            "length; give one there, and mask the field instead"
         )
     for key in (*_KEYS["x"], *_KEYS["y"]):
         for coordinate in find_cf_names(field, key):
