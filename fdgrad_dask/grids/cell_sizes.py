@@ -190,9 +190,10 @@ def _check_steps(field: xr.DataArray, name: str, array: xr.DataArray, own: Hasha
     if bad.any():
         place = np.unravel_index(int(bad.argmax()), bad.shape)
         where = {dim: int(i) for dim, i in zip(array.dims, place, strict=True)}
+        position = f" at {where}" if where else ""
         raise CoordinateError(
-            f"{name} is {values[place]}{f' at {where}' if where else ''}, but a step needs a finite "
-            "length; give one there, and mask the field instead"
+            f"{name} is {values[place]}{position}, but a step needs a finite length; give one "
+            "there, and mask the field instead"
         )
     for key in (*_KEYS["x"], *_KEYS["y"]):
         for coordinate in find_cf_names(field, key):
