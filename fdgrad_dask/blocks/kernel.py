@@ -14,7 +14,6 @@ import jax.numpy as jnp
 from jax import lax
 
 from fdgrad_dask.blocks.arithmetic import Reader, Weights, derivative, rounded
-from fdgrad_dask.blocks.joined import Joined
 from fdgrad_dask.blocks.program import Number, Operand, Program
 from fdgrad_dask.blocks.views import Frame, View, Window
 
@@ -73,7 +72,7 @@ def compute_interior(
 
 
 def evaluate(
-    views: Sequence[View | Joined],
+    views: Sequence[View],
     weights: Sequence[Weights],
     zero: jax.Array | None,
     program: Program,
@@ -84,7 +83,7 @@ def evaluate(
     """
 
     def operand(parts: Operand, axis: int) -> Reader:
-        def total(read: Callable[[View | Joined], jax.Array]) -> jax.Array:
+        def total(read: Callable[[View], jax.Array]) -> jax.Array:
             terms = []
             for field, factor in parts:
                 term = read(views[field])
