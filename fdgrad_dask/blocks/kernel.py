@@ -92,9 +92,11 @@ def evaluate(
                 terms.append(term)
             return reduce(jnp.add, terms)
 
+        first = views[parts[0][0]]
         return Reader(
             lambda offset: total(lambda view: view.at(axis, offset)),
             lambda position: total(lambda view: view.row(axis, position)),
+            partial(first.place, axis) if isinstance(first, Joined) else None,
         )
 
     derivatives = [

@@ -78,9 +78,9 @@ def mean_along(f: Any, axis: int) -> Any:
     the array is cut. It is taken on the host, where it has the bits of NumPy for all kinds of
     chunks.
     """
-    if is_jax(f):
-        return f.mean(axis, keepdims=True)
     dtype = np.dtype(np.complex128 if f.dtype.kind == "c" else np.float64)
+    if is_jax(f):
+        return f.mean(axis, dtype=jax_dtype([f], dtype), keepdims=True)
     if not is_dask(f):
         return f.mean(axis, dtype=dtype, keepdims=True)
     joined = f.rechunk({axis: -1})

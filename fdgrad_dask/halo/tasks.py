@@ -15,10 +15,9 @@ from dask.array.dispatch import (
     take_lookup,
     tensordot_lookup,
 )
-from numpy.typing import NDArray
 
 from fdgrad_dask.blocks.compute import compute_block
-from fdgrad_dask.blocks.device import is_jax
+from fdgrad_dask.blocks.device import is_jax, is_traced, rises_or_falls
 from fdgrad_dask.blocks.numpy_arithmetic import compute_plain
 from fdgrad_dask.blocks.program import Block, Program
 from fdgrad_dask.errors import CoordinateError
@@ -154,11 +153,19 @@ def _put_beside(rows: Any, core: Any) -> Any:
 def _joined(block: Block, axis: int) -> Any:
     """A block with its halos along ``axis``."""
     parts = [block.low.get(axis), block.core, block.high.get(axis)]
-    return concatenate([part for part in parts if part is not None], axis)
+    parts = [part for part in parts if part is not None]
+    return parts[0] if len(parts) == 1 else concatenate(parts, axis)
 
 
-def check_levels(z: NDArray[Any], axis: int, told: str, of: str = "") -> None:
-    """Raises unless ``z`` rises, or falls, strictly along ``axis`` everywhere it has values."""
+def check_levels(z: Any, axis: int, told: str, of: str = "") -> None:
+    """Raises unless ``z`` rises, or falls, strictly along ``axis`` everywhere it has values.
+
+    What is traced has no values yet and is not checked.
+    """
+    if is_jax(z):
+        if is_traced(z) or rises_or_falls(z, axis):
+            return
+        z = jax.device_get(z)  # to say where
     # In halves, whose differences neither wrap around nor lose digits as those of integers may.
     counted = floats(z) if z.dtype.kind in "iu" else z
     with np.errstate(invalid="ignore"):  # inf − inf, which is found below
