@@ -29,7 +29,7 @@ class ConfigError(FdgradError, ValueError):
 
 
 class CoordinateError(FdgradError, ValueError):
-    """The coordinate cannot be differentiated along: mend it, or name another."""
+    """The coordinate cannot be differentiated along: fix it, or name another."""
 
     exit_code = 3
 
@@ -41,7 +41,7 @@ class ChunkError(FdgradError, ValueError):
 
 
 class InputError(FdgradError, OSError):
-    """The source cannot be read, or does not hold what the steps name: mend the data."""
+    """The source cannot be read, or does not hold what the steps name: fix the data."""
 
     exit_code = 3
 
