@@ -6,6 +6,7 @@ from collections.abc import Hashable
 
 import xarray as xr
 
+from fdgrad_dask.blocks.device import is_jax
 from fdgrad_dask.errors import CoordinateError
 from fdgrad_dask.grids.attributes import choose_long_name
 from fdgrad_dask.grids.coordinate import Axis, find_axis
@@ -21,7 +22,8 @@ def align_levels(
     ------
     CoordinateError
         The coordinate lacks ``dim``, has other labels than the field, or does not rise or fall
-        strictly along it. A lazy one is checked chunk by chunk when it is computed.
+        strictly along it. A lazy one is checked chunk by chunk when it is computed; one that JAX
+        traces has no values, and is not checked.
     """
     name = _name_coordinate(coordinate)
     if dim not in field.dims or dim not in coordinate.dims:
@@ -40,7 +42,9 @@ def align_levels(
         raise CoordinateError(
             f"coordinate {name!r} holds {coordinate.dtype}; heights need to be real numbers"
         )
-    if coordinate.dtype.kind in "iu":  # a small or unsigned type cannot hold its own differences
+    if coordinate.dtype.kind in "iu" and not is_jax(
+        coordinate.data
+    ):  # a small or unsigned type cannot hold its own differences
         coordinate = coordinate.astype("float64")
     field, coordinate = xr.broadcast(*_align(field, coordinate))
     number = field.dims.index(dim)
@@ -53,7 +57,7 @@ def align_levels(
     units = coordinate.attrs.get("units")
     axis = Axis(dim, dim, name, number, None, words, units=units)
     if coordinate.chunks is None:
-        check_levels(coordinate.values, number, describe_not_monotonic(axis))
+        check_levels(coordinate.data, number, describe_not_monotonic(axis))
     return field, coordinate, axis
 
 
