@@ -73,7 +73,7 @@ def compute_interior(
 
 
 def evaluate(
-    views: Sequence[View | Joined],
+    views: Sequence[View],
     weights: Sequence[Weights],
     zero: jax.Array | None,
     program: Program,
@@ -84,7 +84,7 @@ def evaluate(
     """
 
     def operand(parts: Operand, axis: int) -> Reader:
-        def total(read: Callable[[View | Joined], jax.Array]) -> jax.Array:
+        def total(read: Callable[[View], jax.Array]) -> jax.Array:
             terms = []
             for field, factor in parts:
                 term = read(views[field])
@@ -93,9 +93,11 @@ def evaluate(
                 terms.append(term)
             return reduce(jnp.add, terms)
 
+        first = views[parts[0][0]]
         return Reader(
             lambda offset: total(lambda view: view.at(axis, offset)),
             lambda position: total(lambda view: view.row(axis, position)),
+            partial(first.place, axis) if isinstance(first, Joined) else None,
         )
 
     derivatives = [
