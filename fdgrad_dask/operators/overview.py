@@ -23,7 +23,7 @@ from fdgrad_dask.grids.horizontal import HorizontalGrid, find_horizontal_grid
 from fdgrad_dask.grids.projections import carry_grid_mapping, find_grid_mapping
 from fdgrad_dask.grids.units import kelvin_conversion
 from fdgrad_dask.halo.compute import is_dask
-from fdgrad_dask.operators.verticals import vertical_axis
+from fdgrad_dask.operators.verticals import find_vertical_axis
 from fdgrad_dask.stencils.boundary import full_turn
 
 _TRIED = 4  # points along each dimension on which an operator is tried
@@ -128,7 +128,7 @@ def _role(known: _Known, axis: Axis) -> str:
     if grid is not None and axis.dim == grid.y.dim:
         return "y"
     try:
-        return "vertical" if vertical_axis(known.field, None).dim == axis.dim else ""
+        return "vertical" if find_vertical_axis(known.field, None).dim == axis.dim else ""
     except Exception:  # the coordinates do not say which axis is vertical
         return ""
 
