@@ -65,7 +65,7 @@ class PoleRow(NamedTuple):
 
 @dataclass(frozen=True)
 class Program:
-    """The plan of one pass. A formula is a function of a module, so that it travels to workers."""
+    """The plan of one pass. Its formula is hashable, to compile a kernel for it, and picklable."""
 
     operands: tuple[Operand, ...]
     derivatives: tuple[Derivative, ...]

@@ -53,7 +53,7 @@ class Options:
     datetime_unit: str | None = None
     skipna: Skip = None
 
-    def table(self, axis: Axis, field: xr.DataArray) -> StencilTable:
+    def make_table(self, axis: Axis, field: xr.DataArray) -> StencilTable:
         """The stencil table for one axis of ``field``."""
         if self.skipna not in (None, "one-sided"):
             raise OptionError(f"skipna is {self.skipna!r}; choose None or 'one-sided'")
@@ -74,8 +74,8 @@ class Options:
             name=repr(axis.name),
         )
 
-    def table_on(self, grid: HorizontalGrid, axis: Axis, field: xr.DataArray) -> StencilTable:
-        """`table`, periodic for a longitude around the globe, with the period of an even plane."""
+    def make_table_on(self, grid: HorizontalGrid, axis: Axis, field: xr.DataArray) -> StencilTable:
+        """`make_table`, where a longitude around the globe and an even plane have a period."""
         options = self
         low, _ = boundary_pair(select_for_axis(self.boundary, axis, field))
         if grid.curvilinear is None and (axis is grid.x or axis is grid.y):
@@ -83,14 +83,14 @@ class Options:
                 options = replace(self, boundary="periodic", period=360.0)
             elif low == "periodic" and axis.period is None:
                 options = replace(self, boundary="periodic", period=_full_period(axis))
-        return options.table(axis, field)
+        return options.make_table(axis, field)
 
 
 class FusedPass:
     """One evaluation of equations over fields that share their labels.
 
-    ``fields`` are the leaves that stand for them, ``template`` is the first of them as it is
-    computed, ``data`` are their arrays followed by those of the factors.
+    ``fields`` are the leaves of equations that stand for them, and ``template`` is the first field
+    as it is computed. ``data`` are the arrays of the fields, followed by those of the factors.
     """
 
     def __init__(
@@ -123,6 +123,7 @@ class FusedPass:
 
     def differentiate(self, operand: Expression, axis: Axis, table: StencilTable) -> Derivative:
         """∂operand/∂axis, which is computed only if an output contains it, and then once."""
+        # Two terms that contain the same derivative get the same leaf, which is compiled once.
         leaf = Derivative(operand, axis.number, table)
         return self._leaves.setdefault((operand, axis.number, id(table)), leaf)
 

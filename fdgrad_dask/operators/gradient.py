@@ -149,7 +149,7 @@ def _derivatives(
     axes = [find_axis(field, dim, datetime_unit=options.datetime_unit) for dim in dims]
     fused = FusedPass(field, is_metric=False)
     leaves = [
-        fused.differentiate(fused.fields[0], axis, options.table(axis, field)) for axis in axes
+        fused.differentiate(fused.fields[0], axis, options.make_table(axis, field)) for axis in axes
     ]
     results = zip(fused.solve_without_equation(*leaves), axes, strict=True)
     return [_labelled(field, data, axis, options.order) for data, axis in results]
@@ -174,7 +174,7 @@ def _derivative(
         if options.skipna is not None:
             field = field.where(z.notnull())
         what = describe_not_monotonic(axis)
-    table = options.table(axis, field)
+    table = options.make_table(axis, field)
     data = differentiate(field.data, axis.number, table, None if z is None else z.data, what)
     return _labelled(field, data, axis, options.order)
 

@@ -74,7 +74,7 @@ class HorizontalPass(FusedPass):
             axis = self.grid.x if axis == "x" else self.grid.y
         key = axis.number, is_flux
         if key not in self._tables:
-            table = self.options.table_on(self.grid, axis, self.template)
+            table = self.options.make_table_on(self.grid, axis, self.template)
             closes = is_flux and axis is self.grid.y
             self._tables[key] = close_at_poles(table, self.grid) if closes else table
         return self.differentiate(operand, axis, self._tables[key])
@@ -244,7 +244,7 @@ def metric_tables(
     one-sided at all ends but periodic ones. ``is_smooth``: they are differentiated once more.
     """
 
-    def table(axis: Axis, is_closed: bool) -> StencilTable:
+    def make_table(axis: Axis, is_closed: bool) -> StencilTable:
         n = length(field, axis.number)
         is_open = select_for_axis(options.boundary, axis, field) is None
         made = stencil(
@@ -259,7 +259,7 @@ def metric_tables(
         return smooth_ends(made, n, options.accuracy) if is_smooth else made
 
     closed_y, closed_x = grid.periodic
-    return table(grid.x, closed_x), table(grid.y, closed_y)
+    return make_table(grid.x, closed_x), make_table(grid.y, closed_y)
 
 
 def find_poles(grid: HorizontalGrid) -> list[tuple[int, int, float]]:

@@ -93,7 +93,7 @@ def _solve_curvilinear(fused: HorizontalPass) -> Any:
     s, *fields = second.fields
 
     def first_table(options: Options, axis: Axis) -> StencilTable:
-        return options.table_on(grid, axis, field)
+        return options.make_table_on(grid, axis, field)
 
     s_xx, s_yy = (
         second.differentiate(s, axis, _second_table(fused, axis)) for axis in (grid.x, grid.y)
@@ -132,7 +132,7 @@ def _coefficients(fused: HorizontalPass) -> tuple[Any, ...]:
 def _second_table(fused: HorizontalPass, axis: Axis) -> StencilTable:
     """The table of ∂²/∂axis²."""
     options = replace(fused.options, order=2)
-    return options.table_on(fused.grid, axis, fused.template)
+    return options.make_table_on(fused.grid, axis, fused.template)
 
 
 def _zero_outside(boundary: Any) -> Any:
