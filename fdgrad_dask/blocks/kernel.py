@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from fdgrad_dask.blocks.arithmetic import Reader, Weights, derivative, rounded
+from fdgrad_dask.blocks.joined import Joined
 from fdgrad_dask.blocks.program import Number, Operand, Program
 from fdgrad_dask.blocks.views import Frame, View, Window
 
