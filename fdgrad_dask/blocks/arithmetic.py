@@ -29,6 +29,8 @@ class Reader(NamedTuple):
 
     at: Callable[[int], Any]
     row: Callable[[int], Any]
+    # What sets an edge row in its place, which is negative from the high end.
+    place: Callable[[jax.Array, jax.Array, int], jax.Array] | None = None
 
 
 def derivative(
@@ -59,8 +61,12 @@ def derivative(
     ]
     out = sums[0] if len(sums) == 1 else _first_complete(f, shape.windows, sums)
     for i, edge in enumerate(edges):
-        place = np.int32(i if i < len(low) else out.shape[axis] - len(edges) + i)
-        out = lax.dynamic_update_slice_in_dim(out, edge, place, axis)
+        at = i if i < len(low) else i - len(edges)
+        if f.place is not None:
+            out = f.place(out, edge, at)
+        else:
+            place = np.int32(at % out.shape[axis])
+            out = lax.dynamic_update_slice_in_dim(out, edge, place, axis)
     return out
 
 

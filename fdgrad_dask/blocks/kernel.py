@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from fdgrad_dask.blocks.arithmetic import Reader, Weights, derivative, no_fma
+from fdgrad_dask.blocks.joined import Joined
 from fdgrad_dask.blocks.program import Number, Operand, Program
 from fdgrad_dask.blocks.views import Frame, View, Window
 
@@ -92,9 +93,11 @@ def evaluate(
                 terms.append(term)
             return reduce(jnp.add, terms)
 
+        first = views[parts[0][0]]
         return Reader(
             lambda offset: total(lambda view: view.at(axis, offset)),
             lambda position: total(lambda view: view.row(axis, position)),
+            partial(first.place, axis) if isinstance(first, Joined) else None,
         )
 
     derivatives = [

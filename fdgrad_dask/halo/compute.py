@@ -18,7 +18,7 @@ from fdgrad_dask.blocks.program import Block, Program, single
 from fdgrad_dask.errors import ChunkError
 from fdgrad_dask.halo.chunks import compute_chunks
 from fdgrad_dask.halo.chunks import is_dask as is_dask
-from fdgrad_dask.halo.tasks import ChunkTask
+from fdgrad_dask.halo.tasks import ChunkTask, is_duck
 from fdgrad_dask.stencils.dtypes import needs_numpy, result_dtype
 from fdgrad_dask.stencils.table import StencilTable
 
@@ -60,7 +60,7 @@ def compute(fields: Sequence[Any], program: Program, dtype: Any = None) -> list[
         dtype = jax_dtype(kinds, dtype)
     else:
         dtype = result_dtype(fields[0].dtype if dtype is None else dtype)
-    task = ChunkTask(program, dtype, needs_numpy(kinds[0]))
+    task = ChunkTask(program, dtype, needs_numpy(kinds[0]) or is_duck(kinds[0]))
     if task.in_numpy and any(d.z is not None for d in program.derivatives):
         raise TypeError(
             f"a coordinate of several dimensions goes with float32 and float64, not with "
@@ -78,9 +78,9 @@ def mean_along(f: Any, axis: int) -> Any:
     the array is cut. It is taken on the host, where it has the bits of NumPy for all kinds of
     chunks.
     """
-    if is_jax(f):
-        return f.mean(axis, keepdims=True)
     dtype = np.dtype(np.complex128 if f.dtype.kind == "c" else np.float64)
+    if is_jax(f):
+        return f.mean(axis, dtype=jax_dtype([f], dtype), keepdims=True)
     if not is_dask(f):
         return f.mean(axis, dtype=dtype, keepdims=True)
     joined = f.rechunk({axis: -1})
