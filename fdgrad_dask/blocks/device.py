@@ -175,7 +175,7 @@ class _Place:
         for axis, halo_width in program.halo(number).items():
             kinds: list[str | None] = []
             rows: list[Any] = []
-            closed = program.walls(axis, program.is_factor(number))
+            closed = program.boundaries(axis, program.is_factor(number))
             for halos, end in zip((block.low, block.high), closed, strict=True):
                 ghost = end.fill if end else None
                 if axis in halos:

@@ -276,7 +276,7 @@ def close_at_poles(table: StencilTable, grid: HorizontalGrid) -> StencilTable:
     small over something small: wrong by its own size, at any resolution.
     """
     y = grid.y.points
-    if not isinstance(grid.geometry, Sphere) or table.windows[0].nodes != (-1, 0, 1):
+    if not isinstance(grid.geometry, Sphere) or table.windows[0].offsets != (-1, 0, 1):
         return table
     ends = {}
     for side, near, far in (("low", 0, 1), ("high", -1, -2)):
