@@ -29,6 +29,15 @@ class Reader(NamedTuple):
 
     at: Callable[[int], Any]
     row: Callable[[int], Any]
+    # Of a field that several devices share: a position as edge row `at` reads it, and what sets
+    # that edge row in its place.
+    edge_row: Callable[[int, int], Any] | None = None
+    place: Callable[[jax.Array, jax.Array, int], jax.Array] | None = None
+
+    def beside(self, at: int) -> Callable[[int], Any]:
+        """How edge row ``at`` reaches a position."""
+        edge_row = self.edge_row
+        return self.row if edge_row is None else lambda position: edge_row(position, at)
 
 
 def derivative(
@@ -45,13 +54,13 @@ def derivative(
     total = partial(_sum, order=shape.order, axis=axis, zero=zero, divide=divide)
     low, high = (
         [
-            total(window, w, f.row, z=z and z.row)
+            total(window, w, f.beside(window.at), z=z and z.beside(window.at))
             for window, w in zip(wall.rows if wall else (), columns, strict=True)
         ]
         for wall, columns in ((shape.low, weights[1]), (shape.high, weights[2]))
     )
     edges = [*low, *reversed(high)]
-    if edges and len(edges) == _total(f.at(0)).shape[axis]:
+    if f.place is None and edges and len(edges) == _total(f.at(0)).shape[axis]:
         return edges[0] if len(edges) == 1 else lax.concatenate(edges, axis)
     sums = [
         total(window, w, f.at, z=z and z.at)
@@ -59,8 +68,12 @@ def derivative(
     ]
     out = sums[0] if len(sums) == 1 else _first_whole(f, shape.windows, sums)
     for i, edge in enumerate(edges):
-        place = np.int32(i if i < len(low) else out.shape[axis] - len(edges) + i)
-        out = lax.dynamic_update_slice_in_dim(out, edge, place, axis)
+        at = i if i < len(low) else i - len(edges)
+        if f.place is not None:
+            out = f.place(out, edge, at)
+        else:
+            place = np.int32(at % out.shape[axis])
+            out = lax.dynamic_update_slice_in_dim(out, edge, place, axis)
     return out
 
 

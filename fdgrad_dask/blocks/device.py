@@ -16,12 +16,12 @@ from typing import Any, cast
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 from numpy.typing import NDArray
 
 from fdgrad_dask.blocks.arithmetic import Weights
 from fdgrad_dask.blocks.kernel import Interned, evaluate, interned
 from fdgrad_dask.blocks.program import Block, Program, weights_of
+from fdgrad_dask.blocks.sharded import compute_sharded, is_on_many
 from fdgrad_dask.blocks.views import Ends, Joined
 from fdgrad_dask.stencils.dtypes import wide
 
@@ -46,7 +46,9 @@ def compute_on_device(
         real, inverted = wide(place.dtype), program.formula is not None
         tables = [d.stencil for d in program.derivatives]
         poles = [pole for pole in program.pole_rows if _is_present(pole, program)]
-        results: list[jax.Array] = _run(
+        is_shared = any(is_on_many(block.core) for block in blocks)
+        run = partial(compute_sharded, _outputs, program) if is_shared else _run
+        results: list[jax.Array] = run(
             [place.joined(i, block, program) for i, block in used.items()],
             [weights_of(table, lambda w: place.put(w, real), inverted) for table in tables],
             None if place.is_traced else place.put(np.uint64(0), np.dtype(np.uint64)),
@@ -65,8 +67,7 @@ def _is_present(pole: Any, program: Program) -> bool:
     return (table.low, table.high)[pole.end] is not None
 
 
-@partial(jax.jit, static_argnames=("program", "places", "shape", "dtype"))
-def _run(
+def _outputs(
     views: Sequence[Joined],
     weights: Sequence[Weights],
     zero: jax.Array | None,
@@ -82,9 +83,11 @@ def _run(
     outputs = [jnp.broadcast_to(output, shape).astype(dtype) for output in made]
     for (number, axis, end), row in zip(places, pole_rows, strict=True):
         row = jnp.broadcast_to(row, (*shape[:axis], 1, *shape[axis + 1 :]))
-        first = shape[axis] - 1 if end else 0
-        outputs[number] = lax.dynamic_update_slice_in_dim(outputs[number], row, first, axis)
+        outputs[number] = views[0].place(axis, outputs[number], row, end)
     return outputs
+
+
+_run = jax.jit(_outputs, static_argnames=("program", "places", "shape", "dtype"))
 
 
 class _Place:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial, reduce
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +15,7 @@ from jax import lax
 
 from fdgrad_dask.blocks.arithmetic import Reader, Weights, derivative, rounded
 from fdgrad_dask.blocks.program import Number, Operand, Program
+from fdgrad_dask.blocks.shards import Divided, Shard
 from fdgrad_dask.blocks.views import Direct, Frame, Ranges, Spread, View, Whole
 
 
@@ -114,10 +115,17 @@ def evaluate(
             assert not isinstance(view, Direct | Spread | Whole), "rows are read in a window"
             return view.row(axis, position)
 
-        return Reader(
+        def edge_row(position: int, at: int) -> jax.Array:
+            return total(lambda view: cast(Shard | Divided, view).edge_row(axis, position, at))
+
+        reader = Reader(
             lambda offset: total(lambda view: view.at(axis, offset)),
             lambda position: total(lambda view: row(view, position)),
         )
+        first = views[parts[0][0]]
+        if isinstance(first, Shard | Divided):
+            reader = reader._replace(edge_row=edge_row, place=partial(first.place, axis))
+        return reader
 
     derivatives = [
         derivative(
