@@ -1,9 +1,22 @@
 """Finite-difference gradients of labelled arrays of any size."""
 
-from fdgrad_dask import accessor as accessor
-from fdgrad_dask import operators as operators
-from fdgrad_dask.arrays import gradient as gradient
-from fdgrad_dask.blocks.allocator import tune_memory as tune_memory
-from fdgrad_dask.grids.geometry import Curvilinear as Curvilinear
-from fdgrad_dask.grids.geometry import Plane as Plane
-from fdgrad_dask.grids.geometry import Sphere as Sphere
+from fdgrad_dask import accessor, errors, operators
+from fdgrad_dask.arrays import gradient
+from fdgrad_dask.blocks.allocator import tune_memory
+from fdgrad_dask.grids.geometry import Curvilinear, Plane, Sphere
+
+__all__ = [
+    "Curvilinear",
+    "Plane",
+    "Sphere",
+    "accessor",
+    "errors",
+    "gradient",
+    "operators",
+    "tune_memory",
+]
+
+
+def __dir__() -> list[str]:
+    # The rooms of the package are importable, but not what a user is meant to see.
+    return __all__

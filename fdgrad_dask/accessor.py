@@ -1,23 +1,52 @@
-"""``.fdgrad`` on DataArrays and Datasets: the operators, called on fields.
+"""``.fdgrad`` on DataArrays and Datasets: the operators as methods.
 
-The methods are made from ``operators.__all__``, so there is one list. On a DataArray they are the
-operators of one field; on a Dataset the fields are named: ``ds.fdgrad.vorticity("u", "v")``.
+On a DataArray they are the operators of one field; on a Dataset the fields are given by name:
+``ds.fdgrad.vorticity("u", "v")``. The functions of `fdgrad_dask.operators` are the same, and known
+to type checkers, which cannot see the accessors of xarray.
 """
 
 from __future__ import annotations
 
-import functools
 import inspect
-from collections.abc import Callable
-from typing import Any, NoReturn
+import re
+from collections.abc import Callable, Hashable
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, Unpack, overload
 
 import xarray as xr
 
 from fdgrad_dask import operators
 from fdgrad_dask.errors import did_you_mean
 from fdgrad_dask.grids.projections import carry_grid_mapping
+from fdgrad_dask.operators.options import (
+    CoriolisOptions,
+    Dims,
+    GradientOptions,
+    HorizontalOptions,
+    KinematicsOptions,
+    PotentialVorticityOptions,
+    VerticalOptions,
+)
 
-Operator = Callable[..., Any]
+Field = Hashable | xr.DataArray
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+def _documented(method: Method) -> Method:
+    """Give a method the docstring of its operator, and the operator's options in its signature."""
+    operator = getattr(operators, method.__name__)
+    parameters = inspect.signature(method).parameters.values()
+    own = [p for p in parameters if p.kind is not p.VAR_KEYWORD]
+    # The options are written once, in the operator; help() and completion show them here too.
+    options = inspect.signature(operator).parameters.values()
+    shown = [*own, *(p for p in options if p.kind is p.KEYWORD_ONLY)]
+    method.__signature__ = inspect.Signature(shown)  # type: ignore[attr-defined]
+    text = inspect.cleandoc(operator.__doc__ or "")
+    if "field" not in inspect.signature(method).parameters:
+        text = re.sub(r"(?m)^field\n(?:    .*\n|\n(?=    ))+", "", text)
+        text = re.sub(r"\n\nParameters\n-+\n(?=\n|$)", "\n", text)
+    # Examples call the function, not the method.
+    method.__doc__ = re.sub(r"\n\nExamples\n-+\n(?s:.*)", "\n", text)
+    return method
 
 
 @xr.register_dataarray_accessor("fdgrad")
@@ -27,14 +56,44 @@ class DataArrayAccessor:
     def __init__(self, field: xr.DataArray) -> None:
         self._field = field
 
-    def __getattr__(self, name: str) -> Any:
-        if name in operators.__all__:
-            names = fields_of(getattr(operators, name))
-            raise AttributeError(
-                f"{name} takes the fields {', '.join(names)}; call it on a Dataset that has them: "
-                f"ds.fdgrad.{name}({', '.join(map(repr, names))})"
-            )
-        _refuse(name, type(self))
+    @overload
+    def gradient(  # type: ignore[overload-overlap]  # a tuple always means several dimensions
+        self, dim: Dims = None, **options: Unpack[GradientOptions]
+    ) -> xr.Dataset: ...
+    @overload
+    def gradient(self, dim: Hashable, **options: Unpack[GradientOptions]) -> xr.DataArray: ...
+    @_documented
+    def gradient(
+        self, dim: Dims | Hashable = None, **options: Unpack[GradientOptions]
+    ) -> xr.DataArray | xr.Dataset:
+        return operators.gradient(self._field, dim, **options)
+
+    @_documented
+    def horizontal_gradient(self, **options: Unpack[HorizontalOptions]) -> xr.Dataset:
+        return operators.horizontal_gradient(self._field, **options)
+
+    @_documented
+    def gradient_magnitude(self, **options: Unpack[HorizontalOptions]) -> xr.DataArray:
+        return operators.gradient_magnitude(self._field, **options)
+
+    @_documented
+    def laplacian(self, **options: Unpack[HorizontalOptions]) -> xr.DataArray:
+        return operators.laplacian(self._field, **options)
+
+    @_documented
+    def geostrophic_wind(self, **options: Unpack[CoriolisOptions]) -> xr.Dataset:
+        return operators.geostrophic_wind(self._field, **options)
+
+    if not TYPE_CHECKING:  # for type checkers an unknown method is an error, not Any
+
+        def __getattr__(self, name: str) -> NoReturn:
+            if name in operators.__all__:
+                names = list_fields(getattr(operators, name))
+                raise AttributeError(
+                    f"{name} takes the fields {', '.join(names)}; call it on a Dataset that has "
+                    f"them: ds.fdgrad.{name}({', '.join(map(repr, names))})"
+                )
+            _refuse(name, type(self))
 
 
 @xr.register_dataset_accessor("fdgrad")
@@ -44,8 +103,100 @@ class DatasetAccessor:
     def __init__(self, dataset: xr.Dataset) -> None:
         self._dataset = dataset
 
-    def __getattr__(self, name: str) -> Any:
-        _refuse(name, type(self))
+    def _get(self, field: Field) -> xr.DataArray:
+        if isinstance(field, xr.DataArray):
+            return field
+        return carry_grid_mapping(self._dataset[field], self._dataset)
+
+    @_documented
+    def gradient(
+        self, dim: Dims | Hashable = None, **options: Unpack[GradientOptions]
+    ) -> xr.Dataset:
+        # It takes all variables, as xarray's differentiate does.
+        return operators.gradient(self._dataset, dim, **options)
+
+    @_documented
+    def horizontal_gradient(self, field: Field, **options: Unpack[HorizontalOptions]) -> xr.Dataset:
+        return operators.horizontal_gradient(self._get(field), **options)
+
+    @_documented
+    def gradient_magnitude(
+        self, field: Field, **options: Unpack[HorizontalOptions]
+    ) -> xr.DataArray:
+        return operators.gradient_magnitude(self._get(field), **options)
+
+    @_documented
+    def laplacian(self, field: Field, **options: Unpack[HorizontalOptions]) -> xr.DataArray:
+        return operators.laplacian(self._get(field), **options)
+
+    @_documented
+    def geostrophic_wind(self, field: Field, **options: Unpack[CoriolisOptions]) -> xr.Dataset:
+        return operators.geostrophic_wind(self._get(field), **options)
+
+    @_documented
+    def divergence(self, u: Field, v: Field, **options: Unpack[HorizontalOptions]) -> xr.DataArray:
+        return operators.divergence(self._get(u), self._get(v), **options)
+
+    @_documented
+    def vorticity(self, u: Field, v: Field, **options: Unpack[HorizontalOptions]) -> xr.DataArray:
+        return operators.vorticity(self._get(u), self._get(v), **options)
+
+    @_documented
+    def absolute_vorticity(
+        self, u: Field, v: Field, **options: Unpack[CoriolisOptions]
+    ) -> xr.DataArray:
+        return operators.absolute_vorticity(self._get(u), self._get(v), **options)
+
+    @_documented
+    def deformation(self, u: Field, v: Field, **options: Unpack[HorizontalOptions]) -> xr.Dataset:
+        return operators.deformation(self._get(u), self._get(v), **options)
+
+    @_documented
+    def kinematics(self, u: Field, v: Field, **options: Unpack[KinematicsOptions]) -> xr.Dataset:
+        return operators.kinematics(self._get(u), self._get(v), **options)
+
+    @_documented
+    def curl(self, u: Field, v: Field, w: Field, **options: Unpack[VerticalOptions]) -> xr.Dataset:
+        return operators.curl(self._get(u), self._get(v), self._get(w), **options)
+
+    @_documented
+    def advection(
+        self,
+        u: Field,
+        v: Field,
+        scalar: Field,
+        w: Field | None = None,
+        **options: Unpack[VerticalOptions],
+    ) -> xr.DataArray:
+        vertical = None if w is None else self._get(w)
+        return operators.advection(
+            self._get(u), self._get(v), self._get(scalar), vertical, **options
+        )
+
+    @_documented
+    def frontogenesis(
+        self, u: Field, v: Field, scalar: Field, **options: Unpack[HorizontalOptions]
+    ) -> xr.DataArray:
+        return operators.frontogenesis(self._get(u), self._get(v), self._get(scalar), **options)
+
+    @_documented
+    def q_vector(
+        self, u: Field, v: Field, temperature: Field, **options: Unpack[VerticalOptions]
+    ) -> xr.Dataset:
+        return operators.q_vector(self._get(u), self._get(v), self._get(temperature), **options)
+
+    @_documented
+    def potential_vorticity(
+        self, u: Field, v: Field, temperature: Field, **options: Unpack[PotentialVorticityOptions]
+    ) -> xr.DataArray:
+        return operators.potential_vorticity(
+            self._get(u), self._get(v), self._get(temperature), **options
+        )
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> NoReturn:
+            _refuse(name, type(self))
 
 
 def _refuse(name: str, accessor: type) -> NoReturn:
@@ -53,58 +204,12 @@ def _refuse(name: str, accessor: type) -> NoReturn:
     raise AttributeError(f"fdgrad has no operator {name!r}; {did_you_mean(name, known)}")
 
 
-def fields_of(operator: Operator) -> list[str]:
-    """The parameters of an operator that are fields; its options come behind a ``*``.
+def list_fields(operator: Callable[..., Any]) -> list[str]:
+    """List the parameters of an operator that are fields; its options are keyword-only.
 
-    >>> fields_of(operators.vorticity), fields_of(operators.gradient)
+    >>> list_fields(operators.vorticity), list_fields(operators.gradient)
     (['u', 'v'], ['field'])
     """
     parameters = inspect.signature(operator).parameters.values()
     positional = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
     return [name for name in positional if name != "dim"]
-
-
-def _on_field(operator: Operator) -> Operator:
-    @functools.wraps(operator)
-    def method(self: DataArrayAccessor, *args: Any, **options: Any) -> Any:
-        return operator(self._field, *args, **options)
-
-    return _shown(method, list(inspect.signature(operator).parameters.values())[1:])
-
-
-def _on_dataset(operator: Operator) -> Operator:
-    fields = fields_of(operator)
-
-    @functools.wraps(operator)
-    def method(self: DatasetAccessor, *args: Any, **options: Any) -> Any:
-        def field(given: Any) -> Any:
-            if given is None or isinstance(given, xr.DataArray):
-                return given
-            return carry_grid_mapping(self._dataset[given], self._dataset)
-
-        named = {key: field(v) if key in fields else v for key, v in options.items()}
-        return operator(*map(field, args), **named)
-
-    return _shown(method, list(inspect.signature(operator).parameters.values()))
-
-
-def _gradient_of_all(self: DatasetAccessor, *args: Any, **options: Any) -> xr.Dataset:
-    result: xr.Dataset = operators.gradient(self._dataset, *args, **options)
-    return result
-
-
-def _shown(method: Operator, parameters: list[inspect.Parameter]) -> Operator:
-    """The method with the signature that help and completion show."""
-    own = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
-    rest = [p for p in parameters if p.kind is not p.POSITIONAL_ONLY]
-    method.__signature__ = inspect.Signature([own, *rest])  # type: ignore[attr-defined]
-    return method
-
-
-for _name in operators.__all__:
-    _operator = getattr(operators, _name)
-    setattr(DatasetAccessor, _name, _on_dataset(_operator))
-    if len(fields_of(_operator)) == 1:
-        setattr(DataArrayAccessor, _name, _on_field(_operator))
-# Of a Dataset `gradient` takes all variables, as xarray's differentiate does.
-DatasetAccessor.gradient = functools.wraps(operators.gradient)(_gradient_of_all)  # type: ignore[attr-defined]

@@ -11,7 +11,12 @@ from numpy.lib.array_utils import normalize_axis_tuple
 from fdgrad_dask.blocks.device import as_jax, is_jax, is_traced
 from fdgrad_dask.errors import OptionError
 from fdgrad_dask.halo.compute import differentiate, is_dask, length
-from fdgrad_dask.stencils.boundary import Boundary, boundary_pair, check_period
+from fdgrad_dask.stencils.boundary import (
+    Boundary,
+    EndBoundary,
+    boundary_pair,
+    check_period,
+)
 from fdgrad_dask.stencils.dtypes import is_extension, needs_numpy
 from fdgrad_dask.stencils.table import stencil
 
@@ -22,7 +27,7 @@ def gradient(
     axis: int | Sequence[int] | None = None,
     edge_order: int = 1,
     accuracy: int = 2,
-    boundary: Any = None,
+    boundary: Boundary = None,
     period: float | Mapping[int, float] | None = None,
 ) -> Any:
     """∂f/∂x along each axis, in units of f per unit of x.
@@ -212,7 +217,7 @@ def _check_lengths(x: Any, n: int, axis: int) -> None:
         )
 
 
-def _boundary_of(boundary: Any, axis: int, ndim: int) -> tuple[Boundary, Boundary]:
+def _boundary_of(boundary: Any, axis: int, ndim: int) -> tuple[EndBoundary, EndBoundary]:
     return boundary_pair(_of_axis("boundary", boundary, axis, ndim))
 
 

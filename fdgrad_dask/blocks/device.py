@@ -19,10 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fdgrad_dask.blocks.arithmetic import Weights
+from fdgrad_dask.blocks.joined import Ends, Joined
 from fdgrad_dask.blocks.kernel import Interned, evaluate, interned
 from fdgrad_dask.blocks.program import Block, Program, weights_of
 from fdgrad_dask.blocks.sharded import compute_sharded, is_on_many
-from fdgrad_dask.blocks.views import Ends, Joined
 from fdgrad_dask.stencils.dtypes import wide
 
 SMALL = 1 << 20  # bytes; factors and tables up to this size are sent to a device once

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from fdgrad_dask.blocks.arithmetic import Reader, Weights, derivative, rounded
+from fdgrad_dask.blocks.joined import Joined
 from fdgrad_dask.blocks.program import Number, Operand, Program
 from fdgrad_dask.blocks.shards import Divided, Shard
 from fdgrad_dask.blocks.views import Direct, Frame, Ranges, Spread, View, Whole
@@ -94,39 +95,17 @@ def on_sweep(
 
 
 def evaluate(
-    views: Sequence[View], weights: Sequence[Weights], zero: jax.Array | None, program: Program
+    views: Sequence[View | Joined],
+    weights: Sequence[Weights],
+    zero: jax.Array | None,
+    program: Program,
 ) -> list[jax.Array]:
     """The outputs of a program, all its terms in one pass.
 
     ``zero`` is an integer nought that the compiler cannot see through (`rounded`), or None.
     """
 
-    def operand(parts: Operand, axis: int) -> Reader:
-        def total(read: Callable[[View], jax.Array]) -> jax.Array:
-            terms = []
-            for field, factor in parts:
-                term = read(views[field])
-                if factor is not None:
-                    term = rounded(term * read(views[factor]), zero)
-                terms.append(term)
-            return reduce(jnp.add, terms)
-
-        def row(view: View, position: int) -> jax.Array:
-            assert not isinstance(view, Direct | Spread | Whole), "rows are read in a window"
-            return view.row(axis, position)
-
-        def edge_row(position: int, at: int) -> jax.Array:
-            return total(lambda view: cast(Shard | Divided, view).edge_row(axis, position, at))
-
-        reader = Reader(
-            lambda offset: total(lambda view: view.at(axis, offset)),
-            lambda position: total(lambda view: row(view, position)),
-        )
-        first = views[parts[0][0]]
-        if isinstance(first, Shard | Divided):
-            reader = reader._replace(edge_row=edge_row, place=partial(first.place, axis))
-        return reader
-
+    operand = partial(_reader, views, zero)
     derivatives = [
         derivative(
             operand(program.operands[d.operand], d.axis),
@@ -149,3 +128,34 @@ def evaluate(
     outputs = program.formula(list(map(number, here)), list(map(number, derivatives)))
     shape = jnp.broadcast_shapes(*(value.shape for value in here))
     return [jnp.broadcast_to(output.value, shape) for output in outputs]
+
+
+def _reader(
+    views: Sequence[View | Joined], zero: jax.Array | None, parts: Operand, axis: int
+) -> Reader:
+    """How to reach the values of an operand along an axis."""
+
+    def total(read: Callable[[View | Joined], jax.Array]) -> jax.Array:
+        terms = []
+        for field, factor in parts:
+            term = read(views[field])
+            if factor is not None:
+                term = rounded(term * read(views[factor]), zero)
+            terms.append(term)
+        return reduce(jnp.add, terms)
+
+    def row(view: View | Joined, position: int) -> jax.Array:
+        assert not isinstance(view, Direct | Spread | Whole), "rows are read in a window"
+        return view.row(axis, position)
+
+    def edge_row(position: int, at: int) -> jax.Array:
+        return total(lambda view: cast(Shard | Divided, view).edge_row(axis, position, at))
+
+    reader = Reader(
+        lambda offset: total(lambda view: view.at(axis, offset)),
+        lambda position: total(lambda view: row(view, position)),
+    )
+    first = views[parts[0][0]]
+    if isinstance(first, Shard | Divided):
+        return reader._replace(edge_row=edge_row, place=partial(first.place, axis))
+    return reader

@@ -19,9 +19,9 @@ import numpy as np
 from jax import lax
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
+from fdgrad_dask.blocks.joined import Joined
 from fdgrad_dask.blocks.program import Program
 from fdgrad_dask.blocks.shards import Divided, Shard
-from fdgrad_dask.blocks.views import Joined
 
 Kernel = Callable[..., list[jax.Array]]
 

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from fdgrad_dask.blocks.views import Joined
+from fdgrad_dask.blocks.joined import Joined
 
 
 @jax.tree_util.register_dataclass

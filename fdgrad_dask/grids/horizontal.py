@@ -40,11 +40,26 @@ from fdgrad_dask.stencils.boundary import boundary_pair
 class HorizontalGrid:
     """The horizontal axes of a field, and what turns their coordinates into metres.
 
-    ``h_x``, ``h_y`` (metres in one unit) and ``tangent`` (m-1) are (n,) along y; they are empty on
-    a curvilinear grid, which has ``curved`` instead. ``wraps``: x goes around the globe; ``periodic``
-    says it of y and x on a curvilinear grid. ``poles``: the first, the last row along y is a pole
-    with its complete circle. ``repeats``: the last point along x is the first one again, a full
-    turn further.
+    Parameters
+    ----------
+    x, y
+        Its axes.
+    wraps
+        True if x goes around the globe.
+    repeats
+        True if the last point along x is the first one again, a full turn further.
+    h_x, h_y
+        Scale factors (n,) along y: metres in one unit of x, of y. Empty on a curvilinear grid.
+    tangent
+        Curvature (n,) of the lines of equal y, in m-1. Empty on a curvilinear grid.
+    poles
+        Whether the first, the last row along y is a pole with its complete circle.
+    is_rotated
+        True about a rotated pole, where x and y are not east and north.
+    curvilinear
+        The grid, if it is a curvilinear one.
+    periodic
+        Whether y, x of a curvilinear grid are periodic.
     """
 
     x: Axis

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -14,8 +13,9 @@ from fdgrad_dask.grids.units import conversion_factor
 from fdgrad_dask.operators import formulas
 from fdgrad_dask.operators.entry import takes_fields
 from fdgrad_dask.operators.metric import inverse
+from fdgrad_dask.operators.options import Skip
 from fdgrad_dask.operators.roles import is_potential, kelvin_scale, speed
-from fdgrad_dask.operators.scheme import Scheme, Skip
+from fdgrad_dask.operators.scheme import Scheme
 from fdgrad_dask.operators.verticals import (
     pressure_levels,
     rate_along,
@@ -23,6 +23,7 @@ from fdgrad_dask.operators.verticals import (
     vertical_axis,
 )
 from fdgrad_dask.operators.wind import Wind
+from fdgrad_dask.stencils.boundary import Boundary
 
 SCALAR = 2
 REFERENCE_PRESSURE = 1e5  # Pa; of potential temperature
@@ -38,7 +39,7 @@ def advection(
     vertical: Hashable | None = None,
     edge_order: int = 1,
     accuracy: int = 2,
-    boundary: Any = None,
+    boundary: Boundary = None,
     skipna: Skip = None,
     geometry: Geometry | None = None,
 ) -> xr.DataArray:
@@ -100,7 +101,7 @@ def frontogenesis(
     *,
     edge_order: int = 1,
     accuracy: int = 2,
-    boundary: Any = None,
+    boundary: Boundary = None,
     skipna: Skip = None,
     geometry: Geometry | None = None,
 ) -> xr.DataArray:
@@ -134,7 +135,7 @@ def q_vector(
     vertical: Hashable | None = None,
     edge_order: int = 1,
     accuracy: int = 2,
-    boundary: Any = None,
+    boundary: Boundary = None,
     skipna: Skip = None,
     geometry: Geometry | None = None,
 ) -> xr.Dataset:
@@ -201,7 +202,7 @@ def potential_vorticity(
     vertical: Hashable | None = None,
     edge_order: int = 1,
     accuracy: int = 2,
-    boundary: Any = None,
+    boundary: Boundary = None,
     skipna: Skip = None,
     geometry: Geometry | None = None,
     coriolis: float | None = None,

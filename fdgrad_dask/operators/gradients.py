@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from typing import Any
+from typing import Any, Unpack, overload
 
 import xarray as xr
 
@@ -25,9 +25,24 @@ from fdgrad_dask.grids.vertical import (
 )
 from fdgrad_dask.halo.compute import differentiate
 from fdgrad_dask.operators.entry import takes_fields
-from fdgrad_dask.operators.scheme import Pass, Scheme, Skip
+from fdgrad_dask.operators.options import Dims, GradientOptions, Skip
+from fdgrad_dask.operators.scheme import Pass, Scheme
+from fdgrad_dask.stencils.boundary import Boundary, Period
 
 
+@overload
+def gradient(
+    field: xr.Dataset, dim: Dims | Hashable = None, **options: Unpack[GradientOptions]
+) -> xr.Dataset: ...
+# A tuple is hashable too, but it always means several dimensions.
+@overload
+def gradient(  # type: ignore[overload-overlap]
+    field: xr.DataArray, dim: Dims = None, **options: Unpack[GradientOptions]
+) -> xr.Dataset: ...
+@overload
+def gradient(
+    field: xr.DataArray, dim: Hashable, **options: Unpack[GradientOptions]
+) -> xr.DataArray: ...
 @takes_fields
 def gradient(
     field: xr.DataArray | xr.Dataset,
@@ -36,12 +51,12 @@ def gradient(
     edge_order: int = 1,
     accuracy: int = 2,
     order: int = 1,
-    boundary: Any = None,
-    period: Any = None,
+    boundary: Boundary = None,
+    period: Period = None,
     datetime_unit: str | None = None,
     skipna: Skip = None,
     coordinate: xr.DataArray | None = None,
-) -> Any:
+) -> xr.DataArray | xr.Dataset:
     """∂field/∂dim, in units of the field per unit of the coordinate.
 
     Parameters

@@ -26,9 +26,10 @@ from fdgrad_dask.operators.metric import (
     tables_of,
     words_of,
 )
-from fdgrad_dask.operators.scheme import Scheme, Skip
+from fdgrad_dask.operators.options import Skip
+from fdgrad_dask.operators.scheme import Scheme
 from fdgrad_dask.operators.slopes import Slopes, Term
-from fdgrad_dask.stencils.boundary import boundary_pair, extended
+from fdgrad_dask.stencils.boundary import Boundary, boundary_pair, extended
 from fdgrad_dask.stencils.flux import flux_stencil
 from fdgrad_dask.stencils.table import StencilTable
 
@@ -39,7 +40,7 @@ def laplacian(
     *,
     edge_order: int = 1,
     accuracy: int = 2,
-    boundary: Any = None,
+    boundary: Boundary = None,
     skipna: Skip = None,
     geometry: Geometry | None = None,
 ) -> xr.DataArray:

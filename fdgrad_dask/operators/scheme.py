@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -20,7 +20,8 @@ from fdgrad_dask.grids.coordinate import Axis, select_for_axis
 from fdgrad_dask.grids.horizontal import HorizontalGrid
 from fdgrad_dask.grids.times import as_numbers, convert_period
 from fdgrad_dask.halo.compute import compute, length
-from fdgrad_dask.stencils.boundary import boundary_pair, check_period, full_turn
+from fdgrad_dask.operators.options import Skip
+from fdgrad_dask.stencils.boundary import Boundary, Period, boundary_pair, check_period, full_turn
 from fdgrad_dask.stencils.table import StencilTable, stencil
 
 # XLA has no long doubles.
@@ -28,8 +29,6 @@ _WORK: dict[Any, Any] = {
     np.dtype(np.longdouble): np.dtype(np.float64),
     np.dtype(np.clongdouble): np.dtype(np.complex128),
 }
-
-Skip = Literal["one-sided"] | None
 
 
 @dataclass(frozen=True)
@@ -39,8 +38,8 @@ class Scheme:
     edge_order: int = 1
     accuracy: int = 2
     order: int = 1
-    boundary: Any = None
-    period: Any = None
+    boundary: Boundary = None
+    period: Period = None
     datetime_unit: str | None = None
     skipna: Skip = None
 

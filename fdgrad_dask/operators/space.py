@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -13,10 +12,12 @@ from fdgrad_dask.grids.geometry import Geometry, Plane
 from fdgrad_dask.grids.units import conversion_factor
 from fdgrad_dask.operators import formulas
 from fdgrad_dask.operators.entry import takes_fields
+from fdgrad_dask.operators.options import Skip
 from fdgrad_dask.operators.roles import in_units_of
-from fdgrad_dask.operators.scheme import Scheme, Skip
+from fdgrad_dask.operators.scheme import Scheme
 from fdgrad_dask.operators.verticals import is_height, is_upward, refuse_parametric, vertical_axis
 from fdgrad_dask.operators.wind import U, V, Wind
+from fdgrad_dask.stencils.boundary import Boundary
 
 W = 2
 
@@ -30,7 +31,7 @@ def curl(
     vertical: Hashable | None = None,
     edge_order: int = 1,
     accuracy: int = 2,
-    boundary: Any = None,
+    boundary: Boundary = None,
     skipna: Skip = None,
     geometry: Geometry | None = None,
 ) -> xr.Dataset:

@@ -18,9 +18,11 @@ from fdgrad_dask.grids.geometry import Geometry
 from fdgrad_dask.grids.units import conversion_factor
 from fdgrad_dask.operators import formulas
 from fdgrad_dask.operators.entry import takes_fields
+from fdgrad_dask.operators.options import Skip
 from fdgrad_dask.operators.roles import speed
-from fdgrad_dask.operators.scheme import Scheme, Skip
+from fdgrad_dask.operators.scheme import Scheme
 from fdgrad_dask.operators.wind import U, V, Wind
+from fdgrad_dask.stencils.boundary import Boundary
 
 
 class _Kind(NamedTuple):
@@ -51,7 +53,7 @@ def divergence(
     *,
     edge_order: int = 1,
     accuracy: int = 2,
-    boundary: Any = None,
+    boundary: Boundary = None,
     skipna: Skip = None,
     geometry: Geometry | None = None,
 ) -> xr.DataArray:
@@ -99,7 +101,7 @@ def vorticity(
     *,
     edge_order: int = 1,
     accuracy: int = 2,
-    boundary: Any = None,
+    boundary: Boundary = None,
     skipna: Skip = None,
     geometry: Geometry | None = None,
 ) -> xr.DataArray:
@@ -128,7 +130,7 @@ def absolute_vorticity(
     *,
     edge_order: int = 1,
     accuracy: int = 2,
-    boundary: Any = None,
+    boundary: Boundary = None,
     skipna: Skip = None,
     geometry: Geometry | None = None,
     coriolis: float | None = None,
@@ -178,7 +180,7 @@ def deformation(
     *,
     edge_order: int = 1,
     accuracy: int = 2,
-    boundary: Any = None,
+    boundary: Boundary = None,
     skipna: Skip = None,
     geometry: Geometry | None = None,
 ) -> xr.Dataset:
@@ -209,7 +211,7 @@ def kinematics(
     which: Sequence[str] = _KINEMATIC,
     edge_order: int = 1,
     accuracy: int = 2,
-    boundary: Any = None,
+    boundary: Boundary = None,
     skipna: Skip = None,
     geometry: Geometry | None = None,
 ) -> xr.Dataset:

@@ -1,12 +1,10 @@
-"""What an axis is before there are weights: even or uneven, and what stands outside its ends.
-
-Here too are the checks of the options that say it.
-"""
+"""The spacing of an axis (even or uneven) and its boundary conditions, with their checks."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from datetime import timedelta
+from typing import Any, Literal, SupportsFloat
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,14 +12,21 @@ from numpy.typing import NDArray
 from fdgrad_dask.errors import OptionError
 from fdgrad_dask.stencils.dtypes import is_extension
 
-Boundary = Literal["periodic", "reflect", "extend"] | float | None
+# The condition at one end of an axis: the number is the value held outside.
+EndBoundary = Literal["periodic", "reflect", "extend"] | SupportsFloat | complex | None
+# The option ``boundary``: one condition for both ends, a pair, or either of them by axis.
+EndPair = EndBoundary | tuple[EndBoundary, EndBoundary]
+Boundary = EndPair | Mapping[Any, EndPair]
+# The option ``period``: a length in units of the coordinate (a duration for dates), or by axis.
+Length = float | np.timedelta64 | timedelta
+Period = Length | Mapping[Any, Length] | None
 
 ACCURACIES = (2, 4, 6, 8)
 EVEN = 1e-4  # of a step; as much may steps differ by the rounding of a coordinate
 BOUNDARIES = ("periodic", "reflect", "extend")
 
 
-def boundary_pair(boundary: Any) -> tuple[Boundary, Boundary]:
+def boundary_pair(boundary: Any) -> tuple[EndBoundary, EndBoundary]:
     """One boundary for both ends, or a pair, as a pair."""
     if isinstance(boundary, (tuple, list)):
         if len(boundary) != 2:
@@ -50,7 +55,7 @@ def _is_numeric(end: Any) -> bool:
 
 
 def check_options(
-    order: int, accuracy: int, edge_order: int, low: Boundary, high: Boundary
+    order: int, accuracy: int, edge_order: int, low: EndBoundary, high: EndBoundary
 ) -> None:
     if order not in (1, 2):
         raise OptionError(f"order is {order!r}; only first and second derivatives exist: 1 or 2")
@@ -214,7 +219,7 @@ def _traced(points: Any) -> bool:
     return not isinstance(points, (int, float, list, tuple, np.generic, np.ndarray))
 
 
-def extended(points: Any, reach: int, low: Boundary, period: float | None) -> Any:
+def extended(points: Any, reach: int, low: EndBoundary, period: float | None) -> Any:
     """(n,) → (reach + n + reach,): wrapped by the period, or mirrored about the end points."""
     xp = points.__array_namespace__()
     if low == "periodic":

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from fdgrad_dask.errors import CoordinateError
 from fdgrad_dask.stencils.boundary import (
     ACCURACIES,
-    Boundary,
+    EndBoundary,
     check_options,
     extended,
     full_turn,
@@ -31,7 +31,7 @@ class DomainBoundary:
     """A closed end of the domain: rows of its own, or values to stand outside (``fill``)."""
 
     rows: tuple[Stencil, ...] = ()
-    fill: Boundary = None
+    fill: EndBoundary = None
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def stencil(
     order: int = 1,
     accuracy: int = 2,
     edge_order: int = 1,
-    boundary: tuple[Boundary, Boundary] = (None, None),
+    boundary: tuple[EndBoundary, EndBoundary] = (None, None),
     period: float | None = None,
     skipna: bool = False,
     name: str = "the axis",

@@ -1,0 +1,125 @@
+"""``.fdgrad``: every operator is there, typed and documented as the function of its name."""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+from typing import get_args, get_type_hints
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import fdgrad_dask as fd
+from fdgrad_dask import operators
+from fdgrad_dask.accessor import DataArrayAccessor, DatasetAccessor, list_fields
+
+ROOT = Path(__file__).parent.parent
+METHODS = [
+    (accessor, name)
+    for accessor in (DataArrayAccessor, DatasetAccessor)
+    for name in vars(accessor)
+    if not name.startswith("_")
+]
+
+
+def test_the_accessor_has_every_operator():
+    has = {accessor: {n for a, n in METHODS if a is accessor} for accessor, _ in METHODS}
+    assert has[DatasetAccessor] == set(operators.__all__)
+    scalars = {n for n in operators.__all__ if list_fields(getattr(operators, n)) == ["field"]}
+    assert has[DataArrayAccessor] == scalars
+
+
+@pytest.mark.parametrize(("accessor", "name"), METHODS)
+def test_a_method_has_the_parameters_of_its_operator(accessor, name):
+    method, operator = getattr(accessor, name), getattr(operators, name)
+    shown = inspect.signature(method).parameters
+    wanted = inspect.signature(operator).parameters
+    takes_itself = accessor is DataArrayAccessor or name == "gradient"
+    names = [n for n in wanted if not (takes_itself and n == "field")]
+    assert [*shown] == ["self", *names]
+    assert all(shown[n].default == wanted[n].default for n in names)
+    # What type checkers see is the TypedDict behind **options.
+    (options,) = get_args(get_type_hints(method)["options"])
+    types = get_type_hints(operator)
+    keywords = {n: types[n] for n in names if wanted[n].kind is inspect.Parameter.KEYWORD_ONLY}
+    assert get_type_hints(options) == keywords
+
+
+@pytest.mark.parametrize(("accessor", "name"), METHODS)
+def test_help_documents_the_parameters_that_a_method_has(accessor, name):
+    text = getattr(accessor, name).__doc__
+    assert text.startswith(getattr(operators, name).__doc__.partition("\n")[0])
+    assert "field" in inspect.signature(getattr(accessor, name)).parameters or (
+        "\nfield\n" not in text
+    )
+    assert "Parameters\n----------\n\n" not in text
+
+
+def test_a_method_that_does_not_exist_names_one_that_does():
+    field = xr.DataArray(np.zeros(3), dims="x")
+    with pytest.raises(AttributeError, match="no operator 'gradeint'; did you mean 'gradient'"):
+        field.fdgrad.gradeint  # noqa: B018
+    with pytest.raises(AttributeError, match=r"on a Dataset .*: ds.fdgrad.vorticity\('u', 'v'\)"):
+        field.fdgrad.vorticity  # noqa: B018
+
+
+def test_only_public_names_are_shown():
+    assert dir(fd) == sorted(fd.__all__)
+    assert all(hasattr(fd, name) for name in fd.__all__)
+    assert not {"blocks", "grids", "halo", "stencils"} & set(dir(fd))
+
+
+SCRIPT = """
+import xarray as xr
+import fdgrad_dask as fd
+from fdgrad_dask import operators as op
+
+u: xr.DataArray = xr.DataArray([[1.0]], dims=("y", "x"))
+ds = u.to_dataset(name="u")
+reveal_type(op.gradient(u, "x"))
+reveal_type(op.gradient(u, ["x", "y"], boundary={"x": "periodic", "y": ("extend", 0.0)}))
+reveal_type(op.gradient(u))
+reveal_type(op.gradient(ds, "x", period=360))
+reveal_type(op.horizontal_gradient(u, geometry=fd.Plane(1.0)))
+reveal_type(op.laplacian(u, skipna="one-sided"))
+reveal_type(op.divergence(u, u, boundary=("reflect", None)))
+reveal_type(op.vorticity(u, u, accuracy=4))
+reveal_type(op.absolute_vorticity(u, u, coriolis=1e-4))
+reveal_type(op.kinematics(u, u, which=["divergence"]))
+reveal_type(op.advection(u, u, u, vertical="z"))
+reveal_type(op.q_vector(u, u, u))
+reveal_type(op.curl(u, u, u))
+reveal_type(fd.accessor.DataArrayAccessor(u).gradient("x", edge_order=2))
+reveal_type(fd.accessor.DatasetAccessor(ds).vorticity("u", u))
+"""
+REVEALED = (
+    "DataArray Dataset Dataset Dataset Dataset "
+    + "DataArray " * 4
+    + ("Dataset DataArray Dataset Dataset DataArray DataArray")
+)
+WRONG = """
+op.vorticity(u)
+op.vorticity(u, u, boundary="perodic")
+op.gradient(u, "x", skipna="both")
+fd.accessor.DatasetAccessor(ds).vorticity("u", "v", edge_ordr=2)
+fd.accessor.DatasetAccessor(ds).vortcity("u", "v")
+"""
+
+
+@pytest.mark.skipif(importlib.util.find_spec("mypy") is None, reason="mypy is not installed")
+def test_a_script_of_a_user_is_typed(tmp_path):
+    """Strictly; one mistake a line is found in the lines that are wrong."""
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT + WRONG)
+    config = ["--config-file", str(ROOT / "pyproject.toml")]  # whose cache `make lint` has filled
+    command = [sys.executable, "-m", "mypy", "--strict", "--no-error-summary", *config, str(script)]
+    lines = subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout.splitlines()
+    revealed = [line.rpartition(".")[2].strip('"') for line in lines if "Revealed type" in line]
+    assert revealed == REVEALED.split(), lines
+    wrong = {int(line.split(":")[1]) for line in lines if ": error:" in line}
+    first = SCRIPT.count("\n") + 2
+    assert wrong == set(range(first, first + WRONG.count("\n") - 1)), lines
