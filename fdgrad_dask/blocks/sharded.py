@@ -117,7 +117,8 @@ def compute_sharded(
     """What ``kernel`` makes of fields on several devices: outputs that are sharded as they are."""
     division = find_division([view.core for view in views], shape)
     static = tuple(options.items())
-    if division is not None and division.has_room(plan) and not _may_be_mapped(views, division):
+    is_known = division is not None and division.has_room(plan)
+    if division is not None and is_known and not _needs_complete_fields(views, division):
         outputs = _run_on_shards(views, *others, kernel=kernel, division=division, options=static)
         return list(outputs)
     divided = [Divided(view.core, view.beyond, view.ends) for view in views]
@@ -128,16 +129,17 @@ def compute_sharded(
     )
 
 
-def _may_be_mapped(views: Sequence[Joined], division: Division) -> bool:
-    """True if vmap may map over an axis that is divided, of which a trace shows nothing.
+def _needs_complete_fields(views: Sequence[Joined], division: Division) -> bool:
+    """True where the compiler has to divide the fields, although it is known how they are sharded.
 
-    An axis of the mesh then seems unused, but a shard_map would gather what it divides.
+    Under vmap an axis of the mesh seems unused if it divides the mapped axis, and a shard_map would
+    gather it. A halo of large integers cannot hold a number that is a float.
     """
     used = {name for names in division.names for name in names}
-    is_traced = any(isinstance(view.core, jax.core.Tracer) for view in views)
-    return is_traced and any(
-        size > 1 and name not in used for name, size in division.mesh.shape.items()
-    )
+    unused = [name for name, size in division.mesh.shape.items() if size > 1 and name not in used]
+    may_be_mapped = unused and any(isinstance(view.core, jax.core.Tracer) for view in views)
+    integers = [view for view in views if jnp.issubdtype(view.core.dtype, jnp.integer)]
+    return bool(may_be_mapped) or any("number" in end for view in integers for end in view.ends)
 
 
 @partial(jax.jit, static_argnames=("kernel", "shape", "division", "options"))
@@ -234,3 +236,33 @@ def _halo(view: Joined, axis: int, side: int, is_end: Any, division: Division) -
     if kinds[side] in (None, "periodic"):
         return received  # beyond an end with edge rows nothing is read
     return jnp.where(is_end[side], view.outside(axis, halo_width, kinds[side], side), received)
+
+
+def average_row(f: jax.Array, axis: int, index: int, along: int) -> jax.Array:
+    """The mean along ``along`` of the row ``index`` of ``axis``, which both keep size 1.
+
+    Devices that share this row add up their parts: an all-reduce of one row, and of nothing else.
+    """
+    division = find_division([f], f.shape)
+    sharding = None
+    if division is not None and AxisType.Explicit in division.mesh.axis_types:
+        names = [
+            None if i in (axis, along) else names or None for i, names in enumerate(division.names)
+        ]
+        sharding = NamedSharding(division.mesh, PartitionSpec(*names))
+    needs_x64 = not isinstance(f, jax.core.Tracer) or f.dtype.itemsize >= 8
+    with jax.enable_x64(needs_x64 or jax.config.jax_enable_x64):
+        return _average_row(f, axis=axis, index=index % f.shape[axis], along=along, sharding=sharding)
+
+
+@partial(jax.jit, static_argnames=("axis", "index", "along", "sharding"))
+def _average_row(f: jax.Array, *, axis: int, index: int, along: int, sharding: Any) -> jax.Array:
+    def average(f: jax.Array) -> jax.Array:
+        row = lax.slice_in_dim(f, index, index + 1, axis=axis)
+        wide = jnp.promote_types(f.dtype, jnp.float64 if jax.config.jax_enable_x64 else f.dtype)
+        return row.astype(wide).mean(axis=along, keepdims=True)
+
+    if sharding is None:
+        return average(f)
+    averaged: jax.Array = jax.sharding.auto_axes(average, out_sharding=sharding)(f)
+    return averaged

@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from fdgrad_dask.blocks.device import is_jax
 from fdgrad_dask.blocks.program import Formula
+from fdgrad_dask.blocks.sharded import average_row
 from fdgrad_dask.errors import CoordinateError
 from fdgrad_dask.grids.attributes import choose_long_name, derive_attributes
 from fdgrad_dask.grids.coordinate import Axis, select_for_axis
@@ -182,6 +184,8 @@ def tables_of(
 
 def circle(data: Any, grid: HorizontalGrid, index: int) -> Any:
     """The mean of ``data`` around the circle of latitude number ``index``, (…, 1, 1)."""
+    if is_jax(data):
+        return average_row(data, grid.y.number, index, grid.x.number)
     rows = [slice(None)] * data.ndim
     rows[grid.y.number] = slice(index, index + 1 or None)
     around = data[tuple(rows)]
