@@ -18,8 +18,7 @@ import xarray as xr
 import fdgrad_dask as fd
 from benchmarks.machine import keep_to
 from benchmarks.rows import Row, in_turn, over, seconds_of
-from fdgrad_dask.blocks import allocator as memory
-from fdgrad_dask.blocks import pages
+from fdgrad_dask.blocks import allocator, buffers
 
 WHAT = "divergence and vorticity, float32"
 COMPOSED, METPY = "`DataArray.differentiate`, composed", "MetPy `divergence`, `vorticity`"
@@ -32,7 +31,7 @@ def rows(size: str) -> Iterator[Row]:
     ours = partial(fd.operators.kinematics, u, v, which=["divergence", "vorticity"])
     case = " × ".join(map(str, u.shape))
     yield _row(case, COMPOSED, "composed", ours, partial(composed, u, v), 7)
-    if memory.is_left_alone():
+    if allocator.is_default():
         row = _row(case, COMPOSED, "", partial(_afresh, ours), partial(composed, u, v), 5)
         yield replace(row, what=WHAT.replace(",", " in fresh memory,"))
     yield _row(case, "`numpy.copyto` of both winds", "", ours, _copies(u, v), 7)
@@ -44,7 +43,7 @@ def rows(size: str) -> Iterator[Row]:
 
 def _afresh(compute: Callable[[], object]) -> None:
     """As where all results are held, so that none can lie where an earlier one did."""
-    pages.forget()
+    buffers.clear()
     compute()
 
 

@@ -6,7 +6,6 @@ Without one it measures the same on the CPU, and says of the targets that they c
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
@@ -19,8 +18,8 @@ import numpy as np
 import fdgrad_dask as fd
 from benchmarks.calculus import wind
 from benchmarks.rows import Row, in_turn, over, seconds_of, spread
+from fdgrad_dask.blocks import host
 from fdgrad_dask.blocks import kernel as kernels
-from fdgrad_dask.blocks import tiles
 
 SHAPES = {"quick": (4, 100, 200), "usual": (12, 1000, 2000)}  # 96 MB of float32
 ON_GPU = (96, 1000, 2000)
@@ -76,9 +75,9 @@ def _counts() -> Iterator[Row]:
     launches, compiled = [], []
     for times in (4, 8):
         lazy = [w.isel(time=slice(times)).chunk(time=1, lat=-1, lon=-1) for w in (u, v)]
-        before = kernels.on_tile._cache_size()
+        before = kernels.compute_interior._cache_size()
         launches = _launches(partial(_computed, ours, lazy))
-        compiled.append(kernels.on_tile._cache_size() - before)
+        compiled.append(kernels.compute_interior._cache_size() - before)
     backend = jax.default_backend()
     note = f"of divergence and vorticity, compiled for {backend}"
     if backend != "gpu":
@@ -95,18 +94,17 @@ def _computed(ours: Callable[..., Any], winds: list[Any]) -> Any:
 def _launches(compute: Callable[[], object]) -> list[int]:
     """Fusions at the entry of each kernel that a computation calls."""
     found: dict[Any, int] = {}
-    kernel = kernels.on_tile
+    kernel = kernels.compute_interior
 
-    def counted(views: Any, weights: Any, zero: Any, spent: Any, *, program: Any) -> Any:
-        key = (program, tuple(np.shape(x) for x in jax.tree.leaves(views)))
+    def counted(*args: Any, program: Any, frame: Any) -> Any:
+        key = (program, frame)
         if key not in found:
-            lowered = kernel.lower(views, weights, zero, spent, program=program)
+            lowered = kernel.lower(*args, program=program, frame=frame)
             text = lowered.compile().as_text()
             entry = text[text.index("\nENTRY") :]
             found[key] = len(re.findall(r"= .*? (?:fusion|custom-call)\(", entry))
-        return kernel(views, weights, zero, spent, program=program)
+        return kernel(*args, program=program, frame=frame)
 
-    # In tiles, as on a GPU, wherever this runs.
-    with mock.patch.multiple(tiles, on_tile=counted, SWEPT=sys.maxsize):
+    with mock.patch.object(host, "compute_interior", counted):
         compute()
     return list(found.values())

@@ -26,6 +26,7 @@ from fdgrad_dask.operators.options import (
     PotentialVorticityOptions,
     VerticalOptions,
 )
+from fdgrad_dask.operators.overview import describe_dataset, describe_field
 
 Field = Hashable | xr.DataArray
 Method = TypeVar("Method", bound=Callable[..., Any])
@@ -55,6 +56,9 @@ class DataArrayAccessor:
 
     def __init__(self, field: xr.DataArray) -> None:
         self._field = field
+
+    def __repr__(self) -> str:
+        return describe_field(self._field)
 
     @overload
     def gradient(  # type: ignore[overload-overlap]  # a tuple always means several dimensions
@@ -102,6 +106,9 @@ class DatasetAccessor:
 
     def __init__(self, dataset: xr.Dataset) -> None:
         self._dataset = dataset
+
+    def __repr__(self) -> str:
+        return describe_dataset(self._dataset)
 
     def _get(self, field: Field) -> xr.DataArray:
         if isinstance(field, xr.DataArray):

@@ -1,7 +1,7 @@
-"""Every error a reader of this package can meet, grouped by what they can do about it.
+"""The errors of this package, grouped by what a user can do about them.
 
 Each class is also the builtin that a caller of NumPy or xarray would expect, and carries the
-exit code with which ``fdgrad`` ends when it meets one.
+exit code of the command ``fdgrad``.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 
 class FdgradError(Exception):
-    """What is, what was needed, what to do."""
+    """The base class: a message says what was found, what is needed and what to do."""
 
     exit_code = 1
 
@@ -23,13 +23,13 @@ class OptionError(FdgradError, ValueError):
 
 
 class ConfigError(FdgradError, ValueError):
-    """The YAML says something that cannot be run: edit the file."""
+    """The YAML asks for something that cannot be run: edit the file."""
 
     exit_code = 2
 
 
 class CoordinateError(FdgradError, ValueError):
-    """The coordinate cannot be differentiated along: mend it, or name another."""
+    """A coordinate cannot be differentiated along: fix it, or name another."""
 
     exit_code = 3
 
@@ -41,13 +41,13 @@ class ChunkError(FdgradError, ValueError):
 
 
 class InputError(FdgradError, OSError):
-    """The source cannot be read, or does not hold what the steps name: mend the data."""
+    """The source cannot be read, or lacks what the steps name: fix the data."""
 
     exit_code = 3
 
 
 class OutputError(FdgradError, OSError):
-    """The target is in the way, or cannot be written: move it, or make room."""
+    """The target exists already, or cannot be written: move it, or make room."""
 
     exit_code = 4
 
@@ -59,17 +59,17 @@ class ClusterError(FdgradError, RuntimeError):
 
 
 class ClusterLostError(ClusterError):
-    """The cluster went away while it computed: open another, and go on."""
+    """The cluster was lost during the run: start another and resume."""
 
 
 class Interrupted(FdgradError, InterruptedError):  # noqa: N818
-    """Somebody asked the run to stop, and it can go on later: run it again."""
+    """The run was asked to stop and can be resumed: run it again."""
 
     exit_code = 6
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """The end of a message about a name that is not known.
+    """Write the end of a message about an unknown name.
 
     Examples
     --------

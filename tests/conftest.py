@@ -1,15 +1,12 @@
-"""What all tests share: the way to `cases`, Hypothesis without clocks, a scheduler that refuses."""
+"""What all tests share: Hypothesis without clocks, a scheduler that refuses."""
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
+import os
 
 import dask
 import hypothesis
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))  # so that every test may say: from cases import …
 
 # No clocks and no luck: the same examples every time, on machines of any speed.
 hypothesis.settings.register_profile("fdgrad", deadline=None, derandomize=True, max_examples=50)
@@ -27,22 +24,15 @@ def lazily():
 
 
 @pytest.fixture
-def glibc(monkeypatch):
-    """Makes this a process of plain glibc that started in an environment: ``glibc(variables)``."""
-    from fdgrad_dask.blocks import allocator as memory  # libraries set filters when imported
+def default_allocator(monkeypatch):
+    """This process is one of plain glibc, in whose environment nothing is said about memory."""
+    from fdgrad_dask.blocks import allocator  # libraries set filters when imported
 
-    def started(environment):
-        monkeypatch.setattr(memory, "_tuned", 0)
-        monkeypatch.setattr(memory, "_other_allocator", lambda: "")
-        for name in ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "GLIBC_TUNABLES"):
-            monkeypatch.delenv(name, raising=False)
-        for name, value in environment.items():
-            monkeypatch.setenv(name, value)
-        memory._given.cache_clear()
-
-    yield started
-    monkeypatch.undo()
-    memory._given.cache_clear()
+    monkeypatch.setattr(allocator, "_tuned", 0)
+    monkeypatch.setattr(allocator, "_other_allocator", lambda: "")
+    for name in [name for name in os.environ if name.startswith(("MALLOC_", "GLIBC_"))]:
+        monkeypatch.delenv(name)
+    assert allocator.is_default()
 
 
 @pytest.fixture(scope="module")

@@ -18,11 +18,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fdgrad_dask import gradient
-from fdgrad_dask.blocks import tiles
 from fdgrad_dask.blocks.compute import compute_block
 from fdgrad_dask.blocks.program import Block, single
 from fdgrad_dask.errors import CoordinateError, OptionError
-from fdgrad_dask.halo.compute import differentiate
 from fdgrad_dask.stencils.table import stencil
 
 pytestmark = pytest.mark.usefixtures("kernels")
@@ -661,48 +659,7 @@ def test_kinds_agree_on_every_boundary(boundary, dtype):
     np.testing.assert_allclose(device, whole, rtol=1e-5, atol=1e-5)
 
 
-# -- tiles, threads, and the switch that is the user's ---------------------------------------
-
-TILED = [
-    {},
-    {"edge_order": 2},
-    {"accuracy": 4},
-    {"order": 2},
-    {"boundary": ("periodic", "periodic"), "period": 99.0},
-    {"boundary": ("reflect", 3.0)},
-    {"skipna": True},
-]
-
-
-@pytest.mark.parametrize("options", TILED, ids=str)
-@pytest.mark.parametrize("axis", [0, 1, 2])
-def test_tiles_never_change_the_answer(monkeypatch, axis, options):
-    f = np.random.default_rng(3).standard_normal((19, 14, 13))
-    f[2, 3, 4] = np.nan
-    n = f.shape[axis]
-    table = stencil(np.cumsum(0.1 + np.random.default_rng(n).random(n)), n, **options)
-    whole = differentiate(f, axis, table)
-    monkeypatch.setattr(tiles, "TILE_BYTES", 24 * f.itemsize)
-    monkeypatch.setattr(tiles, "RUN", 4)
-    monkeypatch.setattr(tiles, "LEAST", 6)
-    assert len(list(tiles.tiles(f.shape, tiles.tile_shape(f.shape, axis, 24)))) > 9
-    np.testing.assert_array_equal(differentiate(f, axis, table), whole)
-
-
-@given(
-    st.lists(st.integers(1, 40), min_size=1, max_size=4).map(tuple),
-    st.integers(0, 3),
-    st.integers(1, 200),
-)
-def test_tiles_have_one_shape_and_cover_everything(shape, axis, elements):
-    axis %= len(shape)
-    steps = tiles.tile_shape(shape, axis, elements)
-    seen = np.zeros(shape, int)
-    for tile in tiles.tiles(shape, steps):
-        assert seen[tile].shape == steps
-        seen[tile] += 1
-    assert seen.min() == 1
-    assert all(1 <= step <= size for step, size in zip(steps, shape, strict=True))
+# -- threads, and the switch that is the user's ----------------------------------------------
 
 
 def test_many_threads_at_once_get_their_own_answers():

@@ -1,14 +1,14 @@
-"""The allocator of this process keeps large blocks, instead of faulting each in anew.
+"""Keeping freed memory in this process, so that large arrays need not fault in every page.
 
-glibc gives every array above some MB back to the system as soon as it is free; the next one of
-that size costs a page fault for each of its pages, which can take longer than what is computed.
+By default glibc returns every array above some MB to the system as soon as it is freed. The next
+array of that size costs a page fault for each page, which can take longer than computing it.
 """
 
 from __future__ import annotations
 
 import ctypes
 import os
-import sys
+import warnings
 from functools import cache
 from pathlib import Path
 
@@ -17,90 +17,62 @@ from fdgrad_dask.errors import OptionError
 _MOST = 2**31 - 1  # what an int of C holds, which is how mallopt takes its bytes
 # malloc.h of glibc
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
-_GROWN = 32 << 20  # bytes; glibc keeps blocks up to this size once it has seen some of them
-_SMALL = 16  # blocks; as many would be kept
 _OTHERS = ("jemalloc", "tcmalloc", "mimalloc")
 _tuned = 0  # bytes
 
 
-def tune_memory(keep: int = _MOST) -> str:
-    """Makes glibc keep memory that arrays leave behind; a sentence that says what was done.
+def tune_memory(keep: int = _MOST) -> None:
+    """Ask glibc to keep freed memory of this process for reuse.
 
     Blocks of up to ``keep`` bytes come from one heap, of which up to ``keep`` free bytes stay with
     the process. It then holds on to about as much as it ever used at once: watch its resident
-    memory. Call it first, before there are other threads. Elsewhere than on glibc nothing is done.
-    The workers of `fdgrad run` need no call: they are started with such an allocator.
+    memory. Call it first, before other threads start. An allocator that was preloaded in place of
+    glibc's, such as jemalloc, keeps memory in its own way and is left as it is. The workers of
+    `fdgrad run` need no call: they are started with such an allocator.
 
     Parameters
     ----------
     keep
-        Bytes; at most 2 GiB less one, which is what is taken if not given.
+        Bytes, up to 2 GiB less one, which is the default.
 
     Raises
     ------
     OptionError
-        ``keep`` is no such number.
+        ``keep`` is not in that range.
+
+    Warns
+    -----
+    RuntimeWarning
+        Nothing was changed, since the C library is not glibc, or glibc refused.
     """
     if not 0 < keep <= _MOST:
         raise OptionError(
             f"keep is {keep} bytes, but the allocator takes 1 to {_MOST}; give a number in between"
         )
     if not _is_glibc():
-        return "memory: left alone, the C library of this process is not glibc"
-    if other := _other_allocator():
-        return f"memory: left alone, {other} allocates it and keeps it in its own way"
+        _warn("the C library of this process is not glibc")
+    if not _is_glibc() or _other_allocator():
+        return
     mallopt = ctypes.CDLL(None).mallopt
     wanted = {_MMAP_THRESHOLD: keep, _TRIM_THRESHOLD: keep, _ARENA_MAX: 1}
     refused = [number for number, value in wanted.items() if not mallopt(number, value)]
     if refused:
-        return f"memory: glibc refused the parameters {refused} of mallopt, and has set the others"
+        _warn(f"glibc refused the parameters {refused} of mallopt")
+        return
     global _tuned
     _tuned = keep
-    return f"memory: glibc keeps blocks of up to {keep / 2**20:.0f} MiB in one arena"
 
 
-def keeps(size: int) -> bool:
-    """True where memory of ``size`` bytes that an array leaves behind is there for the next one.
-
-    What XLA takes is larger by its alignment than what NumPy leaves, so that two or three blocks
-    more may be held. Where the environment says what is kept, a block is to be small beside that.
-    """
-    return size <= max(_tuned, _kept_from_start())
+def _warn(reason: str) -> None:
+    message = f"tune_memory cannot make this process keep freed memory: {reason}"
+    warnings.warn(message, RuntimeWarning, stacklevel=3)
 
 
-def maps(size: int) -> bool:
-    """True where memory of ``size`` bytes is a mapping of its own, fresh and given back at once."""
-    if _other_allocator():
-        return False
-    mmap, _ = _given()
-    return size > max(_tuned, _GROWN if is_left_alone() else mmap or 0)
-
-
-def is_left_alone() -> bool:
-    """True where nobody has said what memory is to be kept, and what given back."""
-    return not _tuned and _given() == (None, None)
-
-
-def _kept_from_start() -> int:
-    if _other_allocator():
-        return sys.maxsize
-    # Left alone, both grow with what is freed; not so if one is set, as dask does for its workers.
-    if _given() == (None, None):
-        return _GROWN
-    return min(each or 0 for each in _given()) // _SMALL
-
-
-@cache
-def _given() -> tuple[int | None, int | None]:
-    """From how many bytes on memory is mapped, and given back, as the environment has it."""
-    tunables = os.environ.get("GLIBC_TUNABLES", "").split(":")
-    given = dict(tunable.partition("=")[::2] for tunable in tunables)
-
-    def number(name: str) -> int | None:
-        value = os.environ.get(f"MALLOC_{name.upper()}_", given.get(f"glibc.malloc.{name}"))
-        return None if value is None else int(value) if value.isdecimal() else 0
-
-    return number("mmap_threshold"), number("trim_threshold")
+def is_default() -> bool:
+    """True if glibc allocates as it does by default: nobody said what it should keep or return."""
+    is_set = any(name.startswith("MALLOC_") for name in os.environ)
+    is_set = is_set or "glibc.malloc" in os.environ.get("GLIBC_TUNABLES", "")
+    return not (_tuned or is_set or _other_allocator())
 
 
 def _is_glibc() -> bool:

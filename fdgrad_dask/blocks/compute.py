@@ -21,11 +21,11 @@ import jax
 import numpy as np
 
 from fdgrad_dask.blocks.device import compute_on_device, is_jax
+from fdgrad_dask.blocks.host import compute_on_host
 from fdgrad_dask.blocks.numpy_arithmetic import compute_plain
 from fdgrad_dask.blocks.program import Block, Program
 from fdgrad_dask.blocks.readers import has_large_integers
-from fdgrad_dask.blocks.scratch import await_release, released
-from fdgrad_dask.blocks.tiles import compute_tiles
+from fdgrad_dask.blocks.zero_copy import await_release, lending
 
 try:
     from jax.extend.core import get_opaque_trace_state
@@ -67,7 +67,7 @@ def compute_block(blocks: Sequence[Block], program: Program, dtype: np.dtype[Any
         outputs = compute_plain(used, shape, program, dtype)
     else:
         with _kernels():
-            outputs = compute_tiles(used, shape, program, dtype)
+            outputs = compute_on_host(used, shape, program, dtype)
     for cap in program.pole_rows:
         if (program.stencils(cap.axis)[0].low, program.stencils(cap.axis)[0].high)[cap.end]:
             row = (slice(None),) * cap.axis + (slice(cap.end, cap.end + 1 or None),)
@@ -85,12 +85,7 @@ def _goes_plain(
     used: dict[int, Block], shape: tuple[int, ...], program: Program, dtype: np.dtype[Any]
 ) -> bool:
     """True if NumPy is to compute a block, since it is faster there, or XLA cannot."""
-    # Compilers contract what is not rounded by itself: products of complex numbers, and weights
-    # of many levels. There the two ways may differ in the last bit, and the size must not decide.
-    along_levels = [d.stencil for d in program.derivatives if d.z is not None]
-    many = any(len(window.nodes) > 3 for table in along_levels for window in table.windows)
-    contracted = many or (dtype.kind == "c" and program.formula is not None)
-    if math.prod(shape) * len(program.derivatives) <= SMALL and not contracted:
+    if math.prod(shape) * len(program.derivatives) <= SMALL and program.has_numpy_bits(dtype):
         return True
     if _is_over or len(shape) > DIMENSIONS or program.is_scaled:
         return True
@@ -123,7 +118,7 @@ def _kernels() -> Iterator[None]:
                 stack.enter_context(context(ours))
         _running.add(thread)
         try:
-            with released():
+            with lending():
                 yield
         finally:
             _running.discard(thread)

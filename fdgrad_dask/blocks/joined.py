@@ -52,16 +52,19 @@ class Joined:
         """One row: from the low end of the domain, from the high one where it is negative."""
         if self.core.dtype.kind in "iu":
             return self.in_halves(lambda half: half.row(axis, position))
-        end, n = self.ends_along(axis), self.core.shape[axis]
+        end = self.ends_along(axis)
         if end is None:
             return self.core
-        if -n <= position < n:
-            return lax.slice_in_dim(self.core, position % n, position % n + 1, axis=axis)
-        # A wide edge row of a short block reads rows of the neighbour on its other side, too.
-        side = int(position > 0)
-        first = position - n if side else end[0] + n + position
-        halo = self.outside(axis, end[0], end[2] if side else end[1], side)
-        return lax.slice_in_dim(halo, first, first + 1, axis=axis)
+        n = self.core.shape[axis]
+        place = position if position >= 0 else n + position
+        if 0 <= place < n:
+            return lax.slice_in_dim(self.core, place, place + 1, axis=axis)
+        # A one-sided stencil may reach through a thin chunk into the halo at its other end.
+        halo_width, low, high = end
+        side, kind = (0, low) if place < 0 else (1, high)
+        place = halo_width + place if place < 0 else place - n
+        rows = self.outside(axis, halo_width, kind, side)
+        return lax.slice_in_dim(rows, place, place + 1, axis=axis)
 
     def place(self, axis: int, out: jax.Array, edge: jax.Array, at: int) -> jax.Array:
         """``out`` with row ``at`` in its place, from the high end where that is negative."""

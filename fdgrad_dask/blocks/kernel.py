@@ -1,6 +1,6 @@
-"""Programs, jitted: on one tile, or on a whole block.
+"""Programs as jitted functions: on a window with its halo, or on the interior of a block.
 
-A kernel knows rows, walls and a tile; chunks and labels it does not know.
+A kernel knows rows and domain boundaries, but neither chunks nor labels.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from fdgrad_dask.blocks.arithmetic import Reader, Weights, derivative, rounded
 from fdgrad_dask.blocks.joined import Joined
 from fdgrad_dask.blocks.program import Number, Operand, Program
 from fdgrad_dask.blocks.shards import Divided, Shard
-from fdgrad_dask.blocks.views import Direct, Frame, Ranges, Spread, View, Whole
+from fdgrad_dask.blocks.views import Frame, View, Window
 
 
 class Interned:
@@ -33,65 +33,44 @@ class Interned:
 interned = lru_cache(maxsize=4096)(Interned)
 
 
-@partial(jax.jit, static_argnames="program", donate_argnames="spent", keep_unused=True)
-def on_tile(
-    views: list[View],
-    weights: list[Weights],
-    zero: jax.Array,
-    spent: list[jax.Array],
-    *,
-    program: Interned,
+@partial(jax.jit, static_argnames="program")
+def compute_window(
+    views: list[Window], weights: list[Weights], zero: jax.Array, *, program: Interned
 ) -> list[jax.Array]:
-    """The outputs of a program on one tile: all its terms in one pass.
-
-    They come to lie where ``spent`` did, outputs of another tile that are copied out by now: fresh
-    memory would cost more than the arithmetic.
-    """
+    """The outputs of a program on a small or thin block, its edge rows included."""
     return evaluate(views, weights, zero, program.value)
 
 
-@partial(
-    jax.jit,
-    static_argnames=("programs", "boxes", "frame"),
-    donate_argnames="spent",
-    keep_unused=True,
-)
-def on_sweep(
-    views: Sequence[Whole | Spread],
-    weights: Sequence[Sequence[Weights]],
+@partial(jax.jit, static_argnames=("program", "frame"), donate_argnames="donated", keep_unused=True)
+def compute_interior(
+    views: list[Any],
+    weights: list[Weights],
     zero: jax.Array,
-    spent: list[jax.Array],
+    donated: list[jax.Array],
     *,
+    program: Interned,
     frame: Frame,
-    programs: tuple[Interned, ...],
-    boxes: tuple[Ranges, ...],
-) -> tuple[list[jax.Array], list[list[jax.Array]]]:
-    """The outputs of a program on a block, by rows and columns; and those of each of its boxes.
+) -> list[jax.Array]:
+    """The outputs of a program on a block, in rows and columns; its edge rows are wrong.
 
-    The first of ``programs`` and of ``weights`` is that of the inside.
+    They are written into the buffers of ``donated``, if there are any.
     """
 
-    def spread(column: jax.Array, axis: int) -> jax.Array:
-        return frame.spread(
-            jnp.expand_dims(column, [i for i in range(len(frame.shape)) if i != axis])
-        )
+    def broadcast(column: jax.Array, axis: int) -> jax.Array:
+        others = [i for i in range(len(frame.shape)) if i != axis]
+        return frame.broadcast(jnp.expand_dims(column, others))
 
-    spreads: list[Weights] = [
-        ([w if w is None else [spread(column, d.axis) for column in w] for w in windows], [], [])
-        for d, (windows, _, _) in zip(programs[0].value.derivatives, weights[0], strict=True)
+    columns: list[Weights] = [
+        ([w if w is None else [broadcast(column, d.axis) for column in w] for w in windows], [], [])
+        for d, (windows, _, _) in zip(program.value.derivatives, weights, strict=True)
     ]
-    margins = [(frame.margin, frame.margin, 0), (0, 0, 0)]
-    # A test for each row, not for each element, as the ends of any other axis would need.
-    inside = [
-        lax.pad(output, jnp.zeros((), output.dtype), margins)
-        for output in evaluate(views, spreads, zero, programs[0].value)
+    # Padded here, the result has the shape of the block: to place it in a larger array afterwards
+    # would be a second pass. The loop tests once for each row, not for each element.
+    pads = [(frame.margin, frame.full[0] - frame.inner[0] - frame.margin, 0), (0, 0, 0)]
+    return [
+        lax.pad(output, jnp.zeros((), output.dtype), pads)
+        for output in evaluate(views, columns, zero, program.value)
     ]
-    # Set in their places here, XLA would compute all twice or copy it.
-    parts = [
-        evaluate([view.box(box) for view in views], columns, zero, program.value)
-        for box, program, columns in zip(boxes, programs[1:], weights[1:], strict=True)
-    ]
-    return inside, parts
 
 
 def evaluate(
@@ -144,16 +123,12 @@ def _reader(
             terms.append(term)
         return reduce(jnp.add, terms)
 
-    def row(view: View | Joined, position: int) -> jax.Array:
-        assert not isinstance(view, Direct | Spread | Whole), "rows are read in a window"
-        return view.row(axis, position)
-
     def edge_row(position: int, at: int) -> jax.Array:
         return total(lambda view: cast(Shard | Divided, view).edge_row(axis, position, at))
 
     reader = Reader(
         lambda offset: total(lambda view: view.at(axis, offset)),
-        lambda position: total(lambda view: row(view, position)),
+        lambda position: total(lambda view: view.row(axis, position)),
     )
     first = views[parts[0][0]]
     if isinstance(first, Shard | Divided):

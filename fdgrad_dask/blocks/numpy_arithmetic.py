@@ -8,7 +8,7 @@ objects take this road too.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import reduce
+from functools import partial, reduce
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -79,6 +79,9 @@ def _filled(value: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray
     return whole
 
 
+_Read = Callable[[Reader, int], Any]  # what a reader has at an offset, or at a position
+
+
 class _Derivative(NamedTuple):
     """One derivative of an operand ``f``, along a coordinate ``z`` if that varies otherwise too."""
 
@@ -91,40 +94,59 @@ class _Derivative(NamedTuple):
     halves: tuple[Reader, Reader] | None = None
 
     def rows(self, weights: Sequence[Any]) -> Any:
-        """All rows by the windows, then the rows beside closed walls in their places."""
-        stencil, axis = self.it.stencil, self.it.axis
-        sums = [
-            self._sum(window, w, "at")
-            for window, w in zip(stencil.windows, weights[0], strict=True)
-        ]
-        out = sums[0] if len(sums) == 1 else self._first_whole(sums)
+        """All rows: those beside domain boundaries by stencils of their own, the rest by windows.
+
+        Each row is computed once, so rows beside a boundary need no ghost cells.
+        """
+        stencil, axis, n = self.it.stencil, self.it.axis, self.f.n
+        edges = {}
         for wall, columns, step in ((stencil.low, weights[1], 1), (stencil.high, weights[2], -1)):
             for i, (window, w) in enumerate(zip(wall.rows if wall else (), columns, strict=True)):
-                place = i if step == 1 else out.shape[axis] - 1 - i
-                across = (slice(None),) * axis
-                out[(*across, slice(place, place + 1))] = self._sum(window, w, "row")
+                edges[i if step == 1 else n - 1 - i] = self._sum(window, w, Reader.row)
+        low = len(stencil.low.rows) if stencil.low else 0
+        if not edges:
+            return self._windows(weights[0], 0, n)
+        inner = self._windows(weights[0], low, n - len(edges)) if len(edges) < n else None
+        part = edges[0] if inner is None else inner
+        empty = np.ma.empty if isinstance(part, np.ma.MaskedArray) else np.empty
+        out = empty((*part.shape[:axis], n, *part.shape[axis + 1 :]), part.dtype)
+        across = (slice(None),) * axis
+        if inner is not None:
+            out[(*across, slice(low, low + n - len(edges)))] = inner
+        for place, row in edges.items():
+            out[(*across, slice(place, place + 1))] = row
         return out
 
-    def _first_whole(self, sums: Sequence[Any]) -> Any:
+    def _windows(self, weights: Sequence[Any], first: int, count: int) -> Any:
+        """``count`` rows from number ``first`` on, far enough from all domain boundaries."""
+
+        def read(reader: Reader, offset: int) -> Any:
+            return reader.rows(first + offset, count)
+
+        columns = [_part(w, first, count) for w in weights]
+        sums = [
+            self._sum(window, w, read)
+            for window, w in zip(self.it.stencil.windows, columns, strict=True)
+        ]
+        return sums[0] if len(sums) == 1 else self._first_complete(sums, read)
+
+    def _first_complete(self, sums: Sequence[Any], read: _Read) -> Any:
         """The sum of the first window that misses nothing; NaN where all do, or the point."""
-        here = ~np.isnan(self.f.at(0))
+        here = ~np.isnan(read(self.f, 0))
         out = np.full_like(sums[0], np.nan)
         for window, total in reversed(list(zip(self.it.stencil.windows, sums, strict=True))):
             complete = here
             for node in window.nodes:
                 if node != 0:
-                    complete = complete & ~np.isnan(self.f.at(node))
+                    complete = complete & ~np.isnan(read(self.f, node))
             out = np.where(complete, total, out)
         return out
 
-    def _sum(self, window: Stencil, weights: Any, read: str) -> Any:
-        """Σ over the taps of one window, as `sums` has it, rounded to the dtype of the result.
-
-        ``read`` says what its nodes are: offsets ("at") or positions ("row").
-        """
+    def _sum(self, window: Stencil, weights: Any, read: _Read) -> Any:
+        """Σ over the taps of one window, as `arithmetic` has it, rounded to the result's dtype."""
         exponent = None
         if self.z is not None:
-            nodes = [getattr(self.z, read)(node) for node in window.nodes]
+            nodes = [read(self.z, node) for node in window.nodes]
             at, order = window.nodes.index(window.at), self.it.stencil.order
             terms, exponent = weigh_scaled(nodes, at, order)
             terms = [term.astype(self.real) for term in terms]
@@ -133,7 +155,7 @@ class _Derivative(NamedTuple):
                 weights, exponent = weights
                 exponent = self._along(exponent)
             terms = [self._along(column) for column in weights]
-        total = self._total(window, terms, getattr(self.f, read))
+        total = self._total(window, terms, partial(read, self.f))
         if self.halves:
             total = self._by_halves(window, terms, read, total)
         if exponent is not None:
@@ -141,13 +163,13 @@ class _Derivative(NamedTuple):
         # Differences of dates are durations, of which the dtype says the unit.
         return total if self.dtype.kind in "mM" else total.astype(self.dtype, copy=False)
 
-    def _by_halves(self, window: Stencil, terms: list[Any], read: str, total: Any) -> Any:
+    def _by_halves(self, window: Stencil, terms: list[Any], read: _Read, total: Any) -> Any:
         """``total``; of integers that float64 does not have, from their differences if it has them.
 
         All others are as NumPy has them, which converts first.
         """
         assert self.halves
-        high, low = (getattr(half, read) for half in self.halves)
+        high, low = self.halves
         taps, by, divide = window.taps, terms, self.divide
         if taps[0].minus is None:
             others = [i for i, node in enumerate(window.nodes) if node != window.at]
@@ -155,9 +177,9 @@ class _Derivative(NamedTuple):
             by, divide = [terms[i] for i in others], False
 
         def halves(node: int) -> Halves:
-            return Halves(high(node), low(node), 32)
+            return Halves(read(high, node), read(low, node), 32)
 
-        value = getattr(self.f, read)
+        value = partial(read, self.f)
         pairs = [(plus, window.at if minus is None else minus) for plus, minus in taps]
         is_known = [abs(halves(plus) - halves(minus)) < 2.0**53 for plus, minus in pairs]
         is_large = [abs(value(node)) >= 2.0**53 for pair in pairs for node in pair]
@@ -185,6 +207,15 @@ class _Derivative(NamedTuple):
     def _along(self, column: Any) -> Any:
         """What varies along the axis alone, with as many dimensions as the values have."""
         return column.reshape((-1,) + (1,) * (self.f.ndim - self.it.axis - 1))
+
+
+def _part(weights: Any, first: int, count: int) -> Any:
+    """The weights of some rows; they may be the same for all rows."""
+    if weights is None:
+        return None
+    if isinstance(weights, Scaled):
+        return Scaled(*(_part(each, first, count) for each in weights))
+    return weights if weights.shape[-1] == 1 else weights[..., first : first + count]
 
 
 def _added(

@@ -31,6 +31,7 @@ class Field:
         is_z = any(d.z == number for d in program.derivatives)
         self.dtype = np.dtype(np.float64) if is_z else dtype
         self.core = self._cast(block.core)
+        self._beyond: dict[tuple[int, int], Any] = {}
         self._joined: dict[int, Any] = {}
         self.outside = outside  # what this field has of a number that stands there
 
@@ -40,33 +41,50 @@ class Field:
         return rows if rows.dtype.kind in "mO" else rows.astype(self.dtype, copy=False)
 
     def rows(self, axis: int, first: int, count: int) -> Any:
-        """So many rows, of which the first is number ``first`` of the block, or before it."""
-        if self.core.shape[axis] != self.shape[axis]:
+        """``count`` rows, of which the first is number ``first`` of the block, or before it."""
+        n, reach, stop = self.shape[axis], self.halo.get(axis, 0), first + count
+        if self.core.shape[axis] != n:
             return self.core  # the same all along
-        if first >= 0 and first + count <= self.shape[axis]:
-            return self.core[(slice(None),) * axis + (slice(first, first + count),)]
+        if first >= 0 and stop <= n:
+            return _slice(self.core, axis, first, stop)
+        if stop <= 0:
+            return _slice(self.beyond(axis, 0), axis, reach + first, reach + stop)
+        if first >= n:
+            return _slice(self.beyond(axis, 1), axis, first - n, stop - n)
         if axis not in self._joined:
-            self._joined[axis] = self._with_ends(axis)
-        start = first + self.halo[axis]
-        return self._joined[axis][(slice(None),) * axis + (slice(start, start + count),)]
+            join = np.ma.concatenate if self._is_masked() else np.concatenate
+            parts = [self.beyond(axis, 0), self.core, self.beyond(axis, 1)]
+            self._joined[axis] = join(parts, axis)
+        return _slice(self._joined[axis], axis, reach + first, reach + stop)
 
-    def _with_ends(self, axis: int) -> Any:
-        """The field with the rows of its neighbours, or with what stands outside of its ends."""
-        reach, rows = self.halo[axis], np.moveaxis(self.core, axis, 0)
-        low, high = self.program.walls(axis, self.is_factor)
-        parts = []
-        for slabs, wall, own in ((self.block.low, low, rows), (self.block.high, high, rows[::-1])):
-            if axis in slabs:
-                slab = np.moveaxis(self._cast(slabs[axis]), axis, 0)
-                parts.append(slab[-reach:] if slabs is self.block.low else slab[:reach])
-            else:
-                outside = np.ma.empty if isinstance(own, np.ma.MaskedArray) else np.empty
-                part = outside((reach, *own.shape[1:]), own.dtype)
-                fill = ghosts(wall, own, reach)
-                part[...] = fill if isinstance(fill, np.ndarray) else self.outside(fill)
-                parts.append(part if own is rows else part[::-1])
-        join = np.ma.concatenate if isinstance(rows, np.ma.MaskedArray) else np.concatenate
-        return np.moveaxis(join([parts[0], rows, parts[1]]), 0, axis)
+    def beyond(self, axis: int, end: int) -> Any:
+        """The halo at the low (0) or the high ``end`` (1): rows of a neighbour, or ghost cells."""
+        if (axis, end) not in self._beyond:
+            self._beyond[axis, end] = self._find_beyond(axis, end)
+        return self._beyond[axis, end]
+
+    def _find_beyond(self, axis: int, end: int) -> Any:
+        reach, given = self.halo[axis], (self.block.low, self.block.high)[end]
+        if axis in given:
+            rows = self._cast(given[axis])
+            n = rows.shape[axis]
+            return _slice(rows, axis, *((0, reach) if end else (n - reach, n)))
+        wall = self.program.walls(axis, self.is_factor)[end]
+        rows = np.moveaxis(self.core, axis, 0)
+        rows = rows[::-1] if end else rows  # seen from the far end, rows above are rows below
+        fill = ghosts(wall, rows, reach)
+        made = (np.ma.empty if self._is_masked() else np.empty)(
+            (reach, *rows.shape[1:]), rows.dtype
+        )
+        made[...] = fill if isinstance(fill, np.ndarray) else self.outside(fill)
+        return np.moveaxis(made[::-1] if end else made, 0, axis)
+
+    def _is_masked(self) -> bool:
+        return isinstance(self.core, np.ma.MaskedArray)
+
+
+def _slice(array: Any, axis: int, start: int, stop: int) -> Any:
+    return array[(slice(None),) * axis + (slice(start, stop),)]
 
 
 class Reader(NamedTuple):
@@ -86,15 +104,12 @@ class Reader(NamedTuple):
         """The rows of the block."""
         return next(iter(self.fields.values())).shape[self.axis]
 
-    def at(self, offset: int) -> Any:
-        """All rows, ``offset`` further along the axis."""
-        return self._rows(offset, self.n)
-
     def row(self, position: int) -> Any:
         """One row: from the low wall, from the high one where ``position`` is negative."""
-        return self._rows(position if position >= 0 else self.n + position, 1)
+        return self.rows(position if position >= 0 else self.n + position, 1)
 
-    def _rows(self, first: int, count: int) -> Any:
+    def rows(self, first: int, count: int) -> Any:
+        """``count`` rows, of which the first is number ``first`` of the block, or before it."""
         terms = []
         for field, factor in self.operand:
             term = self.fields[field].rows(self.axis, first, count)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -250,16 +251,20 @@ def average_row(f: jax.Array, axis: int, index: int, along: int) -> jax.Array:
             None if i in (axis, along) else names or None for i, names in enumerate(division.names)
         ]
         sharding = NamedSharding(division.mesh, PartitionSpec(*names))
+    # Concrete sums are of 64 bits, as in NumPy; traced ones have what the caller's trace allows.
     needs_x64 = not isinstance(f, jax.core.Tracer) or f.dtype.itemsize >= 8
-    with jax.enable_x64(needs_x64 or jax.config.jax_enable_x64):
-        return _average_row(f, axis=axis, index=index % f.shape[axis], along=along, sharding=sharding)
+    with jax.enable_x64(True) if needs_x64 else nullcontext():
+        averaged: jax.Array = _average_row(
+            f, axis=axis, index=index % f.shape[axis], along=along, sharding=sharding
+        )
+    return averaged
 
 
 @partial(jax.jit, static_argnames=("axis", "index", "along", "sharding"))
 def _average_row(f: jax.Array, *, axis: int, index: int, along: int, sharding: Any) -> jax.Array:
     def average(f: jax.Array) -> jax.Array:
         row = lax.slice_in_dim(f, index, index + 1, axis=axis)
-        wide = jnp.promote_types(f.dtype, jnp.float64 if jax.config.jax_enable_x64 else f.dtype)
+        wide = jnp.promote_types(f.dtype, jnp.result_type(float))
         return row.astype(wide).mean(axis=along, keepdims=True)
 
     if sharding is None:

@@ -1,35 +1,57 @@
-"""The dask graph of a program: a task per chunk, and one for its rim.
+"""The dask graph of a program: one task per chunk, and one for its edge rows along each axis.
 
-The rim of a chunk is what its neighbours need of it, cut off where it lies so that only that
-travels: the first and the last ``reach`` rows along each axis that is differentiated. A chunk is
-handed the rims of its neighbours, of which it takes its slabs, and the pieces of the program that
-are its own. A star of slabs: no corners.
+A chunk needs a few rows of its neighbours along each axis that is differentiated. These edge rows
+are cut off where the chunk lies, so that only they travel. A chunk takes its halos out of the edge
+rows of its neighbours. Each derivative runs along one axis, so that halos form a star: no corners
+are exchanged, and 2 neighbours per axis are enough.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from functools import partial
-from itertools import pairwise
+from itertools import product
 from operator import getitem
 from typing import Any
 
+import dask
 import dask.array as da
+import jax
+import jax.numpy as jnp
 import numpy as np
 from dask.base import tokenize
 from dask.highlevelgraph import HighLevelGraph
-from numpy.typing import NDArray
+from dask.task_spec import Task, TaskRef
 
-from fdgrad_dask.blocks.program import Block, Program
-from fdgrad_dask.errors import ChunkError
-from fdgrad_dask.halo.graphs import Key, Lazy, Node, Place, Shared
-from fdgrad_dask.halo.tasks import Piece, Slab, Task, rim
+from fdgrad_dask.blocks.device import is_jax
+from fdgrad_dask.blocks.program import Program
+from fdgrad_dask.errors import ChunkError, OptionError
+from fdgrad_dask.halo.overlap import overlap_chunks
+from fdgrad_dask.halo.parameters import ChunkParameters, cut_parameters
+from fdgrad_dask.halo.tasks import ChunkTask, register_jax, take_edge_rows
 
-# Bytes. Rims that are no larger hold the rows along all axes, more than any one neighbour needs:
-# a network carries that in less time than a scheduler takes for a task more.
+Key = tuple[Any, ...]
+Place = tuple[int, ...]
+
+# Bytes. One task takes the edge rows along all axes if they are no more than this: a network
+# carries rows that one neighbour does not need faster than a scheduler handles one more task.
 TOGETHER = 1 << 20
+# How chunks get their halos: by tasks of our own, or by dask's `map_overlap`.
+MECHANISMS = ("attach", "map_overlap")
+
+
+class Shared(Task):
+    """A task with several outputs, which dask must not fuse into those that take one of them.
+
+    `dask.optimize` looks at one result at a time: fused, the chunk would be computed for each.
+    """
+
+    __slots__ = ()
+
+    @property
+    def block_fusion(self) -> bool:
+        return True
 
 
 def is_dask(f: Any) -> bool:
@@ -37,13 +59,13 @@ def is_dask(f: Any) -> bool:
     return isinstance(f, da.Array)
 
 
-def lazy(fields: Sequence[Any], task: Task) -> list[da.Array]:
-    """One task per chunk, and those of the rims."""
+def compute_chunks(fields: Sequence[Any], task: ChunkTask) -> list[da.Array]:
+    """The outputs as dask arrays, in the chunks of the first field that has the full shape."""
     program = task.program
     shape = _shape(fields, program)
-    whole = next((f for f in fields if is_dask(f) and f.shape == shape), None)
+    full = next((f for f in fields if is_dask(f) and f.shape == shape), None)
     chunks = (
-        da.core.normalize_chunks("auto", shape, dtype=task.dtype) if whole is None else whole.chunks
+        da.core.normalize_chunks("auto", shape, dtype=task.dtype) if full is None else full.chunks
     )
     merged = list(chunks)
     for axis in program.axes:
@@ -54,21 +76,32 @@ def lazy(fields: Sequence[Any], task: Task) -> list[da.Array]:
             max(s.halo_width for s in stencils),
             max(s.min_chunk_size(s.high) for s in stencils),
         )
-    arrays = [_chunked(f, shape, merged) for f in fields]
-    name = "fdgrad-" + tokenize([getattr(f, "name", f) for f in arrays], program, task.dtype)
-    meta = _meta(fields[0], len(shape), task)
+    arrays = [_rechunk(f, shape, merged) for f in fields]
+    mechanism = _halo_mechanism()
+    names = [getattr(f, "name", f) for f in arrays]
+    name = "fdgrad-" + tokenize(names, program, task.dtype, mechanism)
+    meta = _meta(fields, len(shape), task.dtype)
     if program.outputs == 1 and all(len(merged[axis]) == 1 for axis in program.axes):
-        index = tuple(range(len(shape)))
-        arrays = [f if is_dask(f) else da.from_array(f, chunks=-1) for f in arrays]
-        pairs = [part for f in arrays for part in (f, index)]
-        results = [
-            da.blockwise(task.whole, index, *pairs, name=name, meta=meta, align_arrays=False)
-        ]
+        results = [_compute_without_halos(arrays, task, name, meta)]
+    elif mechanism == "map_overlap":
+        parameters = cut_parameters(program, arrays, merged)
+        results = overlap_chunks(arrays, merged, parameters, task, name, meta)
     else:
-        results = _by_hand(arrays, merged, task, name, meta)
+        results = _attach_halos(arrays, merged, task, name, meta)
     if all(merged[axis] == chunks[axis] for axis in program.axes):
         return results
     return [result.rechunk(chunks) for result in results]
+
+
+def _halo_mechanism() -> str:
+    """The value of the key ``fdgrad.halo`` in dask's configuration."""
+    mechanism = dask.config.get("fdgrad.halo", "attach")
+    if mechanism not in MECHANISMS:
+        raise OptionError(
+            f"the key 'fdgrad.halo' of dask's configuration is {mechanism!r}, but it must be one "
+            f"of {MECHANISMS}; set it by dask.config.set({{'fdgrad.halo': 'attach'}})"
+        )
+    return str(mechanism)
 
 
 def _shape(fields: Sequence[Any], program: Program) -> tuple[int, ...]:
@@ -84,143 +117,117 @@ def _shape(fields: Sequence[Any], program: Program) -> tuple[int, ...]:
     )
 
 
-def _by_hand(
-    arrays: list[Any], chunks: list[tuple[int, ...]], task: Task, name: str, meta: Any
+def _compute_without_halos(arrays: list[Any], task: ChunkTask, name: str, meta: Any) -> Any:
+    """One blockwise layer, which dask fuses with what comes before and after it."""
+    index = tuple(range(meta.ndim))
+    arrays = [f if is_dask(f) else da.from_array(f, chunks=-1) for f in arrays]
+    pairs = [part for f in arrays for part in (f, index)]
+    return da.blockwise(task.compute_alone, index, *pairs, name=name, meta=meta, align_arrays=False)
+
+
+def _attach_halos(
+    arrays: list[Any], chunks: list[tuple[int, ...]], task: ChunkTask, name: str, meta: Any
 ) -> list[da.Array]:
-    """The graph of chunks that need their neighbours' rows, or have several outputs."""
-    places = tuple(map(len, chunks))
-    layer = Lazy(name, places, _Chunks(arrays, chunks, task, name).tasks)
-    dependencies = [f for f in arrays if is_dask(f)]
-    graph = HighLevelGraph.from_collections(name, layer, dependencies=dependencies)
+    """Tasks of dask in a plain dict, instead of its public functions.
+
+    `Array.blocks` and `concatenate` would do the same with 7 to 12 tasks a chunk, and take ten
+    times as long to build a graph.
+    """
+    lazy = [f for f in arrays if is_dask(f)]
+    tasks = _Graph(arrays, chunks, task, name).tasks()
+    graph = HighLevelGraph.from_collections(name, tasks, dependencies=lazy)
     if task.program.outputs == 1:
         return [da.Array(graph, name, chunks=chunks, meta=meta)]
     results = []
     for number in range(task.program.outputs):
-        one = f"{name}-{number}"
-        layers = {**graph.layers, one: Lazy(one, places, partial(_taken, name, one, number))}
-        taken = HighLevelGraph(layers, {**graph.dependencies, one: {name}})
-        results.append(da.Array(taken, one, chunks=chunks, meta=meta))
+        output = f"{name}-{number}"
+        taken = {
+            (output, *place): Task((output, *place), getitem, TaskRef((name, *place)), number)
+            for place in _places(chunks)
+        }
+        layers: dict[str, Any] = {**graph.layers, output: taken}
+        dependencies = {**graph.dependencies, output: {name}}
+        results.append(
+            da.Array(HighLevelGraph(layers, dependencies), output, chunks=chunks, meta=meta)
+        )
     return results
 
 
-def _taken(name: str, one: str, number: int, places: Iterable[Place]) -> dict[Key, Node]:
-    """One of several outputs of the chunks."""
-    keys = [((one, *place), (name, *place)) for place in places]
-    return {key: Node(key, getitem, (outputs,), number) for key, outputs in keys}
-
-
-class _Chunks:
-    """The tasks of the chunks. Those that are at one place along an axis share its piece."""
+class _Graph:
+    """The tasks of all chunks. Those with the same index along an axis share its parameters."""
 
     def __init__(
-        self, arrays: list[Any], chunks: list[tuple[int, ...]], task: Task, name: str
+        self, arrays: list[Any], chunks: list[tuple[int, ...]], task: ChunkTask, name: str
     ) -> None:
-        program = task.program
-        self.name = name
-        self.names = {i: f.name for i, f in enumerate(arrays) if is_dask(f)}
+        self.name, self.chunks = name, chunks
+        self.lazy = {i: f for i, f in enumerate(arrays) if is_dask(f)}
+        self.parameters = cut_parameters(task.program, arrays, chunks)
+        self.edges = {i: self._edge_layers(i, task.program) for i in self.lazy}
         self.single = {
-            i: {axis for axis, n in enumerate(arrays[i].numblocks) if n < len(chunks[axis])}
-            for i in self.names
+            i: {axis for axis, n in enumerate(f.numblocks) if n < len(chunks[axis])}
+            for i, f in self.lazy.items()
         }
-        self.node = Node if program.outputs == 1 else Shared
-        # The derivatives come with the pieces: no worker is sent the table of a whole axis.
-        self.run = replace(task, program=replace(program, derivatives=())).piecewise
-        cut = [axis for axis in program.axes if len(chunks[axis]) > 1]
-        self.rims = {
-            i: _rims(f"rim-{name}-{i}", arrays[i], program.halo(i), cut) for i in self.names
-        }
-        fixed: dict[int, dict[int, Any]] = {axis: {} for axis in program.axes}
-        for i, f in enumerate(arrays):
-            if i not in self.names:
-                axis = next((axis for axis, n in enumerate(f.shape) if n > 1), program.axes[0])
-                fixed.setdefault(axis, {})[i] = f
-        self.pieces = {
-            axis: _pieces(program, chunks, axis, fields, list(self.names))
-            for axis, fields in fixed.items()
-        }
+        self.kind = Task if task.program.outputs == 1 else Shared
+        # The derivatives come with the parameters: no worker is sent the table of a whole axis.
+        self.run = replace(task, program=replace(task.program, derivatives=())).compute_attached
+        # What a large graph costs is mostly the garbage collector, which walks through all
+        # objects again and again: so tasks share their references.
+        self.references: dict[Key, TaskRef] = {}
 
-    def tasks(self, places: Iterable[Place]) -> dict[Key, Node]:
-        """Those of some chunks, and of the rims of their neighbours."""
-        made: dict[Key, Node] = {}
-        for place in places:
-            pieces = tuple([pieces[place[axis]] for axis, pieces in self.pieces.items()])
-            fixed = {i for piece in pieces for i in piece.fixed}
-            parts = [self._key(name, i, place) for i, name in self.names.items() if i not in fixed]
-            parts += [self._rim(slab, place, made) for piece in pieces for slab in piece.slabs]
+    def _edge_layers(self, i: int, program: Program) -> dict[int, tuple[str, dict[int, int]]]:
+        """axis → the name of the tasks with the edge rows along it, and axis → width of theirs."""
+        f, name = self.lazy[i], f"edges-{self.name}-{i}"
+        widths = {a: n for a, n in program.halo(i).items() if f.numblocks[a] > 1}
+        size = math.prod(f.chunksize)
+        points = sum(2 * width * size // f.chunksize[axis] for axis, width in widths.items())
+        if points * f.dtype.itemsize <= TOGETHER:
+            return dict.fromkeys(widths, (name, widths))
+        return {axis: (f"{name}-{axis}", {axis: width}) for axis, width in widths.items()}
+
+    def tasks(self) -> dict[Any, Task]:
+        """The tasks of the edge rows, and of the chunks."""
+        made: dict[Any, Task] = {}
+        for i, layers in self.edges.items():
+            for name, widths in dict(layers.values()).items():
+                for place in _places(self.lazy[i].chunks):
+                    key, chunk = (name, *place), self._refer((self.lazy[i].name, *place))
+                    made[key] = Task(key, take_edge_rows, chunk, widths)
+        for place in _places(self.chunks):
+            parameters = tuple([each[place[axis]] for axis, each in self.parameters.items()])
             key = (self.name, *place)
-            made[key] = self.node(key, self.run, tuple(parts), pieces)
+            made[key] = self.kind(key, self.run, *self._inputs(place, parameters), parameters)
         return made
 
-    def _rim(self, slab: Slab, place: Place, made: dict[Key, Node]) -> Key:
-        """The rim that a slab is cut out of, whose task is made if it is not there."""
-        i, axis = slab.field, slab.axis
-        beside = (*place[:axis], slab.at, *place[axis + 1 :])
-        name, reaches = self.rims[i][axis]
-        key = self._key(name, i, beside)
-        if key not in made:
-            made[key] = Node(key, rim, (self._key(self.names[i], i, beside),), reaches)
-        return key
+    def _inputs(self, place: Place, parameters: Sequence[ChunkParameters]) -> Iterator[TaskRef]:
+        """The chunks of the fields, then the edge rows that the halos are taken from."""
+        fixed = {i for each in parameters for i in each.fixed}
+        for i, f in self.lazy.items():
+            if i not in fixed:
+                yield self._refer(self._key(f.name, i, place))
+        for each in parameters:
+            for i, axis, _, _, neighbour in each.halos:
+                beside = (*place[:axis], neighbour, *place[axis + 1 :])
+                yield self._refer(self._key(self.edges[i][axis][0], i, beside))
 
     def _key(self, name: str, i: int, place: Place) -> Key:
-        """The chunk of a field, or its rim: the one there is along axes on which it is single."""
+        """That of a chunk of a field: the only one along axes on which the field does not vary."""
         single = self.single[i]
         if not single:
             return (name, *place)
         return (name, *[0 if axis in single else at for axis, at in enumerate(place)])
 
-
-def _rims(
-    name: str, f: da.Array, halo: dict[int, int], cut: list[int]
-) -> dict[int, tuple[str, dict[int, int]]]:
-    """axis → the name of the rims with its rows, and axis → reach of all rows that they hold."""
-    reaches = {axis: reach for axis, reach in halo.items() if axis in cut}
-    sizes = f.chunksize
-    points = sum(
-        2 * reach * math.prod(sizes[:axis] + sizes[axis + 1 :]) for axis, reach in reaches.items()
-    )
-    if points * f.dtype.itemsize <= TOGETHER:
-        return dict.fromkeys(reaches, (name, reaches))
-    return {axis: (f"{name}-{axis}", {axis: reach}) for axis, reach in reaches.items()}
+    def _refer(self, key: Key) -> TaskRef:
+        found = self.references.get(key)
+        if found is None:
+            found = self.references[key] = TaskRef(key)
+        return found
 
 
-def _pieces(
-    program: Program,
-    chunks: list[tuple[int, ...]],
-    axis: int,
-    fixed: dict[int, Any],
-    handed: list[int],
-) -> list[Piece]:
-    """What the chunks share that are at one place along ``axis``, place by place."""
-    halo = {i: reach for i in (*fixed, *handed) if (reach := program.halo(i).get(axis))}
-    count = len(chunks[axis])
-    pieces = []
-    for at, rows in enumerate(pairwise(np.cumsum((0, *chunks[axis])).tolist())):
-        derivatives = {
-            n: d._replace(stencil=d.stencil.cut(*rows))
-            for n, d in enumerate(program.derivatives)
-            if d.axis == axis
-        }
-        stencils = [d.stencil for d in derivatives.values()]
-        walls = [stencils[0].low, stencils[0].high] if stencils else []
-        slabs = [
-            Slab(i, axis, side, halo[i], (at + step) % count)
-            for side, step, wall in zip(("low", "high"), (-1, 1), walls, strict=False)
-            if wall is None
-            for i in handed
-            if i in halo
-        ]
-        blocks = {i: _cut(f, axis, rows, halo.get(i, 0)) for i, f in fixed.items()}
-        # The mean around a pole that is no row of these chunks: they need not wait for that.
-        blocks |= {
-            cap.field: Block(np.empty((1,) * len(chunks)))
-            for cap in program.pole_rows
-            if cap.axis == axis and cap.field in handed and walls[cap.end] is None
-        }
-        pieces.append(Piece(derivatives, blocks, slabs))
-    return pieces
+def _places(chunks: Sequence[tuple[int, ...]]) -> Iterator[Place]:
+    return product(*[range(len(sizes)) for sizes in chunks])
 
 
-def _chunked(f: Any, shape: tuple[int, ...], chunks: Sequence[tuple[int, ...]]) -> Any:
+def _rechunk(f: Any, shape: tuple[int, ...], chunks: Sequence[tuple[int, ...]]) -> Any:
     """``f`` in the chunks of all; a NumPy array that varies along one axis at most stays one."""
     own = tuple(
         sizes if n == full else (1,) for n, full, sizes in zip(f.shape, shape, chunks, strict=True)
@@ -232,33 +239,24 @@ def _chunked(f: Any, shape: tuple[int, ...], chunks: Sequence[tuple[int, ...]]) 
     return da.from_array(f, chunks=own)
 
 
-def _cut(f: NDArray[Any], axis: int, rows: tuple[int, int], reach: int) -> Block:
-    """The block of an array in memory that varies along ``axis`` at most, with its slabs."""
-    (start, stop), n = rows, f.shape[axis]
-    if n == 1 or stop - start == n:
-        return Block(f)
-    block = Block(f[(slice(None),) * axis + (slice(start, stop),)])
-    if reach:
-        block.low[axis] = f.take(range(start - reach, start), axis, mode="wrap")
-        block.high[axis] = f.take(range(stop, stop + reach), axis, mode="wrap")
-    return block
-
-
-def _meta(f: Any, ndim: int, task: Task) -> Any:
-    dtype = task.dtype
-    like = f._meta if is_dask(f) else np.empty(0)
-    return (
-        np.ma.empty((0,) * ndim, dtype)
-        if isinstance(like, np.ma.MaskedArray)
-        else np.empty((0,) * ndim, dtype)
-    )
+def _meta(fields: Sequence[Any], ndim: int, dtype: np.dtype[Any]) -> Any:
+    """An empty array of the kind that the chunks of a result are."""
+    kinds = [f._meta if is_dask(f) else f for f in fields]
+    if any(map(is_jax, kinds)):
+        register_jax()
+        with jax.enable_x64(True):
+            return jnp.zeros((0,) * ndim, dtype)
+    like = kinds[0] if is_dask(fields[0]) else np.empty(0)
+    return np.empty_like(like, dtype, shape=(0,) * ndim)
 
 
 def merge(sizes: Sequence[int], first: int, inner: int, last: int) -> tuple[int, ...]:
-    """Joins neighbouring chunks until each holds what its stencil needs.
+    """Join neighbouring chunks until each holds what its stencil needs.
 
-    The first must hold ``first`` points, the last ``last`` and all others ``inner``. Chunks
-    that are large enough stay as they are.
+    A halo comes from one neighbour, which must have as many rows; and the one-sided rows at a
+    boundary must lie in one chunk with all that they read. The first chunk must hold ``first``
+    points, the last ``last`` and all others ``inner``. Chunks that are large enough stay as they
+    are.
 
     >>> merge((1, 1, 1, 5), 2, 1, 2)
     (2, 1, 5)

@@ -12,13 +12,14 @@ from typing import Any
 
 import numpy as np
 
+from fdgrad_dask.blocks import sharded
 from fdgrad_dask.blocks.device import is_jax
 from fdgrad_dask.blocks.device import result_dtype as jax_dtype
 from fdgrad_dask.blocks.program import Block, Program, single
 from fdgrad_dask.errors import ChunkError
+from fdgrad_dask.halo.chunks import compute_chunks
 from fdgrad_dask.halo.chunks import is_dask as is_dask
-from fdgrad_dask.halo.chunks import lazy
-from fdgrad_dask.halo.tasks import Task
+from fdgrad_dask.halo.tasks import ChunkTask
 from fdgrad_dask.stencils.dtypes import needs_numpy, result_dtype
 from fdgrad_dask.stencils.table import StencilTable
 
@@ -55,20 +56,48 @@ def compute(fields: Sequence[Any], program: Program, dtype: Any = None) -> list[
     The fields have the same dimensions in the same order, and size 1 along those on which they
     do not vary. The outputs have ``dtype``, or that of the first field.
     """
-    if any(map(is_jax, fields)) and not any(map(is_dask, fields)):
-        dtype = jax_dtype(fields, dtype)
+    kinds = [f._meta if is_dask(f) else f for f in fields]
+    if any(map(is_jax, kinds)):
+        dtype = jax_dtype(kinds, dtype)
     else:
         dtype = result_dtype(fields[0].dtype if dtype is None else dtype)
-    meta = fields[0]._meta if is_dask(fields[0]) else fields[0]
-    task = Task(program, dtype, needs_numpy(meta))
+    task = ChunkTask(program, dtype, needs_numpy(kinds[0]))
     if task.in_numpy and any(d.z is not None for d in program.derivatives):
         raise TypeError(
             f"a coordinate of several dimensions goes with float32 and float64, not with "
             f"{dtype}; convert the field: .astype('float64')"
         )
     if any(is_dask(f) for f in fields):
-        return lazy(fields, task)
-    return task.outputs([Block(_in_memory(f)) for f in fields])
+        return compute_chunks(fields, task)
+    return task.compute([Block(_in_memory(f)) for f in fields])
+
+
+def average_row(f: Any, axis: int, index: int, along: int) -> Any:
+    """The mean along ``along`` of row ``index`` of ``axis``, in 64 bits; both stay with size 1."""
+    if is_jax(f):
+        return sharded.average_row(f, axis, index, along)
+    row = (slice(None),) * axis + (slice(index, index + 1 or None),)
+    return _mean_along(f[row], along)
+
+
+def _mean_along(f: Any, axis: int) -> Any:
+    """The mean along ``axis``.
+
+    Of a dask array it is the mean of one chunk along ``axis``: a mean of means would depend on how
+    the array is cut. It is taken on the host, where it has the bits of NumPy for all kinds of
+    chunks.
+    """
+    dtype = np.dtype(np.complex128 if f.dtype.kind == "c" else np.float64)
+    if not is_dask(f):
+        return f.mean(axis, dtype=dtype, keepdims=True)
+    joined = f.rechunk({axis: -1})
+    chunks = (*joined.chunks[:axis], (1,), *joined.chunks[axis + 1 :])
+    meta = np.empty(0, dtype) if is_jax(f._meta) else f._meta.astype(dtype)
+    return joined.map_blocks(_mean_on_host, axis, chunks=chunks, meta=meta)
+
+
+def _mean_on_host(chunk: Any, axis: int) -> Any:
+    return _mean_along(np.asanyarray(chunk), axis)
 
 
 def _in_memory(f: Any) -> Any:

@@ -1,84 +1,77 @@
-"""What is done with one chunk, wherever it is done."""
+"""What the tasks of a graph compute: the edge rows of a chunk, and the outputs of a chunk."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from functools import cache
+from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
+from dask.array.dispatch import (
+    concatenate_lookup,
+    einsum_lookup,
+    take_lookup,
+    tensordot_lookup,
+)
 from numpy.typing import NDArray
 
 from fdgrad_dask.blocks.compute import compute_block
 from fdgrad_dask.blocks.device import is_jax
 from fdgrad_dask.blocks.numpy_arithmetic import compute_plain
-from fdgrad_dask.blocks.program import Block, Derivative, Program
+from fdgrad_dask.blocks.program import Block, Program
 from fdgrad_dask.errors import CoordinateError
+from fdgrad_dask.halo.parameters import ChunkParameters
 from fdgrad_dask.stencils.boundary import floats
 
 
-class Slab(NamedTuple):
-    """Rows of a neighbour that a chunk is handed: of which field, along which axis, on which side.
-
-    They are ``reach`` rows out of the rim of the chunk that is number ``at`` along ``axis``.
-    """
-
-    field: int
-    axis: int
-    side: str
-    halo_width: int
-    at: int
-
-    def cut(self, rim: dict[int, Any]) -> Any:
-        """Its rows: the last of the chunk before, or the first of the chunk behind."""
-        rows = slice(-self.halo_width, None) if self.side == "low" else slice(self.halo_width)
-        return rim[self.axis][(slice(None),) * self.axis + (rows,)]
-
-
-class Piece(NamedTuple):
-    """What the chunks share that are at one place along an axis.
-
-    The derivatives along it by their number, blocks of fields that the graph itself carries, and
-    the slabs on either side.
-    """
-
-    derivatives: dict[int, Derivative]
-    fixed: dict[int, Block]
-    slabs: list[Slab]
-
-
 @dataclass(frozen=True)
-class Task:
-    """What is done with one chunk."""
+class ChunkTask:
+    """Computes the outputs of a program on one chunk."""
 
     program: Program
     dtype: np.dtype[Any]
     in_numpy: bool
 
-    def whole(self, *cores: Any) -> Any:
-        """The one output of a chunk whose walls are all closed."""
-        return self.outputs([Block(core) for core in cores])[0]
+    def compute_alone(self, *cores: Any) -> Any:
+        """Compute the one output of a chunk that needs no halo."""
+        return self.compute([Block(core) for core in cores])[0]
 
-    def piecewise(self, *given: Any) -> Any:
-        """The one output, or a list of several, of a chunk that is cut out of its program.
+    def compute_attached(self, *given: Any) -> Any:
+        """Compute a chunk from its cores, the edge rows for each of its halos, and its parameters.
 
-        Given are its cores, a rim for each of its slabs, and its pieces.
+        Returns the output, or a list if there are several.
         """
-        *parts, pieces = given
-        derivatives = {n: d for piece in pieces for n, d in piece.derivatives.items()}
-        fixed = {i: block for piece in pieces for i, block in piece.fixed.items()}
-        slabs = [slab for piece in pieces for slab in piece.slabs]
-        cores = len(parts) - len(slabs)
-        numbers = [i for i in range(cores + len(fixed)) if i not in fixed]
-        blocks = fixed | {i: Block(core) for i, core in zip(numbers, parts, strict=False)}
-        for slab, part in zip(slabs, parts[cores:], strict=True):
-            getattr(blocks[slab.field], slab.side)[slab.axis] = slab.cut(part)
+        *arrays, parameters = given
+        halos = [halo for each in parameters for halo in each.halos]
+        fixed = {i: block for each in parameters for i, block in each.fixed.items()}
+        count = len(arrays) - len(halos)
+        # The graph passes no chunk of a field whose block is fixed.
+        numbers = [i for i in range(count + len(fixed)) if i not in fixed]
+        blocks = {
+            i: Block(_put_beside(core, arrays[0])) for i, core in zip(numbers, arrays, strict=False)
+        }
+        for halo, edge_rows in zip(halos, arrays[count:], strict=True):
+            rows = edge_rows[halo.axis][(slice(None),) * halo.axis + (halo.rows,)]
+            block = blocks[halo.field]
+            # Of chunks on several devices it is the halo that moves, and the chunk that stays.
+            getattr(block, halo.side)[halo.axis] = _put_beside(rows, block.core)
+        return self.compute_part(blocks, parameters)
+
+    def compute_part(self, blocks: dict[int, Block], parameters: Sequence[ChunkParameters]) -> Any:
+        """Compute a chunk with the derivatives and the fixed blocks of its parameters."""
+        for each in parameters:
+            blocks = blocks | each.fixed
+        derivatives = {n: d for each in parameters for n, d in each.derivatives.items()}
         ordered = tuple(derivatives[n] for n in sorted(derivatives))
         task = replace(self, program=replace(self.program, derivatives=ordered))
-        outputs = task.outputs([blocks[i] for i in sorted(blocks)])
+        outputs = task.compute([blocks[i] for i in sorted(blocks)])
         return outputs[0] if len(outputs) == 1 else outputs
 
-    def outputs(self, blocks: Sequence[Block]) -> list[Any]:
+    def compute(self, blocks: Sequence[Block]) -> list[Any]:
+        """Compute all outputs of one block."""
         for block in blocks:
             _refuse_foreign(block.core)
         for d in self.program.derivatives:
@@ -102,21 +95,54 @@ def _refuse_foreign(core: Any) -> None:
         )
 
 
-def rim(chunk: Any, reaches: dict[int, int]) -> dict[int, Any]:
-    """By axis the rows of a chunk that its neighbours need: ``reach`` of them from either end."""
-    return {axis: _ends(chunk, axis, reach) for axis, reach in reaches.items()}
+def take_edge_rows(chunk: Any, widths: dict[int, int]) -> dict[int, Any]:
+    """By axis the rows of a chunk that its neighbours need: so many from either end.
+
+    They are copied: a view would keep the chunk in memory until the last neighbour has it.
+    """
+    return {axis: _edge_rows(chunk, axis, width) for axis, width in widths.items()}
 
 
-def _ends(chunk: Any, axis: int, reach: int) -> Any:
-    n = chunk.shape[axis]
-    return chunk if n <= 2 * reach else chunk.take(np.r_[:reach, n - reach : n], axis)
+def _edge_rows(chunk: Any, axis: int, width: int) -> Any:
+    if chunk.shape[axis] <= 2 * width:
+        return chunk
+    across = (slice(None),) * axis
+    ends = [chunk[(*across, slice(width))], chunk[(*across, slice(-width, None))]]
+    return concatenate(ends, axis)
+
+
+def concatenate(parts: Sequence[Any], axis: int) -> Any:
+    """The parts as one array of their own kind: masked arrays keep masks, JAX arrays devices."""
+    if is_jax(parts[0]):
+        register_jax()
+    return concatenate_lookup.dispatch(type(parts[0]))(parts, axis=axis)
+
+
+@cache
+def register_jax() -> None:
+    """Tell dask how to join chunks that are JAX arrays, which it would turn into NumPy arrays."""
+    concatenate_lookup.register(jax.Array, _concatenate_jax)
+    tensordot_lookup.register(jax.Array, jnp.tensordot)
+    einsum_lookup.register(jax.Array, jnp.einsum)
+    take_lookup.register(jax.Array, jnp.take)
+
+
+def _concatenate_jax(parts: Sequence[Any], axis: int = 0) -> jax.Array:
+    """The parts as one array on the device of the first."""
+    return jnp.concatenate([_put_beside(part, parts[0]) for part in parts], axis)
+
+
+def _put_beside(rows: Any, core: Any) -> Any:
+    """``rows`` on the device of ``core``, if both are JAX arrays."""
+    if not (is_jax(rows) and is_jax(core)) or rows.devices() == core.devices():
+        return rows
+    return jax.device_put(rows, core.sharding)
 
 
 def _joined(block: Block, axis: int) -> Any:
-    """A block and its slabs as one array."""
+    """A block with its halos along ``axis``."""
     parts = [block.low.get(axis), block.core, block.high.get(axis)]
-    join = np.ma.concatenate if isinstance(block.core, np.ma.MaskedArray) else np.concatenate
-    return join([part for part in parts if part is not None], axis)
+    return concatenate([part for part in parts if part is not None], axis)
 
 
 def check_levels(z: NDArray[Any], axis: int, told: str, of: str = "") -> None:

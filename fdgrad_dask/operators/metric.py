@@ -13,9 +13,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from fdgrad_dask.blocks.device import is_jax
 from fdgrad_dask.blocks.program import Formula
-from fdgrad_dask.blocks.sharded import average_row
 from fdgrad_dask.errors import CoordinateError
 from fdgrad_dask.grids.attributes import choose_long_name, derive_attributes
 from fdgrad_dask.grids.coordinate import Axis, select_for_axis
@@ -24,7 +22,7 @@ from fdgrad_dask.grids.horizontal import HorizontalGrid, find_horizontal_grid
 from fdgrad_dask.grids.metric_terms import Given, Metrics, Pair, Tables, at_points, on_earth
 from fdgrad_dask.grids.places import require_same_places
 from fdgrad_dask.grids.units import divide_units
-from fdgrad_dask.halo.compute import is_dask, length
+from fdgrad_dask.halo.compute import average_row, length
 from fdgrad_dask.operators.scheme import Pass, Scheme
 from fdgrad_dask.operators.slopes import Metric, Recipe, Row, Slopes
 from fdgrad_dask.stencils.edge_rows import smooth_ends
@@ -184,15 +182,7 @@ def tables_of(
 
 def circle(data: Any, grid: HorizontalGrid, index: int) -> Any:
     """The mean of ``data`` around the circle of latitude number ``index``, (…, 1, 1)."""
-    if is_jax(data):
-        return average_row(data, grid.y.number, index, grid.x.number)
-    rows = [slice(None)] * data.ndim
-    rows[grid.y.number] = slice(index, index + 1 or None)
-    around = data[tuple(rows)]
-    if is_dask(around):  # a mean of means would depend on the chunks
-        around = around.rechunk({grid.x.number: -1})
-    dtype = np.complex128 if data.dtype.kind == "c" else np.float64
-    return around.mean(axis=grid.x.number, dtype=dtype, keepdims=True)
+    return average_row(data, grid.y.number, index, grid.x.number)
 
 
 def pole_ends(grid: HorizontalGrid) -> Sequence[tuple[int, int, float]]:

@@ -1,8 +1,8 @@
-"""A table whose rows at the ends err as those inside do, for what is differenced once more.
+"""One-sided edge rows with the truncation error of the interior.
 
-A one-sided row of the same order has another error. Between it and the next row that is a jump, and
-the difference of a jump is an order worse: on the row beside each end a laplacian, or a wind that
-was turned by such metres, would be of first order. These rows go on with what the inner rows give.
+They are for metric terms, which are differentiated a second time. An ordinary one-sided row of the
+same order has another error than the rows inside: a jump, whose difference is one order worse, so
+that a laplacian beside the edge would be of first order.
 """
 
 from __future__ import annotations

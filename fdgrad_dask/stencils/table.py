@@ -180,7 +180,7 @@ def _shifted(
 def _too_short(
     name: str, n: int, order: int, accuracy: int, edge_order: int, needed: int, what: str | None
 ) -> str:
-    """What would fit is said, if anything does."""
+    """Write the error message, which suggests the highest accuracy that would fit."""
     best = [a for a in ACCURACIES if a < accuracy and order + (edge_order if a == 2 else a) <= n]
     if what is None:
         what = f"accuracy {accuracy}" if accuracy > 2 else f"edge order {edge_order}"

@@ -11,7 +11,7 @@ from counting import BLOCKS, CALLS, LATITUDES, sources
 from numpy.testing import assert_allclose
 
 from fdgrad_dask import operators as op
-from fdgrad_dask.blocks.kernel import on_tile
+from fdgrad_dask.blocks.kernel import compute_window
 from fdgrad_dask.grids.geometry import Sphere
 from fdgrad_dask.halo import tasks as tasks_module
 
@@ -65,7 +65,7 @@ def tasks(result):
     for key in dict(optimised.__dask_graph__()):
         name = key[0] if isinstance(key, tuple) else key
         kinds["all"] += 1
-        kinds["rim"] += "rim-fdgrad" in name
+        kinds["edges"] += "edges-fdgrad" in name
     return kinds
 
 
@@ -83,7 +83,7 @@ def runs(monkeypatch):
     return done
 
 
-# One of the kernel, one for each field that is read and one for its rim, and one for each of
+# One of the kernel, one for each field that is read and one for its edge rows, and one for each of
 # several outputs. Behind that, what a row of means around each pole costs, at most.
 PER_CHUNK = {
     "vorticity": (1 + 2 * 2, 1.7),
@@ -112,12 +112,12 @@ def test_each_chunk_is_computed_in_one_go(runs, name):
     assert len(runs) == BLOCKS
 
 
-def test_five_outputs_cost_no_more_rims_than_one():
+def test_five_outputs_cost_no_more_edge_tasks_than_one():
     _, (u, v) = sources("u", "v")
     one, five = (
         tasks(op.kinematics(u, v, **asked)) for asked in ({"which": ["total_deformation"]}, {})
     )
-    assert one["rim"] == five["rim"]
+    assert one["edges"] == five["edges"]
     assert five["all"] - one["all"] == 5 * BLOCKS  # to take them apart
 
 
@@ -139,11 +139,11 @@ def test_gradient_of_two_dims_is_one_pass():
 
 
 @pytest.mark.parametrize("name", ["vorticity", "laplacian", "horizontal_gradient"])
-def test_chunks_that_hold_whole_planes_need_no_rims(runs, name):
+def test_chunks_that_hold_whole_planes_need_no_edge_rows(runs, name):
     operator, names = CALLS[name]
     result = operator(*sources(*names, chunks=(1, 60, 120))[1])
     made = tasks(result)
-    assert made["rim"] == 0
+    assert made["edges"] == 0
     assert made["all"] <= 12 * 4 + 6
     result.compute(scheduler="synchronous")
     assert len(runs) == 12
@@ -164,8 +164,8 @@ def test_part_of_a_result_reads_that_part_and_its_halo():
 @pytest.fixture
 def compiled():
     """How many kernels were compiled since the test began."""
-    on_tile.clear_cache()
-    return on_tile._cache_size
+    compute_window.clear_cache()
+    return compute_window._cache_size
 
 
 @pytest.mark.parametrize(

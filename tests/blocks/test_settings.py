@@ -40,7 +40,7 @@ from fdgrad_dask import gradient
 from fdgrad_dask.blocks import compute as blocks
 
 blocks.SMALL = 1000
-fields = [np.random.default_rng(n).random((n, 60)) for n in (12, 40, 12000)]  # NumPy, tiles, sweep
+fields = [np.random.default_rng(n).random((n, 60)) for n in (12, 40, 12000)]  # NumPy, window, frame
 for f in fields:
     f[3, 4], f[7, 8] = np.nan, np.inf
 

@@ -90,7 +90,9 @@ def is_right(name: str, mode: str, case: dict[str, Any]) -> bool:
     right = is_close and case["sharded alike"]
     if name == "poles":
         # The mean around a pole needs all devices that share its row. No other row needs them.
-        return right and set(case["collectives"]) == {"all-reduce"} and case["widest"] <= case["row"]
+        return (
+            right and set(case["collectives"]) == {"all-reduce"} and case["widest"] <= case["row"]
+        )
     if name not in ("grad", "vmap", "mapped over an axis", "poles"):
         right = right and case["same bits"]
     if name not in ALONE:
@@ -255,7 +257,10 @@ def half_of_two(port: str, number: str) -> None:
     field = FIELD.astype("float32")
     f = jax.make_array_from_callback(field.shape, sharding, lambda place: field[place])
     for boundary in (None, "periodic"):
-        got, want = gradient(f, axis=0, boundary=boundary), gradient(field, axis=0, boundary=boundary)
+        got, want = (
+            gradient(f, axis=0, boundary=boundary),
+            gradient(field, axis=0, boundary=boundary),
+        )
         print(
             all(np.array_equal(part.data, want[part.index]) for part in got.addressable_shards)
             and got.sharding.is_equivalent_to(sharding, 2)

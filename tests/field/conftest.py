@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,8 +14,6 @@ from distributed import Client, LocalCluster
 
 from fdgrad_dask import cli
 from fdgrad_dask.pipeline import cluster
-
-sys.path.insert(0, str(Path(__file__).parent))  # so that every test may say: from model_grids …
 
 
 @pytest.fixture(scope="session")

@@ -257,14 +257,14 @@ def test_no_block_is_larger_than_a_chunk_with_its_halo(monkeypatch, options, rea
 
 
 @pytest.mark.parametrize("kind", [np.asarray, np.ma.masked_invalid])
-def test_a_rim_holds_the_rows_of_both_ends(kind):
+def test_edge_rows_are_those_of_both_ends(kind):
     f = kind(field((5, 3), "float64"))
-    rows = tasks.rim(f, {0: 2, 1: 1})
+    rows = tasks.take_edge_rows(f, {0: 2, 1: 1})
     assert list(rows) == [0, 1]
     for got, want in ((rows[0], f[[0, 1, 3, 4]]), (rows[1], f[:, [0, 2]])):
         assert type(got) is type(f)
         np.testing.assert_array_equal(got, want)
-    assert tasks.rim(f, {1: 2})[1] is f  # a chunk that has no more than that
+    assert tasks.take_edge_rows(f, {1: 2})[1] is f  # a chunk that has no more than that
 
 
 def test_chunks_too_small_are_joined_only_as_far_as_needed(monkeypatch):

@@ -248,7 +248,7 @@ def test_a_lazy_result_survives_the_journey_to_a_worker(protocol, dim):
 
 @pytest.mark.parametrize("way", ["three together", "coasts", "magnitude"])
 def test_threads_give_the_bits_of_one_thread(way):
-    """Each thread has a scratch of its own: none may write into another's."""
+    """What one thread lends to XLA, or gets from it, is no concern of another."""
     way = WAYS[way]
     field = labelled(da.from_array(VALUES, chunks=CHUNKS["all axes"]))
     one = way(field).compute(scheduler="synchronous")

@@ -17,7 +17,10 @@ import yaml
 from distributed import Client, LocalCluster
 
 from fdgrad_dask import cli
-from fdgrad_dask.pipeline import cluster
+from fdgrad_dask.errors import OutputError
+from fdgrad_dask.pipeline import cluster, region
+from fdgrad_dask.pipeline.conduct import Conductor
+from fdgrad_dask.pipeline.journal import Journal
 
 
 @pytest.fixture(autouse=True)
@@ -127,3 +130,42 @@ def fdgrad(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, 
         return code, printed.out.replace(here, ""), printed.err.replace(here, "")
 
     return called
+
+
+@pytest.fixture
+def computed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The regions that a run hands out."""
+    numbers: list[int] = []
+    submitted = Conductor._submitted
+
+    def counted(conductor: Conductor, client: Client, some: list[int]) -> Any:
+        numbers.extend(some)
+        return submitted(conductor, client, some)
+
+    monkeypatch.setattr(Conductor, "_submitted", counted)
+    return numbers
+
+
+@pytest.fixture
+def stopped(
+    fdgrad: Callable[..., tuple[int, str, str]],
+    write: Callable[..., str],
+    computed: list[int],
+    monkeypatch: pytest.MonkeyPatch,
+    threads_only: None,
+) -> str:
+    """A run that ended after two of its four regions, by an error in the third."""
+    original = region.compute
+
+    def fails(work: Any, attempts: Any) -> Any:
+        if attempts[0].region >= 2:
+            raise OutputError("enough")
+        return original(work, attempts)
+
+    monkeypatch.setattr(region, "compute", fails)
+    config = write(target={"path": "out.zarr", "regions": {"time": 2, "longitude": 4}})
+    assert fdgrad("run", config)[0] == 4
+    monkeypatch.setattr(region, "compute", original)
+    assert sorted(Journal("out.zarr").regions()) == [0, 1]
+    computed.clear()
+    return config

@@ -30,13 +30,18 @@ def limits(dask_worker: Worker) -> tuple[float | bool, float | bool]:
     return manager.memory_spill_fraction, manager.memory_pause_fraction
 
 
-def test_workers_start_with_their_environment_and_are_warm() -> None:
+def test_workers_start_with_their_environment_and_are_warm_after_a_restart_too() -> None:
+    is_warm = "'jax' in __import__('sys').modules"
     with cluster.opened(ONE) as client:
         (environment,) = client.run(eval, "dict(__import__('os').environ)").values()
         (level,) = client.run(eval, "__import__('logging').getLogger('distributed').level").values()
-        (warm,) = client.run(eval, "'jax' in __import__('sys').modules").values()
+        (warm,) = client.run(eval, is_warm).values()
         (watched,) = client.run(limits).values()
         workers = client.scheduler_info()["workers"]
+        (before,) = client.run(os.getpid).values()
+        client.restart()
+        (after,) = client.run(os.getpid).values()
+        (warm_again,) = client.run(eval, is_warm).values()
     keep = str(2**29)
     expected = {
         "MALLOC_ARENA_MAX": "1",
@@ -52,6 +57,8 @@ def test_workers_start_with_their_environment_and_are_warm() -> None:
     assert "NPROC" not in os.environ
     assert level == logging.CRITICAL
     assert warm
+    assert before != after
+    assert warm_again
     assert watched == (False, False)
     assert [found["nthreads"] for found in workers.values()] == [1]
     assert [found["memory_limit"] for found in workers.values()] == [2**31]
@@ -75,16 +82,6 @@ def test_an_error_while_warming_up_reaches_the_driver(
     message = r"a worker cannot compute \(ModuleNotFoundError: No module named 'jax'\); try"
     with pytest.raises(ClusterError, match=message), cluster.opened(ONE):
         pass
-
-
-def test_a_worker_is_warm_again_after_its_restart() -> None:
-    with cluster.opened(ONE) as client:
-        (before,) = client.run(os.getpid).values()
-        client.restart()
-        (after,) = client.run(os.getpid).values()
-        (warm,) = client.run(eval, "'jax' in __import__('sys').modules").values()
-    assert before != after
-    assert warm
 
 
 def test_each_gpu_has_a_process_that_sees_no_other(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import xarray as xr
 
 from fdgrad_dask import operators as op
-from fdgrad_dask.blocks.kernel import on_sweep, on_tile
+from fdgrad_dask.blocks.kernel import compute_interior, compute_window
 
 COMPILED = "/jax/core/compile/backend_compile_duration"
 _counts = []  # those that grow now
@@ -21,10 +21,10 @@ _counts = []  # those that grow now
 
 @contextmanager
 def compilations():
-    """A list that grows by one for everything that XLA compiles meanwhile; it begins anew."""
+    """A list that grows by one for everything that XLA compiles meanwhile; nothing is cached."""
     _listen()
-    on_tile.clear_cache()
-    on_sweep.clear_cache()
+    compute_window.clear_cache()
+    compute_interior.clear_cache()
     seen = []
     _counts.append(seen)
     try:

@@ -1,0 +1,260 @@
+"""What ``da.fdgrad`` and ``ds.fdgrad`` print: what was recognised, and which operators apply.
+
+No values are read: an operator is tried on ones at the first few points, with the coordinates and
+attributes of the fields, so the reasons printed are those that it would give.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import warnings
+from collections.abc import Callable, Hashable
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from fdgrad_dask import operators
+from fdgrad_dask.blocks.device import is_jax
+from fdgrad_dask.grids.coordinate import Axis, find_axis
+from fdgrad_dask.grids.geometry import Plane
+from fdgrad_dask.grids.horizontal import HorizontalGrid, find_horizontal_grid
+from fdgrad_dask.grids.projections import carry_grid_mapping, find_grid_mapping
+from fdgrad_dask.grids.units import kelvin_conversion
+from fdgrad_dask.halo.compute import is_dask
+from fdgrad_dask.operators.verticals import vertical_axis
+from fdgrad_dask.stencils.boundary import full_turn
+
+_TRIED = 4  # points along each dimension on which an operator is tried
+_BOUNDARY = "one-sided at both ends, unless the axis is periodic or boundary= says otherwise"
+# The two components of a vector: by standard name, else by name.
+_PAIRS = (("eastward", "northward"), ("x_", "y_"))
+_NAMES = re.compile(r"[uU](?=$|[_\d]|a|o|grd|GRD|geo|vel)")
+
+
+Recognised = tuple[HorizontalGrid | None, str]
+
+
+class _Known:
+    """A field and its horizontal grid, or the reason why it has none."""
+
+    def __init__(self, field: xr.DataArray, found: dict[Any, Recognised]) -> None:
+        self.field = field
+        self.name = "unnamed" if field.name is None else str(field.name)
+        # Recognising a grid may mean reading large coordinates: once for all fields on it.
+        mapping = field.attrs.get("grid_mapping"), field.encoding.get("coordinates")
+        place = (field.dims, *map(str, mapping), *map(str, field.coords))
+        if place not in found:
+            try:
+                found[place] = find_horizontal_grid(field), ""
+            except Exception as error:
+                found[place] = None, _sentence(error)
+        self.grid, self.reason = found[place]
+        self.kind = (place, field.attrs.get("units"), field.dtype)
+
+
+def describe_field(field: xr.DataArray) -> str:
+    """Describe a field, its axes and its grid, and list the operators of one field."""
+    known = _Known(field, {})
+    sizes = ", ".join(f"{dim}: {n}" for dim, n in field.sizes.items())
+    rows = [*_axes([known]), ("grid", _grid(known)), ("boundary", _BOUNDARY)]
+    rows += [("data", _data(field)), *_verdicts("operators", [known])]
+    return _page(f"{known.name} ({sizes}) {field.dtype}{_units(field)}", rows)
+
+
+def describe_dataset(dataset: xr.Dataset) -> str:
+    """Describe the fields of a dataset, and list the operators that apply to each of them."""
+    found: dict[Any, Recognised] = {}
+    fields = [
+        _Known(carry_grid_mapping(field, dataset), found)
+        for field in dataset.data_vars.values()
+        if field.dtype.kind in "iufcmM" and field.ndim
+    ]
+    rows = [*_axes(fields), *_grouped("grid", fields, _grid), ("boundary", _BOUNDARY)]
+    rows += _grouped("data", fields, lambda known: _data(known.field))
+    winds = _winds(fields)
+    rows += [("components", _components(*pair)) for pair in winds if len(pair) == 2]
+    kinds: dict[Any, list[_Known]] = {}
+    for known in fields:
+        kinds.setdefault(known.kind, []).append(known)
+    # Fields of one kind get the same answer as the first of them.
+    tried = [(alike, alike[:1]) for alike in kinds.values()] + [(wind, wind) for wind in winds]
+    for named, group in tried:
+        each = "each of " if len(named) > len(group) else ""
+        rows += _verdicts(each + ", ".join(known.name for known in named), group)
+    names = ", ".join(f"{known.name}{_units(known.field)}" for known in fields)
+    return _page(f"Dataset of {names or 'no fields'}", rows)
+
+
+def _page(title: str, rows: list[tuple[str, str]]) -> str:
+    width = max(len(name) for name, _ in rows)
+    return "\n".join([f"<fdgrad: {title}>", *(f"  {n:<{width}}  {text}" for n, text in rows)])
+
+
+def _units(field: xr.DataArray) -> str:
+    units = field.attrs.get("units")
+    return f" in {units}" if units else ""
+
+
+def _axes(fields: list[_Known]) -> list[tuple[str, str]]:
+    """Describe every dimension by the first field that has it."""
+    first: dict[Hashable, _Known] = {}
+    for known in fields:
+        first |= {dim: known for dim in known.field.dims if dim not in first}
+    texts = [f"{dim}: {_axis(known, dim)}" for dim, known in first.items()]
+    return [("axes" if i == 0 else "", text) for i, text in enumerate(texts)]
+
+
+def _axis(known: _Known, dim: Hashable) -> str:
+    try:
+        axis = find_axis(known.field, dim)
+    except Exception as error:
+        return f"not usable: {_sentence(error)}"
+    spacing = "evenly spaced"
+    if np.ndim(axis.points) == 0 and not axis.is_time:
+        spacing = "no coordinate, unit spacing"
+    elif np.ndim(axis.points) and full_turn(axis.points) is None:
+        spacing = "unevenly spaced"
+    units = "dates" if axis.is_time else axis.units if dim in known.field.coords else None
+    return ", ".join(text for text in (_role(known, axis), units, spacing) if text)
+
+
+def _role(known: _Known, axis: Axis) -> str:
+    """Say whether an axis is x, y or vertical, and whether it is periodic."""
+    grid = known.grid
+    if grid is not None and axis.dim == grid.x.dim:
+        return "x, periodic in horizontal operators" if grid.wraps else "x"
+    if grid is not None and axis.dim == grid.y.dim:
+        return "y"
+    try:
+        return "vertical" if vertical_axis(known.field, None).dim == axis.dim else ""
+    except Exception:  # the coordinates do not say which axis is vertical
+        return ""
+
+
+def _grid(known: _Known) -> str:
+    grid = known.grid
+    if grid is None:
+        return f"not recognised: {known.reason}"
+    if isinstance(grid.geometry, Plane):
+        return f"plane, x and y in units of {grid.geometry.metres or 1:.10g} m"
+    kind = "sphere" if grid.curvilinear is None else "curvilinear"
+    mapping = find_grid_mapping(known.field)
+    projection = f" ({mapping.kind})" if mapping is not None and mapping.kind else ""
+    return f"{kind}{projection}, Earth radius {grid.radius:.10g} m"
+
+
+def _grouped(
+    title: str, fields: list[_Known], describe: Callable[[_Known], str]
+) -> list[tuple[str, str]]:
+    """One row for each text, with the fields that it is about where there are several."""
+    groups: dict[str, list[str]] = {}
+    for known in fields:
+        groups.setdefault(describe(known), []).append(known.name)
+    texts = [
+        f"{', '.join(names)}: {text}" if len(groups) > 1 else text for text, names in groups.items()
+    ]
+    return [(title if i == 0 else "", text) for i, text in enumerate(texts)]
+
+
+def _data(field: xr.DataArray) -> str:
+    """Say where the values are, without loading any."""
+    data: Any = field.variable._data
+    if not is_dask(data):
+        return _kind(data)
+    chunks = ", ".join(str(sizes[0]) for sizes in data.chunks)
+    number = int(np.prod(data.numblocks))
+    return f"dask of {_kind(data._meta)}, {number} chunk{'s' * (number > 1)} of ({chunks})"
+
+
+def _kind(data: Any) -> str:
+    if is_jax(data):
+        try:
+            return f"JAX on {', '.join(sorted(map(str, data.devices())))}"
+        except Exception:  # a traced array is on no device yet
+            return "JAX, traced"
+    if type(data).__module__.startswith("xarray."):
+        return "not loaded"
+    return "NumPy" if type(data) is np.ndarray else f"{type(data).__module__}.{type(data).__name__}"
+
+
+def _winds(fields: list[_Known]) -> list[list[_Known]]:
+    """Two fields that are components of one vector; and these with the first temperature."""
+    names = {known.name: known for known in fields}
+    standards = {str(known.field.attrs.get("standard_name")): known for known in fields}
+    pairs = []
+    for known in fields:
+        standard = str(known.field.attrs.get("standard_name", ""))
+        found = [standards.get(standard.replace(x, y)) for x, y in _PAIRS if x in standard]
+        if not standard and _NAMES.match(known.name):
+            found = [names.get(known.name.translate({ord("u"): "v", ord("U"): "V"}))]
+        pairs += [[known, v] for v in found if v is not None]
+    warm = [k for k in fields if kelvin_conversion(k.field.attrs.get("units")) is not None]
+    return pairs + [[*pair, warm[0]] for pair in pairs if warm]
+
+
+def _components(u: _Known, v: _Known) -> str:
+    names = [known.field.attrs.get("standard_name") for known in (u, v)]
+    meaning = f", {names[0]} and {names[1]}" if all(names) else ""
+    return f"{u.name} along x and {v.name} along y{meaning}"
+
+
+def _verdicts(title: str, fields: list[_Known]) -> list[tuple[str, str]]:
+    """The operators that apply, in one row, and one row for each reason why others do not."""
+    applies = []
+    refused: dict[str, list[str]] = {}
+    for name in operators.__all__:
+        needed = _required_fields(getattr(operators, name))
+        if len(needed) != len(fields) or "w" in needed:
+            continue
+        reason = _why_not(name, fields)
+        if reason is None:
+            applies.append(name)
+        else:
+            refused.setdefault(reason, []).append(name)
+    rows = [(title, ", ".join(applies) or "none")]
+    return rows + [("", f"not {', '.join(names)}: {why}") for why, names in refused.items()]
+
+
+def _required_fields(operator: Callable[..., Any]) -> list[str]:
+    parameters = inspect.signature(operator).parameters.values()
+    return [p.name for p in parameters if p.kind is not p.KEYWORD_ONLY and p.default is p.empty]
+
+
+def _why_not(name: str, fields: list[_Known]) -> str | None:
+    """None if an operator takes the fields, else what it says."""
+    if name == "gradient":
+        failed = [_failure(name, fields, dim) for dim in fields[0].field.dims]
+        return None if None in failed else failed[0] if failed else "it has no dimensions"
+    reasons = [_failure(name, fields), *(known.reason for known in fields)]
+    return next((reason for reason in reasons if reason), None)
+
+
+def _failure(name: str, fields: list[_Known], *options: Any) -> str | None:
+    try:
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            few = [_few_points(known.field) for known in fields]
+            getattr(operators, name)(*few, *options)
+    except Exception as error:
+        return _sentence(error)
+    return None
+
+
+def _few_points(field: xr.DataArray) -> xr.DataArray:
+    """A field of ones on the first points, with all that is known of the field but its values."""
+    few = field.isel({dim: slice(_TRIED) for dim in field.dims})
+    units = getattr(field.variable._data, "units", None)  # of a quantity
+    attrs = field.attrs if units is None else field.attrs | {"units": str(units)}
+    ones = np.ones(few.shape, field.dtype)
+    made = xr.DataArray(ones, coords=few.coords, dims=few.dims, name=field.name, attrs=attrs)
+    made.encoding = field.encoding
+    return made
+
+
+def _sentence(error: Exception) -> str:
+    """The first part of a message: what was found, and what is needed."""
+    found, _, rest = str(error).partition("; ")
+    needed = rest.partition("; ")[0].partition(": ")[0]
+    return f"{found}, {needed}" if " needs " in needed else found

@@ -1,0 +1,250 @@
+"""A block that is computed in place has the bits of one window, wherever its memory begins."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+import weakref
+
+import dask.array as da
+import numpy as np
+import pytest
+import xarray as xr
+from counting import CALLS, compilations, sources
+
+from fdgrad_dask import gradient, operators
+from fdgrad_dask.blocks import host, views, zero_copy
+from fdgrad_dask.blocks.kernel import compute_interior, compute_window
+
+pytestmark = pytest.mark.usefixtures("kernels")
+
+F = np.random.default_rng(1).standard_normal((12, 13, 14))
+DIMS = ("time", "y", "x")
+UNEVEN = np.cumsum(0.2 + np.random.default_rng(2).random(14))
+OPTIONS = {
+    "": {},
+    "edges of second order": {"edge_order": 2},
+    "second derivative": {"order": 2},
+    "accuracy 4": {"accuracy": 4},
+    "periodic": {"boundary": "periodic"},
+    "mirrored, extended": {"boundary": ("reflect", "extend")},
+    "numbers outside": {"boundary": (2.0, -1.0)},
+    "one-sided beside gaps": {"skipna": "one-sided"},
+}
+
+
+@pytest.fixture(params=["by rows and columns", "by runs of memory"])
+def in_place(monkeypatch, request):
+    """Blocks of any size are computed in place; how many kernels of either kind were compiled."""
+    monkeypatch.setattr(views, "COLUMNS", 8)
+    monkeypatch.setattr(host, "MIN_COLUMNS", 1 if "rows" in request.param else 1 << 60)
+    compute_interior.clear_cache()
+    compute_window.clear_cache()
+    return lambda: (compute_interior._cache_size(), compute_window._cache_size())
+
+
+def as_window(call, *args, **options):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(host, "_find_frame", lambda *args: None)
+        return call(*args, **options)
+
+
+def differentiate(data, axis, points=None, **options):
+    """By the accessor, which has all options."""
+    points = np.arange(data.shape[axis]) if points is None else points
+    field = xr.DataArray(data, dims=DIMS, coords={DIMS[axis]: points})
+    return field.fdgrad.gradient(DIMS[axis], **options).compute(scheduler="synchronous").values
+
+
+def same(got, want):
+    np.testing.assert_array_equal(got, want)
+    assert got.dtype == want.dtype
+
+
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+@pytest.mark.parametrize(("axis", "dtype"), [(0, "f8"), (1, "c8"), (2, "f4")])
+def test_every_stencil_on_every_axis(in_place, options, axis, dtype):
+    f = F.astype(dtype)
+    f[3, 4, 5] = np.nan
+    for points in (None, UNEVEN[: f.shape[axis]]):
+        if points is None or options.get("boundary") != "periodic":
+            got = differentiate(f, axis, points, **options)
+            same(got, as_window(differentiate, f, axis, points, **options))
+    assert in_place()[0] > 0
+
+
+CUTS = [(12, 13, 7), (6, (7, 6), 7)]
+
+
+@pytest.mark.parametrize("chunks", CUTS, ids=str)
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+def test_chunks_with_rows_of_their_neighbours(in_place, chunks, options):
+    lazy = da.from_array(F, chunks=chunks)
+    for axis in range(3):
+        got = differentiate(lazy, axis, **options)
+        same(got, as_window(differentiate, F, axis, **options))
+    assert in_place()[0] > 0 or "accuracy" in options  # a chunk may be too thin
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_every_operator(in_place, name):
+    """In chunks along time and longitude, as those of a climate model."""
+    operator, names = CALLS[name]
+
+    def run():
+        result = operator(*sources(*names, chunks=(6, 60, 60))[1])
+        result = result if isinstance(result, xr.Dataset) else result.to_dataset(name="f")
+        return result.compute(scheduler="synchronous")
+
+    xr.testing.assert_identical(run(), as_window(run))
+    assert in_place()[0] > 0
+
+
+def test_factors_that_vary_along_rows_and_columns(in_place):
+    """Scale factors of a curvilinear grid, of (y, time, x): no cut into rows and columns fits."""
+    lat, lon = np.meshgrid(np.linspace(40, 60, 13), np.linspace(0, 30, 14), indexing="ij")
+    f = xr.DataArray(F, dims=("time", "y", "x"), attrs={"units": "K"}).assign_coords(
+        lat=(("y", "x"), lat, {"units": "degrees_north"}),
+        lon=(("y", "x"), lon + lat / 9, {"units": "degrees_east"}),
+    )
+    for dims in (("time", "y", "x"), ("y", "time", "x")):
+        turned = f.transpose(*dims).copy()
+        got = operators.gradient_magnitude(turned)
+        same(got.values, as_window(operators.gradient_magnitude, turned).values)
+    assert in_place()[0] > 0
+
+
+def test_complex_operators_have_the_bits_of_chunks(in_place):
+    """Products of complex numbers: NumPy has other last bits, so it must not compute the edges."""
+    _counted, (u, v) = sources("u", "v")
+    u, v = (f.load() * (1 + 2j) for f in (u, v))
+    got = operators.kinematics(u, v, which=["divergence", "vorticity"])
+    want = as_window(operators.kinematics, u, v, which=["divergence", "vorticity"])
+    xr.testing.assert_identical(got, want)
+
+
+def at_every_offset(f):
+    """The same numbers, beginning everywhere between two multiples of 64 bytes, and otherwise."""
+    raw = np.empty(f.nbytes + 128, np.uint8)
+    for start in range(0, 64, f.itemsize):
+        begin = -raw.ctypes.data % 64 + start
+        array = raw[begin : begin + f.nbytes].view(f.dtype).reshape(f.shape)
+        array[...] = f
+        yield array
+    between = raw[1 : f.nbytes + 1].view(f.dtype).reshape(f.shape)
+    between[...] = f
+    yield between
+    yield np.repeat(f, 2, axis=1)[:, ::2]
+    yield f.astype(f.dtype.newbyteorder())
+    locked = f.copy()
+    locked.flags.writeable = False
+    yield locked
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_memory_may_begin_anywhere(in_place, dtype):
+    f = F.astype(dtype)
+    want = as_window(gradient, f, axis=1)
+    for array in at_every_offset(f):
+        before = array.tobytes()
+        got = gradient(array, axis=1)
+        same(got, want)
+        assert got.flags.writeable
+        got[...] = 0
+        assert array.tobytes() == before
+    assert in_place() == (1, 1)  # one of them for the truth
+
+
+def test_one_compilation_serves_chunks_everywhere_on_an_axis(in_place):
+    for _ in range(2):
+        lazy = da.from_array(np.random.default_rng().standard_normal((40, 6, 8)), chunks=(8, 6, 8))
+        gradient(lazy, axis=0).compute(scheduler="synchronous")
+        assert in_place() == (1, 0)
+
+
+def test_nothing_else_is_compiled(in_place):
+    with compilations() as seen:
+        gradient(F, axis=1)
+    assert len(seen) == 1
+
+
+def test_integers_and_half_precision(in_place):
+    integers = (F * 100).astype("i2")
+    same(gradient(integers, axis=2), np.gradient(integers, axis=2))
+    half = F.astype("f2")
+    same(gradient(half, axis=0), np.gradient(half, axis=0))
+
+
+def test_results_outlive_what_they_were_made_of(in_place):
+    got = gradient(F.copy(), axis=0)
+    for _ in range(8):
+        gradient(np.zeros_like(F), axis=0)
+    same(got, np.gradient(F, axis=0))
+
+
+@pytest.mark.parametrize("shape", [(2, 60), (3, 60), (60, 2), (4, 3, 5), (30,)], ids=str)
+def test_short_axes(in_place, shape):
+    f = np.random.default_rng(3).standard_normal(shape)
+    for axis in range(f.ndim):
+        same(gradient(f, axis=axis), np.gradient(f, axis=axis))
+        same(gradient(f.T, axis=axis), np.gradient(f.T, axis=axis))
+
+
+# -- what XLA reads --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def nothing_lent(monkeypatch):
+    monkeypatch.setattr(zero_copy, "_in_use", [])
+
+
+def test_the_end_waits_until_xla_has_let_go(nothing_lent):
+    memory = zero_copy.Memory(np.zeros(1000, "f4"), 0, (1000,))
+    zero_copy._in_use.append(weakref.ref(memory))
+    let_go = []
+
+    def later(held):
+        time.sleep(0.2)
+        let_go.append(True)
+        held.clear()
+
+    held = [memory]
+    del memory
+    threading.Thread(target=later, args=(held,)).start()
+    zero_copy.await_release()
+    assert let_go
+
+
+def test_the_end_does_not_wait_for_ever(nothing_lent, monkeypatch):
+    monkeypatch.setattr(zero_copy, "PATIENCE", 0.01)
+    memory = zero_copy.Memory(np.zeros(1000, "f4"), 0, (1000,))
+    zero_copy._in_use.append(weakref.ref(memory))
+    zero_copy.await_release()
+    assert [memory] == [known() for known in zero_copy._in_use]
+
+
+def test_the_input_is_let_go_of_before_the_call_returns(in_place):
+    for _ in range(40):
+        raw = bytearray(np.ones((60, 50, 40)).tobytes())
+        f = np.frombuffer(raw).reshape(60, 50, 40)
+        gradient(f, axis=0)
+        del f
+        raw.append(0)  # a BufferError while anybody holds it
+    assert not any(memory() is not None for memory in zero_copy._in_use)
+
+
+LAST = """
+import numpy as np, fdgrad_dask as fd
+f = np.ones((12, 300, 1000), "f4")
+result = fd.gradient(f, 0.5, axis=2)
+"""
+
+
+def test_a_process_whose_last_act_was_a_gradient_ends_well():
+    """XLA's thread must not come to let go of ``f`` when Python has ended: it was aborted then."""
+    started = [subprocess.Popen([sys.executable, "-c", LAST], stderr=-1) for _ in range(4)]
+    for process in started:
+        _, said = process.communicate()
+        assert process.returncode == 0, said

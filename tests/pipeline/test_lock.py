@@ -1,0 +1,166 @@
+"""T19: one run at a time, whoever dies, sleeps or starts again elsewhere."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from threading import Timer
+from typing import Any
+
+import psutil
+import pytest
+
+from fdgrad_dask.errors import OutputError
+from fdgrad_dask.pipeline import lock
+from fdgrad_dask.pipeline.journal import Journal
+
+Called = Callable[..., tuple[int, str, str]]
+Write = Callable[..., str]
+
+TARGET = {"path": "out.zarr", "regions": {"time": 2, "longitude": 4}}  # four regions of one shard
+
+pytestmark = pytest.mark.usefixtures("threads_only")
+
+
+def test_t19_a_second_run_is_refused_and_the_first_unharmed(stopped: str, fdgrad: Called) -> None:
+    before = Journal("out.zarr").run()
+    with lock.locked("out.zarr.journal", "out.zarr"):
+        code, _, err = fdgrad("run", stopped)
+        assert code == 4
+        assert f"the target out.zarr is locked by {socket.gethostname()}:{os.getpid()} since" in err
+        assert "wait for that run, or stop it" in err
+        assert Path("out.zarr.journal", "lock.json").exists()
+    assert not Path("out.zarr.journal", "lock.json").exists()
+    assert Journal("out.zarr").run() == before
+
+
+def owner(**changes: Any) -> None:
+    born = psutil.Process().create_time()
+    known = {"host": socket.gethostname(), "pid": os.getpid(), "born": born}
+    told = {**known, "since": 1.0, "seen": time.time(), "token": "other", **changes}
+    Path("out.zarr.journal").mkdir(exist_ok=True)
+    Path("out.zarr.journal", "lock.json").write_text(json.dumps(told))
+
+
+def dead_process() -> int:
+    process = subprocess.Popen(["true"])
+    process.wait()
+    return process.pid
+
+
+DEAD: list[tuple[str, Callable[[], dict[str, Any]]]] = [
+    ("the process is gone", lambda: {"pid": dead_process()}),
+    ("its number is another's now", lambda: {"born": 1.0}),
+    ("another host is silent", lambda: {"host": "elsewhere", "seen": time.time() - 1000}),
+]
+
+
+@pytest.mark.parametrize("changes", [c for _, c in DEAD], ids=[name for name, _ in DEAD])
+def test_t19_the_lock_of_the_dead_is_taken(changes: Callable[[], dict[str, Any]]) -> None:
+    owner(**changes())
+    with lock.locked("out.zarr.journal", "out.zarr"):
+        held = lock.owner("out.zarr.journal")
+        assert held is not None
+        assert held.token != "other"
+        assert os.listdir("out.zarr.journal") == ["lock.json"]
+    assert not Path("out.zarr.journal").exists()
+
+
+def test_t19_the_lock_of_another_host_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An evicted driver is started again elsewhere, before its lease is over (E5)."""
+    monkeypatch.setattr(lock, "_LEASE", 1.0)
+    owner(host="elsewhere", pid=7)
+    began = time.monotonic()
+    with lock.locked("out.zarr.journal", "out.zarr"):
+        assert 0.5 < time.monotonic() - began < 20
+    assert "out.zarr is locked by elsewhere:7; waiting up to 1 s" in capsys.readouterr().err
+
+
+def test_t19_the_lock_of_another_host_that_lives_is_respected(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(lock, "_LEASE", 30.0)
+    owner(host="elsewhere", pid=7)
+    Timer(0.5, owner, kwargs={"host": "elsewhere", "pid": 7, "seen": time.time() + 1}).start()
+    with (
+        pytest.raises(OutputError, match=r"locked by elsewhere:7 since 1970-01-01 00:00:01 UTC"),
+        lock.locked("out.zarr.journal", "out.zarr"),
+    ):
+        pass
+
+
+def test_t19_a_process_that_nobody_waited_for_is_dead() -> None:
+    """A zombie keeps its number, and its lock no longer."""
+    with subprocess.Popen(["true"]) as process:
+        while psutil.Process(process.pid).status() != psutil.STATUS_ZOMBIE:
+            time.sleep(0.01)
+        owner(pid=process.pid, born=psutil.Process(process.pid).create_time())
+        with lock.locked("out.zarr.journal", "out.zarr"):
+            pass
+
+
+def test_t19_a_container_of_this_host_counts_its_processes_by_itself(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(lock, "_LEASE", 1.0)
+    owner(pid=dead_process(), space="pid:[1]")
+    began = time.monotonic()
+    with lock.locked("out.zarr.journal", "out.zarr"):
+        assert time.monotonic() - began > 0.5
+
+
+def test_t19_a_torn_lock_is_nobodys_after_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lock, "_TORN", 0.5)
+    owner()
+    Path("out.zarr.journal", "lock.json").write_text('{"host": "a')
+    began = time.monotonic()
+    with lock.locked("out.zarr.journal", "out.zarr"):
+        assert lock.owner("out.zarr.journal") is not None
+        assert time.monotonic() - began > 0.4
+
+
+def test_a_file_system_without_hard_links_has_locks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """gcsfuse, blobfuse, CIFS (E20)."""
+
+    def refused(*_: Any) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refused)
+    with lock.locked("out.zarr.journal", "out.zarr"):
+        assert lock.owner("out.zarr.journal") is not None
+        with pytest.raises(OutputError, match="is locked by"), lock.locked("out.zarr.journal", "o"):
+            pass
+    owner(pid=dead_process())
+    with lock.locked("out.zarr.journal", "out.zarr"):
+        pass
+
+
+def test_a_lock_that_was_taken_over_is_not_ours_to_publish_by() -> None:
+    """A machine that slept for an hour finds its lease gone, and another run at work."""
+    with lock.locked("out.zarr.journal", "out.zarr") as require_held:
+        require_held()
+        owner(host="elsewhere")
+        with pytest.raises(OutputError, match="was taken by another run while"):
+            require_held()
+    held = lock.owner("out.zarr.journal")
+    assert held is not None
+    assert held.host == "elsewhere"
+
+
+def test_a_run_shows_that_it_lives(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lock, "_BEAT", 0.01)
+    with lock.locked("out.zarr.journal", "out.zarr"):
+        first = lock.owner("out.zarr.journal")
+        for _ in range(500):
+            if (now := lock.owner("out.zarr.journal")) and first and now.seen > first.seen:
+                break
+            time.sleep(0.01)
+        else:
+            pytest.fail("no sign of life")
