@@ -251,7 +251,7 @@ def average_row(f: jax.Array, axis: int, index: int, along: int) -> jax.Array:
             None if i in (axis, along) else names or None for i, names in enumerate(division.names)
         ]
         sharding = NamedSharding(division.mesh, PartitionSpec(*names))
-    # Concrete sums are of 64 bits, as in NumPy; traced ones have what the caller's trace allows.
+    # Concrete rows are added in 64 bits, as in NumPy; traced ones in those that the trace has.
     needs_x64 = not isinstance(f, jax.core.Tracer) or f.dtype.itemsize >= 8
     with jax.enable_x64(True) if needs_x64 else nullcontext():
         averaged: jax.Array = _average_row(
@@ -265,7 +265,7 @@ def _average_row(f: jax.Array, *, axis: int, index: int, along: int, sharding: A
     def average(f: jax.Array) -> jax.Array:
         row = lax.slice_in_dim(f, index, index + 1, axis=axis)
         wide = jnp.promote_types(f.dtype, jnp.result_type(float))
-        return row.astype(wide).mean(axis=along, keepdims=True)
+        return row.astype(wide).mean(axis=along, keepdims=True).astype(f.dtype)
 
     if sharding is None:
         return average(f)

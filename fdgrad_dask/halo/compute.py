@@ -73,7 +73,10 @@ def compute(fields: Sequence[Any], program: Program, dtype: Any = None) -> list[
 
 
 def average_row(f: Any, axis: int, index: int, along: int) -> Any:
-    """The mean along ``along`` of row ``index`` of ``axis``, in 64 bits; both stay with size 1."""
+    """The mean along ``along`` of row ``index`` of ``axis``; both stay with size 1.
+
+    It has 64 bits, but for JAX arrays, which keep their dtype.
+    """
     if is_jax(f):
         return sharded.average_row(f, axis, index, along)
     row = (slice(None),) * axis + (slice(index, index + 1 or None),)
