@@ -22,7 +22,7 @@ from fdgrad_dask.blocks.arithmetic import Weights
 from fdgrad_dask.blocks.joined import Ends, Joined
 from fdgrad_dask.blocks.kernel import Interned, evaluate, interned
 from fdgrad_dask.blocks.program import Block, Program, weights_of
-from fdgrad_dask.blocks.sharded import compute_sharded, is_on_many
+from fdgrad_dask.blocks.sharded import compute_sharded, find_division, is_on_many, send
 from fdgrad_dask.stencils.dtypes import wide
 
 SMALL = 1 << 20  # bytes; factors and tables up to this size are sent to a device once
@@ -107,6 +107,10 @@ class _Place:
         one = not is_traced(like) and len(like.devices()) == 1 and like.committed
         # What JAX may move freely must stay so: its results go with arrays of any device.
         self.device = next(iter(like.devices())) if one else None
+        # On a mesh, fields lie as the first one does, and tables on every device.
+        cores = [block.core for block in blocks]
+        shape = np.broadcast_shapes(*(core.shape for core in cores))
+        self.division = None if self.is_traced else find_division(cores, shape)
 
     def settings(self) -> ExitStack:
         """64 bits and the promotion of dtypes that our arithmetic is written for, here and now.
@@ -121,16 +125,19 @@ class _Place:
         stack.enter_context(jax.numpy_rank_promotion("allow"))
         return stack
 
-    def put(self, numbers: Any, dtype: Any) -> Any:
+    def put(self, numbers: Any, dtype: Any, *, is_field: bool = False) -> Any:
         """Numbers as an array beside the others."""
         if is_jax(numbers):
             return numbers.astype(dtype)
         numbers = np.asarray(numbers).astype(dtype, copy=False)
         if self.is_traced:
             return numbers  # a constant of what is being traced
+        device = self.device
+        if self.division is not None:
+            device = self.division.place(numbers if is_field else np.empty(()))
         if numbers.nbytes > SMALL:
-            return jax.device_put(numbers, self.device)
-        return _kept(numbers.tobytes(), numbers.shape, numbers.dtype, self.device)
+            return send(numbers, device)
+        return _kept(numbers.tobytes(), numbers.shape, numbers.dtype, device)
 
     def joined(self, number: int, block: Block, program: Program) -> Joined:
         """A field as the kernel is shown it."""
@@ -160,7 +167,7 @@ class _Place:
                     rows.append(self.put(ghost, self.dtype))
             ends.append((axis, halo_width, *kinds))
             beyond[axis] = (rows[0], rows[1])
-        return Joined(self.put(block.core, dtype), beyond, cast(Ends, tuple(ends)))
+        return Joined(self.put(block.core, dtype, is_field=True), beyond, cast(Ends, tuple(ends)))
 
 
 @lru_cache(maxsize=1024)
@@ -168,8 +175,7 @@ def _kept(content: bytes, shape: tuple[int, ...], dtype: np.dtype[Any], device: 
     """A small array on a device, sent there once."""
     array: NDArray[Any] = np.frombuffer(content, dtype).reshape(shape)
     with jax.ensure_compile_time_eval():  # never a tracer, which must not be kept
-        placed: jax.Array = jax.device_put(array, device)
-    return placed
+        return send(array, device)
 
 
 def _numbers(program: Program) -> list[Any]:

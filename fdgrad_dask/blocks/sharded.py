@@ -19,6 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
+from numpy.typing import NDArray
 
 from fdgrad_dask.blocks.joined import Joined
 from fdgrad_dask.blocks.program import Program
@@ -60,6 +61,10 @@ class Division:
         sizes = zip(array.shape, self.shape, self.names, strict=True)
         return PartitionSpec(*(names or None if n == full else None for n, full, names in sizes))
 
+    def place(self, array: Any) -> NamedSharding:
+        """Where the shards of a field lie; what is no field is on every device."""
+        return NamedSharding(self.mesh, self.spec(array))
+
     def weights_spec(self, axis: int, weights: Any) -> PartitionSpec:
         """The sharding of weights (k, n) along ``axis``; weights (k, 1) hold for all rows."""
         names = self.names[axis] if weights.shape[-1] == self.shape[axis] else ()
@@ -94,6 +99,15 @@ def find_division(fields: Sequence[Any], shape: tuple[int, ...]) -> Division | N
         if any(division.count(axis) > 1 for axis in range(len(shape))):
             return division
     return None
+
+
+def send(numbers: NDArray[Any], place: Any) -> jax.Array:
+    """Numbers of the host on a device, or on the devices of a mesh that belong to this process."""
+    if not isinstance(place, NamedSharding):
+        placed: jax.Array = jax.device_put(numbers, place)
+        return placed
+    # Several processes would compare here what each of them has, were it not cut by ourselves.
+    return jax.make_array_from_callback(numbers.shape, place, lambda part: numbers[part])
 
 
 def is_on_many(f: Any) -> bool:

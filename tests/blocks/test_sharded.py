@@ -119,10 +119,9 @@ def test_two_processes():
 
 
 def with_mesh(mode: str, spec: PartitionSpec) -> NamedSharding:
-    kinds = (getattr(AxisType, mode),)
-    if "a" in str(spec) or "b" in str(spec):
-        return NamedSharding(jax.make_mesh((2, 2), ("a", "b"), axis_types=kinds * 2), spec)
-    return NamedSharding(jax.make_mesh((4,), ("x",), axis_types=kinds), spec)
+    kind = getattr(AxisType, mode)
+    sizes, names = ((4,), ("x",)) if "'x'" in str(spec) else ((2, 2), ("a", "b"))
+    return NamedSharding(jax.make_mesh(sizes, names, axis_types=(kind,) * len(sizes)), spec)
 
 
 def examine(operator: Any, fields: list[Any], sharding: NamedSharding) -> dict[str, Any]:
