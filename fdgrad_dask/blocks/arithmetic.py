@@ -29,10 +29,10 @@ class Reader(NamedTuple):
 
     at: Callable[[int], Any]
     row: Callable[[int], Any]
-    # Of a field that several devices share: a position as edge row `at` reads it, and what sets
-    # that edge row in its place.
-    edge_row: Callable[[int, int], Any] | None = None
+    # What sets an edge row in its place, which is negative from the high end.
     place: Callable[[jax.Array, jax.Array, int], jax.Array] | None = None
+    # Of a field on several devices: a position as edge row `at` reads it.
+    edge_row: Callable[[int, int], Any] | None = None
 
     def beside(self, at: int) -> Callable[[int], Any]:
         """How edge row ``at`` reaches a position."""
@@ -60,7 +60,7 @@ def derivative(
         for wall, columns in ((shape.low, weights[1]), (shape.high, weights[2]))
     )
     edges = [*low, *reversed(high)]
-    if f.place is None and edges and len(edges) == _total(f.at(0)).shape[axis]:
+    if f.edge_row is None and edges and len(edges) == _total(f.at(0)).shape[axis]:
         return edges[0] if len(edges) == 1 else lax.concatenate(edges, axis)
     sums = [
         total(window, w, f.at, z=z and z.at)

@@ -8,8 +8,8 @@ operation, which rounds once: there the last bits are the compiler's.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from functools import lru_cache, partial
 from typing import Any, cast
 
@@ -48,6 +48,8 @@ def compute_on_device(
         poles = [pole for pole in program.pole_rows if _is_present(pole, program)]
         is_shared = any(is_on_many(block.core) for block in blocks)
         run = partial(compute_sharded, _outputs, program) if is_shared else _run
+        if place.is_traced:
+            run = partial(_run_differentiable, run)
         results: list[jax.Array] = run(
             [place.joined(i, block, program) for i, block in used.items()],
             [weights_of(table, lambda w: place.put(w, real), inverted) for table in tables],
@@ -82,12 +84,46 @@ def _outputs(
     made = evaluate(views, weights, zero, program.value)
     outputs = [jnp.broadcast_to(output, shape).astype(dtype) for output in made]
     for (number, axis, end), row in zip(places, pole_rows, strict=True):
-        row = jnp.broadcast_to(row, (*shape[:axis], 1, *shape[axis + 1 :]))
         outputs[number] = views[0].place(axis, outputs[number], row, end)
     return outputs
 
 
 _run = jax.jit(_outputs, static_argnames=("program", "places", "shape", "dtype"))
+
+
+def _run_differentiable(
+    run: Callable[..., list[jax.Array]], *numbers: Any, **static: Any
+) -> list[jax.Array]:
+    """``run`` of traced arrays, whose derivative no constant spoils that is not finite.
+
+    At a pole the metric terms are infinite, and the row is given. What is not used has a cotangent
+    of zero, which infinity would turn into NaN for all neighbours.
+    """
+    leaves, tree = jax.tree.flatten(numbers)
+    is_constant = [not is_jax(leaf) for leaf in leaves]
+    constants = [leaf for leaf, constant in zip(leaves, is_constant, strict=True) if constant]
+    finite = [np.where(np.isfinite(leaf), leaf, leaf.dtype.type(0)) for leaf in constants]
+    if all(map(np.array_equal, constants, finite)):
+        return run(*numbers, **static)
+
+    def run_with(constants: list[Any], arrays: tuple[jax.Array, ...]) -> list[jax.Array]:
+        sources = iter(constants), iter(arrays)
+        filled = [next(sources[0 if constant else 1]) for constant in is_constant]
+        return run(*jax.tree.unflatten(tree, filled), **static)
+
+    @jax.custom_jvp
+    def run_arrays(*arrays: jax.Array) -> list[jax.Array]:
+        return run_with(constants, arrays)
+
+    @run_arrays.defjvp
+    def _differentiate(primals: Any, tangents: Any) -> Any:
+        _, moved = jax.jvp(lambda *arrays: run_with(finite, arrays), primals, tangents)
+        return run_arrays(*primals), moved
+
+    result: list[jax.Array] = run_arrays(
+        *(leaf for leaf, constant in zip(leaves, is_constant, strict=True) if not constant)
+    )
+    return result
 
 
 class _Place:
@@ -102,8 +138,9 @@ class _Place:
         self.dtype = np.dtype(np.float64) if not is_float else dtype
         if dtype.itemsize == 1:
             self.dtype = np.dtype(np.float32)
-        has_z = any(d.z is not None for d in program.derivatives)
-        self.needs_x64 = not self.is_traced or wide(self.dtype).itemsize == 8 or has_z
+        z = [blocks[d.z].core for d in program.derivatives if d.z is not None]
+        self.needs_x64 = not self.is_traced or wide(self.dtype).itemsize == 8 or bool(z)
+        self.needs_x64 &= not any(map(is_traced, z))
         one = not is_traced(like) and len(like.devices()) == 1 and like.committed
         # What JAX may move freely must stay so: its results go with arrays of any device.
         self.device = next(iter(like.devices())) if one else None
@@ -143,12 +180,12 @@ class _Place:
         """A field as the kernel is shown it."""
         # A coordinate keeps its digits: its differences are what weights are made of.
         is_z = any(d.z == number for d in program.derivatives)
-        dtype = np.dtype(np.float64) if is_z else self.dtype
+        dtype = result_dtype([], np.float64) if is_z else self.dtype
         single = all(operand == ((number, None),) for operand in program.operands)
         single = single and all(len(d.stencil.windows) == 1 for d in program.derivatives)
         if is_large_integer(block.core) and single and program.formula is None:
             dtype = block.core.dtype
-        ends: list[tuple[Any, ...]] = []
+        ends: list[Ends] = []
         beyond = {}
         for axis, halo_width in program.halo(number).items():
             kinds: list[str | None] = []
@@ -165,9 +202,10 @@ class _Place:
                 else:
                     kinds.append("number")
                     rows.append(self.put(ghost, self.dtype))
-            ends.append((axis, halo_width, *kinds))
+            ends.append(Ends(axis, halo_width, (kinds[0], kinds[1])))
             beyond[axis] = (rows[0], rows[1])
-        return Joined(self.put(block.core, dtype, is_field=True), beyond, cast(Ends, tuple(ends)))
+        core = self.put(block.core, dtype, is_field=True)
+        return Joined(core, beyond, tuple(ends))
 
 
 @lru_cache(maxsize=1024)
@@ -189,6 +227,19 @@ def _numbers(program: Program) -> list[Any]:
     return found
 
 
+def in_double(arrays: Sequence[Any]) -> AbstractContextManager[Any]:
+    """A context in which arithmetic on JAX arrays has the digits that it has in NumPy.
+
+    For concrete floats only: integers become the default float, and what is traced stays as wide
+    as its user wants it.
+    """
+    found = [f for f in arrays if is_jax(f)]
+    is_plain = found and not any(map(is_traced, found))
+    if is_plain and all(jnp.issubdtype(f.dtype, jnp.inexact) for f in found):
+        return cast(AbstractContextManager[Any], jax.enable_x64(True))
+    return nullcontext()
+
+
 def result_dtype(fields: Sequence[Any], dtype: Any) -> np.dtype[Any]:
     """The dtype of a result that NumPy has in ``dtype``: 64 bits if a field has them, or the user.
 
@@ -205,6 +256,24 @@ def result_dtype(fields: Sequence[Any], dtype: Any) -> np.dtype[Any]:
 def is_large_integer(f: Any) -> bool:
     """True for integers of which float64 does not have all."""
     return bool(jnp.issubdtype(f.dtype, jnp.integer)) and f.dtype.itemsize == 8
+
+
+def rises_or_falls(z: jax.Array, axis: int) -> bool:
+    """True if ``z`` does so strictly along ``axis`` everywhere it has values, as seen there."""
+    with jax.enable_x64(True):
+        return bool(jax.device_get(_rises_or_falls(z, axis)))
+
+
+@partial(jax.jit, static_argnames="axis")
+def _rises_or_falls(z: jax.Array, axis: int) -> jax.Array:
+    z = z if jnp.issubdtype(z.dtype, jnp.inexact) else z.astype(jnp.float64)
+    steps = jnp.diff(z, axis=axis)
+    falls = jnp.where((steps > 0).any(), -1, 1).astype(steps.dtype)
+    # NaN for missing values, but also for ∞ − ∞, which is no step.
+    missing = jnp.isnan(z)
+    n = z.shape[axis]
+    unknown = jnp.take(missing, jnp.arange(1, n), axis) | jnp.take(missing, jnp.arange(n - 1), axis)
+    return ~((~unknown & ~(steps * falls < 0)) | jnp.isinf(steps)).any()
 
 
 def is_jax(f: Any) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,9 +14,17 @@ from jax import lax
 from fdgrad_dask.blocks.views import ghosts
 from fdgrad_dask.stencils.stencil import Halves
 
-# What stands beyond each end of an axis, as (axis, halo width, low end, high end): "halo" rows of
-# a neighbour, a "number", a word of `boundary`, or None where edge rows read nothing beyond.
-Ends = tuple[tuple[int, int, str | None, str | None], ...]
+
+class Ends(NamedTuple):
+    """What stands beyond the low and the high end of an axis.
+
+    "halo" rows of a neighbour, a "number", a word of `boundary`, or None where edge rows read
+    nothing beyond.
+    """
+
+    axis: int
+    halo_width: int
+    kinds: tuple[str | None, str | None]
 
 
 @jax.tree_util.register_dataclass
@@ -26,67 +34,66 @@ class Joined:
 
     core: jax.Array
     beyond: dict[int, tuple[Any, Any]]  # axis → halo rows or numbers at its two ends
-    ends: Ends = field(metadata={"static": True})
+    ends: tuple[Ends, ...] = field(metadata={"static": True})
 
     def at(self, axis: int, offset: int) -> Any:
         """The values ``offset`` rows further along ``axis``."""
         if self.core.dtype.kind in "iu":
-            return self.in_halves(lambda half: half.at(axis, offset))
-        end = self.ends_along(axis)
-        if not offset or end is None:
+            return self._in_halves(lambda half: half.at(axis, offset))
+        ends, n, count = self._ends_along(axis), self.core.shape[axis], abs(offset)
+        if not offset or ends is None:
             return self.core
-        halo_width, low, high = end
-        if low is None and high is None:
-            # A shift by padding is fused into the sum; to concatenate would cost a second pass.
-            pads = [(0, 0, 0)] * self.core.ndim
-            pads[axis] = (-offset, offset, 0)
-            return lax.pad(self.core, jnp.zeros((), self.core.dtype), pads)
-        n = self.core.shape[axis]
-        rows = [self.outside(axis, halo_width, low, 0), self.core]
-        rows.append(self.outside(axis, halo_width, high, 1))
-        window = lax.concatenate(rows, axis)
-        start = halo_width + offset
-        return lax.slice_in_dim(window, start, start + n, axis=axis)
+        # A shift by padding and a choice between two arrays are fused into the sum, where to
+        # concatenate, or to set a few rows, would cost a second pass over memory.
+        moved = pad(self.core, axis, -offset, offset)
+        side = int(offset > 0)
+        if ends.kinds[side] is None:  # edge rows overwrite what is read from here
+            return moved
+        outside = self.outside(ends, side)
+        first = 0 if side else ends.halo_width - count
+        rows = lax.slice_in_dim(outside, first, first + count, axis=axis)
+        row = lax.broadcasted_iota(np.int32, self.core.shape, axis)
+        if side:
+            return lax.select(row >= n - count, pad(rows, axis, n - count, 0), moved)
+        return lax.select(row < count, pad(rows, axis, 0, n - count), moved)
 
     def row(self, axis: int, position: int) -> Any:
-        """One row: from the low end of the domain, from the high one where it is negative."""
+        """One row: from the low end of the block, from the high one where it is negative."""
         if self.core.dtype.kind in "iu":
-            return self.in_halves(lambda half: half.row(axis, position))
-        end = self.ends_along(axis)
-        if end is None:
+            return self._in_halves(lambda half: half.row(axis, position))
+        ends, n = self._ends_along(axis), self.core.shape[axis]
+        if ends is None:
             return self.core
-        n = self.core.shape[axis]
-        place = position if position >= 0 else n + position
-        if 0 <= place < n:
-            return lax.slice_in_dim(self.core, place, place + 1, axis=axis)
-        # A one-sided stencil may reach through a thin chunk into the halo at its other end.
-        halo_width, low, high = end
-        side, kind = (0, low) if place < 0 else (1, high)
-        place = halo_width + place if place < 0 else place - n
-        rows = self.outside(axis, halo_width, kind, side)
-        return lax.slice_in_dim(rows, place, place + 1, axis=axis)
+        if -n <= position < n:
+            return lax.slice_in_dim(self.core, position % n, position % n + 1, axis=axis)
+        # The edge row of a short block reads rows of the neighbour on its other side, too.
+        side = int(position > 0)
+        first = position - n if side else ends.halo_width + n + position
+        halo = self.outside(ends, side)
+        return lax.slice_in_dim(halo, first, first + 1, axis=axis)
 
     def place(self, axis: int, out: jax.Array, edge: jax.Array, at: int) -> jax.Array:
-        """``out`` with row ``at`` in its place, from the high end where that is negative."""
-        return lax.dynamic_update_slice_in_dim(out, edge, np.int32(at % out.shape[axis]), axis)
+        """``out`` with ``edge`` as its row ``at``, from the high end where that is negative."""
+        return place_row(out, edge, axis, at)
 
-    def ends_along(self, axis: int) -> tuple[int, str | None, str | None] | None:
-        """Halo width and ends of ``axis``; None where the field does not vary along it."""
-        for along, halo_width, low, high in self.ends:
-            if along == axis and (self.core.shape[axis] > 1 or "halo" in (low, high)):
-                return halo_width, low, high
+    def _ends_along(self, axis: int) -> Ends | None:
+        """The ends of ``axis``; None where the field does not vary along it."""
+        for ends in self.ends:
+            if ends.axis == axis and (self.core.shape[axis] > 1 or "halo" in ends.kinds):
+                return ends
         return None
 
-    def outside(self, axis: int, halo_width: int, end: str | None, side: int) -> jax.Array:
+    def outside(self, ends: Ends, side: int) -> jax.Array:
         """The halo or the ghost cells at one end."""
+        axis, halo_width, kind = ends.axis, ends.halo_width, ends.kinds[side]
         given, n = self.beyond[axis][side], self.core.shape[axis]
-        if end == "halo":
+        if kind == "halo":
             first = given.shape[axis] - halo_width if side == 0 else 0
             return lax.slice_in_dim(given, first, first + halo_width, axis=axis)
         rows = partial(lax.slice_in_dim, self.core, axis=axis)
-        return ghosts(rows, n, axis, halo_width, end, given, low=side == 0)
+        return ghosts(rows, n, axis, halo_width, kind, given, low=side == 0)
 
-    def in_halves(self, read: Any) -> Halves:
+    def _in_halves(self, read: Any) -> Halves:
         """Integers by halves, whose differences floats have where they do not have the integers."""
         bits = 4 * self.core.dtype.itemsize
         signed, real = f"int{2 * bits}", jnp.float64
@@ -112,3 +119,18 @@ class Joined:
             for upper in (True, False)
         )
         return Halves(read(high), read(low), bits)
+
+
+def place_row(out: jax.Array, row: jax.Array, axis: int, at: int) -> jax.Array:
+    """``out`` with one row in its place, from the high end where ``at`` is negative."""
+    n = out.shape[axis]
+    row = jnp.broadcast_to(row, (*out.shape[:axis], 1, *out.shape[axis + 1 :])).astype(out.dtype)
+    is_there = lax.broadcasted_iota(np.int32, out.shape, axis) == np.int32(at % n)
+    return lax.select(is_there, pad(row, axis, at % n, n - 1 - at % n), out)
+
+
+def pad(array: jax.Array, axis: int, before: int, behind: int) -> jax.Array:
+    """``array`` with so many rows more, which nobody reads, or less where they are negative."""
+    pads = [(0, 0, 0)] * array.ndim
+    pads[axis] = (before, behind, 0)
+    return lax.pad(array, np.zeros((), array.dtype), pads)

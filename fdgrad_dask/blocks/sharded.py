@@ -21,7 +21,7 @@ from jax import lax
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from numpy.typing import NDArray
 
-from fdgrad_dask.blocks.joined import Joined
+from fdgrad_dask.blocks.joined import Ends, Joined
 from fdgrad_dask.blocks.program import Program
 from fdgrad_dask.blocks.shards import Divided, Shard
 
@@ -154,7 +154,9 @@ def _needs_complete_fields(views: Sequence[Joined], division: Division) -> bool:
     unused = [name for name, size in division.mesh.shape.items() if size > 1 and name not in used]
     may_be_mapped = unused and any(isinstance(view.core, jax.core.Tracer) for view in views)
     integers = [view for view in views if jnp.issubdtype(view.core.dtype, jnp.integer)]
-    return bool(may_be_mapped) or any("number" in end for view in integers for end in view.ends)
+    return bool(may_be_mapped) or any(
+        "number" in ends.kinds for view in integers for ends in view.ends
+    )
 
 
 @partial(jax.jit, static_argnames=("kernel", "shape", "division", "options"))
@@ -226,60 +228,58 @@ def _receive(view: Joined, varying: Sequence[int], division: Division) -> Shard:
         if division.count(axis) > 1:
             number = lax.axis_index(names)
             is_end[axis] = (number == 0, number == division.count(axis) - 1)
-    beyond, ends = dict(view.beyond), []
-    for axis, halo_width, *kinds in view.ends:
+    beyond, received = dict(view.beyond), []
+    for ends in view.ends:
+        axis = ends.axis
         if axis in is_end and axis in varying:
-            low, high = (_halo(view, axis, side, is_end[axis], division) for side in (0, 1))
-            beyond[axis], kinds = (low, high), ["halo", "halo"]
-        ends.append((axis, halo_width, kinds[0], kinds[1]))
-    return Shard(view.core, beyond, tuple(ends), is_end)
+            low, high = (_halo(view, ends, side, is_end[axis], division) for side in (0, 1))
+            beyond[axis], ends = (low, high), ends._replace(kinds=("halo", "halo"))
+        received.append(ends)
+    return Shard(view.core, beyond, tuple(received), is_end)
 
 
-def _halo(view: Joined, axis: int, side: int, is_end: Any, division: Division) -> jax.Array:
+def _halo(view: Joined, ends: Ends, side: int, is_end: Any, division: Division) -> jax.Array:
     """The rows beyond one side of a shard: of its neighbour, or ghosts where the domain ends."""
-    halo_width, *kinds = next(end[1:] for end in view.ends if end[0] == axis)
+    axis, kind = ends.axis, ends.kinds[side]
     n, count = view.core.shape[axis], division.count(axis)
-    first = 0 if side else n - halo_width  # what the neighbour on the other side needs
-    rows = lax.slice_in_dim(view.core, first, first + halo_width, axis=axis)
+    first = 0 if side else n - ends.halo_width  # what the neighbour on the other side needs
+    rows = lax.slice_in_dim(view.core, first, first + ends.halo_width, axis=axis)
     step = -1 if side else 1
     pairs = [(i, (i + step) % count) for i in range(count)]
-    if kinds[side] != "periodic":
+    if kind != "periodic":
         pairs = [(i, j) for i, j in pairs if j == i + step]
     names, numbers = division.order(axis)
     sent = [(numbers[i], numbers[j]) for i, j in pairs]
     received: jax.Array = lax.ppermute(rows, names, sent)
-    if kinds[side] in (None, "periodic"):
+    if kind in (None, "periodic"):
         return received  # beyond an end with edge rows nothing is read
-    return jnp.where(is_end[side], view.outside(axis, halo_width, kinds[side], side), received)
+    return jnp.where(is_end[side], view.outside(ends, side), received)
 
 
-def average_row(f: jax.Array, axis: int, index: int, along: int) -> jax.Array:
-    """The mean along ``along`` of the row ``index`` of ``axis``, which both keep size 1.
+def average_row(f: jax.Array, axis: int, index: int, along: int, dtype: Any) -> jax.Array:
+    """The mean along ``along`` of row ``index`` of ``axis``, which both keep size 1.
 
     Devices that share this row add up their parts: an all-reduce of one row, and of nothing else.
     """
-    division = find_division([f], f.shape)
-    sharding = None
+    division, sharding = find_division([f], f.shape), None
     if division is not None and AxisType.Explicit in division.mesh.axis_types:
-        names = [
-            None if i in (axis, along) else names or None for i, names in enumerate(division.names)
-        ]
+        others = enumerate(division.names)
+        names = [None if i in (axis, along) else names or None for i, names in others]
         sharding = NamedSharding(division.mesh, PartitionSpec(*names))
-    # Concrete rows are added in 64 bits, as in NumPy; traced ones in those that the trace has.
-    needs_x64 = not isinstance(f, jax.core.Tracer) or f.dtype.itemsize >= 8
-    with jax.enable_x64(True) if needs_x64 else nullcontext():
+    with jax.enable_x64(True) if np.dtype(dtype).itemsize >= 8 else nullcontext():
         averaged: jax.Array = _average_row(
-            f, axis=axis, index=index % f.shape[axis], along=along, sharding=sharding
+            f, axis=axis, index=index % f.shape[axis], along=along, dtype=dtype, sharding=sharding
         )
     return averaged
 
 
-@partial(jax.jit, static_argnames=("axis", "index", "along", "sharding"))
-def _average_row(f: jax.Array, *, axis: int, index: int, along: int, sharding: Any) -> jax.Array:
+@partial(jax.jit, static_argnames=("axis", "index", "along", "dtype", "sharding"))
+def _average_row(
+    f: jax.Array, *, axis: int, index: int, along: int, dtype: Any, sharding: Any
+) -> jax.Array:
     def average(f: jax.Array) -> jax.Array:
         row = lax.slice_in_dim(f, index, index + 1, axis=axis)
-        wide = jnp.promote_types(f.dtype, jnp.result_type(float))
-        return row.astype(wide).mean(axis=along, keepdims=True).astype(f.dtype)
+        return row.mean(axis=along, dtype=dtype, keepdims=True)
 
     if sharding is None:
         return average(f)

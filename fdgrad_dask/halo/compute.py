@@ -19,7 +19,7 @@ from fdgrad_dask.blocks.program import Block, Program, single
 from fdgrad_dask.errors import ChunkError
 from fdgrad_dask.halo.chunks import compute_chunks
 from fdgrad_dask.halo.chunks import is_dask as is_dask
-from fdgrad_dask.halo.tasks import ChunkTask
+from fdgrad_dask.halo.tasks import ChunkTask, is_duck
 from fdgrad_dask.stencils.dtypes import needs_numpy, result_dtype
 from fdgrad_dask.stencils.table import StencilTable
 
@@ -61,7 +61,7 @@ def compute(fields: Sequence[Any], program: Program, dtype: Any = None) -> list[
         dtype = jax_dtype(kinds, dtype)
     else:
         dtype = result_dtype(fields[0].dtype if dtype is None else dtype)
-    task = ChunkTask(program, dtype, needs_numpy(kinds[0]))
+    task = ChunkTask(program, dtype, needs_numpy(kinds[0]) or is_duck(kinds[0]))
     if task.in_numpy and any(d.z is not None for d in program.derivatives):
         raise TypeError(
             f"a coordinate of several dimensions goes with float32 and float64, not with "
@@ -73,34 +73,26 @@ def compute(fields: Sequence[Any], program: Program, dtype: Any = None) -> list[
 
 
 def average_row(f: Any, axis: int, index: int, along: int) -> Any:
-    """The mean along ``along`` of row ``index`` of ``axis``; both stay with size 1.
+    """The mean along ``along`` of row ``index`` of ``axis``: in 64 bits, or as JAX has it.
 
-    It has 64 bits, but for JAX arrays, which keep their dtype.
-    """
-    if is_jax(f):
-        return sharded.average_row(f, axis, index, along)
-    row = (slice(None),) * axis + (slice(index, index + 1 or None),)
-    return _mean_along(f[row], along)
-
-
-def _mean_along(f: Any, axis: int) -> Any:
-    """The mean along ``axis``.
-
-    Of a dask array it is the mean of one chunk along ``axis``: a mean of means would depend on how
-    the array is cut. It is taken on the host, where it has the bits of NumPy for all kinds of
-    chunks.
+    Both axes stay with size 1. Of a dask array it is the mean of one chunk: a mean of means would
+    depend on how the array is cut. It is taken on the host, where it has the bits of NumPy for all
+    kinds of chunks.
     """
     dtype = np.dtype(np.complex128 if f.dtype.kind == "c" else np.float64)
+    if is_jax(f):
+        return sharded.average_row(f, axis, index, along, jax_dtype([f], dtype))
+    row = f[(slice(None),) * axis + (slice(index, index + 1 or None),)]
     if not is_dask(f):
-        return f.mean(axis, dtype=dtype, keepdims=True)
-    joined = f.rechunk({axis: -1})
-    chunks = (*joined.chunks[:axis], (1,), *joined.chunks[axis + 1 :])
+        return row.mean(along, dtype=dtype, keepdims=True)
+    joined = row.rechunk({along: -1})
+    chunks = (*joined.chunks[:along], (1,), *joined.chunks[along + 1 :])
     meta = np.empty(0, dtype) if is_jax(f._meta) else f._meta.astype(dtype)
-    return joined.map_blocks(_mean_on_host, axis, chunks=chunks, meta=meta)
+    return joined.map_blocks(_average_on_host, along, dtype, chunks=chunks, meta=meta)
 
 
-def _mean_on_host(chunk: Any, axis: int) -> Any:
-    return _mean_along(np.asanyarray(chunk), axis)
+def _average_on_host(chunk: Any, axis: int, dtype: Any) -> Any:
+    return np.asanyarray(chunk).mean(axis, dtype=dtype, keepdims=True)
 
 
 def _in_memory(f: Any) -> Any:

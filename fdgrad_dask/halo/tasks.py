@@ -16,10 +16,9 @@ from dask.array.dispatch import (
     take_lookup,
     tensordot_lookup,
 )
-from numpy.typing import NDArray
 
 from fdgrad_dask.blocks.compute import compute_block
-from fdgrad_dask.blocks.device import is_jax
+from fdgrad_dask.blocks.device import is_jax, is_traced, rises_or_falls
 from fdgrad_dask.blocks.numpy_arithmetic import compute_plain
 from fdgrad_dask.blocks.program import Block, Program
 from fdgrad_dask.errors import CoordinateError
@@ -74,6 +73,8 @@ class ChunkTask:
         """Compute all outputs of one block."""
         for block in blocks:
             _refuse_foreign(block.core)
+            if is_jax(block.core):  # for graphs whose metadata did not say so
+                register_jax(type(block.core))
         for d in self.program.derivatives:
             if d.z is not None:
                 check_levels(_joined(blocks[d.z], d.axis), d.axis, d.told, " of its chunk")
@@ -85,7 +86,7 @@ class ChunkTask:
 
 def _refuse_foreign(core: Any) -> None:
     """Raises for chunks whose units, places or gaps arithmetic in memory would drop."""
-    if is_jax(core):
+    if is_jax(core) or is_duck(core):
         return
     if type(core) not in (np.ndarray, np.memmap, np.ma.MaskedArray):
         kind = f"{type(core).__module__.partition('.')[0]}.{type(core).__name__}"
@@ -93,6 +94,12 @@ def _refuse_foreign(core: Any) -> None:
             f"the data are of {kind}, of which no derivative is taken here; convert them to NumPy: "
             "np.asarray(f), or f.map_blocks(np.asarray) if they are chunks of dask"
         )
+
+
+def is_duck(f: Any) -> bool:
+    """True for arrays of other libraries that NumPy's functions work on, and that have no units."""
+    answers = hasattr(f, "__array_function__") and hasattr(f, "__array_ufunc__")
+    return answers and not isinstance(f, np.ndarray) and not hasattr(f, "units")
 
 
 def take_edge_rows(chunk: Any, widths: dict[int, int]) -> dict[int, Any]:
@@ -114,17 +121,21 @@ def _edge_rows(chunk: Any, axis: int, width: int) -> Any:
 def concatenate(parts: Sequence[Any], axis: int) -> Any:
     """The parts as one array of their own kind: masked arrays keep masks, JAX arrays devices."""
     if is_jax(parts[0]):
-        register_jax()
+        register_jax(type(parts[0]))
     return concatenate_lookup.dispatch(type(parts[0]))(parts, axis=axis)
 
 
 @cache
-def register_jax() -> None:
-    """Tell dask how to join chunks that are JAX arrays, which it would turn into NumPy arrays."""
-    concatenate_lookup.register(jax.Array, _concatenate_jax)
-    tensordot_lookup.register(jax.Array, jnp.tensordot)
-    einsum_lookup.register(jax.Array, jnp.einsum)
-    take_lookup.register(jax.Array, jnp.take)
+def register_jax(kind: type) -> None:
+    """Tell dask how to join chunks that are JAX arrays, which it would turn into NumPy arrays.
+
+    ``kind`` is their concrete type: dask remembers what it once did with it, and no longer asks
+    what its base class is registered for.
+    """
+    concatenate_lookup.register(kind, _concatenate_jax)
+    tensordot_lookup.register(kind, jnp.tensordot)
+    einsum_lookup.register(kind, jnp.einsum)
+    take_lookup.register(kind, jnp.take)
 
 
 def _concatenate_jax(parts: Sequence[Any], axis: int = 0) -> jax.Array:
@@ -142,11 +153,19 @@ def _put_beside(rows: Any, core: Any) -> Any:
 def _joined(block: Block, axis: int) -> Any:
     """A block with its halos along ``axis``."""
     parts = [block.low.get(axis), block.core, block.high.get(axis)]
-    return concatenate([part for part in parts if part is not None], axis)
+    parts = [part for part in parts if part is not None]
+    return parts[0] if len(parts) == 1 else concatenate(parts, axis)
 
 
-def check_levels(z: NDArray[Any], axis: int, told: str, of: str = "") -> None:
-    """Raises unless ``z`` rises, or falls, strictly along ``axis`` everywhere it has values."""
+def check_levels(z: Any, axis: int, told: str, of: str = "") -> None:
+    """Raises unless ``z`` rises, or falls, strictly along ``axis`` everywhere it has values.
+
+    What is traced has no values yet and is not checked.
+    """
+    if is_jax(z):
+        if is_traced(z) or rises_or_falls(z, axis):
+            return
+        z = jax.device_get(z)  # to say where
     # In halves, whose differences neither wrap around nor lose digits as those of integers may.
     counted = floats(z) if z.dtype.kind in "iu" else z
     with np.errstate(invalid="ignore"):  # inf − inf, which is found below

@@ -16,7 +16,7 @@ from typing import Any, ParamSpec, TypeVar, cast
 import numpy as np
 import xarray as xr
 
-from fdgrad_dask.blocks.device import is_jax
+from fdgrad_dask.blocks.device import in_double, is_jax
 from fdgrad_dask.errors import OptionError
 from fdgrad_dask.grids.geometry import Curvilinear, Geometry
 from fdgrad_dask.grids.units import to_pint
@@ -50,7 +50,8 @@ def takes_fields(operator: Callable[P, R]) -> Callable[P, R]:
         _check_options(plain)
         if isinstance(plain.get("geometry"), Curvilinear):
             plain["geometry"] = _numbers_of_geometry(plain["geometry"])
-        result = operator(**plain)  # type: ignore[call-arg]
+        with in_double(_arrays_of([plain.get(name) for name in [*fields, "coordinate"]])):
+            result = operator(**plain)  # type: ignore[call-arg]
         for name in fields:
             if plain.get(name) is not given.get(name):
                 result = cast(R, _as_before(result, given[name]))
@@ -120,6 +121,15 @@ def _plain_coords(field: xr.DataArray | xr.Dataset) -> dict[Any, xr.Variable]:
         for name, data in held.items()
         if _is_quantity(data)
     }
+
+
+def _arrays_of(fields: list[Any]) -> list[Any]:
+    """The arrays that fields and datasets of them hold."""
+    arrays = []
+    for field in fields:
+        held = field.data_vars.values() if isinstance(field, xr.Dataset) else [field]
+        arrays += [_held(one) for one in held if isinstance(one, xr.DataArray)]
+    return arrays
 
 
 def _numbers_of_geometry(geometry: Curvilinear) -> Curvilinear:
