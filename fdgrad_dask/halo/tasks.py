@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 from typing import Any
 
 import jax
@@ -125,13 +124,14 @@ def concatenate(parts: Sequence[Any], axis: int) -> Any:
     return concatenate_lookup.dispatch(type(parts[0]))(parts, axis=axis)
 
 
-@cache
 def register_jax(kind: type) -> None:
     """Tell dask how to join chunks that are JAX arrays, which it would turn into NumPy arrays.
 
     ``kind`` is their concrete type: dask remembers what it once did with it, and no longer asks
     what its base class is registered for.
     """
+    if concatenate_lookup.dispatch(kind) is _concatenate_jax:
+        return
     concatenate_lookup.register(kind, _concatenate_jax)
     tensordot_lookup.register(kind, jnp.tensordot)
     einsum_lookup.register(kind, jnp.einsum)
