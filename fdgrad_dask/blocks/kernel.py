@@ -84,27 +84,7 @@ def evaluate(
     ``zero`` is an integer nought that the compiler cannot see through (`rounded`), or None.
     """
 
-    def operand(parts: Operand, axis: int) -> Reader:
-        def total(read: Callable[[View], jax.Array]) -> jax.Array:
-            terms = []
-            for field, factor in parts:
-                term = read(views[field])
-                if factor is not None:
-                    term = rounded(term * read(views[factor]), zero)
-                terms.append(term)
-            return reduce(jnp.add, terms)
-
-        def edge_row(position: int, at: int) -> jax.Array:
-            return total(lambda view: cast(Shard | Divided, view).edge_row(axis, position, at))
-
-        first = views[parts[0][0]]
-        return Reader(
-            lambda offset: total(lambda view: view.at(axis, offset)),
-            lambda position: total(lambda view: view.row(axis, position)),
-            partial(first.place, axis) if isinstance(first, Joined) else None,
-            edge_row if isinstance(first, Shard | Divided) else None,
-        )
-
+    operand = partial(_reader, views, zero)
     derivatives = [
         derivative(
             operand(program.operands[d.operand], d.axis),
@@ -127,3 +107,27 @@ def evaluate(
     outputs = program.formula(list(map(number, here)), list(map(number, derivatives)))
     shape = jnp.broadcast_shapes(*(value.shape for value in here))
     return [jnp.broadcast_to(output.value, shape) for output in outputs]
+
+
+def _reader(views: Sequence[View], zero: jax.Array | None, parts: Operand, axis: int) -> Reader:
+    """How to reach the values of an operand along an axis."""
+
+    def total(read: Callable[[View], jax.Array]) -> jax.Array:
+        terms = []
+        for field, factor in parts:
+            term = read(views[field])
+            if factor is not None:
+                term = rounded(term * read(views[factor]), zero)
+            terms.append(term)
+        return reduce(jnp.add, terms)
+
+    def edge_row(position: int, at: int) -> jax.Array:
+        return total(lambda view: cast(Shard | Divided, view).edge_row(axis, position, at))
+
+    first = views[parts[0][0]]
+    return Reader(
+        lambda offset: total(lambda view: view.at(axis, offset)),
+        lambda position: total(lambda view: view.row(axis, position)),
+        partial(first.place, axis) if isinstance(first, Joined) else None,
+        edge_row if isinstance(first, Shard | Divided) else None,
+    )
