@@ -31,6 +31,13 @@ class Reader(NamedTuple):
     row: Callable[[int], Any]
     # What sets an edge row in its place, which is negative from the high end.
     place: Callable[[jax.Array, jax.Array, int], jax.Array] | None = None
+    # Of a field on several devices: a position as edge row `at` reads it.
+    edge_row: Callable[[int, int], Any] | None = None
+
+    def beside(self, at: int) -> Callable[[int], Any]:
+        """How edge row ``at`` reaches a position."""
+        edge_row = self.edge_row
+        return self.row if edge_row is None else lambda position: edge_row(position, at)
 
 
 def derivative(
@@ -47,13 +54,13 @@ def derivative(
     total = partial(_sum, order=shape.order, axis=axis, runtime_zero=runtime_zero, divide=divide)
     low, high = (
         [
-            total(window, w, f.row, z=z and z.row)
+            total(window, w, f.beside(window.origin), z=z and z.beside(window.origin))
             for window, w in zip(boundary.rows if boundary else (), columns, strict=True)
         ]
         for boundary, columns in ((shape.low, weights[1]), (shape.high, weights[2]))
     )
     edges = [*low, *reversed(high)]
-    if edges and len(edges) == _total(f.at(0)).shape[axis]:
+    if f.edge_row is None and edges and len(edges) == _total(f.at(0)).shape[axis]:
         return edges[0] if len(edges) == 1 else lax.concatenate(edges, axis)
     sums = [
         total(window, w, f.at, z=z and z.at)

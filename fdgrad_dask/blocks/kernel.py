@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial, reduce
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +16,7 @@ from jax import lax
 from fdgrad_dask.blocks.arithmetic import Reader, Weights, derivative, no_fma
 from fdgrad_dask.blocks.joined import Joined
 from fdgrad_dask.blocks.program import Number, Operand, Program
+from fdgrad_dask.blocks.shards import Divided, Shard
 from fdgrad_dask.blocks.views import Frame, View, Window
 
 
@@ -83,23 +84,7 @@ def evaluate(
     ``runtime_zero`` is an integer zero that the compiler cannot see through (`no_fma`), or None.
     """
 
-    def operand(parts: Operand, axis: int) -> Reader:
-        def total(read: Callable[[View], jax.Array]) -> jax.Array:
-            terms = []
-            for field, factor in parts:
-                term = read(views[field])
-                if factor is not None:
-                    term = no_fma(term * read(views[factor]), runtime_zero)
-                terms.append(term)
-            return reduce(jnp.add, terms)
-
-        first = views[parts[0][0]]
-        return Reader(
-            lambda offset: total(lambda view: view.at(axis, offset)),
-            lambda position: total(lambda view: view.row(axis, position)),
-            partial(first.place, axis) if isinstance(first, Joined) else None,
-        )
-
+    operand = partial(_reader, views, runtime_zero)
     derivatives = [
         derivative(
             operand(program.operands[d.operand], d.axis),
@@ -122,3 +107,29 @@ def evaluate(
     outputs = program.formula(list(map(number, here)), list(map(number, derivatives)))
     shape = jnp.broadcast_shapes(*(value.shape for value in here))
     return [jnp.broadcast_to(output.value, shape) for output in outputs]
+
+
+def _reader(
+    views: Sequence[View], runtime_zero: jax.Array | None, parts: Operand, axis: int
+) -> Reader:
+    """How to reach the values of an operand along an axis."""
+
+    def total(read: Callable[[View], jax.Array]) -> jax.Array:
+        terms = []
+        for field, factor in parts:
+            term = read(views[field])
+            if factor is not None:
+                term = no_fma(term * read(views[factor]), runtime_zero)
+            terms.append(term)
+        return reduce(jnp.add, terms)
+
+    def edge_row(position: int, at: int) -> jax.Array:
+        return total(lambda view: cast(Shard | Divided, view).edge_row(axis, position, at))
+
+    first = views[parts[0][0]]
+    return Reader(
+        lambda offset: total(lambda view: view.at(axis, offset)),
+        lambda position: total(lambda view: view.row(axis, position)),
+        partial(first.place, axis) if isinstance(first, Joined) else None,
+        edge_row if isinstance(first, Shard | Divided) else None,
+    )
