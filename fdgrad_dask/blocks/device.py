@@ -157,7 +157,7 @@ class _Place:
         numbers = np.asarray(numbers).astype(dtype, copy=False)
         if self.is_traced:
             return numbers  # a constant of what is being traced
-        if numbers.nbytes > SMALL:
+        if numbers.nbytes > SMALL or sum(n > 1 for n in numbers.shape) > 1:
             return jax.device_put(numbers, self.device)
         return _kept(numbers.tobytes(), numbers.shape, numbers.dtype, self.device)
 

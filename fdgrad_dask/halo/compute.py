@@ -19,6 +19,7 @@ from fdgrad_dask.errors import ChunkError
 from fdgrad_dask.halo.chunks import compute_chunks
 from fdgrad_dask.halo.chunks import is_dask as is_dask
 from fdgrad_dask.halo.tasks import ChunkTask
+from fdgrad_dask.halo.tasks import concatenate as join
 from fdgrad_dask.stencils.dtypes import needs_numpy, result_dtype
 from fdgrad_dask.stencils.table import StencilTable
 
@@ -87,6 +88,11 @@ def mean_along(f: Any, axis: int) -> Any:
     chunks = (*joined.chunks[:axis], (1,), *joined.chunks[axis + 1 :])
     meta = np.empty(0, dtype) if is_jax(f._meta) else f._meta.astype(dtype)
     return joined.map_blocks(_mean_on_host, axis, chunks=chunks, meta=meta)
+
+
+def concatenate(parts: Sequence[Any], axis: int) -> Any:
+    """The parts as one array of their kind: NumPy hands those of dask over to dask."""
+    return np.concatenate(parts, axis) if is_dask(parts[0]) else join(parts, axis)
 
 
 def _mean_on_host(chunk: Any, axis: int) -> Any:

@@ -19,7 +19,7 @@ from fdgrad_dask.grids.attributes import check_result_name
 from fdgrad_dask.grids.coordinate import Axis, select_for_axis
 from fdgrad_dask.grids.horizontal import HorizontalGrid
 from fdgrad_dask.grids.times import as_numbers, convert_period
-from fdgrad_dask.halo.compute import compute, length
+from fdgrad_dask.halo.compute import compute, concatenate, length
 from fdgrad_dask.operators.options import Skip
 from fdgrad_dask.stencils.boundary import Boundary, Period, boundary_pair, check_period, full_turn
 from fdgrad_dask.stencils.table import StencilTable, stencil
@@ -147,7 +147,7 @@ class Pass:
         if self.repeated is not None:
             number = self.repeated.number
             first = data[(slice(None),) * number + (slice(1),)]
-            data = np.concatenate([data, first], axis=number)
+            data = concatenate([data, first], number)
             if self.outer.chunks is not None:
                 data = data.rechunk(self.outer.chunks)
         return xr.DataArray(
