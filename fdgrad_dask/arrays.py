@@ -1,4 +1,4 @@
-"""`gradient` of a plain array: the signature of NumPy and JAX, whatever the array lives in."""
+"""`gradient` of a plain array, with the signature of NumPy and JAX, for any kind of array."""
 
 from __future__ import annotations
 
@@ -76,13 +76,13 @@ def gradient(
     >>> gradient(np.array([0.0, 3.0, 4.0, 3.0]), boundary="periodic")
     array([ 0.,  2.,  0., -2.])
     """
-    f = _array(f)
+    f = _as_array(f)
     axes = tuple(range(f.ndim)) if axis is None else normalize_axis_tuple(axis, f.ndim)
-    given = _per_axis(varargs, len(axes))
-    spacings = [_coordinate(x) for x in given]
-    unknown = [*spacings, *_ends(boundary)]
+    given = _spread_over_axes(varargs, len(axes))
+    spacings = [_as_spacing(x) for x in given]
+    unknown = [*spacings, *_list_ends(boundary)]
     if isinstance(f, np.ndarray) and any(is_jax(x) and is_traced(x) for x in unknown):
-        f = as_jax(f)  # what has no values yet makes a result that has none
+        f = as_jax(f)  # a traced spacing makes a traced result
     if edge_order > 2:
         raise OptionError(f"'edge_order' greater than 2 not supported; it is {edge_order}")
     check_period(boundary, period)
@@ -100,21 +100,22 @@ def gradient(
             n,
             accuracy=accuracy,
             edge_order=edge_order,
-            boundary=_boundary_of(boundary, number, f.ndim),
-            period=_period_of(period, number, f.ndim),
+            boundary=_select_boundary(boundary, number, f.ndim),
+            period=_select_period(period, number, f.ndim),
             name=f"axis {number}",
         )
         results.append(differentiate(f, number, table))
     return results[0] if len(results) == 1 else tuple(results)
 
 
-def _array(f: Any) -> Any:
-    """What NumPy would make of ``f``, without computing or copying anything."""
+def _as_array(f: Any) -> Any:
+    """Convert ``f`` to an array as NumPy would, without computing or copying anything."""
     if hasattr(f, "dims") and (hasattr(f, "data") or hasattr(f, "data_vars")):
-        kind = type(f).__name__
+        ways = ["call f.fdgrad.gradient(dim), which keeps them"] if hasattr(f, "coords") else []
+        ways += ["give the array alone: f.data"] if hasattr(f, "data") else []
         raise TypeError(
-            f"f is a {kind}, whose labels and units a gradient of plain arrays would drop; call "
-            "f.fdgrad.gradient(dim), which keeps them, or give the array alone: f.data"
+            f"f is a {type(f).__name__}, whose labels and units a gradient of plain arrays would "
+            f"drop; {', or '.join(ways)}"
         )
     if is_dask(f) or is_jax(f) or _has_own_numpy(f):
         return f
@@ -128,11 +129,11 @@ def _array(f: Any) -> Any:
 
 
 def _has_own_numpy(f: Any) -> bool:
-    """Arrays with units, on a device or sparse, which answer to NumPy's functions themselves."""
+    """True for arrays with units, on a device or sparse, which implement NumPy's functions."""
     return hasattr(f, "__array_function__") and not isinstance(f, np.ndarray)
 
 
-def _per_axis(varargs: tuple[Any, ...], axes: int) -> list[Any]:
+def _spread_over_axes(varargs: tuple[Any, ...], axes: int) -> list[Any]:
     if not varargs:
         return [1.0] * axes
     if len(varargs) == 1 and np.ndim(varargs[0]) == 0:
@@ -145,8 +146,8 @@ def _per_axis(varargs: tuple[Any, ...], axes: int) -> list[Any]:
     )
 
 
-def _coordinate(x: Any) -> Any:
-    """A spacing as a host number or array; a traced one as it is."""
+def _as_spacing(x: Any) -> Any:
+    """Convert a spacing to a number or array on the host; traced ones stay as they are."""
     if is_dask(x):
         raise TypeError(
             "the coordinate is a dask array, but weights are formed from it before anything is "
@@ -160,22 +161,22 @@ def _coordinate(x: Any) -> Any:
     return x if x.ndim or x.dtype == object else x[()]
 
 
-def _ends(boundary: Any) -> list[Any]:
-    """What stands outside, of all axes."""
+def _list_ends(boundary: Any) -> list[Any]:
+    """List the boundary conditions of all ends of all axes."""
     each = boundary.values() if isinstance(boundary, Mapping) else [boundary]
     return [end for ends in each for end in (ends if isinstance(ends, tuple | list) else [ends])]
 
 
 def _is_for_numpy(f: Any, spacings: list[Any]) -> bool:
-    """True where `numpy.gradient` is the only one that knows the kind of ``f`` or a spacing."""
+    """True if only `numpy.gradient` can handle the kind of ``f`` or of a spacing."""
     if is_jax(f):
         return False
     own = _is_subclass(f) or _has_own_numpy(f) or needs_numpy(f)
-    return own or any(map(_is_odd, spacings))
+    return own or any(map(_needs_numpy, spacings))
 
 
-def _is_odd(x: Any) -> bool:
-    """True for a spacing that is no real number of a dtype that XLA has."""
+def _needs_numpy(x: Any) -> bool:
+    """True for a spacing that is not of real numbers of a dtype that XLA has."""
     own = _has_own_numpy(x) or _is_subclass(x)
     return own or np.dtype(x.dtype).kind not in "iuf" or needs_numpy(x)
 
@@ -186,7 +187,7 @@ def _is_subclass(x: Any) -> bool:
 
 
 def _refuse_dtype(f: Any, spacings: list[Any]) -> None:
-    """Raises what NumPy raises for a dtype without differences, such as bool."""
+    """Raise what NumPy raises for a dtype without differences, such as bool."""
     is_masked = isinstance(f, np.ma.MaskedArray)
     if (_has_own_numpy(f) and not is_dask(f)) or (_is_subclass(f) and not is_masked):
         raise TypeError(
@@ -217,12 +218,12 @@ def _check_lengths(x: Any, n: int, axis: int) -> None:
         )
 
 
-def _boundary_of(boundary: Any, axis: int, ndim: int) -> tuple[EndBoundary, EndBoundary]:
-    return boundary_pair(_of_axis("boundary", boundary, axis, ndim))
+def _select_boundary(boundary: Any, axis: int, ndim: int) -> tuple[EndBoundary, EndBoundary]:
+    return boundary_pair(_select_for_axis("boundary", boundary, axis, ndim))
 
 
-def _period_of(period: Any, axis: int, ndim: int) -> float | None:
-    period = _of_axis("period", period, axis, ndim)
+def _select_period(period: Any, axis: int, ndim: int) -> float | None:
+    period = _select_for_axis("period", period, axis, ndim)
     try:
         return None if period is None else float(period)
     except (TypeError, ValueError):
@@ -231,8 +232,8 @@ def _period_of(period: Any, axis: int, ndim: int) -> float | None:
         ) from None
 
 
-def _of_axis(name: str, option: Any, axis: int, ndim: int) -> Any:
-    """The value of an option for one axis: one for all, or by number in a mapping."""
+def _select_for_axis(name: str, option: Any, axis: int, ndim: int) -> Any:
+    """Select the value of an option for one axis: one for all, or by number in a mapping."""
     if not isinstance(option, Mapping):
         return option
     unknown = [key for key in option if key not in range(-ndim, ndim)]

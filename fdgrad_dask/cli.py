@@ -133,9 +133,9 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument(
             "--cluster", metavar="FILE", help="a YAML file in place of the section cluster"
         )
-    anew = run.add_mutually_exclusive_group()
-    anew.add_argument("--fresh", action="store_true", help="replace a target that exists")
-    anew.add_argument("--repair", action="store_true", help="write broken shards of it anew")
+    instead = run.add_mutually_exclusive_group()
+    instead.add_argument("--fresh", action="store_true", help="replace a target that exists")
+    instead.add_argument("--repair", action="store_true", help="write its broken shards again")
     plan.add_argument(
         "--sample", action="store_true", help="measure one region here, with every compression"
     )

@@ -298,10 +298,17 @@ def test_spacings_are_counted_off_along_the_axes_named():
 def test_a_labelled_array_is_refused_with_the_way_out():
     """Its labels and its units would be gone; a coordinate may be labelled."""
     field = xr.DataArray(LINE, dims="x", coords={"x": UNEVEN}, name="f")
-    for labelled in (field, field.to_dataset(), field.chunk(2), field.variable):
-        with pytest.raises(TypeError, match=r"call f.fdgrad.gradient\(dim\).* f.data") as error:
+    keep, drop = "call f.fdgrad.gradient(dim), which keeps them", "give the array alone: f.data"
+    for labelled, ways in (
+        (field, f"{keep}, or {drop}"),
+        (field.chunk(2), f"{keep}, or {drop}"),
+        (field.to_dataset(), keep),
+        (field.variable, drop),
+    ):
+        with pytest.raises(TypeError) as error:
             gradient(labelled)
         assert str(error.value).startswith(f"f is a {type(labelled).__name__}, whose labels")
+        assert str(error.value).endswith(f"would drop; {ways}")
     with pytest.raises(TypeError, match=r"call f.fdgrad.gradient\(dim\)"):
         gradient(field, "x")
     assert_same(field.fdgrad.gradient("x").values, np.gradient(LINE, UNEVEN))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
+from dataclasses import replace
 from functools import lru_cache, partial
 from typing import Any, cast
 
@@ -45,7 +46,8 @@ def compute_on_device(
         real, inverted = wide(place.dtype), program.formula is not None
         tables = [d.stencil for d in program.derivatives]
         poles = [pole for pole in program.pole_rows if _is_present(pole, program)]
-        run = _run_differentiable if place.is_traced else _run
+        factors = [program.is_factor(i) for i in used]
+        run = partial(_run_differentiable, factors) if place.is_traced else _run
         results: list[jax.Array] = run(
             [place.joined(i, block, program) for i, block in used.items()],
             [weights_of(table, lambda w: place.put(w, real), inverted) for table in tables],
@@ -85,37 +87,47 @@ def _run(
     return outputs
 
 
-def _run_differentiable(*numbers: Any, **static: Any) -> list[jax.Array]:
-    """`_run` of traced arrays, whose derivative no constant spoils that is not finite.
+def _run_differentiable(
+    factors: Sequence[bool], views: Sequence[Joined], weights: Any, *numbers: Any, **static: Any
+) -> list[jax.Array]:
+    """`_run` of traced arrays, whose derivative no factor spoils that is not finite.
 
     At a pole the metric terms are infinite, and the row is given. What is not used has a cotangent
     of zero, which infinity would turn into NaN for all neighbours.
     """
-    leaves, tree = jax.tree.flatten(numbers)
-    is_constant = [not is_jax(leaf) for leaf in leaves]
-    constants = [leaf for leaf, constant in zip(leaves, is_constant, strict=True) if constant]
-    finite = [np.where(np.isfinite(leaf), leaf, leaf.dtype.type(0)) for leaf in constants]
-    if all(map(np.array_equal, constants, finite)):
-        return cast(list[jax.Array], _run(*numbers, **static))
+    leaves, tree = jax.tree.flatten((views, weights, *numbers))
+    tamed = [
+        replace(view, core=_tame(view.core)) if is_factor else view
+        for view, is_factor in zip(views, factors, strict=True)
+    ]
+    finite = jax.tree.leaves((tamed, jax.tree.map(_tame, weights), *numbers))
+    if all(one is other for one, other in zip(leaves, finite, strict=True)):
+        return cast(list[jax.Array], _run(views, weights, *numbers, **static))
+    is_given = [is_jax(leaf) for leaf in leaves]
 
     def run_with(constants: list[Any], arrays: tuple[jax.Array, ...]) -> list[jax.Array]:
-        sources = iter(constants), iter(arrays)
-        filled = [next(sources[0 if constant else 1]) for constant in is_constant]
+        given = iter(arrays)
+        filled = [next(given) if is_given[i] else one for i, one in enumerate(constants)]
         return cast(list[jax.Array], _run(*jax.tree.unflatten(tree, filled), **static))
 
     @jax.custom_jvp
     def run(*arrays: jax.Array) -> list[jax.Array]:
-        return run_with(constants, arrays)
+        return run_with(leaves, arrays)
 
     @run.defjvp
     def _differentiate(primals: Any, tangents: Any) -> Any:
         _, moved = jax.jvp(lambda *arrays: run_with(finite, arrays), primals, tangents)
         return run(*primals), moved
 
-    result: list[jax.Array] = run(
-        *(leaf for leaf, constant in zip(leaves, is_constant, strict=True) if not constant)
-    )
+    result: list[jax.Array] = run(*filter(is_jax, leaves))
     return result
+
+
+def _tame(numbers: Any) -> Any:
+    """Constants with zero where they are not finite; the same object where all are."""
+    if is_jax(numbers) or np.isfinite(numbers).all():
+        return numbers
+    return np.where(np.isfinite(numbers), numbers, numbers.dtype.type(0))
 
 
 class _Place:

@@ -74,7 +74,7 @@ def differentiate_plain(block: Any, axis: int, stencil: StencilTable) -> Any:
 
 def _filled(value: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
     """An array of its own: of the shape of the block, to be written to."""
-    whole = np.empty(shape, dtype)
+    whole = np.empty_like(value, dtype, shape=shape)
     whole[...] = value
     return whole
 
@@ -108,8 +108,7 @@ class _Derivative(NamedTuple):
             return self._windows(weights[0], 0, n)
         inner = self._windows(weights[0], low, n - len(edges)) if len(edges) < n else None
         part = edges[0] if inner is None else inner
-        empty = np.ma.empty if isinstance(part, np.ma.MaskedArray) else np.empty
-        out = empty((*part.shape[:axis], n, *part.shape[axis + 1 :]), part.dtype)
+        out = np.empty_like(part, shape=(*part.shape[:axis], n, *part.shape[axis + 1 :]))
         across = (slice(None),) * axis
         if inner is not None:
             out[(*across, slice(low, low + n - len(edges)))] = inner

@@ -73,9 +73,7 @@ class Field:
         rows = np.moveaxis(self.core, axis, 0)
         rows = rows[::-1] if end else rows  # seen from the far end, rows above are rows below
         fill = ghosts(wall, rows, reach)
-        made = (np.ma.empty if self._is_masked() else np.empty)(
-            (reach, *rows.shape[1:]), rows.dtype
-        )
+        made = np.empty_like(rows, shape=(reach, *rows.shape[1:]))
         made[...] = fill if isinstance(fill, np.ndarray) else self.outside(fill)
         return np.moveaxis(made[::-1] if end else made, 0, axis)
 

@@ -1,4 +1,4 @@
-"""Name, units and attributes of a result: worked out, or left off; never copied unseen."""
+"""Name, units and attributes of a result: only what is true of it is kept."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any
 
 from fdgrad_dask.errors import CoordinateError
 
-# What holds for a derivative as it held for the field.
+# Attributes that are as true of a derivative as of its field.
 _KEPT = ("cell_methods", "grid_mapping")
 
 
 def name_derivative(name: Hashable | None, per: Hashable, order: int = 1) -> str:
-    """``dT_dx``, ``d2T_dx2``; a field without a name is f.
+    """Name a derivative: ``dT_dx``, ``d2T_dx2``; a field without a name is f.
 
     >>> name_derivative("T", "x"), name_derivative(None, "x", 2)
     ('dT_dx', 'd2f_dx2')
@@ -24,7 +24,7 @@ def name_derivative(name: Hashable | None, per: Hashable, order: int = 1) -> str
 def derive_attributes(
     field: Any, units: str | None, long_name: str | None = None
 ) -> dict[str, Any]:
-    """The attributes of a result: those of ``field`` still true, its units and its long name.
+    """Collect the attributes of a result: those of ``field`` still true, units and long name.
 
     xarray moves some of them to the encoding when it opens a file with all its coordinates.
     """
@@ -38,13 +38,13 @@ def derive_attributes(
 
 
 def choose_long_name(attrs: Mapping[Any, Any], name: Hashable | None) -> str:
-    """What a field is called in words: long name, standard name or name."""
+    """Choose the name of a field in words: long name, standard name or name."""
     words = attrs.get("long_name") or attrs.get("standard_name") or name or "f"
     return str(words).replace("_", " ") if "long_name" not in attrs else str(words)
 
 
 def check_result_name(name: Hashable, field: Any) -> None:
-    """Raises if a result of ``field`` would bear the name of one of its coordinates."""
+    """Raise if a result of ``field`` would bear the name of one of its coordinates."""
     if name in field.coords:
         raise CoordinateError(
             f"the result is called {name!r}, and so is a coordinate of {field.name!r}; rename the "

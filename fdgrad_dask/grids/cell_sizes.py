@@ -1,4 +1,4 @@
-"""Which of two dimensions is x, and the dx, dy and angle of a grid as they were given."""
+"""Identify the horizontal dimensions x and y, and read the given dx, dy and angle of a grid."""
 
 from __future__ import annotations
 
@@ -34,14 +34,17 @@ class HorizontalDims(NamedTuple):
 
 
 class CellSize(NamedTuple):
-    """Metres of a step, (ny, nx), or 1 along an axis on which they do not vary."""
+    """The length of a step in metres, (ny, nx), or of size 1 along an axis where it is constant.
+
+    ``is_between``: given between the points, one fewer than these.
+    """
 
     values: Any
     is_between: bool
 
 
 def order_dims(field: xr.DataArray, dims: tuple[Hashable, ...]) -> HorizontalDims:
-    """Which of two dimensions is x: by CF attributes, or by name, or by order."""
+    """Identify x among two dimensions: by CF attributes, else by name, else by order."""
     first, second = dims
     named = _guess_direction(field, first), _guess_direction(field, second)
     if named in (("x", "y"), ("x", None), (None, "y")):
@@ -62,7 +65,7 @@ def _guess_direction(field: xr.DataArray, dim: Hashable) -> str | None:
 
 
 def find_dims(field: xr.DataArray, given: Iterable[Any]) -> HorizontalDims:
-    """The horizontal dimensions of a field by those of what was given, or by their names.
+    """Identify the horizontal dimensions of a field by those of given arrays, or by name.
 
     Raises
     ------
@@ -95,12 +98,12 @@ def find_dims(field: xr.DataArray, given: Iterable[Any]) -> HorizontalDims:
 
 
 def read_cell_size(field: xr.DataArray, name: str, value: Any, dims: HorizontalDims) -> CellSize:
-    """``dx`` or ``dy`` in metres, at the points or between them.
+    """Read ``dx`` or ``dy`` in metres, at the points or between them.
 
     Raises
     ------
     CoordinateError
-        It has other dimensions, sizes, labels or units, or in memory a step of nought.
+        Its dimensions, sizes, labels or units do not fit, or a step in memory is zero.
     """
     own = dims.x if name == "dx" else dims.y
     array = _as_dataarray(name, value, dims)
@@ -125,7 +128,7 @@ def read_cell_size(field: xr.DataArray, name: str, value: Any, dims: HorizontalD
 
 
 def read_rotation(field: xr.DataArray, value: Any, dims: HorizontalDims) -> tuple[Any, Any]:
-    """Cosine and sine of the angle from east to x, over (y, x)."""
+    """Return cosine and sine of the angle from east to x, over (y, x)."""
     array = _as_dataarray("angle", value, dims)
     if any(array.sizes[dim] not in (1, field.sizes[dim]) for dim in array.dims):
         raise CoordinateError(
@@ -147,7 +150,7 @@ def _sizes(field: xr.DataArray, dims: HorizontalDims) -> dict[Hashable, int]:
 
 
 def _as_dataarray(name: str, value: Any, dims: HorizontalDims) -> xr.DataArray:
-    """A number, or a DataArray over y, x or both."""
+    """Check that a value is a number, or a DataArray over y, x or both."""
     needed = f"{name} is to be a number or a DataArray over {dims.y!r}, {dims.x!r} or both"
     if not isinstance(value, xr.DataArray):
         if np.ndim(value) or not np.issubdtype(np.asarray(value).dtype, np.number):
@@ -163,33 +166,34 @@ def _as_dataarray(name: str, value: Any, dims: HorizontalDims) -> xr.DataArray:
 
 
 def _expand_dims(array: xr.DataArray, dims: HorizontalDims) -> Any:
-    there = tuple(dim for dim in (dims.y, dims.x) if dim in array.dims)
-    data = array.transpose(*there).data
+    order = [dim for dim in (dims.y, dims.x) if dim in array.dims]
+    data = array.transpose(*order).data
     return data.reshape([array.sizes.get(dim, 1) for dim in (dims.y, dims.x)])
 
 
 def _check_labels(field: xr.DataArray, name: str, array: xr.DataArray) -> None:
-    """Raises if both have labels along a dimension, as many, and others."""
+    """Raise if both have labels along a dimension, and these differ."""
     for dim in array.dims:
         ours, theirs = field.indexes.get(dim), array.indexes.get(dim)
         if ours is None or theirs is None or len(ours) != len(theirs) or ours.equals(theirs):
             continue
         raise CoordinateError(
-            f"{name} and {field.name!r} have other labels along {dim!r}; select the points that "
-            "both have"
+            f"{name} and {field.name!r} have different labels along {dim!r}; select the points "
+            "that both have"
         )
 
 
 def _check_steps(field: xr.DataArray, name: str, array: xr.DataArray, own: Hashable) -> None:
-    """Raises at a step of nought, one that is no number, or one against its coordinate."""
+    """Raise if a step is zero or not finite, or its sign contradicts the coordinate."""
     values = np.asarray(array.values)
     bad = ~np.isfinite(values) | (values == 0)
     if bad.any():
         place = np.unravel_index(int(bad.argmax()), bad.shape)
         where = {dim: int(i) for dim, i in zip(array.dims, place, strict=True)}
+        position = f" at {where}" if where else ""
         raise CoordinateError(
-            f"{name} is {values[place]}{f' at {where}' if where else ''}, but a step has a length; "
-            "give it one there, and mask the field instead"
+            f"{name} is {values[place]}{position}, but a step needs a finite length; give one "
+            "there, and mask the field instead"
         )
     for key in (*_KEYS["x"], *_KEYS["y"]):
         for coordinate in find_cf_names(field, key):

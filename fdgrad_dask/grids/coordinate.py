@@ -1,6 +1,6 @@
-"""Reads the coordinate of an axis: which it is, its points as numbers, its units, its period.
+"""Find the coordinate of an axis, and read its points, units and period.
 
-Whatever would give a wrong number in silence is refused here, with the place and the remedy.
+Whatever would silently give a wrong number is refused here; messages say where, and what to do.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from fdgrad_dask.grids.attributes import choose_long_name
 from fdgrad_dask.grids.times import YEARS, count_time, is_time, unbox_numbers
 from fdgrad_dask.stencils.boundary import regular_points
 
-# What CF attributes say of some dims and coordinates; of as many sets of them at most.
+# A query of cf-xarray takes milliseconds, and an operator asks many times for the same answer.
 _cf_cache: dict[tuple[Any, ...], tuple[Mapping[str, list[Hashable]], ...]] = {}
 _CF_CACHE_SIZE = 256
 
@@ -28,8 +28,22 @@ _CF_CACHE_SIZE = 256
 class Axis:
     """One axis of a field, ready for a stencil.
 
-    ``points`` is (n,), in the dtype of the coordinate, or 1.0 where the dimension has none.
-    ``units`` is what a derivative is per; None if the coordinate does not say.
+    Parameters
+    ----------
+    asked
+        The name by which the caller asked for it.
+    dim, name, number
+        Its dimension, its coordinate, and its position among the dimensions of the field.
+    points
+        The coordinate (n,) in its own dtype; 1.0 for a dimension without one.
+    title
+        Its name in words.
+    units
+        What a derivative is per; None if the coordinate does not say.
+    period
+        The length of a full circle, if it is a longitude.
+    is_time
+        True if the coordinate holds dates or durations.
     """
 
     asked: Hashable
@@ -44,19 +58,18 @@ class Axis:
 
 
 def find_axis(field: xr.DataArray, dim: Hashable, *, datetime_unit: str | None = None) -> Axis:
-    """The axis that ``dim`` names: a dimension, a 1-D coordinate along one, or a CF name.
+    """Find the axis that ``dim`` names: a dimension, a 1-D coordinate along one, or a CF name.
 
     Raises
     ------
     CoordinateError
-        There is none such, or it cannot be differentiated along.
+        No such axis exists, or it cannot be differentiated along.
     OptionError
         ``datetime_unit`` is not a unit of time.
     """
     coordinate = find_coordinate(field, dim)
     if coordinate is None:
-        number = field.dims.index(dim)
-        return Axis(dim, dim, dim, number, 1.0, f"index of {dim}", units="1")
+        return index_axis(field, dim)
     along = coordinate.dims[0]
     name = along if coordinate.name is None else coordinate.name
     _refuse_stacked(field, name, along)
@@ -78,10 +91,15 @@ def find_axis(field: xr.DataArray, dim: Hashable, *, datetime_unit: str | None =
     )
 
 
+def index_axis(field: xr.DataArray, dim: Hashable) -> Axis:
+    """Make the axis of a dimension that is counted in steps."""
+    return Axis(dim, dim, dim, field.dims.index(dim), 1.0, f"index of {dim}", units="1")
+
+
 def find_coordinate(field: xr.DataArray, dim: Hashable) -> xr.DataArray | None:
-    """The 1-D coordinate that ``dim`` names, or None for a dimension without one."""
+    """Find the 1-D coordinate that ``dim`` names; None for a dimension without one."""
     if dim in field.dims:
-        # Asked for an index that is not there, coords makes one up: 0, 1, 2, …
+        # For a dimension without a coordinate, coords[dim] would make up 0, 1, 2, …
         return field.coords[dim] if dim in field.coords else None  # noqa: SIM401
     name = dim if dim in field.coords else _resolve_cf_name(field, dim)
     coordinate: xr.DataArray = field.coords[name]
@@ -94,7 +112,7 @@ def find_coordinate(field: xr.DataArray, dim: Hashable) -> xr.DataArray | None:
 
 
 def find_cf_names(field: xr.DataArray, key: Hashable) -> list[Hashable]:
-    """The coordinates that CF attributes call ``key``: an axis, a kind or a standard_name."""
+    """Find the coordinates whose CF axis, kind or standard_name is ``key``."""
     if not isinstance(key, str):
         return []
     names = [name for table in _query_cf(field) for name in table.get(key, [])]
@@ -102,7 +120,7 @@ def find_cf_names(field: xr.DataArray, key: Hashable) -> list[Hashable]:
 
 
 def _query_cf(field: xr.DataArray) -> tuple[Mapping[str, list[Hashable]], ...]:
-    """What cf-xarray finds. It takes milliseconds, and an operator asks again and again."""
+    """Ask cf-xarray for all axes, kinds and standard names; once for each set of coordinates."""
     coords = field.coords.variables.items()
     # The variable's own list restricts what cf-xarray finds, so two fields may have two answers.
     own = find_own_coordinates(field)
@@ -115,7 +133,7 @@ def _query_cf(field: xr.DataArray) -> tuple[Mapping[str, list[Hashable]], ...]:
 
 
 def find_own_coordinates(field: xr.DataArray) -> frozenset[str]:
-    """The coordinates that the attribute ``coordinates`` of a variable names as its own."""
+    """Read the attribute ``coordinates``, by which a variable names its own coordinates."""
     named = field.encoding.get("coordinates", field.attrs.get("coordinates"))
     return frozenset(named.split()) if isinstance(named, str) else frozenset()
 
@@ -129,7 +147,7 @@ def has_axis(field: xr.DataArray, dim: Hashable) -> bool:
 
 
 def _resolve_cf_name(field: xr.DataArray, dim: Hashable) -> Hashable:
-    """The name of the one 1-D coordinate that CF attributes call ``dim``."""
+    """Find the one 1-D coordinate whose CF axis, kind or standard_name is ``dim``."""
     names = find_cf_names(field, dim)
     along = [name for name in names if field.coords[name].ndim == 1] or names
     if len(along) == 1:
@@ -148,7 +166,7 @@ def _resolve_cf_name(field: xr.DataArray, dim: Hashable) -> Hashable:
 def read_points(
     coordinate: xr.DataArray, datetime_unit: str | None
 ) -> tuple[NDArray[Any], str | None]:
-    """The values of a coordinate as numbers, and the units that one step of 1 has.
+    """Read the values of a coordinate as numbers, and their units.
 
     Dates and durations of any calendar count from the earliest, in seconds or
     ``datetime_unit``.
@@ -175,7 +193,7 @@ def read_points(
 
 
 def check_monotonic(points: NDArray[Any], name: Hashable, dim: Hashable) -> None:
-    """Raises unless ``points`` (n,) rise or fall strictly."""
+    """Raise unless ``points`` (n,) are strictly monotonic."""
     n = len(points)
     if n < 2:
         raise CoordinateError(
@@ -185,7 +203,7 @@ def check_monotonic(points: NDArray[Any], name: Hashable, dim: Hashable) -> None
     broken = ~np.isfinite(points)
     if broken.any():
         _refuse_nan(int(broken.argmax()), name, dim, points[broken][0])
-    # Compared and not subtracted: large integers differ by less than float64 can hold.
+    # Compared, not subtracted: large integers may differ by less than float64 resolves.
     before, after = points[:-1], points[1:]
     if (before < after).all() or (before > after).all():
         return
@@ -204,7 +222,7 @@ def check_monotonic(points: NDArray[Any], name: Hashable, dim: Hashable) -> None
 
 
 def _suggest_fix(points: NDArray[Any], name: Hashable) -> str:
-    """How to make a coordinate monotonic: an angle that wraps around is not sorted but unwound."""
+    """Say how to make a coordinate monotonic: sort it, or unwrap an angle."""
     exact = points.astype(np.float64)
     if np.abs(np.diff(exact)).max() > 180 and np.abs(exact).max() <= 720:
         ways = {
@@ -238,7 +256,7 @@ def _refuse_stacked(field: xr.DataArray, name: Hashable, dim: Hashable) -> None:
 
 
 def _restore_even_step(points: NDArray[np.float64]) -> Any:
-    """The step, if only the rounding to years keeps an axis from being even; else the points."""
+    """Return the step if an axis is uneven only by rounding to years, else its points."""
     steps = np.diff(points)
     if np.ptp(steps) <= 8 * np.finfo(float).eps * np.abs(points).max():
         return (points[-1] - points[0]) / len(steps)
@@ -246,7 +264,7 @@ def _restore_even_step(points: NDArray[np.float64]) -> Any:
 
 
 def is_longitude(coordinate: xr.DataArray) -> bool:
-    """True if the attributes say so, in degrees; a longitude without units is in degrees."""
+    """True for a longitude in degrees; one without units is taken to be in degrees."""
     units = coordinate.attrs.get("units")
     return units in ("degrees_east", "degree_east", "degree_E", "degrees_E", "degreeE") or (
         coordinate.attrs.get("standard_name") in ("longitude", "grid_longitude")
@@ -255,7 +273,7 @@ def is_longitude(coordinate: xr.DataArray) -> bool:
 
 
 def select_for_axis(option: Any, axis: Axis, field: xr.DataArray) -> Any:
-    """The value of an option for one axis: one for all, or by name in a mapping."""
+    """Select the value of an option for one axis: one for all, or by name in a mapping."""
     if not isinstance(option, Mapping):
         return option
     for key, value in option.items():
@@ -265,7 +283,7 @@ def select_for_axis(option: Any, axis: Axis, field: xr.DataArray) -> Any:
 
 
 def check_axis_names(option: Any, fields: Sequence[xr.DataArray]) -> None:
-    """Raises if a mapping names an axis that none of ``fields`` has."""
+    """Raise if a mapping names an axis that none of ``fields`` has."""
     for key in option if isinstance(option, Mapping) else ():
         if not any(has_axis(field, key) for field in fields):
             dims = sorted({str(dim) for field in fields for dim in field.dims})

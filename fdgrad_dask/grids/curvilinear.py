@@ -1,4 +1,4 @@
-"""Finds the places of a curvilinear grid, or its spacings: in the field, a projection, a call."""
+"""Find a curvilinear grid: by 2-D latitude and longitude, a projection, or given dx and dy."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from fdgrad_dask.grids.cell_sizes import (
     read_cell_size,
     read_rotation,
 )
-from fdgrad_dask.grids.coordinate import Axis, find_cf_names
+from fdgrad_dask.grids.coordinate import Axis, find_cf_names, index_axis
 from fdgrad_dask.grids.geometry import EARTH_RADIUS, Curvilinear, Geometry
 from fdgrad_dask.grids.places import (
     find_1d,
@@ -72,17 +72,17 @@ class CurvilinearGrid:
 def find_curvilinear_grid(
     field: xr.DataArray, geometry: Geometry | None, is_directed: bool = True
 ) -> CurvilinearGrid | None:
-    """The grid of ``field`` if it is a curvilinear one.
+    """Find the curvilinear grid of ``field``; None if it lies on another kind of grid.
 
-    ``is_directed`` says that the result, or a wind, points to the east and north.
+    ``is_directed``: the result, or a wind, points east and north.
 
     Raises
     ------
     CoordinateError
-        `Curvilinear` is asked for, and neither the coordinates of such a grid nor spacings that fit
-        are there; or latitude and longitude are ambiguous, or impossible.
+        `Curvilinear` is asked for, but the field has no coordinates of such a grid, or dx and dy do
+        not fit; or latitude and longitude are ambiguous or impossible.
     OptionError
-        Of dx and dy only one is given.
+        Only one of dx and dy is given.
     """
     if geometry is not None and not isinstance(geometry, Curvilinear):
         return None
@@ -101,7 +101,7 @@ def find_curvilinear_grid(
         else:
             return None
     elif geometry is None and not _is_nominal(field, lat, lon):
-        return None  # the same places as the 1-D coordinates
+        return None  # the 2-D coordinates repeat the 1-D ones
     require_angles(lat, lon)
     geometry = geometry or Curvilinear(earth_radii(field)[0])
     dims = order_dims(field, lat.dims)
@@ -120,9 +120,9 @@ def find_curvilinear_grid(
 
 
 def _is_nominal(field: xr.DataArray, lat: xr.DataArray, lon: xr.DataArray) -> bool:
-    """False if 1-D longitude and latitude give the very places of the 2-D ones.
+    """True unless 1-D longitude and latitude agree with the 2-D ones everywhere.
 
-    Those of models on tripolar grids do so up to some latitude; what lies beyond is elsewhere.
+    On tripolar grids they agree up to some latitude, but not beyond it.
     """
     names = [find_1d(field, key, "", ()) for key in ("latitude", "longitude")]
     if None in names:
@@ -140,7 +140,7 @@ def _is_nominal(field: xr.DataArray, lat: xr.DataArray, lon: xr.DataArray) -> bo
             )
     off_y = lat - y
     off_x = ((lon - x + 180) % 360 - 180) * np.cos(np.deg2rad(lat))
-    # A small part of a step is rounding; more than that is another place.
+    # A small part of a step is rounding; more means another position.
     return any(
         bool((abs(off) > 0.05 * _least_step(axis)).any()) for off, axis in ((off_y, y), (off_x, x))
     )
@@ -151,10 +151,10 @@ def _least_step(axis: xr.DataArray) -> float:
 
 
 def _grid_of_cell_sizes(field: xr.DataArray, geometry: Curvilinear) -> CurvilinearGrid:
-    """The grid of given dx and dy. Where x and y are longitude and latitude, its x is east."""
+    """Make the grid of given dx and dy; x points east if x and y are longitude and latitude."""
     if geometry.dx is None or geometry.dy is None:
-        one, other = ("dx", "dy") if geometry.dy is None else ("dy", "dx")
-        raise OptionError(f"{one} is given without {other}; give both")
+        given, missing = ("dx", "dy") if geometry.dy is None else ("dy", "dx")
+        raise OptionError(f"{given} is given without {missing}; give both")
     dims = find_dims(field, (geometry.dx, geometry.dy, geometry.angle))
     dx, dy = (read_cell_size(field, n, getattr(geometry, n), dims) for n in ("dx", "dy"))
     lon, lat = (find_1d(field, key, "", (key, key[:3])) for key in ("longitude", "latitude"))
@@ -183,7 +183,7 @@ def _grid_of_cell_sizes(field: xr.DataArray, geometry: Curvilinear) -> Curviline
 
 
 def _find_orientation(field: xr.DataArray, dims: HorizontalDims) -> tuple[int, int]:
-    """1, or -1 where the coordinate of x, or of y, falls along its index."""
+    """Return 1, or -1 where the coordinate of x, or of y, falls along its index."""
 
     def sense(dim: Hashable, keys: tuple[str, ...]) -> int:
         names = [name for key in keys for name in find_cf_names(field, key)]
@@ -202,7 +202,7 @@ def _find_orientation(field: xr.DataArray, dims: HorizontalDims) -> tuple[int, i
 
 
 def earth_radii(field: xr.DataArray, given: float = EARTH_RADIUS) -> tuple[float, float]:
-    """The radii of the equator and of the poles: those given, else those of the grid mapping."""
+    """Return the equatorial and polar radius: as given, else those of the grid mapping."""
     mapping = find_grid_mapping(field)
     major, minor = (EARTH_RADIUS, EARTH_RADIUS) if mapping is None else mapping.radii()
     return (major, minor) if given in (EARTH_RADIUS, major) else (given, given)
@@ -211,9 +211,9 @@ def earth_radii(field: xr.DataArray, given: float = EARTH_RADIUS) -> tuple[float
 def _invert_projection(
     field: xr.DataArray, is_directed: bool
 ) -> tuple[xr.DataArray, xr.DataArray] | None:
-    """Latitude and longitude of 1-D x and y on a map projection, or about a rotated pole.
+    """Compute latitude and longitude of 1-D x and y on a projection, or about a rotated pole.
 
-    Where nothing points to the east or to the north, the sphere about the rotated pole will do.
+    Results without direction can be computed on the sphere about the rotated pole itself.
     """
     mapping = find_grid_mapping(field)
     if mapping is None or not mapping.is_described or mapping.kind == "latitude_longitude":
@@ -231,10 +231,9 @@ def _invert_projection(
 
 
 def _index_axis(field: xr.DataArray, dim: Hashable) -> Axis:
-    """The axis of a dimension that is counted in steps."""
     if dim not in field.dims:
         raise CoordinateError(
             f"the grid extends along {dim!r}, but {field.name!r} has {field.dims}; select "
             "both alike"
         )
-    return Axis(dim, dim, dim, field.dims.index(dim), 1.0, f"index of {dim}", units="1")
+    return index_axis(field, dim)

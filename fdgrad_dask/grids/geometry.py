@@ -1,4 +1,4 @@
-"""Where a horizontal coordinate becomes metres: a plane, or a sphere.
+"""The geometries in which horizontal coordinates become metres, and constants of the Earth.
 
 A geometry gives the two scale factors h_x and h_y, the metres in one unit of either coordinate,
 so that the components of ∇f are (1/h_x ∂f/∂x, 1/h_y ∂f/∂y).
@@ -26,9 +26,12 @@ def is_pole(latitude: NDArray[Any]) -> NDArray[np.bool_]:
 
 @dataclass(frozen=True)
 class Plane:
-    """Cartesian x and y, ``metres`` in one unit of them.
+    """Cartesian x and y.
 
-    If not given it is that of their units, or 1 where they have none.
+    Parameters
+    ----------
+    metres
+        The length of one unit of x and y. By default that of their units, or 1 without units.
     """
 
     metres: float | None = None
@@ -39,7 +42,7 @@ class Plane:
         return h, h
 
     def tangent(self, y: NDArray[Any]) -> NDArray[np.float64]:
-        """The curvature of the lines of equal y: none."""
+        """The curvature of the lines of equal y, in m-1: zero."""
         return np.zeros(len(y))
 
 
@@ -66,26 +69,25 @@ class Sphere:
 
 @dataclass(frozen=True, eq=False)
 class Curvilinear:
-    """A grid whose x and y are no lines of equal latitude and longitude.
+    """A grid whose axes do not follow latitude and longitude.
 
-    Its metres are those between its latitudes and longitudes, which have two dimensions or come
-    from a grid mapping, or they are given as dx and dy. Where it goes around the globe, say
-    ``boundary={"x": "periodic"}``.
+    Distances follow from 2-D latitude and longitude, or from a grid mapping, or are given as dx and
+    dy. If the grid goes around the globe, say ``boundary={"x": "periodic"}``.
 
     Parameters
     ----------
     radius
-        Of the sphere, in metres.
+        Radius of the sphere, in metres.
     dx, dy
-        The metres of a step along x and along y: numbers, or DataArrays over one or both of these
-        dimensions, at the points or, one fewer along its own, between them. Negative where x or y
-        falls with its index. The axes are taken to be at right angles.
+        The length of a step along x and along y in metres: numbers, or DataArrays over one or both
+        dimensions, at the points or between them (one fewer along their own dimension). Negative
+        where x or y falls along its index. The axes are taken to be at right angles.
     angle
-        From east to the x axis of the grid, counter-clockwise; in degrees, or as a DataArray in its
-        units. With dx and dy alone results are along x and y, not east and north.
+        The angle from east to the x axis of the grid, counter-clockwise: in degrees, or a DataArray
+        with units. Without it, results with dx and dy are along x and y, not east and north.
     components
-        What u and v are along: ``"earth"``, east and north, or ``"grid"``, x and y as these grow.
-        If not given a standard_name says it, as eastward_wind or x_wind; with dx and dy alone they
+        The directions of u and v: ``"earth"`` for east and north, ``"grid"`` for increasing x and
+        y. By default the standard_name decides (eastward_wind, x_wind); with dx and dy alone they
         are along the grid.
     """
 

@@ -84,10 +84,10 @@ class HorizontalGrid:
         return not isinstance(self.geometry, Plane) and not self.is_rotated
 
     def attrs(self) -> dict[str, Any]:
-        """What was decided, for the attributes of a result."""
+        """The attributes of a result that say which geometry was used."""
         decided: dict[str, Any] = {"geometry": type(self.geometry).__name__.lower()}
-        spaced = self.curvilinear is not None and self.curvilinear.cell_sizes is not None
-        if not isinstance(self.geometry, Plane) and not spaced:
+        has_cell_sizes = self.curvilinear is not None and self.curvilinear.cell_sizes is not None
+        if not isinstance(self.geometry, Plane) and not has_cell_sizes:
             decided["earth_radius"] = self.radius
         if self.wraps:
             decided["periodic"] = str(self.x.name)
@@ -99,7 +99,7 @@ class HorizontalGrid:
         Raises
         ------
         CoordinateError
-            There is no latitude.
+            The grid has no latitude.
         """
         is_latitude = isinstance(self.geometry, Sphere) and not self.is_rotated
         latitude = self.y.points if is_latitude else None
@@ -111,7 +111,7 @@ class HorizontalGrid:
                 f"{self.y.name!r} is none; give coriolis= in s-1"
             )
         sine = np.sin(np.deg2rad(latitude.astype(np.float64)))
-        # On the equator there is none, also where a coordinate misses it by its rounding.
+        # Zero on the equator, also where the coordinate misses it by rounding.
         return 2 * EARTH_ROTATION * np.where(np.abs(sine) < 1e-7, 0.0, sine)
 
 
@@ -121,18 +121,18 @@ def find_horizontal_grid(
     boundary: Any = None,
     is_directed: bool = True,
 ) -> HorizontalGrid:
-    """The horizontal axes of ``field`` in the geometry given, or in that of its coordinates.
+    """Find the horizontal axes of ``field`` in the given geometry, or in that of its coordinates.
 
-    1-D longitude and latitude lie on a sphere, 1-D x and y with a unit of length on a plane, or
-    where their grid mapping says if it is known; 2-D longitude and latitude are curvilinear, and so
-    is a grid of given dx and dy. A longitude that goes around the globe is periodic unless
-    ``boundary`` names it. ``is_directed`` says that the result, or a wind, points to the east and
-    north, which is not along the axes of a rotated pole.
+    1-D longitude and latitude mean a sphere; 1-D x and y with a unit of length mean a plane, or the
+    projection that their grid mapping describes; 2-D longitude and latitude, or given dx and dy,
+    mean a curvilinear grid. A longitude around the globe is periodic unless ``boundary`` names it.
+    ``is_directed``: the result, or a wind, points east and north, which about a rotated pole is not
+    along the axes.
 
     Raises
     ------
     CoordinateError
-        There are no such two axes, or their geometry cannot be told.
+        The field has no two such axes, or their geometry cannot be determined.
     """
     check_axis_names(boundary, [field])
     curved = find_curvilinear_grid(field, geometry, is_directed)
@@ -194,20 +194,20 @@ def _make_curvilinear(
 
 
 def _is_free(field: xr.DataArray, x: Axis, boundary: Any) -> bool:
-    """True if no boundary says that the ends of x are anything but periodic."""
-    is_open = isinstance(boundary, Mapping) and any(
+    """True unless ``boundary`` sets the ends of x to something other than periodic."""
+    is_set = isinstance(boundary, Mapping) and any(
         select_for_axis({key: True}, x, field) and not _is_periodic(ends)
         for key, ends in boundary.items()
     )
     asked = select_for_axis(boundary, x, field)
-    return not is_open and (asked is None or _is_periodic(asked))
+    return not is_set and (asked is None or _is_periodic(asked))
 
 
 def _recognise_circle(x: Axis, is_free: bool) -> tuple[Axis, bool, bool]:
-    """The longitude, whether it is a full circle, and whether its last point repeats the first.
+    """Recognise a longitude that is a full circle, or whose last point repeats the first.
 
-    A circle is recognised to the rounding of its coordinate, as files write 0.083333 for a twelfth.
-    Where that is coarser than a thousandth of a step, the even circle that it stands for is taken.
+    Rounding is allowed for, as files write 0.083333 for a twelfth of a degree. Where it exceeds a
+    thousandth of a step, the points are replaced by those of the even circle.
     """
     points = x.points.astype(np.float64)
     steps = np.diff(points)
@@ -244,7 +244,7 @@ def _find_planar_axes(field: xr.DataArray) -> tuple[Axis, Axis]:
 
 
 def _find_length(field: xr.DataArray, name: str) -> Hashable | None:
-    """``x`` or ``y`` itself, if it is a coordinate in a unit of length."""
+    """Return ``x`` or ``y`` itself, if that is a coordinate in a unit of length."""
     if name not in field.coords or field.coords[name].ndim != 1:
         return None
     return (
@@ -271,7 +271,7 @@ def _find_plane(field: xr.DataArray, x: Axis, y: Axis) -> Plane:
 
 
 def _metres_per_unit(x: Axis, y: Axis) -> float:
-    """The metres in one unit of x and of y."""
+    """Return the length of one unit of x and y in metres."""
     metres = conversion_factor(x.units, "m")
     if metres is None or x.units != y.units:
         raise CoordinateError(
@@ -282,12 +282,12 @@ def _metres_per_unit(x: Axis, y: Axis) -> float:
 
 
 def _check_geometry(geometry: Plane | Sphere, x: Axis, y: Axis) -> Plane | Sphere:
-    """A geometry that was given, in the units of the coordinates."""
+    """Check a given geometry against the units of the coordinates."""
     units = {axis.units for axis in (x, y)}
     if isinstance(geometry, Plane):
-        is_open = geometry.metres is None and units not in ({None}, {"1"})
-        return Plane(_metres_per_unit(x, y)) if is_open else geometry
-    if any(conversion_factor(one, "m") is not None for one in units):
+        has_units = geometry.metres is None and units not in ({None}, {"1"})
+        return Plane(_metres_per_unit(x, y)) if has_units else geometry
+    if any(conversion_factor(unit, "m") is not None for unit in units):
         raise CoordinateError(
             f"{x.name!r} and {y.name!r} have the units {x.units!r} and {y.units!r}, but a sphere "
             "needs longitude and latitude in degrees; for lengths give geometry=Plane()"

@@ -1,16 +1,17 @@
-"""Grids whose x and y are counted in steps: their metres, and what makes of a wind on them.
+"""Metric terms of horizontal grids, and the vector calculus per metre that they make.
 
-A step along either axis of such a grid is a vector. Its components to the east and to the north,
-x_e, x_n and y_e, y_n, are all that an operator of first derivatives needs; the area of a cell is
-J = x_e y_n − x_n y_e. Nothing is assumed of angles or of the sense of the axes, and since points
-are differenced as vectors in space, there is no seam in longitude.
+`OrthogonalMetric` has axes at right angles with scale factors h_x and h_y: a plane, a sphere, given
+dx and dy. `LatLonMetric` knows the latitude and longitude of each point and assumes nothing of the
+axes. Both have the same methods. Arrays are over (y, x), of size 1 where they do not vary.
 
-Where a factor is nought everywhere, or one, it is the number 0 or 1 and no array.
+The methods take a field s, or the components u and v of a wind, and a function
+``d(field, axis, is_flux=False)`` for the derivative along ``"x"`` or ``"y"`` per unit of that axis.
+They only add and multiply, so that expressions become equations. What is 0 is the number 0.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -22,18 +23,125 @@ from fdgrad_dask.stencils.table import StencilTable
 
 Pair = tuple[Any, Any]
 Tables = tuple[StencilTable, StencilTable]
-PLAIN: tuple[Pair, Pair] = ((1, 0), (0, 1))
+Derive = Callable[..., Any]
 # Steps shorter than this, in metres, and axes closer to parallel than this angle, have no area.
 _SHORT, _PARALLEL = 1e-3, 1e-9
 
 
 @dataclass(frozen=True)
-class OnEarth:
-    """A grid of known places. Steps in metres per index, (ny, nx).
+class OrthogonalMetric:
+    """Axes at right angles: y is x turned counter-clockwise.
 
-    ``east`` and ``north`` are these directions as vectors in space. ``along`` are the components
-    to the east and north, (E, N), of the directions of x and of y, if those of a wind are along
-    them and not to the east and north.
+    ``h_x`` and ``h_y`` are metres per unit of x and y, negative where the axis falls along its
+    index, and ``tables`` the stencils that differentiate them: without these they vary along y
+    alone, and the curvature is ``tangent``. ``rotation`` is cosine and sine of the angle from east
+    to x; without it results are along x and y. ``components``: a wind is along ``"earth"`` or
+    ``"grid"``.
+    """
+
+    h_x: Any
+    h_y: Any
+    tables: Tables | None = None
+    rotation: Pair | None = None
+    components: str = "grid"
+    tangent: Any = 0
+
+    @cached_property
+    def per_x(self) -> Any:
+        """1/h_x, NaN where x has no direction."""
+        return inverse(self.h_x)
+
+    @cached_property
+    def per_y(self) -> Any:
+        """1/h_y, NaN where y has no direction."""
+        return inverse(self.h_y)
+
+    @cached_property
+    def over_area(self) -> Any:
+        """1/J, one over the area of a cell."""
+        return self.per_x / self.h_y if self.tables is None else inverse(self.h_x * self.h_y)
+
+    @cached_property
+    def curvature(self) -> Pair:
+        """How fast the axes turn, in m-1: along x −∂h_x/∂y / J, along y ∂h_y/∂x / J."""
+        if self.tables is None:
+            return self.tangent, 0
+        h_x, h_y = changes(self.h_x, 0, self.tables), changes(self.h_y, 1, self.tables)
+        return (
+            0 if isinstance(h_x, int) else -self.over_area * h_x,
+            0 if isinstance(h_y, int) else self.over_area * h_y,
+        )
+
+    def to_earth(self, u: Any, v: Any) -> Pair:
+        if self.rotation is None or self.components == "earth":
+            return u, v
+        return _rotate(self.rotation, u, v)
+
+    def to_axes(self, u: Any, v: Any) -> Pair:
+        """The components along x and y."""
+        if self.rotation is None or self.components == "grid":
+            return u, v
+        c, s = self.rotation
+        return c * u + s * v, c * v - s * u
+
+    def gradient(self, s: Any, d: Derive) -> Pair:
+        s_x, s_y = d(s, "x"), d(s, "y")
+        if self.rotation is None:
+            return self.per_x * s_x, self.per_y * s_y
+        # The factors are multiplied by each other here, once, and not at each level of a field.
+        c, r = self.rotation
+        return (
+            (c * self.per_x) * s_x - (r * self.per_y) * s_y,
+            (r * self.per_x) * s_x + (c * self.per_y) * s_y,
+        )
+
+    def divergence(self, u: Any, v: Any, d: Derive) -> Any:
+        """1/(h_x h_y) ( ∂(h_y u)/∂x + ∂(h_x v)/∂y )"""
+        u, v = self.to_axes(u, v)
+        return self._flux_x(u, d) + self._flux_y(v, d)
+
+    def vorticity(self, u: Any, v: Any, d: Derive) -> Any:
+        """1/(h_x h_y) ( ∂(h_y v)/∂x − ∂(h_x u)/∂y )"""
+        u, v = self.to_axes(u, v)
+        return self._flux_x(v, d) - self._flux_y(u, d)
+
+    # A scale factor that does not vary along the axis of its flux cancels.
+    def _flux_x(self, u: Any, d: Derive) -> Any:
+        is_even = self.h_y.shape[1] == 1
+        return self.per_x * d(u, "x") if is_even else self.over_area * d(self.h_y * u, "x")
+
+    def _flux_y(self, v: Any, d: Derive) -> Any:
+        is_even = self.h_x.shape[0] == 1
+        flux = self.h_x * v
+        return self.per_y * d(v, "y") if is_even else self.over_area * d(flux, "y", is_flux=True)
+
+    def velocity_gradient(self, u: Any, v: Any, d: Derive) -> tuple[Any, Any, Any, Any]:
+        """∂u/∂x = 1/h_x ∂u/∂x − k_x v, ∂v/∂x = 1/h_x ∂v/∂x + k_x u; along y likewise with k_y.
+
+        k_x and k_y are the curvatures of the axes: tan φ / a and 0 on a sphere.
+        """
+        u, v = self.to_axes(u, v)
+        k_x, k_y = self.curvature
+        u_x, v_x = self.per_x * d(u, "x") - k_x * v, self.per_x * d(v, "x") + k_x * u
+        u_y, v_y = self.per_y * d(u, "y") - k_y * v, self.per_y * d(v, "y") + k_y * u
+        if self.rotation is None:
+            return u_x, u_y, v_x, v_y
+        # First the components, then the directions in which they are differentiated.
+        (u_x, v_x), (u_y, v_y) = _rotate(self.rotation, u_x, v_x), _rotate(self.rotation, u_y, v_y)
+        return *_rotate(self.rotation, u_x, u_y), *_rotate(self.rotation, v_x, v_y)
+
+    def contravariant(self) -> tuple[Any, Any, Any]:
+        return self.h_y * self.per_x, self.h_x * self.per_y, 0
+
+
+@dataclass(frozen=True)
+class LatLonMetric:
+    """A grid of known latitudes and longitudes.
+
+    A step along an axis has the components ``x_e``, ``x_n`` and ``y_e``, ``y_n`` to the east and
+    north, in metres per index. ``east`` and ``north`` are these directions as vectors in space.
+    ``along`` are the directions of x and y as (E, N), if the components of a wind are along them.
+    Since points are differenced as vectors in space, there is no seam in longitude.
     """
 
     x_e: Any
@@ -49,135 +157,65 @@ class OnEarth:
         """J, in m² per index²; negative if the grid is left-handed, NaN where cells have none."""
         area = self.x_e * self.y_n - self.x_n * self.y_e
         h_x, h_y = np.hypot(self.x_e, self.x_n), np.hypot(self.y_e, self.y_n)
-        there = (abs(area) > _PARALLEL * h_x * h_y) & (h_x > _SHORT) & (h_y > _SHORT)
-        return np.where(there, area, np.nan)
+        has_area = (abs(area) > _PARALLEL * h_x * h_y) & (h_x > _SHORT) & (h_y > _SHORT)
+        return np.where(has_area, area, np.nan)
 
     @cached_property
     def over_area(self) -> Any:
-        """1/J"""
         return 1 / self.area
 
-    @property
-    def winds(self) -> tuple[Pair, Pair]:
-        """What makes the wind to the east, and to the north, of u and v."""
-        if self.along is None:
-            return PLAIN
-        (x_e, x_n), (y_e, y_n) = self.along
-        return (x_e, y_e), (x_n, y_n)
-
     @cached_property
-    def slopes(self) -> tuple[Pair, Pair]:
-        """What makes ∂f/∂east, and ∂f/∂north, of ∂f/∂i and ∂f/∂j."""
+    def inverse(self) -> tuple[Pair, Pair]:
+        """The matrix that makes ∂s/∂east and ∂s/∂north of ∂s/∂x and ∂s/∂y."""
         area = self.area
         return (self.y_n / area, -self.x_n / area), (-self.y_e / area, self.x_e / area)
 
-    def fluxes(self) -> tuple[Pair, Pair]:
-        """Factors of u and v in the flux across i, and in that across j."""
-        return self.of_winds((self.y_n, -self.y_e)), self.of_winds((-self.x_n, self.x_e))
+    def to_earth(self, u: Any, v: Any) -> Pair:
+        if self.along is None:
+            return u, v
+        (x_e, x_n), (y_e, y_n) = self.along
+        return x_e * u + y_e * v, x_n * u + y_n * v
 
-    def circulations(self) -> tuple[Pair, Pair]:
-        """Factors of u and v in the flow along j, and in that against i."""
-        return self.of_winds((self.y_e, self.y_n)), self.of_winds((-self.x_e, -self.x_n))
+    def gradient(self, s: Any, d: Derive) -> Pair:
+        return self._per_metre(d(s, "x"), d(s, "y"))
 
-    def in_space(self) -> Sequence[Pair]:
-        """Factors of u and v in the three parts of the wind along the axes of space."""
-        return [self.of_winds(pair) for pair in zip(self.east, self.north, strict=True)]
+    def _per_metre(self, s_x: Any, s_y: Any) -> Pair:
+        (a, b), (p, q) = self.inverse
+        return a * s_x + b * s_y, p * s_x + q * s_y
 
-    def of_winds(self, pair: Pair) -> Pair:
-        """Factors of u and v for those of the wind to the east and to the north."""
-        return _through(pair, self.winds)
+    def divergence(self, u: Any, v: Any, d: Derive) -> Any:
+        """1/J ( ∂(y_n u − y_e v)/∂x + ∂(x_e v − x_n u)/∂y )"""
+        u, v = self.to_earth(u, v)
+        across_x, across_y = self.y_n * u - self.y_e * v, self.x_e * v - self.x_n * u
+        return self.over_area * d(across_x, "x") + self.over_area * d(across_y, "y")
 
-    def conductances(self) -> tuple[Any, Any, Any]:
-        """J g^ii, J g^jj and J g^ij of the contravariant metric."""
+    def vorticity(self, u: Any, v: Any, d: Derive) -> Any:
+        """1/J ( ∂(y_e u + y_n v)/∂x − ∂(x_e u + x_n v)/∂y )"""
+        u, v = self.to_earth(u, v)
+        along_y, along_x = self.y_e * u + self.y_n * v, self.x_e * u + self.x_n * v
+        return self.over_area * d(along_y, "x") - self.over_area * d(along_x, "y")
+
+    def velocity_gradient(self, u: Any, v: Any, d: Derive) -> tuple[Any, Any, Any, Any]:
+        """Of the wind as a vector in space, seen from the east and the north of each point.
+
+        Its parts along the axes of space have smooth derivatives wherever the wind is smooth, at a
+        pole too, and there is no term in tan φ.
+        """
+        u, v = self.to_earth(u, v)
+        parts = [e * u + n * v for e, n in zip(self.east, self.north, strict=True)]
+        by_x, by_y = [d(part, "x") for part in parts], [d(part, "y") for part in parts]
+        u_x, u_y = _dot(self.east, by_x), _dot(self.east, by_y)
+        v_x, v_y = _dot(self.north, by_x), _dot(self.north, by_y)
+        return *self._per_metre(u_x, u_y), *self._per_metre(v_x, v_y)
+
+    def contravariant(self) -> tuple[Any, Any, Any]:
         area = self.area
         across = -(self.x_e * self.y_e + self.x_n * self.y_n) / area
         squares = (self.y_e**2 + self.y_n**2) / area, (self.x_e**2 + self.x_n**2) / area
         return (*squares, across)
 
 
-@dataclass(frozen=True)
-class Given:
-    """A grid of known spacings, its axes at right angles: y is x turned counter-clockwise.
-
-    ``h_x`` and ``h_y`` in metres per index, negative where x or y falls with its index; (ny, nx),
-    or 1 along an axis on which they do not vary. ``turn`` are cosine and sine of the angle from
-    east to x; without it results are along x and y. ``is_turned``: the wind is to the east and
-    north, not along x and y.
-    """
-
-    h_x: Any
-    h_y: Any
-    tables: Tables
-    turn: Pair | None = None
-    is_turned: bool = False
-
-    @cached_property
-    def area(self) -> Any:
-        """J, in m² per index²."""
-        return _nonzero(self.h_x) * _nonzero(self.h_y)
-
-    @cached_property
-    def over_area(self) -> Any:
-        """1/J"""
-        return 1 / self.area
-
-    @property
-    def winds(self) -> tuple[Pair, Pair]:
-        """What makes the wind to the east and north, or along x and y without a turn."""
-        if self.turn is None or self.is_turned:
-            return PLAIN
-        c, s = self.turn
-        return (c, -s), (s, c)
-
-    @property
-    def along(self) -> tuple[Pair, Pair]:
-        """What makes the wind along x, and along y, of u and v."""
-        if self.turn is None or not self.is_turned:
-            return PLAIN
-        c, s = self.turn
-        return (c, s), (-s, c)
-
-    @cached_property
-    def slopes(self) -> tuple[Pair, Pair]:
-        """What makes ∂f/∂east, and ∂f/∂north, of ∂f/∂i and ∂f/∂j."""
-        x, y = self.metres
-        if self.turn is None:
-            return (x, 0), (0, y)
-        c, s = self.turn
-        return (c * x, -s * y), (s * x, c * y)
-
-    @cached_property
-    def metres(self) -> Pair:
-        """1/h_x and 1/h_y."""
-        return 1 / _nonzero(self.h_x), 1 / _nonzero(self.h_y)
-
-    def bends(self) -> Pair:
-        """How fast the axes turn, in m-1: along x −∂h_x/∂j / J, along y ∂h_y/∂i / J."""
-        h_x, h_y = _changes(self.h_x, 0, self.tables), _changes(self.h_y, 1, self.tables)
-        return _times(-self.over_area, h_x), _times(self.over_area, h_y)
-
-    def fluxes(self) -> tuple[Pair, Pair]:
-        """Factors of u and v in the flux across i, and in that across j."""
-        return _through((self.h_y, 0), self.along), _through((0, self.h_x), self.along)
-
-    def circulations(self) -> tuple[Pair, Pair]:
-        """Factors of u and v in the flow along j, and in that against i."""
-        return _through((0, self.h_y), self.along), _through((-self.h_x, 0), self.along)
-
-    def of_winds(self, pair: Pair) -> Pair:
-        """Factors of u and v for those of the wind to the east and to the north."""
-        return _through(pair, self.winds)
-
-    def conductances(self) -> tuple[Any, Any, Any]:
-        """J g^ii, J g^jj and J g^ij of the contravariant metric."""
-        x, y = self.metres
-        return self.h_y * x, self.h_x * y, 0
-
-
-Metrics = OnEarth | Given
-
-
-def on_earth(
+def lat_lon_metric(
     lat: Any,
     lon: Any,
     radii: tuple[float, float],
@@ -185,35 +223,27 @@ def on_earth(
     *,
     smooth: Tables | None = None,
     senses: tuple[int, int] = (1, 1),
-) -> OnEarth:
-    """The metrics of the points ``lat``, ``lon`` in degrees, (ny, nx); lazy if they are.
+) -> LatLonMetric:
+    """The metric of the points ``lat``, ``lon`` in degrees, (ny, nx); lazy if they are.
 
-    Parameters
-    ----------
-    radii
-        Of the equator and of the poles, in metres: a sphere has two equal ones.
-    tables
-        The stencils along x and along y.
-    smooth
-        Those for the directions of x and y, if the components of a wind lie along them: these are
-        differenced with the wind.
-    senses
-        -1 where x, or y, falls with its index: the components then point against it.
+    ``radii`` are those of the equator and of the poles in metres, ``tables`` the stencils along x
+    and y. ``smooth`` are those for the directions of x and y, if the components of a wind lie along
+    them: these are differenced with the wind. ``senses`` are -1 where x, or y, falls with its
+    index: the components then point against it.
     """
     phi, lam = (np.deg2rad(array.astype(np.float64)) for array in (lat, lon))
     sin_p, cos_p, sin_l, cos_l = np.sin(phi), np.cos(phi), np.sin(lam), np.cos(lam)
     east = (-sin_l, cos_l, 0)
     north = (-sin_p * cos_l, -sin_p * sin_l, cos_p)
     a, b = radii
-    curved = a**2 / np.sqrt((a * cos_p) ** 2 + (b * sin_p) ** 2)  # radius of the prime vertical
-    place = (curved * cos_p * cos_l, curved * cos_p * sin_l, (b / a) ** 2 * curved * sin_p)
+    vertical = a**2 / np.sqrt((a * cos_p) ** 2 + (b * sin_p) ** 2)  # radius of the prime vertical
+    place = (vertical * cos_p * cos_l, vertical * cos_p * sin_l, (b / a) ** 2 * vertical * sin_p)
 
     def steps(tables: Tables) -> list[Pair]:
         found = []
         for axis, table in zip((1, 0), tables, strict=True):
             step = [differentiate(part, axis, table) for part in place]
-            e = sum(p * q for p, q in zip(step[:2], east[:2], strict=True))
-            found.append((e, sum(p * q for p, q in zip(step, north, strict=True))))
+            found.append((_dot(east[:2], step[:2]), _dot(north, step)))
         return found
 
     (x_e, x_n), (y_e, y_n) = steps(tables)
@@ -224,7 +254,7 @@ def on_earth(
             for (e, n), sense in zip(steps(smooth), senses, strict=True)
         )
         along = along_x, along_y
-    return OnEarth(x_e, x_n, y_e, y_n, east, north, along)
+    return LatLonMetric(x_e, x_n, y_e, y_n, east, north, along)
 
 
 def at_points(spacing: Any, axis: int, table: StencilTable) -> Any:
@@ -240,49 +270,24 @@ def at_points(spacing: Any, axis: int, table: StencilTable) -> Any:
     return differentiate(place, axis, table)
 
 
-def conduction(metrics: Metrics, tables: Tables, seconds: Tables | None) -> tuple[Any, ...]:
-    """The laplacian as factors of (f_ii, f_i, f_jj, f_j), then 1/J and J g^ij, which may be 0.
-
-    With k = J g^ii, the flux k ∂f/∂i half a step off, with the mean of k there, differenced once
-    more, is (k + δ²k/4) δ²f + δk δf: compact, and conserving. ``seconds`` are the stencils of δ².
-    """
-    k_x, k_y, across = metrics.conductances()
-    over_area = metrics.over_area
-    factors = []
-    for k, axis in ((k_x, 1), (k_y, 0)):
-        slope = _changes(k, axis, tables)
-        if seconds is not None and not isinstance(slope, int):
-            k = k + _changes(k, axis, seconds) / 4
-        factors += [k * over_area, _times(over_area, slope)]
-    return (*factors, over_area, across)
-
-
-def _changes(values: Any, axis: int, tables: Tables) -> Any:
-    """The derivative along ``axis``, or 0 where nothing varies."""
+def changes(values: Any, axis: int, tables: Tables) -> Any:
+    """The derivative along ``axis``, or the number 0 where nothing varies."""
     return 0 if values.shape[axis] == 1 else differentiate(values, axis, tables[1 - axis])
 
 
-def _through(pair: Pair, rows: tuple[Pair, Pair]) -> Pair:
-    """p (a u + b v) + q (c u + d v) as factors of u and v."""
-    (p, q), ((a, b), (c, d)) = pair, rows
-    return _plus(_times(p, a), _times(q, c)), _plus(_times(p, b), _times(q, d))
+def _rotate(rotation: Pair, a: Any, b: Any) -> Pair:
+    """A vector along x and y of the grid as one to the east and north."""
+    c, s = rotation
+    return c * a - s * b, s * a + c * b
 
 
-def _times(one: Any, other: Any) -> Any:
-    for a, b in ((one, other), (other, one)):
-        if isinstance(a, int):
-            return b if a == 1 else 0
-    return one * other
+def _dot(one: Any, other: Any) -> Any:
+    return sum(a * b for a, b in zip(one, other, strict=True))
 
 
-def _plus(one: Any, other: Any) -> Any:
-    if isinstance(one, int) and one == 0:
-        return other
-    return one if isinstance(other, int) and other == 0 else one + other
-
-
-def _nonzero(values: Any) -> Any:
-    return np.where(values == 0, np.nan, values)
+def inverse(values: Any) -> Any:
+    """1/values, NaN where they are 0: an axis without a direction, no geostrophic wind."""
+    return 1.0 / np.where(values == 0, np.nan, values)
 
 
 def _over(values: Any, length: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Finds longitude and latitude among the coordinates of a field, and refuses what is neither."""
+"""Find longitude and latitude among the coordinates of a field, and check their values."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from fdgrad_dask.grids.projections import find_grid_mapping
 
 LATITUDES = ("lat", "latitude")
 LONGITUDES = ("lon", "longitude")
-# Dimensions along which models and HEALPix lay their cells one after the other.
+# Names of dimensions along which unstructured models and HEALPix list their cells.
 _CELLS = {"cell", "cells", "ncells", "ncol", "node", "nod2", "nele", "values", "npix", "healpix"}
 
 
 def find_1d(
     field: xr.DataArray, key: str, standard: str, names: tuple[str, ...]
 ) -> Hashable | None:
-    """The one 1-D coordinate that is ``key`` by its attributes, or unmistakably by its name."""
+    """Find the one 1-D coordinate that is ``key`` by its attributes, or clearly by its name."""
     found = [
         n for k in (key, standard) for n in find_cf_names(field, k) if field.coords[n].ndim == 1
     ]
@@ -34,7 +34,7 @@ def find_1d(
             and coordinate.attrs.get("units") in (None, "", "degrees", "degree", "deg")
         ]
     found = list(dict.fromkeys(found))
-    if len(found) > 1:  # that of a dimension, and the field's own, come before others beside it
+    if len(found) > 1:  # dimension coordinates and the field's own take precedence
         found = [name for name in found if name in field.dims] or found
         own = find_own_coordinates(field)
         found = [name for name in found if name in own] or found
@@ -47,7 +47,7 @@ def find_1d(
 
 
 def find_2d(field: xr.DataArray, key: str) -> xr.DataArray | None:
-    """The coordinate of two dimensions that is ``key``: the field's own where there are several.
+    """Find the 2-D coordinate that is ``key``: the field's own if there are several.
 
     Raises
     ------
@@ -70,7 +70,7 @@ def find_2d(field: xr.DataArray, key: str) -> xr.DataArray | None:
 
 
 def list_candidates(field: xr.DataArray, key: str, ndim: int) -> list[Hashable]:
-    """The coordinates of ``ndim`` dimensions that are ``key``, its own if the field names them."""
+    """List the coordinates of ``ndim`` dimensions that are ``key``, or only the field's own."""
     names = [*find_cf_names(field, key), *(n for n in (key, key[:3]) if n in field.coords)]
     names = [n for n in dict.fromkeys(names) if field.coords[n].ndim == ndim]
     own = find_own_coordinates(field)
@@ -78,7 +78,7 @@ def list_candidates(field: xr.DataArray, key: str, ndim: int) -> list[Hashable]:
 
 
 def require_same_places(one: xr.DataArray, other: xr.DataArray) -> None:
-    """Raises if the 2-D latitude or longitude of two fields is not the same."""
+    """Raise if the 2-D latitude or longitude of two fields is not the same."""
     for key in ("latitude", "longitude"):
         first, second = find_2d(one, key), find_2d(other, key)
         if first is not None and second is not None and not has_same_values(first, second):
@@ -102,7 +102,7 @@ def has_same_values(one: xr.DataArray, other: xr.DataArray) -> bool:
 
 
 def _refuse_three_dimensions(coordinate: xr.DataArray) -> None:
-    """Raises: a grid whose places vary along a third dimension, as those of WRF and of cubes."""
+    """Raise for a grid whose positions vary along a third dimension, as in WRF output."""
     name, dim = coordinate.name, coordinate.dims[0]
     raise CoordinateError(
         f"{name!r} has three dimensions {coordinate.dims}, but a horizontal grid has two; select "
@@ -112,13 +112,13 @@ def _refuse_three_dimensions(coordinate: xr.DataArray) -> None:
 
 
 def require_angles(lat: xr.DataArray, lon: xr.DataArray) -> None:
-    """Raises unless latitude and longitude are in degrees, and of a possible size.
+    """Raise unless latitude and longitude are in degrees and within their range.
 
-    Lazy ones are checked where they are computed: what cannot be is missing there.
+    Values of lazy ones are checked when computed: impossible ones become NaN.
     """
     for coordinate, most in ((lat, 90.0), (lon, 720.0)):
         _require_degrees(coordinate, most)
-    # Places of a map projection have neither names nor units.
+    # Positions computed from a map projection have neither names nor units.
     if any(one.name is None or one.attrs.get("units") or one.chunks for one in (lat, lon)):
         return
     turns = ((lat, np.pi / 2), (lon, 2 * np.pi))
@@ -151,7 +151,7 @@ def _require_degrees(coordinate: xr.DataArray, most: float) -> None:
 
 
 def refuse_unstructured(field: xr.DataArray, lon: Hashable, lat: Hashable) -> None:
-    """Raises if longitude and latitude are of the same dimension: of cells, or along a track."""
+    """Raise if longitude and latitude share one dimension: unstructured cells, or a track."""
     if field.coords[lon].dims == field.coords[lat].dims:
         raise CoordinateError(
             f"{lon!r} and {lat!r} both run along {field.coords[lon].dims[0]!r}: this is an "
@@ -161,7 +161,7 @@ def refuse_unstructured(field: xr.DataArray, lon: Hashable, lat: Hashable) -> No
 
 
 def refuse_without_axes(field: xr.DataArray) -> NoReturn:
-    """Raises: says which of the horizontal axes is missing, and why."""
+    """Raise an error that says which of the horizontal axes is missing, and why."""
     mapping = find_grid_mapping(field)
     cells = [dim for dim in field.dims if str(dim).lower() in _CELLS]
     if cells or (mapping is not None and mapping.kind == "healpix"):
@@ -194,12 +194,12 @@ def refuse_without_axes(field: xr.DataArray) -> NoReturn:
 
 
 def mask_fill_places(lat: Any, lon: Any) -> tuple[Any, Any]:
-    """Latitude and longitude, NaN where they are none: beyond ±90°, infinite, or a fill value.
+    """Replace latitude and longitude by NaN where they are fill values, infinite or beyond ±90°.
 
-    Models that leave out processors of land write one place for all of their points. So a point
-    that lies where its neighbours along both axes do has none; at 0° N 0° E, which is what zeros
-    stand for, a neighbour along one axis will do. Only the point of a pole is there for all of a
-    row.
+    Ocean models that skip processors over land write one position for all of their points. So a
+    point at the same position as a neighbour along both axes counts as missing; at 0° N 0° E, where
+    zeros are fill values, a neighbour along one axis is enough. Along one axis alone positions may
+    repeat, as in a row at a pole.
     """
     both = lat + 1j * lon
     if hasattr(both, "map_overlap"):  # of dask
@@ -210,7 +210,7 @@ def mask_fill_places(lat: Any, lon: Any) -> tuple[Any, Any]:
 
 
 def _mask_fills(places: Any) -> Any:
-    """The same for latitude + i longitude, (ny, nx)."""
+    """Mask fill values of latitude + i longitude, (ny, nx)."""
     repeated = []
     for axis in (0, 1):
         same = np.diff(places, axis=axis) == 0

@@ -1,4 +1,4 @@
-"""The grid mapping of a field, in every spelling that files use.
+"""Find and read the grid mapping of a field, in every spelling that files use.
 
 CF names it by the attribute ``grid_mapping``, as ``"crs"`` or ``"crs: x y"``, and describes it by
 parameters, by WKT, or both; others write a PROJ string. MetPy and xwrf add a coordinate that holds
@@ -22,14 +22,14 @@ from fdgrad_dask.grids.units import conversion_factor
 
 _WKT = ("crs_wkt", "spatial_ref")
 _PROJ = ("proj4", "proj4_params", "proj4_string", "proj4text", "proj_params", "proj4_parameters")
-_SMALLEST = 1e5  # m; a smaller radius is one in kilometres: CF has metres
+_SMALLEST = 1e5  # m; a smaller radius must be in kilometres, but CF prescribes metres
 
 
 @dataclass(frozen=True)
 class GridMapping:
-    """What a file says of its projection: the name of the variable, and its attributes.
+    """The variable that describes a projection: its name and its attributes.
 
-    ``is_carried`` is False where a field names a grid mapping that is not among its coordinates.
+    ``is_carried`` is False if a field names a grid mapping that is not among its coordinates.
     """
 
     name: Hashable
@@ -38,13 +38,13 @@ class GridMapping:
 
     @property
     def kind(self) -> str | None:
-        """The name of the projection in CF, or None where only a CRS says it."""
+        """The CF name of the projection; None if it is described by a CRS alone."""
         kind = self.attrs.get("grid_mapping_name")
         return None if kind in (None, "unknown") else str(kind)
 
     @property
     def is_described(self) -> bool:
-        """True if the attributes can be made a projection."""
+        """True if the attributes describe a projection."""
         return self.kind is not None or self._text is not None
 
     @property
@@ -55,7 +55,7 @@ class GridMapping:
 
     @cached_property
     def crs(self) -> Any:
-        """The projection as pyproj has it.
+        """The projection as a `pyproj.CRS`.
 
         Raises
         ------
@@ -81,7 +81,7 @@ class GridMapping:
             ) from None
 
     def radii(self) -> tuple[float, float]:
-        """The radii of the equator and of the poles in metres; the Earth's if none is given."""
+        """Return the equatorial and polar radius in metres; the default if none is given."""
         given = {key: _to_float(self.attrs[key]) for key in _RADII if key in self.attrs}
         major = given.get("earth_radius", given.get("semi_major_axis"))
         if major is None:
@@ -102,12 +102,12 @@ class GridMapping:
         return major, minor
 
     def places(self, x: xr.DataArray, y: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray] | None:
-        """Latitude and longitude in degrees over (y, x); None if x and y are themselves these.
+        """Compute latitude and longitude in degrees over (y, x); None if x and y are these already.
 
         Raises
         ------
         CoordinateError
-            The units of x or y are neither a length nor, where that has a meaning, an angle.
+            The units of x or y are neither a length nor, where that makes sense, an angle.
         """
         import pyproj
 
@@ -123,7 +123,7 @@ class GridMapping:
         return xr.DataArray(lat, dims=dims), xr.DataArray(lon, dims=dims)
 
     def _in_own_units(self, axis: xr.DataArray) -> np.ndarray[Any, np.dtype[np.float64]]:
-        """The values of x or y in the units of the projection."""
+        """Convert the values of x or y to the units of the projection."""
         values = axis.values.astype(np.float64)
         units = axis.attrs.get("units")
         if self.crs.is_geographic:
@@ -131,7 +131,7 @@ class GridMapping:
         elif (metres := conversion_factor(units, "m")) is not None:
             factor = metres / self.crs.axis_info[0].unit_conversion_factor
         else:
-            # A satellite sees angles: they become metres of the map by the height of its eye.
+            # A geostationary view has angles, which the satellite's height turns into metres.
             height = {**self.crs.to_cf(), **self.attrs}.get("perspective_point_height")
             radians = conversion_factor(units, "radian")
             factor = None if height is None or radians is None else radians * _to_float(height)
@@ -149,7 +149,7 @@ _RADII = ("earth_radius", "semi_major_axis", "semi_minor_axis", "inverse_flatten
 
 
 def find_grid_mapping(field: xr.DataArray) -> GridMapping | None:
-    """The grid mapping that a field names, or the one that lies among its coordinates."""
+    """Find the grid mapping that a field names, or the only one among its coordinates."""
     named = field.attrs.get("grid_mapping", field.encoding.get("grid_mapping"))
     names = [] if named is None else parse_grid_mapping(str(named), field)
     for name in names:
@@ -164,7 +164,7 @@ def find_grid_mapping(field: xr.DataArray) -> GridMapping | None:
 
 
 def carry_grid_mapping(field: xr.DataArray, dataset: xr.Dataset) -> xr.DataArray:
-    """A variable of a dataset with the grid mapping that it names, which may be a variable too."""
+    """Give a variable of a dataset the grid mapping that it names as a coordinate."""
     named = field.attrs.get("grid_mapping", field.encoding.get("grid_mapping"))
     names = [] if named is None else parse_grid_mapping(str(named))
     missing = [name for name in names if name in dataset.data_vars and dataset[name].ndim == 0]
@@ -172,7 +172,7 @@ def carry_grid_mapping(field: xr.DataArray, dataset: xr.Dataset) -> xr.DataArray
 
 
 def parse_grid_mapping(text: str, field: xr.DataArray | None = None) -> list[str]:
-    """The variables that an attribute ``grid_mapping`` names, the one for the field's axes first.
+    """Parse an attribute ``grid_mapping``: names of variables, that of the field's axes first.
 
     >>> parse_grid_mapping("crs"), parse_grid_mapping("crsOSGB: x y crsWGS84: lat lon")
     (['crs'], ['crsOSGB', 'crsWGS84'])
@@ -191,7 +191,7 @@ def parse_grid_mapping(text: str, field: xr.DataArray | None = None) -> list[str
 
 
 def _read_attributes(coordinate: xr.DataArray) -> dict[str, Any]:
-    """The attributes of a grid mapping; those of the projection that it holds, if it holds one."""
+    """Read the attributes of a grid mapping, or of the projection object that it holds."""
     attrs = dict(coordinate.attrs)
     if coordinate.dtype == object and "grid_mapping_name" not in attrs:
         held = coordinate.values.item()
@@ -202,5 +202,5 @@ def _read_attributes(coordinate: xr.DataArray) -> dict[str, Any]:
 
 
 def _to_float(value: Any) -> float:
-    """A number as files write it: also as text, or as an array of one."""
+    """Convert a number that a file may hold as text or as an array of one."""
     return float(np.asarray(value).reshape(-1)[0])

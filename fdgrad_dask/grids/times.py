@@ -1,4 +1,4 @@
-"""Dates and durations, of any calendar, as numbers and a unit."""
+"""Convert dates and durations of any calendar to numbers with a unit."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from fdgrad_dask.errors import CoordinateError, OptionError
 from fdgrad_dask.stencils.dtypes import is_extension
 
-# UDUNITS names of NumPy's units of time; seconds are the default.
+# Names in UDUNITS of NumPy's units of time.
 TIME_UNITS = {
     "W": "week",
     "D": "day",
@@ -43,7 +43,7 @@ YEAR_DAYS = {
 }
 _MICRO = {"µs": "us", "μs": "us"}  # the micro sign and the Greek letter
 YEARS = {"year": 1, "decade": 10, "century": 100}
-_EPOCH = np.datetime64("2000-01-01")  # of lazy dates, since to find the earliest would read them
+_EPOCH = np.datetime64("2000-01-01")  # for lazy dates, whose earliest is unknown
 
 
 def is_time(values: NDArray[Any]) -> bool:
@@ -56,16 +56,16 @@ def is_time(values: NDArray[Any]) -> bool:
 
 
 def count_time(values: NDArray[Any], datetime_unit: str | None) -> tuple[NDArray[np.float64], str]:
-    """Dates or durations as float64 from the earliest on, and their unit.
+    """Count dates or durations from the earliest on, as float64, and return their unit.
 
-    The unit of years is a length of so many days, in brackets.
+    The unit of years is their length in days, in brackets.
 
     Raises
     ------
     OptionError
         ``datetime_unit`` is not a unit of time.
     CoordinateError
-        The dates are of several calendars.
+        The dates are in several calendars.
     """
     unit = _check_unit(datetime_unit)
     if not values.size:
@@ -79,13 +79,13 @@ def count_time(values: NDArray[Any], datetime_unit: str | None) -> tuple[NDArray
         return _count_since(values, first, "s") / (days * 86400), f"({days:.10g} days)"
     if is_dated:
         return _count_since(values, first, unit), TIME_UNITS[unit]
-    # The factor first: so xarray has it, and its numbers are ours to the bit.
+    # xarray multiplies in this order too, so the numbers agree to the bit.
     factor = np.timedelta64(1, "us") / np.timedelta64(1, unit)  # type: ignore[call-overload]
     return factor * values.astype(np.float64), TIME_UNITS[unit]
 
 
 def _check_unit(datetime_unit: str | None) -> str:
-    """The key of `TIME_UNITS` or `YEARS` that dates are counted in; seconds are the default."""
+    """Return the key of `TIME_UNITS` or `YEARS` to count in; seconds by default."""
     unit = "s" if datetime_unit is None else _MICRO.get(datetime_unit, datetime_unit)
     if unit not in TIME_UNITS and unit not in YEARS:
         why = "; a month has no fixed length" if str(unit).lower().startswith("mon") else ""
@@ -96,7 +96,7 @@ def _check_unit(datetime_unit: str | None) -> str:
 
 
 def _subtract_earliest(values: NDArray[Any]) -> tuple[NDArray[Any], str]:
-    """Durations of objects since the earliest, and the calendar that they are counted in."""
+    """Subtract the earliest from date objects, and return durations and their calendar."""
     calendars = {getattr(value, "calendar", "standard") for value in values.flat}
     if len(calendars) > 1:
         raise CoordinateError(
@@ -115,14 +115,14 @@ def _subtract_earliest(values: NDArray[Any]) -> tuple[NDArray[Any], str]:
 
 
 def _count_since(values: NDArray[Any], origin: Any, unit: str) -> NDArray[np.float64]:
-    """``values`` − ``origin`` in ``unit``: by NumPy's division where its integers do not overflow.
+    """Count ``values`` − ``origin`` in ``unit``, exactly unless 64-bit integers would overflow.
 
-    A nanosecond is counted in 64 bits, which are 584 years of dates, but 292 of differences.
+    Nanoseconds in 64 bits span 584 years of dates, but only 292 years of differences.
     """
     own, ticks = np.datetime_data(values.dtype)
     factor = _SECONDS[own] * ticks / _SECONDS[unit]
     missing = np.isnat(values)
-    # Exact to a float64 of the ticks, and finite wherever there is a date.
+    # Rounded to float64, but finite for every date.
     far = values.astype(np.int64).astype(np.float64) - float(origin.astype(np.int64))
     far[missing] = np.nan
     if not (np.abs(far) * max(factor, 1.0) >= 2.0**62).any():
@@ -132,21 +132,21 @@ def _count_since(values: NDArray[Any], origin: Any, unit: str) -> NDArray[np.flo
 
 
 def unbox_numbers(values: NDArray[Any]) -> NDArray[Any]:
-    """An array of objects that are all numbers as an array of numbers; others as they are."""
+    """Turn an array of objects that are all numbers into an array of numbers."""
     is_number = (isinstance(v, Number) and not isinstance(v, bool) for v in values.flat)
     if values.dtype != object or not values.size or not all(is_number):
         return values
-    made = np.array(values.tolist())
-    return values.astype(np.float64) if made.dtype == object else made
+    numbers = np.array(values.tolist())
+    return values.astype(np.float64) if numbers.dtype == object else numbers
 
 
 def convert_period(period: Any, units: str | None, is_dated: bool) -> Any:
-    """The length of a periodic axis in ``units``, the unit that its dates are counted in.
+    """Convert the length of a periodic axis to ``units``, in which its dates are counted.
 
     Raises
     ------
     OptionError
-        It is infinite, or a duration for an axis that is none of dates.
+        It is infinite, or a duration although the axis has no dates.
     """
     if isinstance(period, np.timedelta64 | timedelta):
         if not is_dated:
@@ -170,7 +170,7 @@ def convert_period(period: Any, units: str | None, is_dated: bool) -> Any:
 
 
 def as_numbers(field: xr.DataArray, datetime_unit: str | None) -> xr.DataArray:
-    """``field`` with dates and durations turned into numbers; lazy if it is.
+    """Convert a field of dates or durations to numbers; lazily if it is lazy.
 
     Raises
     ------

@@ -1,7 +1,7 @@
-"""Units: those of a quotient, how many of one there are in another, temperatures in kelvin.
+"""Algebra of units: quotients, conversion factors, temperatures in kelvin.
 
-The algebra of units is pint's, with the words that cf-xarray adds to it. What comes out is a
-string that UDUNITS reads, and reads as the same unit.
+pint does the algebra, with the names that cf-xarray adds to it. Results are strings that UDUNITS
+reads as the same unit.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from typing import Any
 
 _lock = threading.Lock()
 
-# Words of files that pint does not know, or takes for something else: its mb is a millibarn. A
-# difference of degrees Celsius is one of kelvins, and one of degrees Fahrenheit is one of degrees
-# Rankine; a degree north and a degree east are the same angle.
+# Words in files that pint does not know, or takes for something else (its mb is a millibarn).
+# Derivatives need differences: those of degrees Celsius are kelvins, those of degrees Fahrenheit
+# are degrees Rankine. A degree north and a degree east are the same angle.
 _WORDS = {
     **dict.fromkeys(("mb", "MB", "mbs"), "millibar"),
     **dict.fromkeys(("gpdm", "gpdam", "dagpm"), "decameter"),
@@ -34,7 +34,7 @@ for _degree in ("deg", "deg_", "degree", "degree_", "degrees", "degrees_", "delt
         _WORDS |= {_degree + _name: _word, _degree + _name.title(): _word}
     for _side in ("north", "south", "east", "west", "true", "N", "S", "E", "W"):
         _WORDS |= {_degree + _side: "degree"}
-# The same in two words. With an exponent behind it, "degree K-1" is an angle per kelvin.
+# The same in two words; with an exponent, as in "degree K-1", it is an angle per kelvin.
 _PAIRS = re.compile(
     r"\bdeg(?:ree)?s?(?:\. ?| )(C|F|K|celsius|centigrade|fahrenheit|kelvin|north|south|east|west)\b"
     r"(?![-+\d^*])",
@@ -43,7 +43,7 @@ _PAIRS = re.compile(
 _GEOPOTENTIAL = re.compile(r"\bgeopotential[ _](?=(deca|kilo)?met(er|re)s?\b)", re.IGNORECASE)
 # What pint takes for something else: a coulomb, a constant.
 _AMBIGUOUS = {"C", "F", "a", "sigma"}
-# The units on which pint and UDUNITS agree, and how UDUNITS spells them; tests hold it to that.
+# Units on which pint and UDUNITS agree, and how UDUNITS spells them; tests compare the two.
 _UNITS = """
 meter=m micron=um second=s ampere=A candela=cd gram=g mole=mol kelvin=K radian=rad degree=degree
 arcminute=arcmin arcsecond=arcsec steradian=sr percent=% ppm=ppm minute=min hour=h day=day
@@ -68,7 +68,7 @@ def _import_cf_units() -> Any:
 
     before = pint.application_registry.get()
     with warnings.catch_warnings():
-        # It offers units to matplotlib, and says so where matplotlib is not installed.
+        # cf-xarray registers units with matplotlib, and warns if that is not installed.
         warnings.filterwarnings("ignore", "Import", UserWarning)
         from cf_xarray.units import units
 
@@ -77,17 +77,17 @@ def _import_cf_units() -> Any:
 
 
 def _registry() -> Any:
-    """cf-xarray's units, without making them those of the whole application.
+    """Return cf-xarray's registry without making it that of the whole application.
 
-    Its import does that; MetPy and others would then meet units that are not theirs. It is made
-    when a unit is first asked for, by one thread.
+    Importing cf-xarray's units does so, and MetPy and others would meet units that are not theirs.
+    It is imported by one thread, when a unit is first asked for.
     """
     with _lock:
         return _import_cf_units()
 
 
 def divide_units(units: Any, per: Any, power: int = 1) -> str | None:
-    """``units`` over ``per`` to the ``power``, as UDUNITS writes it; None if it cannot be said.
+    """Divide ``units`` by ``per`` to the ``power``, spelled as in UDUNITS; None if unknown.
 
     >>> divide_units("K", "s"), divide_units("degC", "km", 2)
     ('K s-1', 'K km-2')
@@ -103,7 +103,7 @@ def divide_units(units: Any, per: Any, power: int = 1) -> str | None:
 
 @cache
 def _divide_units(units: str, per: str, power: int) -> str | None:
-    if per.startswith("("):  # a length of its own, as a decade of some calendar: not to be merged
+    if per.startswith("("):  # a unit such as a decade of some calendar, which stays as it is
         alone = divide_units(units, "1")
         return None if alone is None else f"{alone} {per}-{power}"
     below = _parse_exponents(per.split(" since ")[0])
@@ -128,7 +128,7 @@ def _divide_units(units: str, per: str, power: int) -> str | None:
 
 
 def conversion_factor(units: Any, base: str) -> float | None:
-    """How many ``base`` there are in one of ``units``; None if they are not of one kind.
+    """Return how many ``base`` one of ``units`` is; None if they are of different kinds.
 
     >>> conversion_factor("km", "m"), conversion_factor("K", "m")
     (1000.0, None)
@@ -150,7 +150,7 @@ def _conversion_factor(units: str, base: str) -> float | None:
 
 
 def kelvin_conversion(units: Any) -> tuple[float, float] | None:
-    """Scale and offset that make a temperature one in kelvin; None if it is not known to be one.
+    """Return scale and offset from a unit of temperature to kelvin; None for other units.
 
     >>> kelvin_conversion("degC"), kelvin_conversion("deg K"), kelvin_conversion("m")
     ((1.0, 273.15), (1.0, 0.0), None)
@@ -172,7 +172,7 @@ def kelvin_conversion(units: Any) -> tuple[float, float] | None:
 
 
 def to_pint(units: str) -> str | None:
-    """The unit in the words that every registry of pint knows; None where there is no such.
+    """Spell a unit in words that every registry of pint knows; None if it is unknown.
 
     >>> to_pint("m s-1")
     'meter ** 1 * second ** -1'
@@ -184,7 +184,7 @@ def to_pint(units: str) -> str | None:
 
 
 def _split_factor(units: str) -> tuple[str, str]:
-    """A leading number, and what follows it."""
+    """Split a unit into a leading number and the rest."""
     match = re.fullmatch(r"\s*([0-9.]+(?:[eE][-+]?[0-9]+)?)\s*(.*)", units)
     if not match or float(match[1]) == 1:
         return "", units
@@ -193,7 +193,7 @@ def _split_factor(units: str) -> tuple[str, str]:
 
 @cache
 def _parse_exponents(units: str) -> dict[str, float] | None:
-    """Unit → exponent, in the order of the string; None if a word is not known for certain."""
+    """Parse units to {unit: exponent} in the order of the string; None if a word is ambiguous."""
     text = _PAIRS.sub(lambda pair: f"deg_{pair[1].lower()}", units.strip())
     text = re.sub(r"\bdeg_([cfk])\b", lambda word: f"deg_{word[1].upper()}", text)
     text = _GEOPOTENTIAL.sub("", text)
@@ -212,7 +212,7 @@ def _parse_exponents(units: str) -> dict[str, float] | None:
 
 
 def _to_pint_word(word: str) -> str:
-    """The word for pint. Names are read in any case, as UDUNITS reads them; symbols are not."""
+    """Translate a word for pint. As in UDUNITS, case matters for symbols but not for names."""
     lower = word.lower() if len(word) > 3 else word
     for known in (word, lower):
         if known in _WORDS:
@@ -221,7 +221,7 @@ def _to_pint_word(word: str) -> str:
 
 
 def _write_units(exponents: Mapping[str, float]) -> str:
-    """The UDUNITS string: what is above the line first."""
+    """Write {unit: exponent} as a UDUNITS string, positive exponents first."""
     parts = []
     for above in (True, False):
         for unit, exponent in exponents.items():

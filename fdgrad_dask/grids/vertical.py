@@ -16,7 +16,7 @@ from fdgrad_dask.halo.tasks import check_levels
 def align_levels(
     field: xr.DataArray, coordinate: xr.DataArray, dim: Hashable
 ) -> tuple[xr.DataArray, xr.DataArray, Axis]:
-    """``field`` and ``coordinate`` over the same dimensions, and the axis ``dim`` of both.
+    """Broadcast ``field`` and ``coordinate`` to the same dimensions, and find their axis ``dim``.
 
     Raises
     ------
@@ -31,8 +31,8 @@ def align_levels(
             f"coordinate {name!r} has dimensions {coordinate.dims} and {field.name!r} has "
             f"{field.dims}; both need {dim!r} for a derivative along it"
         )
-    both = [set(field.dims), set(coordinate.dims)]
-    if not (both[0] <= both[1] or both[1] <= both[0]):
+    own, other = set(field.dims), set(coordinate.dims)
+    if not (own <= other or other <= own):
         raise CoordinateError(
             f"coordinate {name!r} has dimensions {coordinate.dims} and {field.name!r} has "
             f"{field.dims}: neither has all of the other, so they lie on different points; "
@@ -42,9 +42,8 @@ def align_levels(
         raise CoordinateError(
             f"coordinate {name!r} holds {coordinate.dtype}; heights need to be real numbers"
         )
-    if coordinate.dtype.kind in "iu" and not is_jax(
-        coordinate.data
-    ):  # a small or unsigned type cannot hold its own differences
+    # A small or unsigned type cannot hold its own differences.
+    if coordinate.dtype.kind in "iu" and not is_jax(coordinate.data):
         coordinate = coordinate.astype("float64")
     field, coordinate = xr.broadcast(*_align(field, coordinate))
     number = field.dims.index(dim)
@@ -64,7 +63,7 @@ def align_levels(
 def make_axis(
     field: xr.DataArray, coordinate: xr.DataArray, dim: Hashable, datetime_unit: str | None
 ) -> Axis:
-    """The axis of a coordinate of one dimension, which has to be ``dim``."""
+    """Make the axis ``dim`` with another coordinate of one dimension."""
     name = _name_coordinate(coordinate)
     if coordinate.dims != (dim,):
         raise CoordinateError(
@@ -72,17 +71,17 @@ def make_axis(
             f"for along {dim!r}; name the same"
         )
     _, coordinate = _align(field, coordinate)
-    bare = field.drop_vars([name], errors="ignore").assign_coords({name: coordinate.variable})
-    return find_axis(bare, name, datetime_unit=datetime_unit)
+    replaced = field.drop_vars([name], errors="ignore").assign_coords({name: coordinate.variable})
+    return find_axis(replaced, name, datetime_unit=datetime_unit)
 
 
 def describe_not_monotonic(axis: Axis) -> str:
-    """How a message calls such a coordinate."""
+    """Write the message about a coordinate that is not strictly monotonic."""
     return f"coordinate {axis.name!r} is not strictly monotonic along {axis.dim!r}"
 
 
 def require_dataarray(coordinate: object) -> None:
-    """Raises unless ``coordinate`` is a DataArray."""
+    """Raise unless ``coordinate`` is a DataArray."""
     if not isinstance(coordinate, xr.DataArray):
         raise CoordinateError(
             f"coordinate is a {type(coordinate).__name__}; give a DataArray, such as ds.height"

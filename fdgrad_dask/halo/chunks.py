@@ -29,7 +29,7 @@ from fdgrad_dask.blocks.program import Program
 from fdgrad_dask.errors import ChunkError, OptionError
 from fdgrad_dask.halo.overlap import overlap_chunks
 from fdgrad_dask.halo.parameters import ChunkParameters, cut_parameters
-from fdgrad_dask.halo.tasks import ChunkTask, register_jax, take_edge_rows
+from fdgrad_dask.halo.tasks import ChunkTask, is_duck, register_jax, take_edge_rows
 
 Key = tuple[Any, ...]
 Place = tuple[int, ...]
@@ -78,6 +78,8 @@ def compute_chunks(fields: Sequence[Any], task: ChunkTask) -> list[da.Array]:
         )
     arrays = [_rechunk(f, shape, merged) for f in fields]
     mechanism = _halo_mechanism()
+    if any(is_duck(f._meta) for f in fields if is_dask(f)):
+        mechanism = "map_overlap"  # which cuts and joins arrays of all kinds that dask knows
     names = [getattr(f, "name", f) for f in arrays]
     name = "fdgrad-" + tokenize(names, program, task.dtype, mechanism)
     meta = _meta(fields, len(shape), task.dtype)
@@ -98,8 +100,8 @@ def _halo_mechanism() -> str:
     mechanism = dask.config.get("fdgrad.halo", "attach")
     if mechanism not in MECHANISMS:
         raise OptionError(
-            f"the key 'fdgrad.halo' of dask's configuration is {mechanism!r}, but it must be one "
-            f"of {MECHANISMS}; set it by dask.config.set({{'fdgrad.halo': 'attach'}})"
+            f"the key 'fdgrad.halo' of dask's configuration is {mechanism!r}, but it must be "
+            "'attach' or 'map_overlap'; set one of them: dask.config.set({'fdgrad.halo': 'attach'})"
         )
     return str(mechanism)
 
@@ -243,9 +245,10 @@ def _meta(fields: Sequence[Any], ndim: int, dtype: np.dtype[Any]) -> Any:
     """An empty array of the kind that the chunks of a result are."""
     kinds = [f._meta if is_dask(f) else f for f in fields]
     if any(map(is_jax, kinds)):
-        register_jax()
         with jax.enable_x64(True):
-            return jnp.zeros((0,) * ndim, dtype)
+            meta = jnp.zeros((0,) * ndim, dtype)
+        register_jax(type(meta))
+        return meta
     like = kinds[0] if is_dask(fields[0]) else np.empty(0)
     return np.empty_like(like, dtype, shape=(0,) * ndim)
 

@@ -18,8 +18,7 @@ from fdgrad_dask.blocks.program import Block, Program, single
 from fdgrad_dask.errors import ChunkError
 from fdgrad_dask.halo.chunks import compute_chunks
 from fdgrad_dask.halo.chunks import is_dask as is_dask
-from fdgrad_dask.halo.tasks import ChunkTask
-from fdgrad_dask.halo.tasks import concatenate as join
+from fdgrad_dask.halo.tasks import ChunkTask, is_duck
 from fdgrad_dask.stencils.dtypes import needs_numpy, result_dtype
 from fdgrad_dask.stencils.table import StencilTable
 
@@ -61,7 +60,7 @@ def compute(fields: Sequence[Any], program: Program, dtype: Any = None) -> list[
         dtype = jax_dtype(kinds, dtype)
     else:
         dtype = result_dtype(fields[0].dtype if dtype is None else dtype)
-    task = ChunkTask(program, dtype, needs_numpy(kinds[0]))
+    task = ChunkTask(program, dtype, needs_numpy(kinds[0]) or is_duck(kinds[0]))
     if task.in_numpy and any(d.z is not None for d in program.derivatives):
         raise TypeError(
             f"a coordinate of several dimensions goes with float32 and float64, not with "
@@ -88,11 +87,6 @@ def mean_along(f: Any, axis: int) -> Any:
     chunks = (*joined.chunks[:axis], (1,), *joined.chunks[axis + 1 :])
     meta = np.empty(0, dtype) if is_jax(f._meta) else f._meta.astype(dtype)
     return joined.map_blocks(_mean_on_host, axis, chunks=chunks, meta=meta)
-
-
-def concatenate(parts: Sequence[Any], axis: int) -> Any:
-    """The parts as one array of their kind: NumPy hands those of dask over to dask."""
-    return np.concatenate(parts, axis) if is_dask(parts[0]) else join(parts, axis)
 
 
 def _mean_on_host(chunk: Any, axis: int) -> Any:

@@ -86,7 +86,8 @@ def _parameters_along(
             for i, f in lazy.items()
             if widths[i] and f.shape[axis] > 1
         ]
-        blocks = {i: _cut(f, axis, rows, widths[i]) for i, f in fixed.items()}
+        is_open = [end is None for end in ends]
+        blocks = {i: _cut(f, axis, rows, widths[i], is_open) for i, f in fixed.items()}
         # The row at a pole takes the mean of the row beside it. Chunks that do not hold the pole
         # get an empty block instead, so that they need not wait for that mean.
         blocks |= {
@@ -98,13 +99,20 @@ def _parameters_along(
     return parameters
 
 
-def _cut(f: NDArray[Any], axis: int, rows: tuple[int, int], width: int) -> Block:
-    """The block of an array in memory that varies along ``axis`` at most, with its halos."""
+def _cut(
+    f: NDArray[Any], axis: int, rows: tuple[int, int], width: int, is_open: Sequence[bool]
+) -> Block:
+    """The block of an array in memory that varies along ``axis`` at most, with its halos.
+
+    It has a halo at open ends only. At a domain boundary the kernel makes the ghost rows of a
+    factor; the rows that follow it in the array are those of the other end of the domain.
+    """
     (start, stop), n = rows, f.shape[axis]
     if n == 1 or stop - start == n:
         return Block(f)
     block = Block(f[(slice(None),) * axis + (slice(start, stop),)])
-    if width:
+    if width and is_open[0]:
         block.low[axis] = f.take(range(start - width, start), axis, mode="wrap")
+    if width and is_open[1]:
         block.high[axis] = f.take(range(stop, stop + width), axis, mode="wrap")
     return block

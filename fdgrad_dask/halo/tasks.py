@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 from typing import Any
 
 import jax
@@ -73,6 +72,8 @@ class ChunkTask:
         """Compute all outputs of one block."""
         for block in blocks:
             _refuse_foreign(block.core)
+            if is_jax(block.core):  # for graphs whose metadata did not say so
+                register_jax(type(block.core))
         for d in self.program.derivatives:
             if d.z is not None:
                 check_levels(_joined(blocks[d.z], d.axis), d.axis, d.told, " of its chunk")
@@ -84,7 +85,7 @@ class ChunkTask:
 
 def _refuse_foreign(core: Any) -> None:
     """Raises for chunks whose units, places or gaps arithmetic in memory would drop."""
-    if is_jax(core):
+    if is_jax(core) or is_duck(core):
         return
     if type(core) not in (np.ndarray, np.memmap, np.ma.MaskedArray):
         kind = f"{type(core).__module__.partition('.')[0]}.{type(core).__name__}"
@@ -92,6 +93,12 @@ def _refuse_foreign(core: Any) -> None:
             f"the data are of {kind}, of which no derivative is taken here; convert them to NumPy: "
             "np.asarray(f), or f.map_blocks(np.asarray) if they are chunks of dask"
         )
+
+
+def is_duck(f: Any) -> bool:
+    """True for arrays of other libraries that NumPy's functions work on, and that have no units."""
+    answers = hasattr(f, "__array_function__") and hasattr(f, "__array_ufunc__")
+    return answers and not isinstance(f, np.ndarray) and not hasattr(f, "units")
 
 
 def take_edge_rows(chunk: Any, widths: dict[int, int]) -> dict[int, Any]:
@@ -113,17 +120,22 @@ def _edge_rows(chunk: Any, axis: int, width: int) -> Any:
 def concatenate(parts: Sequence[Any], axis: int) -> Any:
     """The parts as one array of their own kind: masked arrays keep masks, JAX arrays devices."""
     if is_jax(parts[0]):
-        register_jax()
+        register_jax(type(parts[0]))
     return concatenate_lookup.dispatch(type(parts[0]))(parts, axis=axis)
 
 
-@cache
-def register_jax() -> None:
-    """Tell dask how to join chunks that are JAX arrays, which it would turn into NumPy arrays."""
-    concatenate_lookup.register(jax.Array, _concatenate_jax)
-    tensordot_lookup.register(jax.Array, jnp.tensordot)
-    einsum_lookup.register(jax.Array, jnp.einsum)
-    take_lookup.register(jax.Array, jnp.take)
+def register_jax(kind: type) -> None:
+    """Tell dask how to join chunks that are JAX arrays, which it would turn into NumPy arrays.
+
+    ``kind`` is their concrete type: dask remembers what it once did with it, and no longer asks
+    what its base class is registered for.
+    """
+    if concatenate_lookup.dispatch(kind) is _concatenate_jax:
+        return
+    concatenate_lookup.register(kind, _concatenate_jax)
+    tensordot_lookup.register(kind, jnp.tensordot)
+    einsum_lookup.register(kind, jnp.einsum)
+    take_lookup.register(kind, jnp.take)
 
 
 def _concatenate_jax(parts: Sequence[Any], axis: int = 0) -> jax.Array:

@@ -3,26 +3,26 @@
 ``__all__`` is the one list of them; the accessor, the YAML and ``fdgrad operators`` follow it.
 """
 
+from fdgrad_dask.operators.curl import curl
 from fdgrad_dask.operators.dynamics import (
     advection,
     frontogenesis,
     potential_vorticity,
     q_vector,
 )
-from fdgrad_dask.operators.gradients import gradient
-from fdgrad_dask.operators.laplace import laplacian
-from fdgrad_dask.operators.scalars import (
-    geostrophic_wind,
-    gradient_magnitude,
-    horizontal_gradient,
-)
-from fdgrad_dask.operators.space import curl
-from fdgrad_dask.operators.winds import (
+from fdgrad_dask.operators.gradient import gradient
+from fdgrad_dask.operators.kinematics import (
     absolute_vorticity,
     deformation,
     divergence,
     kinematics,
     vorticity,
+)
+from fdgrad_dask.operators.laplacian import laplacian
+from fdgrad_dask.operators.scalar import (
+    geostrophic_wind,
+    gradient_magnitude,
+    horizontal_gradient,
 )
 
 __all__ = [

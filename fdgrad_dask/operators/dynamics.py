@@ -9,23 +9,22 @@ import xarray as xr
 
 from fdgrad_dask.errors import CoordinateError, OptionError
 from fdgrad_dask.grids.geometry import DRY_AIR, GRAVITY, KAPPA, Geometry
+from fdgrad_dask.grids.metric_terms import inverse
 from fdgrad_dask.grids.units import conversion_factor
-from fdgrad_dask.operators import formulas
 from fdgrad_dask.operators.entry import takes_fields
-from fdgrad_dask.operators.metric import inverse
+from fdgrad_dask.operators.expression import Factor, hypot
+from fdgrad_dask.operators.fused_pass import Options, name_of
+from fdgrad_dask.operators.horizontal import WindPass
 from fdgrad_dask.operators.options import Skip
 from fdgrad_dask.operators.roles import is_potential, kelvin_scale, speed
-from fdgrad_dask.operators.scheme import Scheme
 from fdgrad_dask.operators.verticals import (
     pressure_levels,
     rate_along,
     single_pressure,
     vertical_axis,
 )
-from fdgrad_dask.operators.wind import Wind
 from fdgrad_dask.stencils.boundary import Boundary
 
-SCALAR = 2
 REFERENCE_PRESSURE = 1e5  # Pa; of potential temperature
 
 
@@ -75,22 +74,22 @@ def advection(
         The units of ``w`` are not those of the vertical coordinate per time, or nothing says
         whether it points up or down; or what is given in place of the wind is none.
     """
-    scheme = Scheme(edge_order, accuracy, 1, boundary, skipna=skipna)
+    options = Options(edge_order, accuracy, boundary=boundary, skipna=skipna)
     others = [scalar] if w is None else [scalar, w]
-    wind = Wind(u, v, *others, scheme=scheme, geometry=geometry)
-    axis = None if w is None else vertical_axis(wind.like, vertical)
-    if axis is not None and w is not None:
-        unit = rate_along(w, axis, wind.like)
-        unit /= speed(wind.like, "advection with a vertical wind")
-        wind.factor(np.full(wind.like.sizes[axis.dim], unit), axis)
-    wind.values()
-    wind.slopes(SCALAR)
-    if axis is not None:
-        wind.plain(axis, SCALAR)
-    data = wind.solve(formulas.advection if axis is None else formulas.advection_3d)[0]
-    name = _name(scalar)
-    units = wind.per_metre(scalar.attrs.get("units"))
-    return wind.labelled_as(f"{name}_advection", data, f"advection of {name}", units)
+    wind = WindPass(u, v, *others, options=options, geometry=geometry)
+    _, _, s, *vertical_wind = wind.fields
+    s_x, s_y = wind.gradient(s)
+    east, north = wind.to_earth(wind.u, wind.v)
+    carried = east * s_x + north * s_y
+    if w is not None:
+        axis = vertical_axis(wind.template, vertical)
+        unit = rate_along(w, axis, wind.template)
+        unit /= speed(wind.template, "advection with a vertical wind")
+        carried += vertical_wind[0] * (unit * wind.d(s, axis))
+    (data,) = wind.solve(-carried)
+    name = name_of(scalar)
+    units = wind.units_per_metre(scalar.attrs.get("units"))
+    return wind.label_wind(data, f"{name}_advection", f"advection of {name}", units)
 
 
 @takes_fields
@@ -116,14 +115,17 @@ def frontogenesis(
     DataArray
         The dims, coords and chunks of u; NaN at a pole and where θ is level.
     """
-    scheme = Scheme(edge_order, accuracy, 1, boundary, skipna=skipna)
-    wind = Wind(u, v, scalar, scheme=scheme, geometry=geometry)
-    wind.strain()
-    wind.slopes(SCALAR)
-    name = _name(scalar)
-    units = wind.per_metre(scalar.attrs.get("units"), 2)
-    data = wind.solve(formulas.frontogenesis)[0]
-    return wind.labelled_as(f"{name}_frontogenesis", data, f"frontogenesis of {name}", units)
+    options = Options(edge_order, accuracy, boundary=boundary, skipna=skipna)
+    wind = WindPass(u, v, scalar, options=options, geometry=geometry)
+    u_x, u_y, v_x, v_y = wind.velocity_gradient()
+    s_x, s_y = wind.gradient(wind.fields[2])
+    size = hypot(s_x, s_y)
+    # Divided before it is multiplied: the square of a small gradient would vanish.
+    east, north = s_x / size, s_y / size
+    (data,) = wind.solve(-(s_x * (east * u_x) + s_y * (north * v_y) + s_x * (north * (v_x + u_y))))
+    name = name_of(scalar)
+    units = wind.units_per_metre(scalar.attrs.get("units"), 2)
+    return wind.label_wind(data, f"{name}_frontogenesis", f"frontogenesis of {name}", units)
 
 
 @takes_fields
@@ -173,22 +175,23 @@ def q_vector(
             f"{temperature.name!r} is a potential temperature, but a Q vector needs the "
             "temperature itself: θ (p / 1e5 Pa) ** (2 / 7)"
         )
-    scheme = Scheme(edge_order, accuracy, 1, boundary, skipna=skipna)
-    wind = Wind(u, v, temperature, scheme=scheme, geometry=geometry, is_directed=True)
-    in_si = speed(wind.like, "a Q vector") * kelvin_scale(temperature, "a Q vector")[0]
-    level = single_pressure(wind.like, vertical, "a Q vector")
+    options = Options(edge_order, accuracy, boundary=boundary, skipna=skipna)
+    wind = WindPass(u, v, temperature, options=options, geometry=geometry, is_directed=True)
+    in_si = speed(wind.template, "a Q vector") * kelvin_scale(temperature, "a Q vector")[0]
+    level = single_pressure(wind.template, vertical, "a Q vector")
     if level is not None:
-        wind.factor(in_si * DRY_AIR * inverse(np.full(1, level)))
+        r = Factor(in_si * DRY_AIR * inverse(np.full((1, 1), level)))
     else:
-        axis, pascals = pressure_levels(wind.like, vertical, "a Q vector")
-        wind.factor(in_si * DRY_AIR * inverse(pascals), axis)
-    wind.strain()
-    wind.slopes(SCALAR)
-    made = wind.solve(formulas.q_vector, 2)
+        axis, pascals = pressure_levels(wind.template, vertical, "a Q vector")
+        r = Factor(in_si * DRY_AIR * inverse(pascals), (axis,))
+    u_x, u_y, v_x, v_y = wind.velocity_gradient()
+    t_x, t_y = wind.gradient(wind.fields[2])
+    t_x, t_y = r * t_x, r * t_y
+    q1, q2 = wind.solve(-(u_x * t_x + v_x * t_y), -(u_y * t_x + v_y * t_y))
     return xr.Dataset(
         {
-            name: wind.labelled_as(name, data, f"Q vector along {side}", "m2 kg-1 s-1")
-            for name, data, side in zip(("q1", "q2"), made, "xy", strict=True)
+            name: wind.label_wind(data, name, f"Q vector along {side}", "m2 kg-1 s-1")
+            for name, data, side in (("q1", q1, "x"), ("q2", q2, "y"))
         }
     )
 
@@ -246,11 +249,11 @@ def potential_vorticity(
     scale, offset = kelvin_scale(temperature, "potential vorticity")
     if (scale, offset) != (1, 0):
         temperature = temperature.copy(data=temperature.data * scale + offset)
-    scheme = Scheme(edge_order, accuracy, 1, boundary, skipna=skipna)
+    options = Options(edge_order, accuracy, boundary=boundary, skipna=skipna)
     is_directed = coriolis is None
-    wind = Wind(u, v, temperature, scheme=scheme, geometry=geometry, is_directed=is_directed)
-    in_si = speed(wind.like, "potential vorticity")
-    axis, pascals = pressure_levels(wind.like, vertical, "potential vorticity")
+    wind = WindPass(u, v, temperature, options=options, geometry=geometry, is_directed=is_directed)
+    in_si = speed(wind.template, "potential vorticity")
+    axis, pascals = pressure_levels(wind.template, vertical, "potential vorticity")
     if not potential and (pascals <= 0).any():
         raise CoordinateError(
             f"the vertical axis {axis.name!r} has the level {axis.points[pascals <= 0][0]:g}, with "
@@ -258,23 +261,18 @@ def potential_vorticity(
             f".sel({axis.name}={axis.name} > 0)"
         )
     exner = np.ones(len(pascals)) if potential else (REFERENCE_PRESSURE / pascals) ** KAPPA
-    wind.coriolis(coriolis, in_si)
-    e = wind.factor(exner, axis)
+    e = Factor(exner, (axis,))
     g = in_si * GRAVITY / (conversion_factor(axis.units, "Pa") or 1.0)
-    wind.factor(np.full(len(pascals), g), axis)
-    wind.vorticity()
-    wind.slopes(SCALAR)
-    wind.plain(axis, wind.operand((SCALAR, e)))
-    wind.winds_along(axis)
-    data = wind.solve(formulas.potential_vorticity)[0]
-    return wind.labelled_as(
-        "potential_vorticity",
+    t = wind.fields[2]
+    vorticity = wind.vorticity() + wind.coriolis(coriolis, in_si)
+    t_x, t_y = wind.gradient(t)
+    u_p, v_p = wind.to_earth(wind.d(wind.u, axis), wind.d(wind.v, axis))
+    theta_x, theta_y, theta_p = e * t_x, e * t_y, wind.d(e * t, axis)
+    (data,) = wind.solve(-(g * (vorticity * theta_p - v_p * theta_x + u_p * theta_y)))
+    return wind.label_wind(
         data,
+        "potential_vorticity",
         "potential vorticity",
         "K m2 kg-1 s-1",
         "ertel_potential_vorticity",
     )
-
-
-def _name(field: xr.DataArray) -> Hashable:
-    return "f" if field.name is None else field.name

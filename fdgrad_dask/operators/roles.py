@@ -14,6 +14,8 @@ from collections.abc import Sequence
 import xarray as xr
 
 from fdgrad_dask.errors import OptionError
+from fdgrad_dask.grids.geometry import Curvilinear
+from fdgrad_dask.grids.horizontal import HorizontalGrid
 from fdgrad_dask.grids.units import conversion_factor, kelvin_conversion
 
 _TO_X = re.compile(r"eastward|(^|_)x_")
@@ -25,7 +27,7 @@ _SCALAR = re.compile(
 _POTENTIAL = ("theta", "thta", "th", "pt", "thetao", "potential_temperature")
 
 
-def matched(
+def match_components(
     u: xr.DataArray, v: xr.DataArray, others: Sequence[xr.DataArray]
 ) -> tuple[xr.DataArray, xr.DataArray]:
     """``u`` and ``v`` in the unit of ``u``, if they can be the two components of one vector.
@@ -60,6 +62,73 @@ def matched(
     if not _has_units(u) and _has_units(v):
         return u.assign_attrs(units=v.attrs["units"]), v
     return u, in_units_of(u, v, hint)
+
+
+def components_of(u: xr.DataArray, v: xr.DataArray, grid: HorizontalGrid) -> str:
+    """``"earth"`` or ``"grid"``, what a wind is along: by the geometry, or by standard names.
+
+    Raises
+    ------
+    OptionError
+        Neither says it, or what they say cannot be followed on this grid.
+    """
+    curved, geometry = grid.curvilinear, grid.geometry
+    name = u.attrs.get("standard_name")
+    said = {_said(component) for component in (u, v)} - {None}
+    if curved is None or not isinstance(geometry, Curvilinear):
+        if grid.is_rotated and said != {"grid"}:
+            points = "points east" if said else "does not say whether it points east"
+            raise OptionError(
+                f"{u.name!r} {points}, but {grid.x.name!r} are longitudes about a rotated pole, "
+                "which do not; give the grid its 2-D latitude and longitude as coordinates, or the "
+                "grid mapping with its pole, or, if the wind is along the grid, give it the "
+                "standard_name x_wind"
+            )
+        return "earth"
+    along = geometry.components
+    if along not in (None, "earth", "grid"):
+        raise OptionError(f"components is {along!r}; choose 'earth', 'grid', or None")
+    if along is None and len(said) > 1:
+        raise OptionError(
+            f"{u.name!r} and {v.name!r} have the standard_names {name!r} and "
+            f"{v.attrs.get('standard_name')!r}, one to the east or north and one along the grid; "
+            "turn one of them, or say geometry=Curvilinear(components=…)"
+        )
+    along = along or (said.pop() if said else None if curved.is_east else "grid")
+    if along is None:
+        raise OptionError(
+            f"{u.name!r} lies on a curvilinear grid, and its standard_name {name!r} does not say "
+            "whether it is to the east or along the grid; name it eastward_wind or x_wind, or give "
+            "geometry=Curvilinear(components='earth') or 'grid'"
+        )
+    if along == "earth" and not curved.is_east:
+        raise OptionError(
+            f"{u.name!r} points east, but of its grid only dx and dy are known; give the angle of "
+            "its x axis from east too, angle=0 where x is east, or say components='grid'"
+        )
+    if along == "grid" and not curved.is_certain:
+        raise OptionError(
+            f"{u.name!r} is along the x of its grid, but which of {grid.y.dim!r} and "
+            f"{grid.x.dim!r} is x cannot be told; rename them to x and y, or give each "
+            "a coordinate with the attribute axis, 'X' or 'Y'"
+        )
+    return along
+
+
+def is_eastward(u: xr.DataArray) -> bool:
+    """True if a component says that it points to the east or north."""
+    return _said(u) == "earth"
+
+
+def _said(component: xr.DataArray) -> str | None:
+    # A GRIB message says it itself; readers name the wind eastward all the same.
+    flag = component.attrs.get("GRIB_uvRelativeToGrid")
+    if flag is not None:
+        return "grid" if int(flag) else "earth"
+    name = str(component.attrs.get("standard_name", ""))
+    if name.startswith(("x_", "y_", "grid_")) or "_x_" in name or "_y_" in name:
+        return "grid"
+    return "earth" if "eastward" in name or "northward" in name else None
 
 
 def in_units_of(u: xr.DataArray, v: xr.DataArray, hint: str = "") -> xr.DataArray:

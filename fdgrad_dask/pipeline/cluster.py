@@ -58,7 +58,7 @@ def opened(cluster: Cluster) -> Iterator[Client]:
         except (OSError, RuntimeError, ValueError) as error:
             raise ClusterError(
                 f"the {cluster.kind} cluster of {cluster.workers} workers does not start "
-                f"({error}); ask for fewer workers, or mend what the message names"
+                f"({error}); ask for fewer workers, or fix what the message names"
             ) from error
         with computing(cluster):
             _wait(client, cluster)
@@ -103,7 +103,7 @@ def _wait(client: Client, cluster: Cluster) -> None:
 def _deaf_to_interrupts() -> Iterator[None]:
     """Threads and processes born here leave Ctrl-C, which a terminal sends to all, to the driver.
 
-    They inherit the signal mask, and so do the processes that a nanny starts anew later.
+    They inherit the signal mask, and so do the processes that a nanny restarts later.
     """
     resource_tracker.ensure_running()  # multiprocessing would unblock the signal to start it
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})

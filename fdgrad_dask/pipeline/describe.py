@@ -30,7 +30,7 @@ def what_is_planned(job: Job) -> list[str]:
     steps = job.config.steps
     lines = [f"step     {_call(step.operator, step.inputs, step.options)}" for step in steps]
     path = job.config.target.path
-    there = [f"         {path} exists: run goes on with it, or needs --fresh"]
+    there = [f"         {path} exists: run resumes it, or needs --fresh"]
     return [*lines, f"target   {path}", *_written(job), *(there if os.path.exists(path) else [])]
 
 

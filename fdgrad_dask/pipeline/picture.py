@@ -65,7 +65,7 @@ def draw(picture: Picture, target: Target) -> None:
     Raises
     ------
     OutputError
-        The file cannot be written; the target is whole all the same.
+        The file cannot be written; the target is complete all the same.
     """
     from matplotlib.figure import Figure
 
@@ -82,7 +82,7 @@ def draw(picture: Picture, target: Target) -> None:
     except OSError as error:
         raise OutputError(
             f"{picture.path} cannot be written ({error.strerror or error}), but the target "
-            f"{target.path} is whole; mend picture.path"
+            f"{target.path} is complete; fix picture.path"
         ) from error
 
 

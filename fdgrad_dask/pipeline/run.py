@@ -51,7 +51,7 @@ def run(config: Config, *, called: str, fresh: bool = False, repair: bool = Fals
     fresh : bool
         Whether a target that is there is replaced.
     repair : bool
-        Whether the broken shards of one that is there are written anew.
+        Whether the broken shards of one that exists are written again.
 
     Raises
     ------
@@ -174,7 +174,7 @@ def _compute(
         journal.note("interrupted", f"{conductor.left} of {total} regions were left")
         raise Interrupted(
             f"interrupted, {total - conductor.left} of {total} regions are finished and "
-            f"kept. To go on: {called.replace(' --fresh', '')}"
+            f"kept. To resume: {called.replace(' --fresh', '')}"
         )
 
 
@@ -212,7 +212,7 @@ def _require_whole(plan: Plan, store: Store, journal: Journal) -> None:
     if holes or len(records) < plan.count:
         raise OutputError(
             f"{holes} shards and the records of {plan.count - len(records)} regions vanished "
-            "while the run went on; run again to write them anew"
+            "while the run went on; run again to write them"
         )
 
 

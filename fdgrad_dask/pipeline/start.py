@@ -141,7 +141,7 @@ def _resumed(job: Job, store: Store, journal: Journal, begun: RunRecord) -> Star
         journal.forget(stale)
         say(f"inputs have changed since: {len(stale)} of {plan.count} regions are computed again")
     todo = _missing(plan, store, journal)
-    say(f"going on with {path}: {plan.count - len(todo)} of {plan.count} regions are finished")
+    say(f"resuming {path}: {plan.count - len(todo)} of {plan.count} regions are finished")
     _require_space(job, store, plan, len(todo))
     return Start(plan, todo, resumed=True)
 

@@ -3,7 +3,7 @@
 STARTER = """\
 # fdgrad check FILE      what would be read and written; computes nothing
 # fdgrad plan FILE       regions, bytes, memory
-# fdgrad run FILE        computes and writes; again: goes on where it stopped
+# fdgrad run FILE        runs the workflow, or resumes it
 # fdgrad verify FILE     proves the target whole
 #
 # Paths are relative to the folder in which fdgrad is called. ${NAME} is an environment variable.
@@ -16,7 +16,7 @@ steps: # in order; `fdgrad operators` lists them with their options
     inputs: [surface_temperature]
     output: sst_gradient
 
-target: # a Zarr folder, which appears when it is whole
+target: # a Zarr folder, which appears when it is complete
   path: out/sst_gradient.zarr
   # chunks: {time: 18}        points per chunk; without it those of the source
   # shards: {time: 54}        points per file, a whole number of chunks

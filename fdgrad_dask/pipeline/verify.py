@@ -124,7 +124,7 @@ def verify(config: Config) -> str:
     if state != "finished":
         done = len(journal.regions())
         raise OutputError(
-            f"{path} is not finished, {done} of {run.regions} regions are; fdgrad run goes on"
+            f"{path} is not finished, {done} of {run.regions} regions are; fdgrad run resumes it"
         )
     unseen = _require_same_job(config, run, journal)
     found = faults(store, journal)

@@ -24,7 +24,7 @@ from tests.clusters.namespaces import Namespaces
 from tests.clusters.services import Slurm, Sshd
 
 ROOT = Path(__file__).parent.parent.parent
-LIMIT = 120  # seconds that one run may take
+LIMIT = 300  # seconds that one run may take beside the whole suite
 
 
 def _missing() -> str:

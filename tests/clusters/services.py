@@ -22,13 +22,13 @@ def call(*command: object, **more: str) -> str:
     """What a command prints; it must end well."""
     words = [str(word) for word in command]
     ended = subprocess.run(
-        words, capture_output=True, text=True, timeout=30, env={**os.environ, **more}
+        words, capture_output=True, text=True, timeout=60, env={**os.environ, **more}
     )
     assert ended.returncode == 0, f"{' '.join(words)}: {ended.stdout}{ended.stderr}"
     return ended.stdout.strip()
 
 
-def until(is_true: Callable[[], bool], what: str, seconds: float = 30) -> None:
+def until(is_true: Callable[[], bool], what: str, seconds: float = 60) -> None:
     """Looks ten times a second."""
     end = time.monotonic() + seconds
     while not is_true():

@@ -74,7 +74,7 @@ def test_the_job_of_the_only_worker_and_then_the_driver_are_stopped(
     slurm.ask("scancel", "--batch", "--signal=TERM", driver)
     until(lambda: slurm.restarts(driver) == "1", "the driver starts again", LIMIT)
     until(lambda: slurm.jobs() == [], "the driver ends", LIMIT)
-    assert "regions are finished and kept. To go on: fdgrad run" in log.read_text()
+    assert "regions are finished and kept. To resume: fdgrad run" in log.read_text()
     assert long.bytes_of("stopped") == long_clean
 
 

@@ -255,15 +255,15 @@ def bad_spacings():
         dy,
         "dx is in 'K', which is no length; give metres",
     )
-    yield "nought", nought, dy, r"dx is 0.0 at \{'y': 3, 'x': 5\}, but a step has a length"
-    yield "nan", dx, nan, r"dy is nan at \{'y': 0, 'x': 2\}, but a step has a length"
-    yield "zero", 0.0, dy, "dx is 0.0, but a step has a length"
+    yield "nought", nought, dy, r"dx is 0.0 at \{'y': 3, 'x': 5\}, but a step needs a finite length"
+    yield "nan", dx, nan, r"dy is nan at \{'y': 0, 'x': 2\}, but a step needs a finite length"
+    yield "zero", 0.0, dy, "dx is 0.0, but a step needs a finite length"
     yield "negative", -dx, dy, "dx is -2000.0, but 'x' rises along 'x'; dx is the step to the next"
     yield (
         "labels",
         dx.assign_coords(x=np.arange(9)),
         dy,
-        "dx and 's' have other labels along 'x'; select the points that both have",
+        "dx and 's' have different labels along 'x'; select the points that both have",
     )
 
 

@@ -13,11 +13,13 @@ import numpy as np
 import pytest
 import xarray as xr
 import zarr
-from counting import Source
+from counting import BLOCKS, CALLS, LATITUDES, Source, sources
 from distributed.protocol import deserialize, serialize
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 
-import fdgrad_dask  # noqa: F401  (registers .fdgrad)
+from fdgrad_dask import gradient
+from fdgrad_dask import operators as op
+from fdgrad_dask.halo import tasks as tasks_module
 
 DIMS = ("time", "lat", "lon")
 SHAPE = (12, 60, 120)
@@ -148,53 +150,58 @@ def test_a_zarr_store_is_read_once(store, lazily):
     assert_array_equal(magnitude.values, labelled(VALUES).fdgrad.gradient_magnitude().values)
 
 
-def test_part_of_a_result_reads_that_part_and_its_halo():
-    source, field = source_and_field((12, 10, 120))
-    field.fdgrad.gradient("lat").isel(lat=slice(20, 30)).compute(scheduler="synchronous")
-    assert len(source.reads) == 3  # its chunk and the two beside it
-
-
 # --- the graph ------------------------------------------------------------------------------
 
-TASKS = {  # way, shape, chunks, tasks per chunk with the source after optimisation, at most
-    "axis in one chunk": (["lat"], (120, 20, 30), (10, 20, 30), 1.1),
-    "one chunked axis": (["lat"], (12, 200, 30), (12, 10, 30), 3),
-    "two chunked axes": (["lat", "lon"], (12, 100, 150), (12, 10, 15), 5),
-    "three chunked axes": (["time", "lat", "lon"], (60, 50, 75), (6, 5, 15), 6),
+TASKS = {  # dims, shape, chunks, options; tasks per chunk, that of the source included
+    "axis in one chunk": (["lat"], (120, 20, 30), (10, 20, 30), {}, 1.1),
+    "that is periodic": (["lon"], (120, 20, 30), (10, 20, 30), {"boundary": "periodic"}, 1.1),
+    "one chunked axis": (["lat"], (12, 200, 30), (12, 10, 30), {}, 3),
+    "edge order 2": (["lat"], (12, 200, 30), (12, 10, 30), {"edge_order": 2}, 3),
+    "accuracy 8": (["lat"], (12, 200, 30), (12, 10, 30), {"accuracy": 8}, 3),
+    "a periodic axis": (["lon"], (12, 20, 300), (12, 20, 30), {"boundary": "periodic"}, 3),
+    "two chunked axes": (["lat", "lon"], (12, 100, 150), (12, 10, 15), {}, 5),
+    "three chunked axes": (["time", "lat", "lon"], (60, 50, 75), (6, 5, 15), {}, 6),
 }
 
 
-@pytest.mark.parametrize(("dims", "shape", "chunks", "most"), TASKS.values(), ids=TASKS)
-def test_tasks_per_chunk(dims, shape, chunks, most):
+@pytest.mark.parametrize(("dims", "shape", "chunks", "options", "most"), TASKS.values(), ids=TASKS)
+def test_tasks_per_chunk(dims, shape, chunks, options, most):
     data = da.zeros(shape, chunks=chunks)
     field = xr.DataArray(data, dims=DIMS, name="t")
     field = field.assign_coords({d: np.arange(float(n)) for d, n in field.sizes.items()})
-    (optimised,) = dask.optimize(field.fdgrad.gradient(dims))
+    (optimised,) = dask.optimize(field.fdgrad.gradient(dims, **options))
     tasks = len(dict(optimised.__dask_graph__())) / data.npartitions
     assert 1 <= tasks <= most
 
 
-@pytest.mark.parametrize(("most", "rims"), [(10399, 3), (10400, 1)])
-def test_rims_along_all_axes_travel_together_where_they_are_small(monkeypatch, most, rims):
+@pytest.mark.parametrize(("most", "kinds"), [(10399, 3), (10400, 1)])
+def test_edge_rows_along_all_axes_travel_together_where_they_are_small(monkeypatch, most, kinds):
     monkeypatch.setattr("fdgrad_dask.halo.chunks.TOGETHER", most)
     field = labelled(da.from_array(VALUES, chunks=CHUNKS["all axes"]))
     result = WAYS["three together"](field)
     (optimised,) = dask.optimize(result)
-    names = {key[0] for key in dict(optimised.__dask_graph__()) if key[0].startswith("rim-")}
-    assert len(names) == rims
+    names = {key[0] for key in dict(optimised.__dask_graph__()) if key[0].startswith("edges-")}
+    assert len(names) == kinds
     assert result.compute(scheduler="sync").identical(WAYS["three together"](labelled(VALUES)))
 
 
 @pytest.mark.parametrize("dims", [["lat"], ["lat", "lon"]], ids=str)
-def test_part_of_a_result_makes_the_tasks_of_that_part_only(dims):
-    """The chunk and what is taken of it; and of each neighbour its reading and its rim."""
+def test_part_of_a_result_has_the_tasks_of_that_part_only(dims):
+    """The chunk and what is taken of it; and of each neighbour its reading and its edge rows."""
     _, field = source_and_field((12, 10, 10))
     result = first_chunk(field.fdgrad.gradient(dims)).data
     (part,) = dask.optimize(result[:, 20:30, 40:50])
     assert len(dict(part.dask)) <= 2 * 2 * len(dims) + 6
-    layers = [layer for name, layer in result.dask.layers.items() if name.startswith("fdgrad")]
-    assert len(layers) == len(dims)  # one output, or two and what both are taken of
-    assert not any(layer.is_materialized() for layer in layers)
+
+
+def test_no_task_carries_the_table_of_an_axis():
+    """A task of an uneven axis of 10,000 points is as small as one of 100 points."""
+    sizes = []
+    for n in (100, 10_000):
+        x = np.cumsum(1.0 + np.random.default_rng(0).random(n))
+        lazy = gradient(da.zeros((n, 4), chunks=(10, 4)), x, axis=0)
+        sizes.append([len(pickle.dumps(task)) for task in lazy.dask.layers[lazy.name].values()])
+    assert max(sizes[1]) < 1.1 * max(sizes[0])
 
 
 @pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
@@ -227,6 +234,145 @@ def test_other_options_have_other_keys():
         (field + 1).fdgrad.gradient("lat"),
     ]
     assert len({result.data.name for result in results}) == len(results)
+
+
+# --- all operators --------------------------------------------------------------------------
+
+
+def test_every_operator_is_called_here():
+    assert {name.split()[0] for name in CALLS} | {"curl"} == set(op.__all__)
+
+
+@pytest.mark.parametrize("lat", LATITUDES)
+@pytest.mark.parametrize("name", CALLS)
+def test_building_an_operator_reads_nothing_and_computes_nothing(name, lat, lazily):
+    operator, names = CALLS[name]
+    counted, fields = sources(*names, lat=lat)
+    with lazily():
+        result = operator(*fields)
+        repr(result)
+        assert all(output.chunks == fields[0].chunks for output in variables(result))
+    assert not any(source.reads for source in counted)
+
+
+@pytest.mark.parametrize("lat", LATITUDES)
+@pytest.mark.parametrize("name", ["vorticity", "kinematics", "laplacian", "potential_vorticity"])
+def test_every_chunk_of_every_field_is_read_once(name, lat):
+    operator, names = CALLS[name]
+    counted, fields = sources(*names, lat=lat)
+    operator(*fields).compute(scheduler="synchronous")
+    for source in counted:
+        assert len(source.reads) == BLOCKS
+        assert set(source.reads.values()) == {1}
+
+
+def test_operators_asked_for_together_read_once():
+    counted, (u, v, s) = sources("u", "v", "s", lat="poles")
+    together = (op.vorticity(u, v), op.kinematics(u, v), op.advection(u, v, s), op.laplacian(s))
+    dask.compute(*together, scheduler="synchronous")
+    for source in counted:
+        assert len(source.reads) == BLOCKS
+        assert set(source.reads.values()) == {1}
+
+
+def test_part_of_a_wind_operator_reads_that_part_and_its_halo():
+    counted, (u, v) = sources("u", "v", lat="poles", chunks=(12, 15, 30))
+    part = {"lat": slice(30, 45), "lon": slice(30, 60)}
+    op.vorticity(u, v).isel(part).compute(scheduler="synchronous")
+    u_reads, v_reads = (source.reads for source in counted)
+    assert len(v_reads) == 3  # its chunk, and those beside it along the circle
+    assert len(u_reads) == 3  # its chunk, and those beside it along the meridian
+
+
+def tasks(result):
+    """How many tasks of each kind the optimised graph of a result has."""
+    (optimised,) = dask.optimize(result)
+    kinds = Counter()
+    for key in dict(optimised.__dask_graph__()):
+        name = key[0] if isinstance(key, tuple) else key
+        kinds["all"] += 1
+        kinds["edges"] += "edges-fdgrad" in name
+    return kinds
+
+
+@pytest.fixture
+def runs(monkeypatch):
+    """How many blocks were computed since the test began: a list, one entry for each."""
+    done = []
+    compute_block = tasks_module.compute_block
+
+    def counting(*args):
+        done.append(1)
+        return compute_block(*args)
+
+    monkeypatch.setattr(tasks_module, "compute_block", counting)
+    return done
+
+
+# One of the kernel, one for each field that is read and one for its edge rows, and one for each of
+# several outputs. Behind that, what a row of means around each pole costs, at most.
+PER_CHUNK = {
+    "vorticity": (1 + 2 * 2, 1.7),
+    "divergence": (1 + 2 * 2, 1.7),
+    "deformation": (1 + 2 * 2 + 3, 0),
+    "horizontal_gradient": (1 + 1 * 2 + 2, 0),
+    "kinematics": (1 + 2 * 2 + 5, 3.4),
+    "laplacian": (1 + 1 * 2, 3.4),
+}
+
+
+@pytest.mark.parametrize(("name", "counts"), PER_CHUNK.items(), ids=PER_CHUNK)
+def test_tasks_per_chunk_of_an_operator(name, counts):
+    operator, names = CALLS[name]
+    made = tasks(operator(*sources(*names)[1]))
+    of_sources = len(names)  # each is a task of its own, for all chunks
+    assert (made["all"] - of_sources) / BLOCKS == pytest.approx(counts[0])
+    with_poles = tasks(operator(*sources(*names, lat="poles")[1]))
+    assert (with_poles["all"] - made["all"]) / BLOCKS <= counts[1]
+
+
+@pytest.mark.parametrize("name", ["vorticity", "kinematics", "gradient of two", "q_vector"])
+def test_each_chunk_is_computed_in_one_go(runs, name):
+    operator, names = CALLS[name]
+    operator(*sources(*names)[1]).compute(scheduler="synchronous")
+    assert len(runs) == BLOCKS
+
+
+def test_five_outputs_cost_no_more_edge_tasks_than_one():
+    _, (u, v) = sources("u", "v")
+    one, five = (
+        tasks(op.kinematics(u, v, **asked)) for asked in ({"which": ["total_deformation"]}, {})
+    )
+    assert one["edges"] == five["edges"]
+    assert five["all"] - one["all"] == 5 * BLOCKS  # to take them apart
+
+
+def test_each_chunk_is_computed_in_one_go_where_outputs_were_optimised_one_by_one(runs):
+    """`dask.optimize` does so, and would fuse the pass into each of the outputs."""
+    _, (s,) = sources("s")
+    outputs = [output.data for output in op.gradient(s, ["lat", "lon"]).values()]
+    optimised = dask.optimize(*outputs)
+    dask.compute(*optimised, scheduler="synchronous")
+    assert len(runs) == BLOCKS
+
+
+def test_gradient_of_two_dims_is_one_pass():
+    counted, (s,) = sources("s")
+    found = op.gradient(s, ["lat", "lon"]).compute(scheduler="synchronous")
+    assert set(counted[0].reads.values()) == {1}
+    assert_allclose(found["ds_dlat"], s.compute().differentiate("lat"), rtol=1e-12, atol=1e-14)
+    assert_allclose(found["ds_dlon"], s.compute().differentiate("lon"), rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("name", ["vorticity", "laplacian", "horizontal_gradient"])
+def test_chunks_that_hold_whole_planes_need_no_edge_rows(runs, name):
+    operator, names = CALLS[name]
+    result = operator(*sources(*names, chunks=(1, 60, 120))[1])
+    made = tasks(result)
+    assert made["edges"] == 0
+    assert made["all"] <= 12 * 4 + 6
+    result.compute(scheduler="synchronous")
+    assert len(runs) == 12
 
 
 # --- elsewhere ------------------------------------------------------------------------------

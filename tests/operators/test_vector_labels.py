@@ -207,7 +207,7 @@ def test_the_accessor_calls_the_function(results, name):
         for key, expected in results[name].items():
             assert found[key].identical(expected)
     assert list(inspect.signature(method).parameters) == parameters
-    assert method.__doc__ == getattr(op, name).__doc__
+    assert method.__doc__.strip() == inspect.getdoc(getattr(op, name))
 
 
 @pytest.mark.parametrize("name", FIELDS)

@@ -141,7 +141,7 @@ def test_check_computes_nothing_and_tells_everything(
         "4 chunks of 3 × 5 × 4",
     ]
     Path("out.zarr").mkdir()
-    assert "out.zarr exists: run goes on with it, or needs --fresh" in fdgrad("check", write())[1]
+    assert "out.zarr exists: run resumes it, or needs --fresh" in fdgrad("check", write())[1]
 
 
 def test_operators_and_schema(fdgrad: Called) -> None:
@@ -220,7 +220,7 @@ def test_exit_4_a_file_system_that_takes_no_more(write: Write) -> None:
     )
     assert done.returncode == 4, done.stderr
     assert "out.zarr.partial" in done.stderr
-    assert "cannot be written: File too large; mend the path" in done.stderr
+    assert "cannot be written: File too large; fix the path" in done.stderr
     assert "Traceback" not in done.stderr
     assert not Path("out.zarr").exists()
 
@@ -254,7 +254,7 @@ def test_exit_6_ctrl_c_reaches_all_processes_and_leaves_no_target(write: Write) 
         os.killpg(running.pid, signal.SIGINT)
         _, err = running.communicate(timeout=30)
     assert running.returncode == 6, err
-    assert "fdgrad: interrupted, 0 of 1 regions are finished and kept. To go on: fdgrad run" in err
+    assert "fdgrad: interrupted, 0 of 1 regions are finished and kept. To resume: fdgrad run" in err
     assert "--fresh" not in err
     assert "Traceback" not in err
     assert not Path("out.zarr").exists()

@@ -155,7 +155,7 @@ def test_t2_the_driver_is_killed_again_and_again(here: Path, clean: dict[str, st
     done = 0
     for moment in range(3):
         with running("run", "config.yaml", cwd=here, told="starting") as (process, said):
-            assert done == 0 or f"going on with {here}/out.zarr: {done} of {TIMES}" in said
+            assert done == 0 or f"resuming {here}/out.zarr: {done} of {TIMES}" in said
             if moment:  # the first time its workers are not even there
                 finished(here, done + 1)
             time.sleep(luck.uniform(0, 0.3))
@@ -183,7 +183,7 @@ def test_t3_a_run_that_is_asked_to_stop(here: Path, clean: dict[str, str]) -> No
     last = err.splitlines()[-1]
     assert last == (
         f"fdgrad: interrupted, {done} of {TIMES} regions are finished and kept. "
-        "To go on: fdgrad run config.yaml"
+        "To resume: fdgrad run config.yaml"
     )
     assert 2 < done < TIMES  # those in flight were waited for
     assert not (here / "out.zarr").exists()
@@ -292,7 +292,7 @@ def test_t7_the_disk_is_full(here: Path, capsys: pytest.CaptureFixture[str]) -> 
         assert done >= 1
         subprocess.run(["mount", "-o", "remount,size=20m", str(here / "small")], check=True)
         assert cli.main(["run", "config.yaml"]) == 0
-        assert f"going on with {here}/small/out.zarr: {done} of 8" in capsys.readouterr().err
+        assert f"resuming {here}/small/out.zarr: {done} of 8" in capsys.readouterr().err
         np.testing.assert_array_equal(
             xr.open_zarr("small/out.zarr").da_dx, np.gradient(values, axis=2)
         )

@@ -81,7 +81,7 @@ def test_a_torn_file_is_a_region_that_is_not_finished(journal: Journal, content:
 
 def test_a_folder_that_takes_no_file_is_told() -> None:
     Path("out.zarr.journal").write_text("a file where the folder should be")
-    with pytest.raises(OutputError, match=r"out.zarr.journal.* cannot be written: .*; mend the"):
+    with pytest.raises(OutputError, match=r"out.zarr.journal.* cannot be written: .*; fix the"):
         Journal("out.zarr").finish(region(0))
 
 

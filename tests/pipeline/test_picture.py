@@ -149,6 +149,7 @@ def test_it_needs_matplotlib(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_picture_that_cannot_be_written(drawn: Callable[..., Figure], sst: xr.Dataset) -> None:
     Path("deep").write_text("a file")
     with pytest.raises(
-        OutputError, match=r"deep/map.png cannot be written .*, but the target out.zarr is whole;"
+        OutputError,
+        match=r"deep/map.png cannot be written .*, but the target out.zarr is complete;",
     ):
         drawn(sst, mean=["time"])

@@ -185,7 +185,7 @@ def test_e2_what_changed_since_is_computed_again(
     code, _, err = fdgrad("run", config)
     assert code == 0, err
     assert "inputs have changed since: 1 of 4 regions are computed again" in err
-    assert "going on with out.zarr: 1 of 4 regions are finished" in err
+    assert "resuming out.zarr: 1 of 4 regions are finished" in err
     now = sst.sst.values.copy()
     now[:2, :, :4] *= 2
     np.testing.assert_allclose(result(), slope(now), rtol=1e-5)
@@ -622,7 +622,7 @@ def test_e6_a_page_that_an_interrupted_run_owes_is_made(fdgrad: Called, write: W
     assert fdgrad("run", config)[0] == 0
     Path("report.html").unlink()
     assert fdgrad("run", config)[0] == 0
-    assert "is whole" in Path("report.html").read_text()
+    assert "is complete" in Path("report.html").read_text()
 
 
 def test_e6_a_complete_target_with_a_hole_is_none(fdgrad: Called, write: Write) -> None:

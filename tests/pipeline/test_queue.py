@@ -183,7 +183,7 @@ def test_credentials_that_are_not_there(tmp_path: Path) -> None:
     files = {"ca": "ca.pem", "cert": "cert.pem", "key": "key.pem"}
     cluster = section("slurm", encrypted=True, tls=files)
     with (
-        pytest.raises(ClusterError, match=r"no file .*/ca.pem of cluster.tls; mend the path"),
+        pytest.raises(ClusterError, match=r"no file .*/ca.pem of cluster.tls; fix the path"),
         queue.resources.credentials(cluster),
     ):
         pass

@@ -84,7 +84,7 @@ def test_verify_of_what_is_not_there_or_not_finished(
 ) -> None:
     code, _, err = fdgrad("verify", stopped)
     assert code == 4
-    assert "out.zarr is not finished, 2 of 4 regions are; fdgrad run goes on" in err
+    assert "out.zarr is not finished, 2 of 4 regions are; fdgrad run resumes it" in err
     shutil.rmtree("out.zarr.partial")
     assert "there is no target out.zarr; fdgrad run makes it" in fdgrad("verify", stopped)[2]
     assert fdgrad("run", stopped)[0] == 0

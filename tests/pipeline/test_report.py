@@ -132,7 +132,7 @@ def journal_of(run: RunRecord, regions: list[RegionRecord]) -> Journal:
 def test_the_numbers_are_those_of_the_journal(config: configs.Config, run: RunRecord) -> None:
     page = made(config, run, REGIONS)
     for told in (
-        f"fdgrad run · 9 September 2001, 01:46 UTC {os.getcwd()}/out.zarr is whole: all 4",
+        f"fdgrad run · 9 September 2001, 01:46 UTC {os.getcwd()}/out.zarr is complete: all 4",
         "computed in 10 s by 2 workers (local).",
         "Time of work 10 s 1 pause left out; the longest region took 6.0 s",
         "Throughput 12.00 MiB/s",  # (4 × 20 + 4 × 10) MiB in 10 s
@@ -158,7 +158,7 @@ def test_a_run_that_ended_early_says_how_far_it_came(
 ) -> None:
     page = made(config, replace(run, ended=None), REGIONS[:3], sst)
     assert "out.zarr is not whole yet: 3 of 4 regions are written" in page.text
-    assert "To go on from there, call fdgrad run config.yaml again." in page.text
+    assert "To resume, call fdgrad run config.yaml again." in page.text
     assert "Regions 3 of 4" in page.text
     assert "Regions that are not written yet are missing too." in page.text
     assert "ended not yet" in page.text
@@ -348,7 +348,7 @@ def test_the_report_is_written_when_a_run_ends(
     with pages.reported(config, journal_of(run, REGIONS)):
         assert not Path("deep").exists()
     text = Path("deep/report.html").read_text(encoding="utf-8")
-    assert "out.zarr is whole" in text
+    assert "out.zarr is complete" in text
     assert "sst [K]" in text
 
 
@@ -386,7 +386,7 @@ def test_the_command_writes_it(
     assert code == 0, err
     assert "report   report.html" in out
     page = Page(Path("report.html").read_text(encoding="utf-8"))
-    assert f"{path} is whole" in page.text
+    assert f"{path} is complete" in page.text
     assert "derivative of" in page.text
     regions = Journal(path).regions().values()
     told = f"Read {format_bytes(sum(each.bytes_read for each in regions))} each value"
@@ -408,7 +408,7 @@ def test_a_report_that_cannot_be_written(
     with pytest.raises(
         OutputError,
         match=r"deep/report.html cannot be written .*, but nothing happened to the target "
-        r".*out.zarr; mend report.path",
+        r".*out.zarr; fix report.path",
     ):
         pages.write(config, journal_of(run, REGIONS))
 

@@ -31,7 +31,7 @@ def test_what_is_finished_is_not_computed_again(
 ) -> None:
     code, _, err = fdgrad("run", stopped)
     assert code == 0
-    assert "going on with out.zarr: 2 of 4 regions are finished" in err
+    assert "resuming out.zarr: 2 of 4 regions are finished" in err
     assert sorted(computed) == [2, 3]
     assert fdgrad("verify", stopped)[:2] == (
         0,

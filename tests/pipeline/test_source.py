@@ -133,7 +133,7 @@ def test_netcdf_needs_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 MISSING = [
     ("sst.zar", "no source 'sst.zar'; did you mean 'sst.zarr'?"),
-    ("nowhere/*.nc", "no source 'nowhere/\\*.nc': there is no folder 'nowhere'; mend the path"),
+    ("nowhere/*.nc", "no source 'nowhere/\\*.nc': there is no folder 'nowhere'; fix the path"),
     ("*.nc", "no file matches '\\*.nc'; there is: sst.zarr"),
 ]
 

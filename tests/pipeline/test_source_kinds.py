@@ -230,7 +230,7 @@ def test_what_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None
 URLS = [
     ("memory://nowhere/in.zarr", "cannot be opened .*give the URL of complete zarr"),
     ("memory://nowhere/in.nc", "cannot be opened .*give the URL of complete netcdf"),
-    ("memory://nowhere/*.nc", "nothing matches 'memory://nowhere/\\*.nc'; mend the pattern"),
+    ("memory://nowhere/*.nc", "nothing matches 'memory://nowhere/\\*.nc'; fix the pattern"),
     ("s4://bucket/in.zarr", "no scheme 's4'; there are .* and more of fsspec's"),
 ]
 
@@ -358,7 +358,7 @@ def test_the_fingerprint_of_many_files_is_small(sst: xr.Dataset, tmp_path: Path)
 
 OPTIONS: list[tuple[dict[str, Any], str]] = [
     ({"branch": "main", "tag": "first"}, "branch and tag are given; one of them is what is read"),
-    ({"branch": "main", "format": "zarr"}, "zarr has no branch; take it away, or mend format"),
+    ({"branch": "main", "format": "zarr"}, "zarr has no branch; take it away, or fix format"),
     ({"select": {"time": [1, 2, 3]}}, r"a selection is a label, \[start, stop\] with both"),
     ({"select": {"time": {"index": [1, 2, 3]}}}, "a selection is a label"),
     ({"select": {"time": {"labels": []}}}, "a selection is a label"),

@@ -1,4 +1,4 @@
-"""Icechunk and netCDF targets: the values of Zarr; resumed, proved, mended, never half done."""
+"""Icechunk and netCDF targets: the values of Zarr; resumed, proved, repaired, never half done."""
 
 from __future__ import annotations
 
@@ -100,11 +100,11 @@ def test_a_run_that_failed_goes_on(
     truth: xr.Dataset,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    mend = failing(monkeypatch, 1)
+    restore = failing(monkeypatch, 1)
     code, _, told = fdgrad("run", config(path))
     assert code == 4, told
     assert store_of(Target(path=path)).state() == "unfinished"
-    mend()
+    restore()
     code, _, told = fdgrad("run", config(path))
     assert code == 0, told
     assert "2 of 4 regions are finished" in told
@@ -171,12 +171,12 @@ def test_readers_of_main_see_nothing_half_done(
 ) -> None:
     monkeypatch.setattr(icechunks, "_TOGETHER", 2)
     assert fdgrad("run", config("out.icechunk"))[0] == 0
-    mend = failing(monkeypatch, 2)
+    restore = failing(monkeypatch, 2)
     assert fdgrad("run", config("out.icechunk"), "--fresh")[0] == 4
     xr.testing.assert_identical(read("out.icechunk"), truth)
     repository = icechunk.Repository.open(icechunk.local_filesystem_storage("out.icechunk"))
     assert repository.list_branches() == {"main", "fdgrad-partial"}
-    mend()
+    restore()
     assert fdgrad("run", config("out.icechunk"))[0] == 0
     assert repository.list_branches() == {"main"}
     messages = [each.message for each in repository.ancestry(branch="main")]
@@ -193,11 +193,11 @@ def test_regions_that_were_never_committed_are_computed_again(
     fdgrad: Fdgrad, config: Any, truth: xr.Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As when the driver is killed: the journal has them, the branch does not."""
-    mend = failing(monkeypatch, 2)
+    restore = failing(monkeypatch, 2)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(IcechunkStore, "settle", lambda self: None)
         assert fdgrad("run", config("out.icechunk"))[0] == 4
-    mend()
+    restore()
     code, _, told = fdgrad("run", config("out.icechunk"))
     assert code == 0, told
     assert "0 of 4 regions are finished" in told
@@ -250,9 +250,9 @@ def test_a_run_reads_one_snapshot_of_a_branch_that_moves(
 def test_main_that_moved_meanwhile_loses_nothing(
     fdgrad: Fdgrad, config: Any, threads_only: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    mend = failing(monkeypatch, 2)
+    restore = failing(monkeypatch, 2)
     assert fdgrad("run", config("out.icechunk"))[0] == 4
-    mend()
+    restore()
     repository = icechunk.Repository.open(icechunk.local_filesystem_storage("out.icechunk"))
     session = repository.writable_session("main")
     xr.Dataset({"mine": ("x", np.arange(3.0))}).to_zarr(session.store, consolidated=False)
@@ -367,9 +367,9 @@ def test_a_broken_netcdf_file_is_found_and_mended(
 def test_a_shard_lost_before_the_file_is_made_is_computed_again(
     fdgrad: Fdgrad, config: Any, truth: xr.Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    mend = failing(monkeypatch, 2)
+    restore = failing(monkeypatch, 2)
     assert fdgrad("run", config("out.nc"))[0] == 4
-    mend()
+    restore()
     Path("out.nc.partial/tendency/c/1/0/1").unlink()
     code, _, told = fdgrad("run", config("out.nc"))
     assert code == 0

@@ -214,7 +214,7 @@ def test_what_is_no_zarr_is_foreign(path: str) -> None:
 
 def test_a_target_under_a_file(result: xr.Dataset, tmp_path: Path) -> None:
     (tmp_path / "deep").write_text("a file")
-    with pytest.raises(OutputError, match=r"deep cannot be written: .*exists; mend the path, or"):
+    with pytest.raises(OutputError, match=r"deep cannot be written: .*exists; fix the path, or"):
         laid(result, TARGET)
 
 
@@ -224,10 +224,10 @@ SAID: list[tuple[OSError, str]] = [
         r"sst/c/0 cannot be written: the disk is full, .*B are free; make room, or name a target",
     ),
     (OSError(errno.EDQUOT, "Quota"), r"out.zarr.partial cannot be written: the disk is full"),
-    (PermissionError(errno.EACCES, "Permission denied"), r"permission denied; mend the rights"),
-    (OSError(errno.EROFS, "Read-only file system"), r"permission denied; mend the rights"),
-    (OSError(errno.EFBIG, "File too large"), r"File too large; mend the path, or name another"),
-    (OSError("no number"), r"no number; mend the path"),
+    (PermissionError(errno.EACCES, "Permission denied"), r"permission denied; fix the permissions"),
+    (OSError(errno.EROFS, "Read-only file system"), r"permission denied; fix the permissions"),
+    (OSError(errno.EFBIG, "File too large"), r"File too large; fix the path, or name another"),
+    (OSError("no number"), r"no number; fix the path"),
 ]
 
 

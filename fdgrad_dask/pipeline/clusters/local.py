@@ -38,7 +38,7 @@ def local(cluster: Local) -> Iterator[Client]:
 
 @contextmanager
 def gpu(cluster: Gpu) -> Iterator[Client]:
-    """A process for each GPU; a nanny that starts one anew gives it the same GPU."""
+    """A process for each GPU; a nanny that restarts one gives it the same GPU."""
     gpus = visible_gpus()
     if len(gpus) < cluster.workers:
         named = ", ".join(gpus) or "neither CUDA_VISIBLE_DEVICES nor /dev/nvidia* names one"

@@ -48,7 +48,7 @@ def queue(cluster: Jobs) -> Iterator[Client]:
         _submit(running, cluster.jobs)
         if refused:
             raise ClusterError(
-                f"{command} refuses the job: {refused[0]}; mend the section cluster, whose "
+                f"{command} refuses the job: {refused[0]}; fix the section cluster, whose "
                 "directives go to the queue as they stand"
             )
         # scale() never replaces a job that is lost; as many at least as at most does.

@@ -102,7 +102,7 @@ def security(ca: str, cert: str, key: str) -> Security:
     files = [os.path.abspath(path) for path in (ca, cert, key)]
     for path in files:
         if not os.path.isfile(path):
-            raise ClusterError(f"there is no file {path} of cluster.tls; mend the path")
+            raise ClusterError(f"there is no file {path} of cluster.tls; fix the path")
     ca, cert, key = files
     return Security(
         require_encryption=True,

@@ -65,7 +65,7 @@ def write(config: Config, journal: Journal) -> None:
     except OSError as error:
         raise OutputError(
             f"{path} cannot be written ({error.strerror or error}), but nothing happened to the "
-            f"target {config.target.path}; mend report.path"
+            f"target {config.target.path}; fix report.path"
         ) from error
 
 
@@ -114,7 +114,7 @@ def _is_whole(run: RunRecord, regions: list[RegionRecord]) -> bool:
 def _outcome(config: Config, run: RunRecord, done: int, whole: bool) -> str:
     if whole:
         counted = f"all {done:,} regions are" if done > 1 else "its only region is"
-        return f"{config.target.path} is whole: {counted} written"
+        return f"{config.target.path} is complete: {counted} written"
     return f"{config.target.path} is not whole yet: {done:,} of {run.regions:,} regions are written"
 
 
@@ -132,7 +132,7 @@ def _lead(config: Config, run: RunRecord, regions: list[RegionRecord], whole: bo
         )
     did = pieces.text(f"{did[:1].upper()}{did[1:]}.")
     again = pieces.inline(run.called.replace(" --fresh", ""))
-    again = f"To go on from there, call {again} again."
+    again = f"To resume, call {again} again."
     return did if whole else f"{did} {again}"
 
 

@@ -165,7 +165,7 @@ class Source(Section):
         if len(given) > 1:
             raise ValueError(f"{' and '.join(given)} are given; one of them is what is read")
         if given and self.format not in ("auto", "icechunk"):
-            raise ValueError(f"{self.format} has no {given[0]}; take it away, or mend format")
+            raise ValueError(f"{self.format} has no {given[0]}; take it away, or fix format")
         return self
 
     @property

@@ -27,7 +27,7 @@ class Target(Section):
     compression: Literal["fast", "archive"] = "fast"
     """fast: LZ4 with shuffle; archive: Zstandard with bitshuffle, smaller and slower."""
     round_bits: Annotated[int, Field(ge=1, le=52)] | None = None
-    """Bits of the mantissa that are kept; the others become nought and compress to nothing."""
+    """Bits of the mantissa that are kept; the others become zero and compress to nothing."""
 
     @field_validator("path")
     @classmethod

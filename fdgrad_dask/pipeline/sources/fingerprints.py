@@ -44,7 +44,7 @@ def _of(file: str, source: Source) -> str:
             return f"metadata of sha256 {_digest(_metadata(file, source))}"
         return versions.of(file, source.storage_options)
     except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"{file} cannot be looked at ({error}); mend the path") from error
+        raise InputError(f"{file} cannot be looked at ({error}); fix the path") from error
 
 
 def _metadata(file: str, source: Source) -> dict[str, Any]:

@@ -36,7 +36,7 @@ def _named(path: str, options: dict[str, Any]) -> list[str]:
     if not found:
         folder = os.path.dirname(path) or "."
         if not os.path.isdir(folder):
-            raise InputError(f"no source {path!r}: there is no folder {folder!r}; mend the path")
+            raise InputError(f"no source {path!r}: there is no folder {folder!r}; fix the path")
         what = "no file matches" if glob.has_magic(path) else "no source"
         inside = sorted(os.listdir(folder))
         raise InputError(f"{what} {path!r}; {did_you_mean(os.path.basename(path), inside)}")

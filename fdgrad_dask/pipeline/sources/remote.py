@@ -145,12 +145,10 @@ def matching(url: str, options: dict[str, Any]) -> list[str]:
     try:
         found = [system.unstrip_protocol(path) for path in sorted(system.glob(pattern))]
     except Exception as error:
-        cause = without_keys(error, url) or f"{cause_of(error)}; mend the URL or storage_options"
+        cause = without_keys(error, url) or f"{cause_of(error)}; fix the URL or storage_options"
         raise InputError(f"{shown} cannot be listed: {cause}") from error
     if not found:
-        raise InputError(
-            f"nothing matches {shown!r}; mend the pattern, or name each file in a list"
-        )
+        raise InputError(f"nothing matches {shown!r}; fix the pattern, or name each file in a list")
     return found
 
 

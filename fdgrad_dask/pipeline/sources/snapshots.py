@@ -67,7 +67,7 @@ def repository(path: str, options: dict[str, Any]) -> Any:
     except icechunk.IcechunkError as error:
         cause = str(error).strip().splitlines()[0]
         raise InputError(
-            f"{path} cannot be opened as an Icechunk repository ({cause}); mend the path, "
+            f"{path} cannot be opened as an Icechunk repository ({cause}); fix the path, "
             "or source.format"
         ) from error
 

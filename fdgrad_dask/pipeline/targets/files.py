@@ -34,9 +34,9 @@ def advice(error: Exception, path: str) -> str:
         free = format_bytes(room(path))
         return f"the disk is full, {free} are free; make room, or name a target on another disk"
     if number in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return "permission denied; mend the rights of the folder, or name another target"
+        return "permission denied; fix the permissions of the folder, or name another target"
     told = error.strerror if isinstance(error, OSError) else None
-    return f"{told or error}; mend the path, or name another target"
+    return f"{told or error}; fix the path, or name another target"
 
 
 def room(path: str) -> int:

@@ -208,7 +208,7 @@ class NetcdfWriter:
 
 
 class PatchWriter:
-    """Keeps the shards of a region, which the driver writes into the file that is mended."""
+    """Keeps the shards of a region, which the driver writes into the file that is repaired."""
 
     def __init__(self, path: str, target: Target) -> None:
         self._path, self._target = path, target

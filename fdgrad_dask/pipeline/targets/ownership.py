@@ -122,7 +122,7 @@ def remove(folder: str, names: Collection[str]) -> bool:
 def remove_leftovers(folder: str, names: Collection[str]) -> None:
     """Deletes what writers left that were killed while they wrote these arrays, nothing else.
 
-    zarr writes ``0.<32 digits>.partial`` beside the object ``0``, and renames it when it is whole.
+    zarr writes ``0.<32 digits>.partial`` beside the object ``0``, and renames it when complete.
     """
     for at, folders, files in os.walk(folder):
         if at == folder:  # folders of others are not even looked into

@@ -16,19 +16,19 @@ import xarray as xr
 from fdgrad_dask.errors import OptionError, did_you_mean
 from fdgrad_dask.grids.geometry import Geometry
 from fdgrad_dask.grids.units import conversion_factor
-from fdgrad_dask.operators import formulas
 from fdgrad_dask.operators.entry import takes_fields
+from fdgrad_dask.operators.expression import hypot
+from fdgrad_dask.operators.fused_pass import Options
+from fdgrad_dask.operators.horizontal import WindPass
 from fdgrad_dask.operators.options import Skip
 from fdgrad_dask.operators.roles import speed
-from fdgrad_dask.operators.scheme import Scheme
-from fdgrad_dask.operators.wind import U, V, Wind
 from fdgrad_dask.stencils.boundary import Boundary
 
 
 class _Kind(NamedTuple):
     """What one scalar made of a wind is called; CF standard names of air and of water."""
 
-    words: str
+    long_name: str
     of_air: str | None = None
     of_water: str | None = None
 
@@ -87,11 +87,10 @@ def divergence(
     OptionError
         Units or standard names contradict that these are the two components of one vector.
     """
-    scheme = Scheme(edge_order, accuracy, 1, boundary, skipna=skipna)
-    wind = Wind(u, v, scheme=scheme, geometry=geometry)
-    wind.divergence()
-    wind.cap_flux(0, V, -1)
-    return _named(wind, "divergence", wind.solve(formulas.same)[0])
+    options = Options(edge_order, accuracy, boundary=boundary, skipna=skipna)
+    wind = WindPass(u, v, options=options, geometry=geometry)
+    (data,) = wind.solve(wind.divergence(), poles={0: wind.polar_divergence()})
+    return _label(wind, "divergence", data)
 
 
 @takes_fields
@@ -116,11 +115,10 @@ def vorticity(
         The dims, coords and chunks of u; at a pole the value of its cap. The row beside a pole
         is first order where the wind blows over the pole.
     """
-    scheme = Scheme(edge_order, accuracy, 1, boundary, skipna=skipna)
-    wind = Wind(u, v, scheme=scheme, geometry=geometry)
-    wind.vorticity()
-    wind.cap_flux(0, U, 1)
-    return _named(wind, "vorticity", wind.solve(formulas.same)[0])
+    options = Options(edge_order, accuracy, boundary=boundary, skipna=skipna)
+    wind = WindPass(u, v, options=options, geometry=geometry)
+    (data,) = wind.solve(wind.vorticity(), poles={0: wind.polar_vorticity()})
+    return _label(wind, "vorticity", data)
 
 
 @takes_fields
@@ -158,15 +156,13 @@ def absolute_vorticity(
     OptionError
         The units of the wind are not those of a speed.
     """
-    scheme = Scheme(edge_order, accuracy, 1, boundary, skipna=skipna)
-    wind = Wind(u, v, scheme=scheme, geometry=geometry, is_directed=coriolis is None)
-    in_si = speed(wind.like, "absolute vorticity")
+    options = Options(edge_order, accuracy, boundary=boundary, skipna=skipna)
+    wind = WindPass(u, v, options=options, geometry=geometry, is_directed=coriolis is None)
+    in_si = speed(wind.template, "absolute vorticity")
     f = wind.coriolis(coriolis, in_si)
-    wind.vorticity()
-    wind.cap_flux(0, U, 1)
-    for cap in wind.pole_rows:
-        wind.data[cap.field] = wind.data[cap.field] + wind.data[f].ravel()[cap.end]
-    made = _named(wind, "absolute_vorticity", wind.solve(formulas.absolute_vorticity)[0])
+    poles = {end: row + f[end].item() for end, row in wind.polar_vorticity().items()}
+    (data,) = wind.solve(wind.vorticity() + f, poles={0: poles})
+    made = _label(wind, "absolute_vorticity", data)
     if in_si != 1:
         attrs = made.attrs | {"units": "s-1"}
         made = (made * np.asarray(in_si, made.dtype)).assign_attrs(attrs)
@@ -195,12 +191,13 @@ def deformation(
         ``stretching_deformation``, ``shearing_deformation`` and ``total_deformation``, with the
         dims, coords and chunks of u; NaN at a pole.
     """
-    scheme = Scheme(edge_order, accuracy, 1, boundary, skipna=skipna)
-    wind = Wind(u, v, scheme=scheme, geometry=geometry, is_directed=True)
-    wind.strain()
-    made = wind.solve(formulas.deformation, 3)
+    options = Options(edge_order, accuracy, boundary=boundary, skipna=skipna)
+    wind = WindPass(u, v, options=options, geometry=geometry, is_directed=True)
+    u_x, u_y, v_x, v_y = wind.velocity_gradient()
+    stretching, shearing = u_x - v_y, v_x + u_y
+    made = wind.solve(stretching, shearing, hypot(stretching, shearing))
     names = _KINEMATIC[2:]
-    return xr.Dataset({n: _named(wind, n, data) for n, data in zip(names, made, strict=True)})
+    return xr.Dataset({n: _label(wind, n, data) for n, data in zip(names, made, strict=True)})
 
 
 @takes_fields
@@ -242,29 +239,29 @@ def kinematics(
         raise OptionError(
             f"which is {which!r}; give a list of some of {', '.join(_KINEMATIC)}{close}"
         )
-    scheme = Scheme(edge_order, accuracy, 1, boundary, skipna=skipna)
+    options = Options(edge_order, accuracy, boundary=boundary, skipna=skipna)
     is_directed = any("deformation" in name for name in which)
-    wind = Wind(u, v, scheme=scheme, geometry=geometry, is_directed=is_directed)
-    if "divergence" in which:
-        wind.divergence()
-    if "vorticity" in which:
-        wind.vorticity()
-    if is_directed:
-        wind.strain()
-    for output, name in enumerate(which):
-        if name in ("divergence", "vorticity"):
-            wind.cap_flux(output, *((V, -1) if name == "divergence" else (U, 1)))
-    made = wind.solve(formulas.Kinematics(tuple(which)), len(which))
-    named = {n: _named(wind, n, data) for n, data in zip(which, made, strict=True)}
+    wind = WindPass(u, v, options=options, geometry=geometry, is_directed=is_directed)
+    outputs = {"divergence": wind.divergence(), "vorticity": wind.vorticity()}
+    poles = {"divergence": wind.polar_divergence, "vorticity": wind.polar_vorticity}
+    u_x, u_y, v_x, v_y = wind.velocity_gradient()
+    stretching, shearing = u_x - v_y, v_x + u_y
+    deformations = stretching, shearing, hypot(stretching, shearing)
+    outputs |= zip(_KINEMATIC[2:], deformations, strict=True)
+    made = wind.solve(
+        *(outputs[name] for name in which),
+        poles={n: poles[name]() for n, name in enumerate(which) if name in poles},
+    )
+    named = {n: _label(wind, n, data) for n, data in zip(which, made, strict=True)}
     # Their coordinates are one and the same, which xarray would find out at length.
     return xr.Dataset({n: f.variable for n, f in named.items()}, coords=wind.outer.coords)
 
 
-def _named(wind: Wind, name: str, data: Any) -> xr.DataArray:
+def _label(wind: WindPass, name: str, data: Any) -> xr.DataArray:
     """One output with its words and, if the components say what flows, its standard name."""
     kind = _KINDS[name]
-    units = wind.like.attrs.get("units")
+    units = wind.template.attrs.get("units")
     is_speed = units is None or conversion_factor(units, "m s-1") is not None
-    flows = str(wind.like.attrs.get("standard_name", "")) if is_speed else ""
+    flows = str(wind.template.attrs.get("standard_name", "")) if is_speed else ""
     standard = kind.of_water if "sea_water" in flows else kind.of_air if "wind" in flows else None
-    return wind.labelled_as(name, data, kind.words, wind.per_metre("1"), standard)
+    return wind.label_wind(data, name, kind.long_name, wind.units_per_metre("1"), standard)

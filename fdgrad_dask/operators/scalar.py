@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import numpy as np
 import xarray as xr
 
 from fdgrad_dask.errors import OptionError
-from fdgrad_dask.grids.attributes import name_derivative
+from fdgrad_dask.grids.attributes import choose_long_name, name_derivative
 from fdgrad_dask.grids.geometry import GRAVITY, Geometry
+from fdgrad_dask.grids.metric_terms import inverse
 from fdgrad_dask.grids.units import conversion_factor
-from fdgrad_dask.operators import formulas
 from fdgrad_dask.operators.entry import takes_fields
-from fdgrad_dask.operators.metric import OnGrid, inverse, metrics_of, name_of, per_metre, words_of
+from fdgrad_dask.operators.expression import hypot
+from fdgrad_dask.operators.fused_pass import Options, name_of
+from fdgrad_dask.operators.horizontal import HorizontalPass, coriolis_parameter
 from fdgrad_dask.operators.options import Skip
-from fdgrad_dask.operators.scheme import Scheme
 from fdgrad_dask.stencils.boundary import Boundary
 
 
@@ -55,15 +55,16 @@ def horizontal_gradient(
     CoordinateError
         The horizontal axes or their geometry cannot be told.
     """
-    one = _pass_of(field, Scheme(edge_order, accuracy, 1, boundary, skipna=skipna), geometry)
-    one.slopes(0)
+    options = Options(edge_order, accuracy, boundary=boundary, skipna=skipna)
+    fused = HorizontalPass(field, options=options, geometry=geometry)
+    s_x, s_y = fused.gradient(fused.fields[0])
     results = {}
-    for data, axis in zip(one.solve(formulas.same, 2), "xy", strict=True):
+    for data, axis in zip(fused.solve(s_x, s_y), "xy", strict=True):
         east = {"x": "eastward", "y": "northward"}[axis]
-        side = east if one.grid.is_east else f"along {axis}"
-        attrs = per_metre(field, one.grid, f"derivative of {words_of(field)} per metre {side}")
+        side = east if fused.grid.is_east else f"along {axis}"
+        long_name = f"derivative of {choose_long_name(field.attrs, field.name)} per metre {side}"
         name = name_derivative(field.name, axis)
-        results[name] = one.label(data, name, attrs)
+        results[name] = fused.label_per_metre(data, field, name, long_name)
     return xr.Dataset(results)
 
 
@@ -86,12 +87,12 @@ def gradient_magnitude(
     DataArray
         The dims, coords and chunks of the field. NaN at a pole.
     """
-    scheme = Scheme(edge_order, accuracy, 1, boundary, skipna=skipna)
-    one = _pass_of(field, scheme, geometry, is_directed=False)
-    one.slopes(0)
-    attrs = per_metre(field, one.grid, f"magnitude of the gradient of {words_of(field)}")
-    data = one.solve(formulas.magnitude)[0]
-    return one.label(data, f"{name_of(field)}_gradient_magnitude", attrs)
+    options = Options(edge_order, accuracy, boundary=boundary, skipna=skipna)
+    fused = HorizontalPass(field, options=options, geometry=geometry, is_directed=False)
+    s_x, s_y = fused.gradient(fused.fields[0])
+    (data,) = fused.solve(hypot(s_x, s_y))
+    long_name = f"magnitude of the gradient of {choose_long_name(field.attrs, field.name)}"
+    return fused.label_per_metre(data, field, f"{name_of(field)}_gradient_magnitude", long_name)
 
 
 @takes_fields
@@ -139,27 +140,20 @@ def geostrophic_wind(
             "(m2 s-2) or a geopotential height (m): set them"
         )
     scale = geopotential if metres is None else metres * GRAVITY
-    one = _pass_of(field, Scheme(edge_order, accuracy, 1, boundary, skipna=skipna), geometry)
-    f = one.grid.coriolis(field.name) if coriolis is None else np.full(1, coriolis)
-    one.over_grid(scale * inverse(f))
-    one.slopes(0)
+    options = Options(edge_order, accuracy, boundary=boundary, skipna=skipna)
+    fused = HorizontalPass(field, options=options, geometry=geometry)
+    over_f = scale * inverse(coriolis_parameter(fused.grid, coriolis, field.name))
+    s_x, s_y = fused.gradient(fused.fields[0])
+    made = fused.solve(-(over_f * s_y), over_f * s_x)
+    grid = fused.grid
+    is_named = not (grid.is_rotated or (grid.curvilinear is not None and not grid.is_east))
     results = {}
-    made = one.solve(formulas.geostrophic, 2)
-    for data, name, side in zip(made, ("ug", "vg"), ("east", "north"), strict=True):
-        flat = one.grid.is_rotated or (one.grid.curvilinear is not None and not one.grid.is_east)
-        words = f"along {'x' if side == 'east' else 'y'}" if flat else ""
-        attrs = per_metre(field, one.grid, f"geostrophic wind {words}")
-        if not flat:
-            named = f"geostrophic_{side}ward_wind"
-            attrs |= {"long_name": named.replace("_", " "), "standard_name": named}
-        results[name] = one.label(data, name, attrs | {"units": "m s-1"})
+    for data, name, axis, side in zip(made, ("ug", "vg"), "xy", ("east", "north"), strict=True):
+        result = fused.label_per_metre(data, field, name, f"geostrophic wind along {axis}")
+        result.attrs["units"] = "m s-1"
+        if is_named:
+            standard_name = f"geostrophic_{side}ward_wind"
+            long_name = standard_name.replace("_", " ")
+            result.attrs |= {"long_name": long_name, "standard_name": standard_name}
+        results[name] = result
     return xr.Dataset(results)
-
-
-def _pass_of(
-    field: xr.DataArray, scheme: Scheme, geometry: Geometry | None, *, is_directed: bool = True
-) -> OnGrid:
-    one = OnGrid(field, scheme=scheme)
-    one.lie_on(geometry, is_directed=is_directed)
-    one.metrics = metrics_of(one.grid, one.like, scheme)
-    return one

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
-import numpy as np
 import xarray as xr
 
 from fdgrad_dask.errors import CoordinateError, OptionError
 from fdgrad_dask.grids.geometry import Geometry, Plane
 from fdgrad_dask.grids.units import conversion_factor
-from fdgrad_dask.operators import formulas
 from fdgrad_dask.operators.entry import takes_fields
+from fdgrad_dask.operators.fused_pass import Options
+from fdgrad_dask.operators.horizontal import WindPass
 from fdgrad_dask.operators.options import Skip
 from fdgrad_dask.operators.roles import in_units_of
-from fdgrad_dask.operators.scheme import Scheme
 from fdgrad_dask.operators.verticals import is_height, is_upward, refuse_parametric, vertical_axis
-from fdgrad_dask.operators.wind import U, V, Wind
 from fdgrad_dask.stencils.boundary import Boundary
-
-W = 2
 
 
 @takes_fields
@@ -59,37 +55,34 @@ def curl(
     OptionError
         The vertical coordinate has no unit of length, or the components are of several kinds.
     """
-    scheme = Scheme(edge_order, accuracy, 1, boundary, skipna=skipna)
+    options = Options(edge_order, accuracy, boundary=boundary, skipna=skipna)
     w = in_units_of(u, w if is_upward(w) is not False else w.copy(data=-w.data))
-    wind = Wind(u, v, w, scheme=scheme, geometry=geometry)
+    wind = WindPass(u, v, w, options=options, geometry=geometry)
     if not isinstance(wind.grid.geometry, Plane):
         kind = type(wind.grid.geometry).__name__.lower()
         raise CoordinateError(
             f"{u.name!r} lies on a {kind} grid, but the curl of three components is that of a "
             "plane; for the part around the vertical see vorticity"
         )
-    axis = vertical_axis(wind.like, vertical)
+    axis = vertical_axis(wind.template, vertical)
     metres = conversion_factor(axis.units, "m")
     if metres is None:
         raise OptionError(
             f"the vertical axis {axis.name!r} has the units {axis.units!r}; a curl needs a length: "
             "set them"
         )
-    refuse_parametric(wind.like.coords[axis.name], "a curl")
-    down = is_height(wind.like.coords[axis.name]) is False
-    x, y = wind.grid.x, wind.grid.y
-    for h in (wind.grid.h_x, wind.grid.h_y):
-        wind.over_grid(1 / h)
-    wind.factor(np.full(wind.like.sizes[axis.dim], (-1 if down else 1) / metres), axis)
-    for along, component in ((y, W), (axis, V), (axis, U), (x, W), (x, V), (y, U)):
-        wind.along(along, component)
-    made = zip("xyz", wind.run(formulas.curl, 3), strict=True)
-    units = wind.per_metre("1")
+    refuse_parametric(wind.template.coords[axis.name], "a curl")
+    is_down = is_height(wind.template.coords[axis.name]) is False
+    z = (-1 if is_down else 1) / metres
+    w_x, w_y = wind.gradient(wind.fields[2])
+    u_z, v_z = z * wind.d(wind.u, axis), z * wind.d(wind.v, axis)
+    made = wind.solve(w_y - v_z, u_z - w_x, wind.vorticity())
+    units = wind.units_per_metre("1")
     return xr.Dataset(
         {
-            f"curl_{side}": wind.labelled_as(
-                f"curl_{side}", data, f"curl, component along {side}", units
+            f"curl_{side}": wind.label_wind(
+                data, f"curl_{side}", f"curl, component along {side}", units
             )
-            for side, data in made
+            for side, data in zip("xyz", made, strict=True)
         }
     )

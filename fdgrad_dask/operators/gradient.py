@@ -25,8 +25,8 @@ from fdgrad_dask.grids.vertical import (
 )
 from fdgrad_dask.halo.compute import differentiate
 from fdgrad_dask.operators.entry import takes_fields
+from fdgrad_dask.operators.fused_pass import FusedPass, Options
 from fdgrad_dask.operators.options import Dims, GradientOptions, Skip
-from fdgrad_dask.operators.scheme import Pass, Scheme
 from fdgrad_dask.stencils.boundary import Boundary, Period
 
 
@@ -116,13 +116,13 @@ def gradient(
     ...
     fdgrad_dask.errors.CoordinateError: no dimension 'depth'; 't' has the dimensions ('x',) ...
     """
-    scheme = Scheme(edge_order, accuracy, order, boundary, period, datetime_unit, skipna)
+    options = Options(edge_order, accuracy, order, boundary, period, datetime_unit, skipna)
     several = list(dim) if isinstance(dim, (list, tuple)) else None
     fields = [field] if isinstance(field, xr.DataArray) else _of_numbers(field)
     check_axis_names(boundary, fields)
     check_axis_names(period, fields)
     if isinstance(field, xr.DataArray) and dim is not None and several is None:
-        return _derivative(field, dim, scheme, coordinate)
+        return _derivative(field, dim, options, coordinate)
     for name in [dim] if several is None else several:
         if isinstance(field, xr.Dataset) and dim is not None:
             _require_one_along(name, fields)
@@ -133,49 +133,50 @@ def gradient(
             dims = [name for name in one.dims if name in one.coords]
         elif isinstance(field, xr.Dataset):
             dims = [name for name in dims if has_axis(one, name)]
-        results += _derivatives(one, dims, scheme, coordinate)
+        results += _derivatives(one, dims, options, coordinate)
     if not results:
         _refuse_nothing_along("a coordinate", fields)
     return xr.Dataset({result.name: result for result in results})
 
 
 def _derivatives(
-    field: xr.DataArray, dims: Sequence[Any], scheme: Scheme, coordinate: xr.DataArray | None
+    field: xr.DataArray, dims: Sequence[Any], options: Options, coordinate: xr.DataArray | None
 ) -> list[xr.DataArray]:
     """Several derivatives of one field, in one pass."""
     if coordinate is not None or len(dims) < 2:
-        return [_derivative(field, dim, scheme, coordinate) for dim in dims]
-    field = as_numbers(field, scheme.datetime_unit)
-    axes = [find_axis(field, dim, datetime_unit=scheme.datetime_unit) for dim in dims]
-    one = Pass(field, is_metric=False)
-    for axis in axes:
-        one.derive(0, axis, scheme.stencil(axis, field))
-    results = zip(one.run(outputs=len(axes)), axes, strict=True)
-    return [_labelled(field, data, axis, scheme.order) for data, axis in results]
+        return [_derivative(field, dim, options, coordinate) for dim in dims]
+    field = as_numbers(field, options.datetime_unit)
+    axes = [find_axis(field, dim, datetime_unit=options.datetime_unit) for dim in dims]
+    fused = FusedPass(field, is_metric=False)
+    leaves = [
+        fused.differentiate(fused.fields[0], axis, options.table(axis, field)) for axis in axes
+    ]
+    results = zip(fused.solve_without_equation(*leaves), axes, strict=True)
+    return [_labelled(field, data, axis, options.order) for data, axis in results]
 
 
 def _derivative(
-    field: xr.DataArray, dim: Hashable, scheme: Scheme, coordinate: xr.DataArray | None
+    field: xr.DataArray, dim: Hashable, options: Options, coordinate: xr.DataArray | None
 ) -> xr.DataArray:
     """∂field/∂dim with its labels."""
-    field = as_numbers(field, scheme.datetime_unit)
+    field = as_numbers(field, options.datetime_unit)
     z, what = None, ""
     if coordinate is not None:
         require_dataarray(coordinate)
     if coordinate is None:
-        axis = find_axis(field, dim, datetime_unit=scheme.datetime_unit)
+        axis = find_axis(field, dim, datetime_unit=options.datetime_unit)
     elif coordinate.ndim == 1:
-        axis = make_axis(field, coordinate, dim, scheme.datetime_unit)
+        axis = make_axis(field, coordinate, dim, options.datetime_unit)
     else:
-        if scheme.boundary is not None:
+        if options.boundary is not None:
             raise OptionError("boundary and coordinate exclude each other; leave boundary at None")
         field, z, axis = align_levels(field, coordinate, dim)
-        if scheme.skipna is not None:
+        if options.skipna is not None:
             field = field.where(z.notnull())
         what = describe_not_monotonic(axis)
-    table = scheme.stencil(axis, field)
+    table = options.table(axis, field)
     data = differentiate(field.data, axis.number, table, None if z is None else z.data, what)
-    return _labelled(field, data, axis, scheme.order)
+    return _labelled(field, data, axis, options.order)
 
 
 def _labelled(field: xr.DataArray, data: Any, axis: Axis, order: int) -> xr.DataArray:

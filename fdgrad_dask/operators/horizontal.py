@@ -1,0 +1,298 @@
+"""Passes over fields on a horizontal grid: derivatives per metre, means around poles, winds."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from fdgrad_dask.errors import CoordinateError
+from fdgrad_dask.grids.attributes import derive_attributes
+from fdgrad_dask.grids.coordinate import Axis, select_for_axis
+from fdgrad_dask.grids.geometry import Geometry, Plane, Sphere
+from fdgrad_dask.grids.horizontal import HorizontalGrid, find_horizontal_grid
+from fdgrad_dask.grids.metric_terms import (
+    LatLonMetric,
+    OrthogonalMetric,
+    Tables,
+    at_points,
+    lat_lon_metric,
+)
+from fdgrad_dask.grids.places import require_same_places
+from fdgrad_dask.grids.units import divide_units
+from fdgrad_dask.halo.compute import length, mean_along
+from fdgrad_dask.operators.expression import Derivative, Expression
+from fdgrad_dask.operators.fused_pass import FusedPass, Options
+from fdgrad_dask.operators.roles import components_of, is_eastward, match_components
+from fdgrad_dask.stencils.edge_rows import smooth_ends
+from fdgrad_dask.stencils.stencil import Stencil, Term
+from fdgrad_dask.stencils.table import StencilTable, stencil
+from fdgrad_dask.stencils.weights import weigh
+
+Metric = OrthogonalMetric | LatLonMetric
+
+
+class HorizontalPass(FusedPass):
+    """A pass over fields on a horizontal grid, with derivatives per metre to the east and north."""
+
+    def __init__(
+        self,
+        *fields: xr.DataArray,
+        options: Options,
+        geometry: Geometry | None,
+        is_directed: bool = True,
+        is_smooth: bool = False,
+    ) -> None:
+        super().__init__(*fields)
+        self.options = options
+        self.grid = find_horizontal_grid(self.template, geometry, options.boundary, is_directed)
+        if self.grid.repeats:  # a meridian that is present twice is computed once
+            self.leave_out_last(self.grid.x)
+            self.grid = find_horizontal_grid(self.template, geometry, options.boundary, is_directed)
+        if self.grid.curvilinear is not None and self.grid.curvilinear.places is not None:
+            for other in self.labelled[1:]:
+                require_same_places(self.template, other)
+        self.plane = self.grid.y, self.grid.x
+        self.metric = build_metric(
+            self.grid, self.template, options, self.find_components(), is_smooth=is_smooth
+        )
+        self._tables: dict[tuple[int, bool], StencilTable] = {}
+
+    def find_components(self) -> str:
+        """What vectors among the fields are along: ``"earth"`` or ``"grid"``."""
+        return "earth"
+
+    def d(self, operand: Any, axis: Axis | str, *, is_flux: bool = False) -> Derivative:
+        """∂operand/∂axis per unit of the axis, which ``"x"`` and ``"y"`` name too.
+
+        ``is_flux``: the operand vanishes at poles, as h_x · u does.
+        """
+        if isinstance(axis, str):
+            axis = self.grid.x if axis == "x" else self.grid.y
+        key = axis.number, is_flux
+        if key not in self._tables:
+            table = self.options.table_on(self.grid, axis, self.template)
+            closes = is_flux and axis is self.grid.y
+            self._tables[key] = close_at_poles(table, self.grid) if closes else table
+        return self.differentiate(operand, axis, self._tables[key])
+
+    def gradient(self, s: Any) -> tuple[Expression, Expression]:
+        """∂s/∂x and ∂s/∂y per metre, to the east and north where these are known."""
+        s_x, s_y = self.metric.gradient(s, self.d)
+        return s_x, s_y
+
+    def zonal_mean(self, field: Any, index: int) -> Any:
+        """The mean of a field around the circle of latitude number ``index``, (…, 1, 1)."""
+        y = self.grid.y.number
+        row = (slice(None),) * y + (slice(index, index + 1 or None),)
+        return mean_along(self.data[field.number][row], self.grid.x.number)
+
+    def label_per_metre(
+        self, data: Any, field: xr.DataArray, name: Hashable, long_name: str, power: int = 1
+    ) -> xr.DataArray:
+        """One output in units of ``field`` per metre to the ``power``."""
+        units = divide_units(field.attrs.get("units"), "m", power)
+        return self.label(
+            data, name, derive_attributes(field, units, long_name) | self.grid.attrs()
+        )
+
+
+class WindPass(HorizontalPass):
+    """A pass over a wind u, v and other fields on the same points, in the geometry of u."""
+
+    def __init__(
+        self,
+        u: xr.DataArray,
+        v: xr.DataArray,
+        *others: xr.DataArray,
+        options: Options,
+        geometry: Geometry | None,
+        is_directed: bool = False,
+    ) -> None:
+        u, v = match_components(u, v, others)
+        is_directed = is_directed or is_eastward(u)
+        super().__init__(u, v, *others, options=options, geometry=geometry, is_directed=is_directed)
+        self.u, self.v, *_ = self.fields
+
+    def find_components(self) -> str:
+        return components_of(self.template, self.labelled[1], self.grid)
+
+    def to_earth(self, u: Any, v: Any) -> tuple[Any, Any]:
+        """Components like those of the wind, turned to the east and north where these are known."""
+        return self.metric.to_earth(u, v)
+
+    def divergence(self) -> Any:
+        """The divergence of the wind, of fluxes through the sides of a cell."""
+        return self.metric.divergence(self.u, self.v, self.d)
+
+    def vorticity(self) -> Any:
+        """The vorticity of the wind, of circulations around a cell."""
+        return self.metric.vorticity(self.u, self.v, self.d)
+
+    def velocity_gradient(self) -> tuple[Any, Any, Any, Any]:
+        """∂u/∂x, ∂u/∂y, ∂v/∂x, ∂v/∂y per metre, in the directions of `gradient`."""
+        return self.metric.velocity_gradient(self.u, self.v, self.d)
+
+    def polar_divergence(self) -> dict[int, Any]:
+        """The divergence at the poles: the flux −v̄ through the first circle, over its area."""
+        return self._polar_caps(self.v, -1)
+
+    def polar_vorticity(self) -> dict[int, Any]:
+        """The vorticity at the poles: the circulation ū around the first circle, over its area."""
+        return self._polar_caps(self.u, 1)
+
+    def _polar_caps(self, component: Any, sign: int) -> dict[int, Any]:
+        """± cos φ₁ mean / (a (1 − |sin φ₁|)) by end of y, φ₁ the first circle off the pole."""
+        rows = {}
+        for end, beside, side in find_poles(self.grid):
+            radius = self.grid.h_y[0] / np.deg2rad(1.0)
+            phi = np.deg2rad(float(self.grid.y.points[beside]))
+            over_area = np.cos(phi) / (radius * (1 - abs(np.sin(phi))))
+            rows[end] = self.zonal_mean(component, beside) * (sign * side * over_area)
+        return rows
+
+    def coriolis(self, given: float | None, speed: float) -> Any:
+        """2 Ω sin φ over (y, x), in the unit of the vorticity of a wind in ``speed`` m s-1."""
+        return coriolis_parameter(self.grid, given, self.template.name) / speed
+
+    def label_wind(
+        self,
+        data: Any,
+        name: str,
+        long_name: str,
+        units: str | None,
+        standard_name: str | None = None,
+    ) -> xr.DataArray:
+        """One output with its attributes and those of the grid."""
+        attrs = derive_attributes(self.template, units, long_name)
+        if standard_name:
+            attrs["standard_name"] = standard_name
+        return self.label(data, name, attrs | self.grid.attrs())
+
+    def units_per_metre(self, units: Any, power: int = 1) -> str | None:
+        """``units`` times those of the wind, per metre to the ``power``."""
+        wind = self.template.attrs.get("units")
+        return divide_units(divide_units(units, wind, -1), "m", power)
+
+
+def coriolis_parameter(grid: HorizontalGrid, given: float | None, name: Hashable) -> Any:
+    """f in s-1 over (y, x): the one given, or that of the latitude."""
+    if given is not None:
+        return np.full((1, 1), given)
+    f = grid.coriolis(name)
+    return f[:, None] if f.ndim == 1 else f
+
+
+def build_metric(
+    grid: HorizontalGrid,
+    field: xr.DataArray,
+    options: Options,
+    components: str,
+    *,
+    is_smooth: bool = False,
+) -> Metric:
+    """The metric of the grid of ``field``, for a wind that is along the earth's or its axes."""
+    curved = grid.curvilinear
+    if curved is None and isinstance(grid.geometry, Plane):
+        return OrthogonalMetric(grid.h_x[:1, None], grid.h_y[:1, None])
+    if curved is None:
+        # At a pole y has no direction either.
+        h_y = np.where(grid.h_x == 0, np.nan, grid.h_y)
+        return OrthogonalMetric(grid.h_x[:, None], h_y[:, None], tangent=grid.tangent[:, None])
+    tables = metric_tables(grid, field, options, is_smooth=is_smooth)
+    if curved.cell_sizes is not None:
+        for name, spacing, closed in zip(
+            ("dy", "dx"), curved.cell_sizes[::-1], grid.periodic, strict=True
+        ):
+            if spacing.is_between and closed:
+                raise CoordinateError(
+                    f"{name} between points knows no gap of a closed axis; give it at the points"
+                )
+        h_x, h_y = (
+            at_points(spacing.values, axis, table) if spacing.is_between else spacing.values
+            for spacing, axis, table in zip(curved.cell_sizes, (1, 0), tables, strict=True)
+        )
+        return OrthogonalMetric(h_x, h_y, tables, curved.rotation, components)
+    assert curved.places is not None
+    is_along = components == "grid"
+    directions = None
+    if is_along and curved.rotation is None:
+        directions = metric_tables(grid, field, options, is_smooth=True)
+    metric = lat_lon_metric(
+        *curved.places, curved.radii, tables, smooth=directions, senses=curved.orientation
+    )
+    if is_along and curved.rotation is not None:
+        c, s = curved.rotation
+        metric = replace(metric, along=((c, s), (-s, c)))
+    return metric
+
+
+def metric_tables(
+    grid: HorizontalGrid,
+    field: xr.DataArray,
+    options: Options,
+    *,
+    order: int = 1,
+    is_smooth: bool = False,
+) -> Tables:
+    """The stencils of the metres along x and y: of the order of the field's, with their own ends.
+
+    The grid goes on where a value is held outside or a field is mirrored, so that it is one-sided
+    there; at open ends both are so alike. ``is_smooth`` is for what is differenced once more.
+    """
+
+    def table(axis: Axis, is_closed: bool) -> StencilTable:
+        n = length(field, axis.number)
+        is_open = select_for_axis(options.boundary, axis, field) is None
+        made = stencil(
+            1.0,
+            n,
+            order=order,
+            accuracy=options.accuracy,
+            edge_order=max(1, min(options.edge_order if is_open else 2, n - order)),
+            boundary=("periodic", "periodic") if is_closed else (None, None),
+            name=repr(axis.dim),
+        )
+        return smooth_ends(made, n, options.accuracy) if is_smooth else made
+
+    closed_y, closed_x = grid.periodic
+    return table(grid.x, closed_x), table(grid.y, closed_y)
+
+
+def find_poles(grid: HorizontalGrid) -> list[tuple[int, int, float]]:
+    """(end, row beside it, +1 in the north or −1 in the south) for the rows that are poles."""
+    ends = zip((0, -1), (1, -2), grid.poles, strict=True)
+    return [(end, beside, float(np.sign(grid.y.points[end]))) for end, beside, pole in ends if pole]
+
+
+def close_at_poles(table: StencilTable, grid: HorizontalGrid) -> StencilTable:
+    """The table along y of a field that is zero at the poles, as h_x · u is.
+
+    Where the last row lies beside a pole and not on it, the pole is one more point, of known value:
+    on a circle as on a sector. Without it the row would be a one-sided difference of something
+    small over something small: wrong by its own size, at any resolution.
+    """
+    y = grid.y.points
+    if not isinstance(grid.geometry, Sphere) or table.windows[0].nodes != (-1, 0, 1):
+        return table
+    ends = {}
+    for side, near, far in (("low", 0, 1), ("high", -1, -2)):
+        here, beyond = float(y[near]), float(y[far])
+        pole = float(np.copysign(90.0, here))
+        wall = getattr(table, side)
+        beside = 1e-5 < abs(pole - here) <= abs(here - beyond) * (1 + 1e-6)
+        # Where missing values are stepped around, what lies outside is missing too.
+        is_missing = len(table.windows) > 1 and wall is not None and wall.fill != wall.fill
+        if wall is None or not (wall.fill is None or is_missing) or not beside:
+            continue
+        nodes = (pole, here, beyond) if side == "low" else (beyond, here, pole)
+        weights = weigh(nodes, 1, 1)
+        known = slice(1, 3) if side == "low" else slice(0, 2)
+        read = (0, 1) if side == "low" else (-2, -1)
+        columns = np.array(weights[known]).reshape(2, 1)
+        row = Stencil(read, near, tuple(map(Term, read)), columns, adds_to_zero=False)
+        ends[side] = replace(wall, rows=(row,))
+    return replace(table, low=ends.get("low", table.low), high=ends.get("high", table.high))

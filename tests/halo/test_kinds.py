@@ -1,0 +1,163 @@
+"""Chunks of other kinds than NumPy arrays: what comes in comes out, by either halo mechanism."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+
+import dask
+import dask.array as da
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import xarray as xr
+from numpy.lib.mixins import NDArrayOperatorsMixin
+from numpy.testing import assert_array_equal
+
+from fdgrad_dask import gradient
+
+F = np.random.default_rng(3).normal(size=(12, 18)).astype("float32")
+MECHANISMS = pytest.mark.parametrize("mechanism", ["attach", "map_overlap"])
+
+
+@pytest.fixture(autouse=True)
+def sequential():
+    with dask.config.set(scheduler="synchronous"):
+        yield
+
+
+# -- JAX ---------------------------------------------------------------------------------------
+
+
+def on_jax(values, chunks):
+    """A dask array whose chunks are JAX arrays of the dtype of the values."""
+    with jax.enable_x64(True):
+        return da.from_array(values, chunks=chunks).map_blocks(jnp.asarray).persist()
+
+
+@MECHANISMS
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_chunks_of_jax_stay_jax_and_keep_64_bits(mechanism, dtype):
+    f = F.astype(dtype)
+    with dask.config.set({"fdgrad.halo": mechanism}):
+        lazy = gradient(on_jax(f, (4, 5)), axis=1, accuracy=4)
+    want = gradient(f, axis=1, accuracy=4)
+    for part, values in ((lazy, want), (lazy.blocks[0, 1], want[:4, 5:10])):
+        got = part.compute()
+        assert isinstance(got, jax.Array)
+        assert isinstance(part._meta, jax.Array)
+        assert part.dtype == part._meta.dtype == got.dtype == dtype
+        assert_array_equal(got, values)
+
+
+def test_chunks_of_jax_are_joined_and_split_as_jax():
+    lazy = gradient(on_jax(F, (1, 18)), axis=0)
+    blocks = dask.compute(*[lazy.blocks[i, 0] for i in range(12)])
+    assert {type(block) for block in blocks} == {type(jnp.zeros(0))}
+    assert_array_equal(lazy, gradient(F, axis=0))
+
+
+@MECHANISMS
+def test_all_outputs_of_a_pass_over_jax_are_jax(mechanism):
+    coords = {"lat": np.linspace(-90, 90, 12), "lon": np.arange(0, 360, 20.0)}
+    units = {"units": "m s-1"}
+    wind = [
+        xr.DataArray(values, coords, ("lat", "lon"), name, units)
+        for name, values in (("u", F), ("v", F[::-1]))
+    ]
+    want = xr.merge(wind).fdgrad.kinematics("u", "v")
+    lazy = [each.copy(data=on_jax(each.values, (5, 7))) for each in wind]
+    with dask.config.set({"fdgrad.halo": mechanism}):
+        got = xr.merge(lazy).fdgrad.kinematics("u", "v")
+    for name in want:
+        assert isinstance(got[name].data._meta, jax.Array)
+        computed = got[name].data.compute()
+        assert isinstance(computed, jax.Array)
+        assert_array_equal(computed, want[name])
+
+
+def test_chunks_stay_on_their_devices():
+    program = """
+        import dask, jax, numpy as np, dask.array as da, fdgrad_dask as fd
+        f = np.random.default_rng(0).random((12, 4), np.float32)
+        parts = [jax.device_put(f[i : i + 6], jax.devices()[i // 6]) for i in (0, 6)]
+        parts = [da.from_array(part, chunks=-1, asarray=False) for part in parts]
+        lazy = fd.gradient(da.concatenate(parts), axis=0)
+        blocks = dask.compute(lazy.blocks[0], lazy.blocks[1])
+        assert [block.devices() for block in blocks] == [{d} for d in jax.devices()]
+        joined = lazy.compute()  # on the device of the first
+        assert joined.devices() == {jax.devices()[0]}
+        assert (np.asarray(joined) == fd.gradient(f, axis=0)).all()
+    """
+    flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=2", "JAX_PLATFORMS": "cpu"}
+    subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)], env={**os.environ, **flags}, check=True
+    )
+
+
+# -- what NumPy's functions work on --------------------------------------------------------------
+
+
+class Duck(NDArrayOperatorsMixin):
+    """An array of another library, which refuses to become a NumPy array, as those of GPUs do."""
+
+    def __init__(self, values):
+        self.values = np.asarray(values)
+
+    shape = property(lambda self: self.values.shape)
+    dtype = property(lambda self: self.values.dtype)
+    ndim = property(lambda self: self.values.ndim)
+    size = property(lambda self: self.values.size)
+
+    def __array__(self, *args, **kwargs):
+        raise TypeError("this would be a copy to the host")
+
+    def __getitem__(self, key):
+        return Duck(self.values[key])
+
+    def __setitem__(self, key, value):
+        self.values[key] = plain(value)
+
+    def astype(self, dtype, **options):
+        return Duck(self.values.astype(dtype, **options))
+
+    def all(self):
+        return bool(self.values.all())
+
+    def __array_ufunc__(self, ufunc, method, *inputs, **options):
+        return Duck(getattr(ufunc, method)(*map(plain, inputs), **options))
+
+    def __array_function__(self, function, types, args, options):
+        return Duck(function(*plain(args), **plain(options)))
+
+
+def plain(value):
+    if isinstance(value, list | tuple):
+        return type(value)(map(plain, value))
+    if isinstance(value, dict):
+        return {key: plain(each) for key, each in value.items()}
+    return value.values if isinstance(value, Duck) else value
+
+
+@pytest.mark.parametrize("kind", [Duck, np.ma.masked_invalid])
+@pytest.mark.parametrize("boundary", [None, "periodic", "reflect", 1.0])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_arrays_of_other_kinds_come_out_as_they_came_in(kind, boundary, axis):
+    lazy = da.from_array(F, chunks=(4, 5)).map_blocks(kind, meta=kind(np.empty((0, 0), "f4")))
+    got = gradient(lazy, axis=axis, accuracy=4, boundary=boundary)
+    assert type(got._meta) is type(kind(F))
+    blocks = [got.blocks[place].compute() for place in np.ndindex(got.numblocks)]
+    assert {type(block) for block in blocks} == {type(kind(F))}
+    want = gradient(np.asarray(F, "f8"), axis=axis, accuracy=4, boundary=boundary)
+    np.testing.assert_allclose(plain(got.compute()), want, rtol=1e-4, atol=1e-5)
+
+
+def test_an_unknown_mechanism_is_refused_with_those_there_are():
+    with (
+        dask.config.set({"fdgrad.halo": "overlap"}),
+        pytest.raises(ValueError, match=r"is 'overlap', but it must be 'attach' or 'map_overlap'"),
+    ):
+        gradient(da.ones(8, chunks=4))
