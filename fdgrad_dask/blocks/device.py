@@ -50,7 +50,7 @@ def compute_on_device(
         run = partial(_run_differentiable, factors) if place.is_traced else _run
         results: list[jax.Array] = run(
             [place.joined(i, block, program) for i, block in used.items()],
-            [weights_of(table, lambda w: place.put(w, real), inverted) for table in tables],
+            [weights_of(table, lambda w: place.put(w, real, True), inverted) for table in tables],
             None if place.is_traced else place.put(np.uint64(0), np.dtype(np.uint64)),
             [place.put(blocks[pole.field].core, dtype) for pole in poles],
             program=interned(program.structure()),
@@ -162,14 +162,15 @@ class _Place:
         stack.enter_context(jax.numpy_rank_promotion("allow"))
         return stack
 
-    def put(self, numbers: Any, dtype: Any) -> Any:
-        """Numbers as an array beside the others."""
+    def put(self, numbers: Any, dtype: Any, is_table: bool = False) -> Any:
+        """Numbers as an array beside the others; tables, and what varies along one axis, once."""
         if is_jax(numbers):
             return numbers.astype(dtype)
         numbers = np.asarray(numbers).astype(dtype, copy=False)
         if self.is_traced:
             return numbers  # a constant of what is being traced
-        if numbers.nbytes > SMALL or sum(n > 1 for n in numbers.shape) > 1:
+        is_shared = is_table or sum(n > 1 for n in numbers.shape) <= 1
+        if numbers.nbytes > SMALL or not is_shared:
             return jax.device_put(numbers, self.device)
         return _kept(numbers.tobytes(), numbers.shape, numbers.dtype, self.device)
 

@@ -39,7 +39,7 @@ def table(boundary=None, **given):
 
 
 @options
-@pytest.mark.parametrize("dtype", ["f8", "f4", "f2", "c8", "i8"])
+@pytest.mark.parametrize("dtype", ["f8", "f4", "f2", "c8", "i4"])
 def test_jax_blocks_have_the_bits_of_numpy_blocks(dtype, options):
     f = (100 * F).astype(dtype)
     with jax.enable_x64(True):
@@ -94,15 +94,15 @@ def test_numpy_blocks_go_up_once_and_their_tables_once_for_all(accelerated, opti
         patch.setattr(blocks, "is_accelerated", lambda: False)
         want = gradient(F, X, axis=0, **options)
     accelerated.clear()
+    sent = []
     for fields in (1, 2):
         got = gradient(F, X, axis=0, **options)
         assert type(got) is np.ndarray
         assert got.flags.writeable
         assert_array_equal(got, want)
         assert accelerated.count(F.shape) == fields
-    tables = len(accelerated) - 2
-    gradient(F, X, axis=0, **options)
-    assert len(accelerated) == tables + 3
+        sent.append(len(accelerated))
+    assert sent[1] == sent[0] + 1
 
 
 @options
