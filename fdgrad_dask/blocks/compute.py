@@ -20,6 +20,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from fdgrad_dask.blocks.accelerator import compute_on_accelerator, is_accelerated
 from fdgrad_dask.blocks.device import compute_on_device, is_jax
 from fdgrad_dask.blocks.host import compute_on_host
 from fdgrad_dask.blocks.numpy_arithmetic import compute_plain
@@ -65,6 +66,9 @@ def compute_block(blocks: Sequence[Block], program: Program, dtype: np.dtype[Any
         return [np.empty(shape, dtype) for _ in range(program.outputs)]
     if _goes_plain(used, shape, program, dtype):
         outputs = compute_plain(used, shape, program, dtype)
+    elif is_accelerated():
+        with _kernels():
+            return compute_on_accelerator(blocks, shape, program, dtype)
     else:
         with _kernels():
             outputs = compute_on_host(used, shape, program, dtype)
