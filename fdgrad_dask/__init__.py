@@ -4,6 +4,7 @@ from fdgrad_dask import accessor, errors, operators
 from fdgrad_dask.arrays import gradient
 from fdgrad_dask.blocks.allocator import tune_memory
 from fdgrad_dask.grids.geometry import Curvilinear, Plane, Sphere
+from fdgrad_dask.halo.transfer import to_device
 
 __all__ = [
     "Curvilinear",
@@ -13,6 +14,7 @@ __all__ = [
     "errors",
     "gradient",
     "operators",
+    "to_device",
     "tune_memory",
 ]
 

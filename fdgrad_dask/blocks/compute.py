@@ -20,6 +20,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from fdgrad_dask.blocks.accelerator import compute_on_accelerator, is_accelerated
 from fdgrad_dask.blocks.device import compute_on_device, is_jax
 from fdgrad_dask.blocks.host import compute_on_host
 from fdgrad_dask.blocks.numpy_arithmetic import compute_plain
@@ -32,7 +33,7 @@ try:
 except ImportError:  # before JAX 0.9
     from jax.core import get_opaque_trace_state
 
-SMALL = 1 << 16  # points, times derivatives: so many take a kernel longer than NumPy
+SMALL = 1 << 19  # points, times derivatives; NumPy is faster than a kernel up to about this size
 DIMENSIONS = 32  # of an array at most, in XLA
 LONGEST = 5.0  # seconds that the end of Python waits for kernels that other threads run
 # What the user may have set for code of their own, and what holds for ours.
@@ -65,6 +66,9 @@ def compute_block(blocks: Sequence[Block], program: Program, dtype: np.dtype[Any
         return [np.empty(shape, dtype) for _ in range(program.outputs)]
     if _goes_plain(used, shape, program, dtype):
         outputs = compute_plain(used, shape, program, dtype)
+    elif is_accelerated():
+        with _kernels():
+            return compute_on_accelerator(blocks, shape, program, dtype)
     else:
         with _kernels():
             outputs = compute_on_host(used, shape, program, dtype)

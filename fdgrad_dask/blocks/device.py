@@ -8,8 +8,9 @@ operation, which rounds once: there the last bits are the compiler's.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
+from dataclasses import replace
 from functools import lru_cache, partial
 from typing import Any, cast
 
@@ -19,9 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fdgrad_dask.blocks.arithmetic import Weights
-from fdgrad_dask.blocks.joined import Ends, Joined, place_row
+from fdgrad_dask.blocks.joined import Ends, Joined
 from fdgrad_dask.blocks.kernel import Interned, evaluate, interned
 from fdgrad_dask.blocks.program import Block, Program, weights_of
+from fdgrad_dask.blocks.sharded import compute_sharded, find_division, is_on_many, send
 from fdgrad_dask.stencils.dtypes import wide
 
 SMALL = 1 << 20  # bytes; factors and tables up to this size are sent to a device once
@@ -45,10 +47,17 @@ def compute_on_device(
         real, inverted = wide(place.dtype), program.formula is not None
         tables = [d.stencil for d in program.derivatives]
         poles = [pole for pole in program.pole_rows if _is_present(pole, program)]
-        run = _run_differentiable if place.is_traced else _run
+        is_shared = any(is_on_many(block.core) for block in blocks)
+        run = partial(compute_sharded, _outputs, program) if is_shared else _run
+        if place.is_traced:
+            run = partial(_run_differentiable, run, [program.is_factor(i) for i in used])
+        put_weights = partial(place.put, dtype=real, is_table=True)
         results: list[jax.Array] = run(
             [place.joined(i, block, program) for i, block in used.items()],
-            [weights_of(table, lambda w: place.put(w, real), inverted) for table in tables],
+            [
+                weights_of(table, lambda w: place.put(w, real, is_table=True), inverted)
+                for table in tables
+            ],
             None if place.is_traced else place.put(np.uint64(0), np.dtype(np.uint64)),
             [place.put(blocks[pole.field].core, dtype) for pole in poles],
             program=interned(program.structure()),
@@ -65,8 +74,7 @@ def _is_present(pole: Any, program: Program) -> bool:
     return (table.low, table.high)[pole.end] is not None
 
 
-@partial(jax.jit, static_argnames=("program", "places", "shape", "dtype"))
-def _run(
+def _outputs(
     views: Sequence[Joined],
     weights: Sequence[Weights],
     zero: jax.Array | None,
@@ -81,41 +89,59 @@ def _run(
     made = evaluate(views, weights, zero, program.value)
     outputs = [jnp.broadcast_to(output, shape).astype(dtype) for output in made]
     for (number, axis, end), row in zip(places, pole_rows, strict=True):
-        outputs[number] = place_row(outputs[number], row, axis, end)
+        outputs[number] = views[0].place(axis, outputs[number], row, end)
     return outputs
 
 
-def _run_differentiable(*numbers: Any, **static: Any) -> list[jax.Array]:
-    """`_run` of traced arrays, whose derivative no constant spoils that is not finite.
+_run = jax.jit(_outputs, static_argnames=("program", "places", "shape", "dtype"))
+
+
+def _run_differentiable(
+    run: Callable[..., list[jax.Array]],
+    factors: Sequence[bool],
+    views: Sequence[Joined],
+    weights: Any,
+    *numbers: Any,
+    **static: Any,
+) -> list[jax.Array]:
+    """``run`` of traced arrays, whose derivative no factor spoils that is not finite.
 
     At a pole the metric terms are infinite, and the row is given. What is not used has a cotangent
     of zero, which infinity would turn into NaN for all neighbours.
     """
-    leaves, tree = jax.tree.flatten(numbers)
-    is_constant = [not is_jax(leaf) for leaf in leaves]
-    constants = [leaf for leaf, constant in zip(leaves, is_constant, strict=True) if constant]
-    finite = [np.where(np.isfinite(leaf), leaf, leaf.dtype.type(0)) for leaf in constants]
-    if all(map(np.array_equal, constants, finite)):
-        return cast(list[jax.Array], _run(*numbers, **static))
+    leaves, tree = jax.tree.flatten((views, weights, *numbers))
+    tamed = [
+        replace(view, core=_tame(view.core)) if is_factor else view
+        for view, is_factor in zip(views, factors, strict=True)
+    ]
+    finite = jax.tree.leaves((tamed, jax.tree.map(_tame, weights), *numbers))
+    if all(leaf is other for leaf, other in zip(leaves, finite, strict=True)):
+        return run(views, weights, *numbers, **static)
+    is_given = [is_jax(leaf) for leaf in leaves]
 
     def run_with(constants: list[Any], arrays: tuple[jax.Array, ...]) -> list[jax.Array]:
-        sources = iter(constants), iter(arrays)
-        filled = [next(sources[0 if constant else 1]) for constant in is_constant]
-        return cast(list[jax.Array], _run(*jax.tree.unflatten(tree, filled), **static))
+        given = iter(arrays)
+        filled = [next(given) if is_given[i] else leaf for i, leaf in enumerate(constants)]
+        return run(*jax.tree.unflatten(tree, filled), **static)
 
     @jax.custom_jvp
-    def run(*arrays: jax.Array) -> list[jax.Array]:
-        return run_with(constants, arrays)
+    def run_arrays(*arrays: jax.Array) -> list[jax.Array]:
+        return run_with(leaves, arrays)
 
-    @run.defjvp
+    @run_arrays.defjvp
     def _differentiate(primals: Any, tangents: Any) -> Any:
         _, moved = jax.jvp(lambda *arrays: run_with(finite, arrays), primals, tangents)
-        return run(*primals), moved
+        return run_arrays(*primals), moved
 
-    result: list[jax.Array] = run(
-        *(leaf for leaf, constant in zip(leaves, is_constant, strict=True) if not constant)
-    )
+    result: list[jax.Array] = run_arrays(*filter(is_jax, leaves))
     return result
+
+
+def _tame(numbers: Any) -> Any:
+    """Constants with zero where they are not finite; the same object where all are."""
+    if is_jax(numbers) or np.isfinite(numbers).all():
+        return numbers
+    return np.where(np.isfinite(numbers), numbers, numbers.dtype.type(0))
 
 
 class _Place:
@@ -136,6 +162,10 @@ class _Place:
         one = not is_traced(like) and len(like.devices()) == 1 and like.committed
         # What JAX may move freely must stay so: its results go with arrays of any device.
         self.device = next(iter(like.devices())) if one else None
+        # On a mesh, fields lie as the first one does, and tables on every device.
+        cores = [block.core for block in blocks]
+        shape = np.broadcast_shapes(*(core.shape for core in cores))
+        self.division = None if self.is_traced else find_division(cores, shape)
 
     def settings(self) -> ExitStack:
         """64 bits and the promotion of dtypes that our arithmetic is written for, here and now.
@@ -150,16 +180,22 @@ class _Place:
         stack.enter_context(jax.numpy_rank_promotion("allow"))
         return stack
 
-    def put(self, numbers: Any, dtype: Any) -> Any:
-        """Numbers as an array beside the others."""
+    def put(
+        self, numbers: Any, dtype: Any, *, is_field: bool = False, is_table: bool = False
+    ) -> Any:
+        """Numbers as an array beside the others; tables, and what varies along one axis, once."""
         if is_jax(numbers):
             return numbers.astype(dtype)
         numbers = np.asarray(numbers).astype(dtype, copy=False)
         if self.is_traced:
             return numbers  # a constant of what is being traced
-        if numbers.nbytes > SMALL:
-            return jax.device_put(numbers, self.device)
-        return _kept(numbers.tobytes(), numbers.shape, numbers.dtype, self.device)
+        device = self.device
+        if self.division is not None:
+            device = self.division.place(numbers if is_field else np.empty(()))
+        is_shared = is_table or sum(n > 1 for n in numbers.shape) <= 1
+        if numbers.nbytes > SMALL or not is_shared:
+            return send(numbers, device)
+        return _kept(numbers.tobytes(), numbers.shape, numbers.dtype, device)
 
     def joined(self, number: int, block: Block, program: Program) -> Joined:
         """A field as the kernel is shown it."""
@@ -175,7 +211,7 @@ class _Place:
         for axis, halo_width in program.halo(number).items():
             kinds: list[str | None] = []
             rows: list[Any] = []
-            closed = program.walls(axis, program.is_factor(number))
+            closed = program.boundaries(axis, program.is_factor(number))
             for halos, end in zip((block.low, block.high), closed, strict=True):
                 ghost = end.fill if end else None
                 if axis in halos:
@@ -189,7 +225,8 @@ class _Place:
                     rows.append(self.put(ghost, self.dtype))
             ends.append(Ends(axis, halo_width, (kinds[0], kinds[1])))
             beyond[axis] = (rows[0], rows[1])
-        return Joined(self.put(block.core, dtype), beyond, tuple(ends))
+        core = self.put(block.core, dtype, is_field=True)
+        return Joined(core, beyond, tuple(ends))
 
 
 @lru_cache(maxsize=1024)
@@ -197,8 +234,7 @@ def _kept(content: bytes, shape: tuple[int, ...], dtype: np.dtype[Any], device: 
     """A small array on a device, sent there once."""
     array: NDArray[Any] = np.frombuffer(content, dtype).reshape(shape)
     with jax.ensure_compile_time_eval():  # never a tracer, which must not be kept
-        placed: jax.Array = jax.device_put(array, device)
-    return placed
+        return send(array, device)
 
 
 def _numbers(program: Program) -> list[Any]:

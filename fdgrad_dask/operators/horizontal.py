@@ -23,7 +23,7 @@ from fdgrad_dask.grids.metric_terms import (
 )
 from fdgrad_dask.grids.places import require_same_places
 from fdgrad_dask.grids.units import divide_units
-from fdgrad_dask.halo.compute import length, mean_along
+from fdgrad_dask.halo.compute import average_row, length
 from fdgrad_dask.operators.expression import Derivative, Expression
 from fdgrad_dask.operators.fused_pass import FusedPass, Options
 from fdgrad_dask.operators.roles import choose_components, is_eastward, match_components
@@ -86,9 +86,8 @@ class HorizontalPass(FusedPass):
 
     def zonal_mean(self, field: Any, index: int) -> Any:
         """The mean of a field around the circle of latitude number ``index``, (…, 1, 1)."""
-        y = self.grid.y.number
-        row = (slice(None),) * y + (slice(index, index + 1 or None),)
-        return mean_along(self.data[field.number][row], self.grid.x.number)
+        data, grid = self.data[field.number], self.grid
+        return average_row(data, grid.y.number, index, grid.x.number)
 
     def label_per_metre(
         self, data: Any, field: xr.DataArray, name: Hashable, long_name: str, power: int = 1
@@ -276,7 +275,7 @@ def close_at_poles(table: StencilTable, grid: HorizontalGrid) -> StencilTable:
     small over something small: wrong by its own size, at any resolution.
     """
     y = grid.y.points
-    if not isinstance(grid.geometry, Sphere) or table.windows[0].nodes != (-1, 0, 1):
+    if not isinstance(grid.geometry, Sphere) or table.windows[0].offsets != (-1, 0, 1):
         return table
     ends = {}
     for side, near, far in (("low", 0, 1), ("high", -1, -2)):

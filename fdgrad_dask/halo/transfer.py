@@ -1,0 +1,74 @@
+"""Fields go to a device, where the operators then compute."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import numpy as np
+
+from fdgrad_dask.blocks.device import is_jax
+from fdgrad_dask.halo.chunks import is_dask
+
+
+def to_device(obj: Any, device: Any = None) -> Any:
+    """The same with JAX arrays on a device, where all that is made of them stays.
+
+    Float64 stays float64, whether or not ``jax_enable_x64`` is set. ``.map_blocks(np.asarray)``
+    or ``.as_numpy()`` bring the data back.
+
+    Parameters
+    ----------
+    obj
+        A NumPy or JAX array, a dask array, a DataArray or a Dataset. The chunks of a dask array
+        go there when they are computed. Coordinates stay on the host, and so does what holds
+        neither numbers nor truth values, such as dates.
+    device
+        A `jax.Device` or a sharding of JAX; None for the default device. On a cluster of several
+        processes leave it None: each worker has its own.
+
+    Returns
+    -------
+    As ``obj``
+        Of the same shape, dtype and labels.
+
+    Raises
+    ------
+    TypeError
+        The array is masked, or of another library.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> to_device(np.array([1.0, 4.0])).dtype
+    dtype('float64')
+    """
+    if hasattr(obj, "data_vars"):  # a Dataset; xarray is none of this room's business
+        return obj.assign({name: to_device(one, device) for name, one in obj.data_vars.items()})
+    if hasattr(obj, "dims"):
+        return obj.copy(data=to_device(obj.data, device))
+    if is_dask(obj):
+        _refuse_foreign(obj._meta)
+        if obj.dtype.kind not in _KINDS:
+            return obj
+        return obj.map_blocks(_put, device, dtype=obj.dtype, meta=_put(np.empty(0, obj.dtype)))
+    _refuse_foreign(obj)
+    return _put(obj, device) if obj.dtype.kind in _KINDS else obj
+
+
+_KINDS = "biufc"
+
+
+def _put(array: Any, device: Any = None) -> jax.Array:
+    with jax.enable_x64(True):
+        placed: jax.Array = jax.device_put(array, device)
+    return placed
+
+
+def _refuse_foreign(array: Any) -> None:
+    if not is_jax(array) and type(array) not in (np.ndarray, np.memmap):
+        kind = f"{type(array).__module__.partition('.')[0]}.{type(array).__name__}"
+        raise TypeError(
+            f"the data are of {kind}, which no device takes as it is; convert them to NumPy first: "
+            "np.asarray(f), or .filled(np.nan) for a masked array"
+        )

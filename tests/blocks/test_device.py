@@ -1,0 +1,166 @@
+"""Blocks on devices: where they stay, what travels, and what lowers for a GPU that is not here."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import jax
+import jax.export
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+from fdgrad_dask import gradient
+from fdgrad_dask.blocks import accelerator, device
+from fdgrad_dask.blocks import compute as blocks
+from fdgrad_dask.blocks.compute import compute_block
+from fdgrad_dask.blocks.program import Block, single
+from fdgrad_dask.stencils.boundary import boundary_pair
+from fdgrad_dask.stencils.table import stencil
+
+F = np.random.default_rng(0).standard_normal((20, 30))
+X = np.cumsum(np.random.default_rng(1).uniform(0.5, 2, 20))
+OPTIONS = {
+    "plain": {},
+    "edge_order 2": {"edge_order": 2},
+    "accuracy 4": {"accuracy": 4},
+    "periodic": {"boundary": "periodic", "period": 40.0},
+    "reflect": {"boundary": "reflect", "accuracy": 4},
+    "number": {"boundary": (1.5, None)},
+}
+options = pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+
+
+def table(boundary=None, **given):
+    return stencil(X, len(X), boundary=boundary_pair(boundary), **given)
+
+
+@options
+@pytest.mark.parametrize("dtype", ["f8", "f4", "f2", "c8", "i4"])
+def test_jax_blocks_have_the_bits_of_numpy_blocks(dtype, options):
+    f = (100 * F).astype(dtype)
+    with jax.enable_x64(True):
+        there = jnp.asarray(f)
+        got = gradient(there, X, axis=0, **options)
+    assert_array_equal(got, gradient(f, X, axis=0, **options))
+
+
+@options
+def test_chunks_do_not_change_a_bit(options):
+    program = single(table(**options), 0)
+    with jax.enable_x64(True):
+        there = jnp.asarray(F)
+    (want,) = compute_block([Block(there)], program, F.dtype)
+    part = program.cut({0: (7, 13)})
+    halos = {0: there[:7]}, {0: there[13:]}
+    (got,) = compute_block([Block(there[7:13], *halos)], part, F.dtype)
+    assert_array_equal(got, want[7:13])
+
+
+@pytest.mark.parametrize("accuracy", [2, 4])
+def test_kernels_lower_for_cuda(accuracy):
+    call = jax.jit(lambda f: gradient(f, X, axis=0, accuracy=accuracy))
+    exported = jax.export.export(call, platforms=["cuda"])(jax.ShapeDtypeStruct((20, 30), "f4"))
+    assert exported.platforms == ("cuda",)
+    assert "custom_call" not in exported.mlir_module()
+
+
+# -- NumPy blocks on an accelerator ----------------------------------------------------------
+
+
+@pytest.fixture
+def accelerated(monkeypatch):
+    """The CPU passes for an accelerator; the list has the shapes that were sent there."""
+    sent = []
+    put = jax.device_put
+
+    def counted(x, *where, **options):
+        sent.append(np.shape(x))
+        return put(x, *where, **options)
+
+    monkeypatch.setattr(blocks, "SMALL", 0)
+    monkeypatch.setattr(blocks, "is_accelerated", lambda: True)
+    monkeypatch.setattr(jax, "device_put", counted)
+    device._kept.cache_clear()
+    return sent
+
+
+@options
+def test_numpy_blocks_go_up_once_and_their_tables_once_for_all(accelerated, options):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(blocks, "is_accelerated", lambda: False)
+        want = gradient(F, X, axis=0, **options)
+    accelerated.clear()
+    sent = []
+    for fields in (1, 2):
+        got = gradient(F, X, axis=0, **options)
+        assert type(got) is np.ndarray
+        assert got.flags.writeable
+        assert_array_equal(got, want)
+        assert accelerated.count(F.shape) == fields
+        sent.append(len(accelerated))
+    assert sent[1] == sent[0] + 1
+
+
+@options
+@pytest.mark.parametrize("axis", [0, 1])
+def test_blocks_larger_than_the_device_are_cut(accelerated, monkeypatch, axis, options):
+    f = F if axis == 0 else F.T
+    want = gradient(f, X, axis=axis, **options)
+    accelerated.clear()
+    monkeypatch.setattr(accelerator, "_room", lambda: 4 * F.nbytes)
+    got = gradient(f, X, axis=axis, **options)
+    assert_array_equal(got, want)
+    sent = [shape[0] for shape in accelerated if shape[1:] == f.shape[1:]]
+    assert max(sent) < len(f)
+
+
+# -- several devices -------------------------------------------------------------------------
+
+TWO_DEVICES = """
+import jax, jax.numpy as jnp, numpy as np, dask.array as da
+import fdgrad_dask as fd
+from fdgrad_dask.blocks.compute import compute_block
+from fdgrad_dask.blocks.program import Block, single
+from fdgrad_dask.stencils.table import stencil
+
+first, second = jax.devices()
+f = np.random.default_rng(0).standard_normal((20, 30))
+want = np.gradient(f, axis=0)
+for where in (first, second):
+    there = fd.to_device(f, where)
+    got = fd.gradient(there, axis=0)
+    assert got.devices() == {where}, got.devices()
+    np.testing.assert_array_equal(got, want)
+
+program = single(stencil(1.0, 20), 0)
+there = fd.to_device(f, second)
+part = Block(there[:8], {}, {0: there[8:10]})
+(got,) = compute_block([part], program.cut({0: (0, 8)}), f.dtype)
+assert got.devices() == {second}
+
+chunks = {0: first, 1: second}
+def place(chunk, block_info=None):
+    return fd.to_device(chunk, chunks[block_info[0]["chunk-location"][0]])
+lazy = da.from_array(f, chunks=(10, 30)).map_blocks(place, meta=fd.to_device(f[:0]), dtype=f.dtype)
+slopes = fd.gradient(lazy, axis=0)
+parts = [slopes.blocks[i, 0].compute(scheduler="sync") for i in (0, 1)]
+assert [part.devices() for part in parts] == [{first}, {second}]
+np.testing.assert_array_equal(np.concatenate(parts), want)
+print("stayed")
+"""
+
+
+def test_on_two_devices_everything_stays_where_it_is():
+    done = subprocess.run(
+        [sys.executable, "-c", TWO_DEVICES],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        env={**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=2"},
+    )
+    assert done.stdout == "stayed\n", done.stderr

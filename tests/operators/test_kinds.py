@@ -1,0 +1,253 @@
+"""Every operator for every kind of array: what comes in comes out, with the values of NumPy."""
+
+from __future__ import annotations
+
+import dask
+import dask.array as da
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import xarray as xr
+from numpy.testing import assert_allclose, assert_array_equal
+
+import fdgrad_dask as fd
+from fdgrad_dask import operators as op
+from fdgrad_dask.errors import CoordinateError
+
+LEVELS = xr.DataArray(
+    [1000.0, 850, 500, 300], dims="p", attrs={"units": "hPa", "standard_name": "air_pressure"}
+)
+GRIDS = {
+    "globe": (np.linspace(-90, 90, 7), np.arange(0, 360, 45)),  # both poles, a circle
+    "cyclic": (np.linspace(-60, 60, 7), np.linspace(0, 360, 9)),  # the last meridian is the first
+    "region": (np.linspace(20, 50, 7), np.linspace(0, 20, 8)),
+}
+
+
+def dataset(kind: str) -> xr.Dataset:
+    """Wind, temperature, heights and potential temperature on four levels, float32."""
+    lat, lon = GRIDS[kind]
+    coords = {
+        "p": LEVELS,
+        "lat": ("lat", lat, {"units": "degrees_north"}),
+        "lon": ("lon", lon, {"units": "degrees_east"}),
+    }
+    level, y, x = np.meshgrid(np.arange(4), np.deg2rad(lat), np.deg2rad(lon), indexing="ij")
+    values = {
+        "u": (10 * np.cos(y) + level + np.sin(3 * x + y) * np.cos(y), "m s-1"),
+        "v": (5 * np.sin(2 * x) * np.cos(y) - level * np.cos(x) * np.cos(y), "m s-1"),
+        "t": (280 + 5 * np.cos(2 * x) * np.cos(y) - 10 * level, "K"),
+        "z": (100 + 3000 * level + 50 * np.sin(x) * np.cos(y), "m"),
+    }
+    return xr.Dataset(
+        {
+            name: (("p", "lat", "lon"), data.astype("f4"), {"units": units})
+            for name, (data, units) in values.items()
+        },
+        coords,
+    )
+
+
+def dataset_in_space() -> xr.Dataset:
+    """Three components over z, y and x in metres."""
+    names = ("z", "y", "x")
+    coords = {
+        name: (name, 10.0 * np.arange(n) ** 1.1, {"units": "m", "axis": name.upper()})
+        for name, n in zip(names, (5, 6, 7), strict=True)
+    }
+    z, y, x = np.meshgrid(*(coords[name][1] / 30 for name in names), indexing="ij")
+    fields = {"u": np.sin(y + z), "v": np.cos(x - z), "w": np.sin(x * y)}
+    return xr.Dataset(
+        {name: (names, f.astype("f4"), {"units": "m s-1"}) for name, f in fields.items()}, coords
+    )
+
+
+OPERATORS = {
+    "absolute_vorticity": lambda d: op.absolute_vorticity(d.u, d.v),
+    "advection": lambda d: op.advection(d.u, d.v, d.t),
+    "curl": lambda d: op.curl(d.u, d.v, d.w),
+    "deformation": lambda d: op.deformation(d.u, d.v),
+    "divergence": lambda d: op.divergence(d.u, d.v.assign_attrs(units="km h-1")),
+    "frontogenesis": lambda d: op.frontogenesis(d.u, d.v, d.t.rename("theta")),
+    "geostrophic_wind": lambda d: op.geostrophic_wind(d.z),
+    "gradient": lambda d: op.gradient(d.t, ["lat", "lon"], edge_order=2),
+    "gradient_magnitude": lambda d: op.gradient_magnitude(d.t),
+    "horizontal_gradient": lambda d: op.horizontal_gradient(d.t),
+    "kinematics": lambda d: op.kinematics(d.u, d.v),
+    "laplacian": lambda d: op.laplacian(d.t),
+    "potential_vorticity": lambda d: op.potential_vorticity(d.u, d.v, d.t),
+    "q_vector": lambda d: op.q_vector(d.u, d.v, d.t),
+    "vorticity": lambda d: op.vorticity(d.u, d.v),
+}
+VARIANTS = {
+    "gradient of a Dataset": lambda d: op.gradient(d[["u", "t"]], "lat"),
+    "gradient with skipna": lambda d: op.gradient(d.t, "lat", skipna="one-sided"),
+    "gradient by a field": lambda d: op.gradient(d.t, "p", coordinate=d.z, edge_order=2),
+    "gradient between walls": lambda d: op.gradient(d.t, "lat", boundary=(0.0, "reflect")),
+}
+CASES = (
+    [(name, "globe", call) for name, call in OPERATORS.items() if name != "curl"]
+    + [("curl", "space", OPERATORS["curl"])]
+    + [(name, "cyclic", OPERATORS[name]) for name in ("vorticity", "laplacian")]
+    + [("deformation", "region", OPERATORS["deformation"])]
+    + [(name, "region", call) for name, call in VARIANTS.items()]
+)
+cases = pytest.mark.parametrize(
+    ("kind", "call"), [c[1:] for c in CASES], ids=[f"{name}, {kind}" for name, kind, _ in CASES]
+)
+# What is divided by a length that vanishes, as at a pole, has no derivative there.
+SMOOTH = [
+    (name, "region" if name in ("frontogenesis", "gradient_magnitude") else kind, call)
+    for name, kind, call in CASES
+    if name not in ("kinematics", "absolute_vorticity")
+]
+
+
+def fields(kind: str) -> xr.Dataset:
+    return dataset_in_space() if kind == "space" else dataset(kind)
+
+
+def arrays(result: xr.DataArray | xr.Dataset) -> dict[str, object]:
+    """The arrays themselves, by name: nothing is converted."""
+    named = result.data_vars if isinstance(result, xr.Dataset) else {"": result}
+    return {str(name): one.variable._data for name, one in named.items()}
+
+
+def pure(call, d: xr.Dataset):
+    """The operator as a function of arrays, which JAX may trace."""
+
+    def function(data):
+        return arrays(call(d.assign({name: d[name].copy(data=x) for name, x in data.items()})))
+
+    return function
+
+
+def data_of(d: xr.Dataset) -> dict[str, jax.Array]:
+    return {name: jnp.asarray(one.values) for name, one in d.data_vars.items()}
+
+
+def assert_same(got, want, exact: bool) -> None:
+    assert got.keys() == want.keys()
+    for name, one in got.items():
+        assert isinstance(one, jax.Array)
+        assert one.dtype == want[name].dtype
+        size = np.nanmax(abs(want[name]), initial=0)
+        if exact:  # but for means around a pole that cancel to the last digits of float64
+            assert_allclose(one, want[name], rtol=0, atol=1e-13 * size)
+        else:
+            assert_allclose(one, want[name], rtol=1e-5, atol=4e-6 * size)
+
+
+def test_all_operators_are_in_the_table():
+    assert sorted(OPERATORS) == sorted(op.__all__)
+
+
+@cases
+def test_jax_in_jax_out_with_the_bits_of_numpy(kind, call):
+    """Nothing goes to the host on the way, and labels and attributes are the same."""
+    d = fields(kind)
+    want = call(d)
+    there = fd.to_device(d)
+    with jax.transfer_guard_device_to_host("disallow_explicit" if "z" not in d else "allow"):
+        got = call(there)
+    assert_same(arrays(got), arrays(want), exact=True)
+    assert got.attrs == want.attrs
+    xr.testing.assert_identical(got.coords.to_dataset(), want.coords.to_dataset())
+
+
+@cases
+def test_under_jit(kind, call):
+    d = fields(kind)
+    got = jax.jit(pure(call, d))(data_of(d))
+    assert_same(got, arrays(call(d)), exact=False)
+
+
+@pytest.mark.parametrize(
+    ("kind", "call"), [c[1:] for c in SMOOTH], ids=[f"{name}, {kind}" for name, kind, _ in SMOOTH]
+)
+def test_grad_is_that_of_finite_differences(kind, call):
+    """Along one direction, of a sum over all outputs; finite beside poles too."""
+    d = fields(kind).astype("f8", keep_attrs=True)
+    sizes = {name: np.nanmax(abs(x)) for name, x in arrays(call(d)).items()}
+    rng = np.random.default_rng(0)
+    along = {name: rng.standard_normal(x.shape) for name, x in d.data_vars.items()}
+
+    def loss(data):
+        return sum(jnp.nansum(x / sizes[name]) for name, x in pure(call, d)(data).items())
+
+    with jax.enable_x64(True):
+        slopes = jax.jit(jax.grad(loss))(data_of(d))
+        got = sum(float((slopes[name] * along[name]).sum()) for name in slopes)
+    moved = []
+    for step in (-1e-5, 1e-5):
+        there = d.assign({name: d[name] + step * x for name, x in along.items()})
+        results = arrays(call(there.assign_attrs().map(lambda x: x.assign_attrs(d[x.name].attrs))))
+        moved.append(sum(np.nansum(x / sizes[name]) for name, x in results.items()))
+    assert got == pytest.approx((moved[1] - moved[0]) / 2e-5, rel=1e-5, abs=1e-6)
+
+
+@cases
+def test_vmap_over_members(kind, call):
+    d = fields(kind)
+    members = {name: jnp.stack([x, 2 * x]) for name, x in data_of(d).items()}
+    got = jax.jit(jax.vmap(pure(call, d)))(members)
+    first = {name: x[0] for name, x in got.items()}
+    assert_same(first, arrays(call(d)), exact=False)
+
+
+@cases
+def test_chunks_of_jax_stay_chunks_of_jax(kind, call):
+    d = fields(kind)
+    want = arrays(call(d))
+    dims = list(d.sizes)
+    chunked = d.chunk({dims[0]: 2, dims[1]: 4, dims[2]: 5})
+    lazy = arrays(call(fd.to_device(chunked)))
+    numpy = arrays(call(chunked))
+    for name, one in lazy.items():
+        assert isinstance(one, da.Array)
+        assert isinstance(one._meta, jax.Array)
+        assert one.chunks == numpy[name].chunks
+        with dask.config.set(scheduler="sync"):
+            got, on_host = one.compute(), numpy[name].compute()
+        assert isinstance(got, jax.Array)
+        assert isinstance(on_host, np.ndarray)
+        assert got.dtype == want[name].dtype
+        assert_array_equal(got, want[name])
+        assert_array_equal(on_host, want[name])
+
+
+def test_a_scan_steps_an_equation_forward():
+    """Advection of a temperature by a constant wind, as NumPy does it step by step."""
+    d = dataset("globe")
+
+    def step(t):
+        return t + 60 * op.advection(d.u, d.v, d.t.copy(data=t)).data
+
+    got, _ = jax.lax.scan(lambda t, _: (step(t), None), jnp.asarray(d.t.values), None, length=3)
+    want = d.t.values
+    for _ in range(3):
+        want = step(want)
+    assert_allclose(got, want, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["vorticity", "laplacian", "gradient"])
+def test_float64_stays_float64_whatever_the_switch_says(name):
+    d = dataset("globe").astype("f8", keep_attrs=True)
+    there = fd.to_device(d)
+    assert there.u.dtype == np.float64
+    got, want = arrays(OPERATORS[name](there)), arrays(OPERATORS[name](d))
+    for key, one in got.items():
+        assert one.dtype == np.float64
+        assert_allclose(one, want[key], rtol=1e-12, atol=1e-12 * np.nanmax(abs(want[key])))
+    lazy = arrays(OPERATORS[name](fd.to_device(d.chunk({"lat": 4, "lon": 5}))))
+    for key, one in lazy.items():
+        assert_array_equal(one.compute(scheduler="sync"), arrays(OPERATORS[name](d))[key])
+    assert not jax.config.jax_enable_x64
+
+
+def test_levels_that_fold_are_refused_where_they_are():
+    d = fd.to_device(dataset("region"))
+    folded = d.z.copy(data=d.z.data.at[2, 3, 4].set(0.0))
+    with pytest.raises(CoordinateError, match=r"it goes from .* to 0.0 at \(1, 3, 4\)"):
+        op.gradient(d.t, "p", coordinate=folded)
