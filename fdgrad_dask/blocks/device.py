@@ -54,10 +54,7 @@ def compute_on_device(
         put_weights = partial(place.put, dtype=real, is_table=True)
         results: list[jax.Array] = run(
             [place.joined(i, block, program) for i, block in used.items()],
-            [
-                weights_of(table, lambda w: place.put(w, real, is_table=True), inverted)
-                for table in tables
-            ],
+            [weights_of(table, put_weights, inverted) for table in tables],
             None if place.is_traced else place.put(np.uint64(0), np.dtype(np.uint64)),
             [place.put(blocks[pole.field].core, dtype) for pole in poles],
             program=interned(program.structure()),

@@ -20,7 +20,7 @@ def compiled():
 
 
 @pytest.mark.parametrize(
-    ("name", "chunks", "kernels"),
+    ("name", "chunks", "count"),
     [
         ("vorticity", (1, 20, 30), 3),  # first, inner and last rows: walls of three kinds
         ("kinematics", (1, 20, 30), 3),
@@ -33,10 +33,10 @@ def compiled():
     ],
     ids=str,
 )
-def test_one_compilation_for_each_shape_and_kind_of_wall(compiled, name, chunks, kernels):
+def test_one_compilation_for_each_shape_and_kind_of_wall(compiled, name, chunks, count):
     operator, names = CALLS[name]
     operator(*sources(*names, chunks=chunks)[1]).compute(scheduler="synchronous")
-    assert compiled() == kernels
+    assert compiled() == count
 
 
 def test_what_was_compiled_serves_again(compiled):
