@@ -13,6 +13,7 @@ import numpy as np
 import xarray as xr
 
 import fdgrad_dask  # noqa: F401
+from benchmarks.chunks import MAP_OVERLAP, overlapped
 from benchmarks.cluster import workers
 from benchmarks.rows import Row, in_turn, number, over, spread
 
@@ -41,13 +42,20 @@ def rows(size: str) -> Iterator[Row]:
         note = f"{GRADIENT} {counts[1]:.1f}"
         tasks = f"tasks per output chunk, {what}"
         yield Row(tasks, target=target, **spread([counts[0]]), unit="tasks", note=note)
-        ways = {"ours": partial(optimised, ours), "theirs": partial(optimised, theirs)}
+        ways = {
+            "ours": partial(optimised, ours),
+            "theirs": partial(optimised, theirs),
+            "overlapped": partial(optimised, partial(overlapped, ours)),
+        }
+        each = tasks_per_chunk(overlapped(ours))
+        yield Row(f"{tasks}, by `map_overlap`", **spread([each]), unit="tasks")
         # Both were built just now, when their tasks were counted.
         seconds = in_turn(ways, 1, warm_up=False)
         note = f"{GRADIENT} {number(np.median(seconds['theirs']))} s"
         built = f"graph of {side * side} chunks, {what}"
         yield Row(built, target="graph", unit="s", **spread(seconds["ours"]), note=note)
         yield Row(built, "", GRADIENT, **over(seconds["theirs"], seconds["ours"]))
+        yield Row(built, "", MAP_OVERLAP, **over(seconds["overlapped"], seconds["ours"]))
 
     yield _scheduled(200 if size == "quick" else 4000)
 

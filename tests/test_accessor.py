@@ -71,6 +71,7 @@ def test_only_public_names_are_shown():
     assert dir(fd) == sorted(fd.__all__)
     assert all(hasattr(fd, name) for name in fd.__all__)
     assert not {"blocks", "grids", "halo", "stencils"} & set(dir(fd))
+    assert dir(operators) == operators.__all__
 
 
 SCRIPT = """

@@ -99,7 +99,7 @@ def _cut(block: Block, rows: tuple[int, int], n: int, program: Program, number: 
     width = program.halo(number).get(0, 0)
     if width:
         # Periodic ends of the whole block are far from each other in its parts.
-        closed = program.walls(0, program.is_factor(number))
+        closed = program.boundaries(0, program.is_factor(number))
         wraps = closed[0] is not None and closed[0].fill == "periodic"
         if start or wraps:
             low[0] = core[np.arange(start - width, start)]

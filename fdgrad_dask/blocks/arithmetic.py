@@ -1,7 +1,7 @@
 """The arithmetic of a stencil: sums of shifted values, each rounded before it is added.
 
-Rows are sums of shifted slices; the few rows beside a closed wall are then set in place. How a
-neighbour is reached is not known here: `views` know that, and for a whole JAX array `whole`.
+Rows are sums of shifted slices; the few rows beside a closed boundary are then set in place. How a
+neighbour is reached is not known here: `views` and `joined` know that.
 """
 
 from __future__ import annotations
@@ -25,12 +25,19 @@ Weights = tuple[list[Any], ...]
 
 
 class Reader(NamedTuple):
-    """How to reach values: at an offset from every row, or at a position counted from a wall."""
+    """How to reach values: at an offset from every row, or at a position from a boundary."""
 
     at: Callable[[int], Any]
     row: Callable[[int], Any]
     # What sets an edge row in its place, which is negative from the high end.
     place: Callable[[jax.Array, jax.Array, int], jax.Array] | None = None
+    # Of a field on several devices: a position as edge row `at` reads it.
+    edge_row: Callable[[int, int], Any] | None = None
+
+    def beside(self, at: int) -> Callable[[int], Any]:
+        """How edge row ``at`` reaches a position."""
+        edge_row = self.edge_row
+        return self.row if edge_row is None else lambda position: edge_row(position, at)
 
 
 def derivative(
@@ -39,27 +46,27 @@ def derivative(
     shape: StencilTable,
     *,
     axis: int,
-    zero: jax.Array | None = None,
+    runtime_zero: jax.Array | None = None,
     z: Reader | None = None,
     divide: bool = True,
 ) -> jax.Array:
-    """All rows by the windows, then the rows beside closed walls in their places."""
-    total = partial(_sum, order=shape.order, axis=axis, zero=zero, divide=divide)
+    """All rows by the windows, then the rows beside closed ends in their places."""
+    total = partial(_sum, order=shape.order, axis=axis, runtime_zero=runtime_zero, divide=divide)
     low, high = (
         [
-            total(window, w, f.row, z=z and z.row)
-            for window, w in zip(wall.rows if wall else (), columns, strict=True)
+            total(window, w, f.beside(window.origin), z=z and z.beside(window.origin))
+            for window, w in zip(boundary.rows if boundary else (), columns, strict=True)
         ]
-        for wall, columns in ((shape.low, weights[1]), (shape.high, weights[2]))
+        for boundary, columns in ((shape.low, weights[1]), (shape.high, weights[2]))
     )
     edges = [*low, *reversed(high)]
-    if edges and len(edges) == _total(f.at(0)).shape[axis]:
+    if f.edge_row is None and edges and len(edges) == _total(f.at(0)).shape[axis]:
         return edges[0] if len(edges) == 1 else lax.concatenate(edges, axis)
     sums = [
         total(window, w, f.at, z=z and z.at)
         for window, w in zip(shape.windows, weights[0], strict=True)
     ]
-    out = sums[0] if len(sums) == 1 else _first_whole(f, shape.windows, sums)
+    out = sums[0] if len(sums) == 1 else _first_complete(f, shape.windows, sums)
     for i, edge in enumerate(edges):
         at = i if i < len(low) else i - len(edges)
         if f.place is not None:
@@ -77,52 +84,52 @@ def _sum(
     *,
     order: int,
     axis: int,
-    zero: jax.Array | None,
+    runtime_zero: jax.Array | None,
     z: Callable[[int], jax.Array] | None,
     divide: bool,
 ) -> jax.Array:
-    """Σ over the taps of one window: weight · value, or difference / step."""
-    value = f(window.at)
+    """Σ over the terms of one window: weight · value, or difference / step."""
+    value = f(window.origin)
     here = _total(value)
     real, exponent = wide(here.dtype), None
     if z is None:
         if isinstance(weights, Scaled):
             weights, exponent = weights
             exponent = _along(exponent, axis, here.ndim)
-        terms = [_along(column, axis, here.ndim) for column in weights]
+        factors = [_along(column, axis, here.ndim) for column in weights]
     else:
         # Of float64 coordinates; weights that float32 data are to be multiplied by may leave its
         # range, though the result does not.
         weighed = weigh_scaled if real.itemsize < 8 else _weighed
-        terms, exponent = weighed(
-            [z(node) for node in window.nodes], window.nodes.index(window.at), order
+        factors, exponent = weighed(
+            [z(offset) for offset in window.offsets], window.offsets.index(window.origin), order
         )
-    terms = [term.astype(real) for term in terms]
-    added = partial(_added, f, zero)
-    if window.taps[0].minus is not None:
-        total = added(window.taps, terms, divide=divide or z is not None)
+    factors = [factor.astype(real) for factor in factors]
+    added = partial(_added, f, runtime_zero)
+    if window.terms[0].minus is not None:
+        total = added(window.terms, factors, divide=divide or z is not None)
     elif real.itemsize == 8 and not isinstance(value, Halves):
-        total = added(window.taps, terms, divide=False)
+        total = added(window.terms, factors, divide=False)
     else:
-        total = _narrow(window, terms, added)
+        total = _narrow(window, factors, added)
     total = total if exponent is None else _times_power(total, exponent)
     return total.astype(here.dtype)
 
 
-def _narrow(window: Stencil, terms: list[Any], added: Callable[..., jax.Array]) -> jax.Array:
+def _narrow(window: Stencil, factors: list[Any], added: Callable[..., jax.Array]) -> jax.Array:
     """Σ weight · value where the digits of one are not many more than those of a difference."""
     # By a power of two the products are kept from an overflow that their sum does not have.
-    by, power = inverse_power(sum(abs(term) for term in terms))
-    parts = [term * (by / 2) for term in terms]
-    total = _times_power(added(window.taps, parts, divide=False), power + 1, steps=1)
+    by, power = inverse_power(sum(abs(factor) for factor in factors))
+    parts = [factor * (by / 2) for factor in factors]
+    total = _times_power(added(window.terms, parts, divide=False), power + 1, steps=1)
     if not window.adds_to_zero:
         return total
     # The weights add up to zero, so the value here can be taken off first. That saves
     # the digits that a sum of large and nearly equal float32 products would lose.
-    others = [i for i, node in enumerate(window.nodes) if node != window.at]
+    others = [i for i, offset in enumerate(window.offsets) if offset != window.origin]
     less = added(
-        [Term(window.nodes[i], window.at) for i in others],
-        [terms[i] for i in others],
+        [Term(window.offsets[i], window.origin) for i in others],
+        [factors[i] for i in others],
         divide=False,
     )
     return jnp.where(jnp.isfinite(less), less, total)
@@ -162,34 +169,36 @@ def _times_power(number: jax.Array, exponent: jax.Array, steps: int = 3) -> jax.
 
 def _added(
     f: Callable[[int], Any],
-    zero: jax.Array | None,
-    taps: Sequence[Term],
+    runtime_zero: jax.Array | None,
+    terms: Sequence[Term],
     by: Sequence[jax.Array],
     *,
     divide: bool,
 ) -> jax.Array:
     """Σ value · by, or Σ value / by."""
-    terms = []
-    for (plus, minus), weight in zip(taps, by, strict=True):
+    summands = []
+    for (plus, minus), weight in zip(terms, by, strict=True):
         value = f(plus) if minus is None else f(plus) - f(minus)
         value = _total(value)
-        term = _scaled(value, weight, zero, divide=divide)
-        terms.append(term if len(taps) == 1 else rounded(term, zero))
-    return reduce(jnp.add, terms)
+        term = _scaled(value, weight, runtime_zero, divide=divide)
+        summands.append(term if len(terms) == 1 else no_fma(term, runtime_zero))
+    return reduce(jnp.add, summands)
 
 
-def _scaled(value: jax.Array, by: jax.Array, zero: jax.Array | None, *, divide: bool) -> jax.Array:
+def _scaled(
+    value: jax.Array, by: jax.Array, runtime_zero: jax.Array | None, *, divide: bool
+) -> jax.Array:
     """value · by or value / by; half precision is widened after the difference, as NumPy does."""
 
     def scale(part: jax.Array) -> jax.Array:
         if not divide:
             return part * by
-        if zero is None:
+        if runtime_zero is None:
             return part / by
         # A divisor that hangs on nothing but a number would become a product with its
         # reciprocal, which rounds twice; let it seem to hang on the dividend.
         bits = jnp.dtype(f"uint{part.dtype.itemsize * 8}")
-        return part / _mixed(by, lax.bitcast_convert_type(part, bits) & zero.astype(bits))
+        return part / _mix_in(by, lax.bitcast_convert_type(part, bits) & runtime_zero.astype(bits))
 
     if not jnp.iscomplexobj(value):
         return scale(value.astype(by.dtype))
@@ -201,35 +210,37 @@ def _scaled(value: jax.Array, by: jax.Array, zero: jax.Array | None, *, divide: 
     return lax.complex(scale(x) - y * 0, scale(y) + x * 0)
 
 
-def rounded(term: jax.Array, zero: jax.Array | None) -> jax.Array:
-    """The term, rounded to its dtype before it is added; without ``zero`` it may not be.
+def no_fma(term: jax.Array, runtime_zero: jax.Array | None) -> jax.Array:
+    """Keep the compiler from fusing the term with the sum that it enters; not so without a zero.
 
-    Compilers contract a·b + c into one instruction that rounds once, here and not there, as
-    the processor and the shape of the loop suggest. Bits that do not depend on the chunk, the
-    worker or the vector width, and that are NumPy's, need both roundings. To mix in an integer
-    nought which is only known at run time is a barrier that XLA and LLVM respect.
+    LLVM contracts a·b + c into one instruction (FMA) that rounds once, in some loops and not in
+    others, depending on the processor and on how the loop was vectorised. Then the last bit would
+    depend on the chunk, and differ from NumPy's, which rounds twice. We OR the bits of the product
+    with an integer zero that is an argument of the kernel: the value stays the same, but neither
+    XLA nor LLVM can know that, so they must form the product first. `lax.optimization_barrier` and
+    `lax.reduce_precision` do not stop the contraction. It costs no time that we could measure.
     """
-    if zero is None:
+    if runtime_zero is None:
         return term
     if jnp.iscomplexobj(term):
-        return lax.complex(rounded(term.real, zero), rounded(term.imag, zero))
-    return _mixed(term, zero)
+        return lax.complex(no_fma(term.real, runtime_zero), no_fma(term.imag, runtime_zero))
+    return _mix_in(term, runtime_zero)
 
 
-def _mixed(number: jax.Array, nought: jax.Array) -> jax.Array:
+def _mix_in(number: jax.Array, zero: jax.Array) -> jax.Array:
     bits = jnp.dtype(f"uint{number.dtype.itemsize * 8}")
-    mixed = lax.bitcast_convert_type(number, bits) | nought.astype(bits)
+    mixed = lax.bitcast_convert_type(number, bits) | zero.astype(bits)
     return lax.bitcast_convert_type(mixed, number.dtype)
 
 
-def _first_whole(f: Reader, windows: tuple[Stencil, ...], sums: list[jax.Array]) -> jax.Array:
+def _first_complete(f: Reader, windows: tuple[Stencil, ...], sums: list[jax.Array]) -> jax.Array:
     """The sum of the first window that misses nothing; NaN where all do, or the point itself."""
     here = ~jnp.isnan(f.at(0))
     out = jnp.full_like(sums[0], jnp.nan)
     for window, total in reversed(list(zip(windows, sums, strict=True))):
-        whole = here
-        for node in window.nodes:
-            if node != 0:
-                whole &= ~jnp.isnan(f.at(node))
-        out = jnp.where(whole, total, out)
+        complete = here
+        for offset in window.offsets:
+            if offset != 0:
+                complete &= ~jnp.isnan(f.at(offset))
+        out = jnp.where(complete, total, out)
     return out

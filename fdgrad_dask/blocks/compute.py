@@ -33,7 +33,7 @@ try:
 except ImportError:  # before JAX 0.9
     from jax.core import get_opaque_trace_state
 
-SMALL = 1 << 16  # points, times derivatives: so many take a kernel longer than NumPy
+SMALL = 1 << 19  # points, times derivatives; NumPy is faster than a kernel up to about this size
 DIMENSIONS = 32  # of an array at most, in XLA
 LONGEST = 5.0  # seconds that the end of Python waits for kernels that other threads run
 # What the user may have set for code of their own, and what holds for ours.

@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
-from dataclasses import replace
 from functools import lru_cache, partial
 from typing import Any, cast
 
@@ -20,9 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fdgrad_dask.blocks.arithmetic import Weights
-from fdgrad_dask.blocks.joined import Ends, Joined, place_row
+from fdgrad_dask.blocks.differentiable import run_differentiable
+from fdgrad_dask.blocks.joined import Ends, Joined
 from fdgrad_dask.blocks.kernel import Interned, evaluate, interned
 from fdgrad_dask.blocks.program import Block, Program, weights_of
+from fdgrad_dask.blocks.sharded import compute_sharded, find_division, is_on_many, send
 from fdgrad_dask.stencils.dtypes import wide
 
 SMALL = 1 << 20  # bytes; factors and tables up to this size are sent to a device once
@@ -44,13 +45,16 @@ def compute_on_device(
         if math.prod(shape) == 0:
             return [jnp.zeros(shape, dtype) for _ in range(program.outputs)]
         real, inverted = wide(place.dtype), program.formula is not None
+        to_table = partial(place.put, dtype=real, is_table=True)
         tables = [d.stencil for d in program.derivatives]
         poles = [pole for pole in program.pole_rows if _is_present(pole, program)]
-        factors = [program.is_factor(i) for i in used]
-        run = partial(_run_differentiable, factors) if place.is_traced else _run
+        is_shared = any(is_on_many(block.core) for block in blocks)
+        run = partial(compute_sharded, _outputs, program) if is_shared else _run
+        if place.is_traced:
+            run = partial(run_differentiable, run, [program.is_factor(i) for i in used])
         results: list[jax.Array] = run(
             [place.joined(i, block, program) for i, block in used.items()],
-            [weights_of(table, lambda w: place.put(w, real, True), inverted) for table in tables],
+            [weights_of(table, to_table, inverted) for table in tables],
             None if place.is_traced else place.put(np.uint64(0), np.dtype(np.uint64)),
             [place.put(blocks[pole.field].core, dtype) for pole in poles],
             program=interned(program.structure()),
@@ -67,8 +71,7 @@ def _is_present(pole: Any, program: Program) -> bool:
     return (table.low, table.high)[pole.end] is not None
 
 
-@partial(jax.jit, static_argnames=("program", "places", "shape", "dtype"))
-def _run(
+def _outputs(
     views: Sequence[Joined],
     weights: Sequence[Weights],
     zero: jax.Array | None,
@@ -83,51 +86,11 @@ def _run(
     made = evaluate(views, weights, zero, program.value)
     outputs = [jnp.broadcast_to(output, shape).astype(dtype) for output in made]
     for (number, axis, end), row in zip(places, pole_rows, strict=True):
-        outputs[number] = place_row(outputs[number], row, axis, end)
+        outputs[number] = views[0].place(axis, outputs[number], row, end)
     return outputs
 
 
-def _run_differentiable(
-    factors: Sequence[bool], views: Sequence[Joined], weights: Any, *numbers: Any, **static: Any
-) -> list[jax.Array]:
-    """`_run` of traced arrays, whose derivative no factor spoils that is not finite.
-
-    At a pole the metric terms are infinite, and the row is given. What is not used has a cotangent
-    of zero, which infinity would turn into NaN for all neighbours.
-    """
-    leaves, tree = jax.tree.flatten((views, weights, *numbers))
-    tamed = [
-        replace(view, core=_tame(view.core)) if is_factor else view
-        for view, is_factor in zip(views, factors, strict=True)
-    ]
-    finite = jax.tree.leaves((tamed, jax.tree.map(_tame, weights), *numbers))
-    if all(one is other for one, other in zip(leaves, finite, strict=True)):
-        return cast(list[jax.Array], _run(views, weights, *numbers, **static))
-    is_given = [is_jax(leaf) for leaf in leaves]
-
-    def run_with(constants: list[Any], arrays: tuple[jax.Array, ...]) -> list[jax.Array]:
-        given = iter(arrays)
-        filled = [next(given) if is_given[i] else one for i, one in enumerate(constants)]
-        return cast(list[jax.Array], _run(*jax.tree.unflatten(tree, filled), **static))
-
-    @jax.custom_jvp
-    def run(*arrays: jax.Array) -> list[jax.Array]:
-        return run_with(leaves, arrays)
-
-    @run.defjvp
-    def _differentiate(primals: Any, tangents: Any) -> Any:
-        _, moved = jax.jvp(lambda *arrays: run_with(finite, arrays), primals, tangents)
-        return run(*primals), moved
-
-    result: list[jax.Array] = run(*filter(is_jax, leaves))
-    return result
-
-
-def _tame(numbers: Any) -> Any:
-    """Constants with zero where they are not finite; the same object where all are."""
-    if is_jax(numbers) or np.isfinite(numbers).all():
-        return numbers
-    return np.where(np.isfinite(numbers), numbers, numbers.dtype.type(0))
+_run = jax.jit(_outputs, static_argnames=("program", "places", "shape", "dtype"))
 
 
 class _Place:
@@ -148,6 +111,10 @@ class _Place:
         one = not is_traced(like) and len(like.devices()) == 1 and like.committed
         # What JAX may move freely must stay so: its results go with arrays of any device.
         self.device = next(iter(like.devices())) if one else None
+        # On a mesh, fields lie as the first one does, and tables on every device.
+        cores = [block.core for block in blocks]
+        shape = np.broadcast_shapes(*(core.shape for core in cores))
+        self.division = None if self.is_traced else find_division(cores, shape)
 
     def settings(self) -> ExitStack:
         """64 bits and the promotion of dtypes that our arithmetic is written for, here and now.
@@ -162,17 +129,22 @@ class _Place:
         stack.enter_context(jax.numpy_rank_promotion("allow"))
         return stack
 
-    def put(self, numbers: Any, dtype: Any, is_table: bool = False) -> Any:
+    def put(
+        self, numbers: Any, dtype: Any, *, is_field: bool = False, is_table: bool = False
+    ) -> Any:
         """Numbers as an array beside the others; tables, and what varies along one axis, once."""
         if is_jax(numbers):
             return numbers.astype(dtype)
         numbers = np.asarray(numbers).astype(dtype, copy=False)
         if self.is_traced:
             return numbers  # a constant of what is being traced
-        is_shared = is_table or sum(n > 1 for n in numbers.shape) <= 1
-        if numbers.nbytes > SMALL or not is_shared:
-            return jax.device_put(numbers, self.device)
-        return _kept(numbers.tobytes(), numbers.shape, numbers.dtype, self.device)
+        device = self.device
+        if self.division is not None:
+            device = self.division.place(numbers if is_field else np.empty(()))
+        is_small = is_table or sum(n > 1 for n in numbers.shape) <= 1
+        if numbers.nbytes > SMALL or not is_small:
+            return send(numbers, device)
+        return _kept(numbers.tobytes(), numbers.shape, numbers.dtype, device)
 
     def joined(self, number: int, block: Block, program: Program) -> Joined:
         """A field as the kernel is shown it."""
@@ -188,7 +160,7 @@ class _Place:
         for axis, halo_width in program.halo(number).items():
             kinds: list[str | None] = []
             rows: list[Any] = []
-            closed = program.walls(axis, program.is_factor(number))
+            closed = program.boundaries(axis, program.is_factor(number))
             for halos, end in zip((block.low, block.high), closed, strict=True):
                 ghost = end.fill if end else None
                 if axis in halos:
@@ -202,7 +174,8 @@ class _Place:
                     rows.append(self.put(ghost, self.dtype))
             ends.append(Ends(axis, halo_width, (kinds[0], kinds[1])))
             beyond[axis] = (rows[0], rows[1])
-        return Joined(self.put(block.core, dtype), beyond, tuple(ends))
+        core = self.put(block.core, dtype, is_field=True)
+        return Joined(core, beyond, tuple(ends))
 
 
 @lru_cache(maxsize=1024)
@@ -210,8 +183,7 @@ def _kept(content: bytes, shape: tuple[int, ...], dtype: np.dtype[Any], device: 
     """A small array on a device, sent there once."""
     array: NDArray[Any] = np.frombuffer(content, dtype).reshape(shape)
     with jax.ensure_compile_time_eval():  # never a tracer, which must not be kept
-        placed: jax.Array = jax.device_put(array, device)
-    return placed
+        return send(array, device)
 
 
 def _numbers(program: Program) -> list[Any]:

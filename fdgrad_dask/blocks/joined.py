@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -45,17 +45,17 @@ class Joined:
             return self.core
         # A shift by padding and a choice between two arrays are fused into the sum, where to
         # concatenate, or to set a few rows, would cost a second pass over memory.
-        moved = _pad(self.core, axis, -offset, offset)
+        moved = pad(self.core, axis, -offset, offset)
         side = int(offset > 0)
         if ends.kinds[side] is None:  # edge rows overwrite what is read from here
             return moved
-        outside = self._outside(ends, side)
+        outside = self.outside(ends, side)
         first = 0 if side else ends.halo_width - count
         rows = lax.slice_in_dim(outside, first, first + count, axis=axis)
         row = lax.broadcasted_iota(np.int32, self.core.shape, axis)
         if side:
-            return lax.select(row >= n - count, _pad(rows, axis, n - count, 0), moved)
-        return lax.select(row < count, _pad(rows, axis, 0, n - count), moved)
+            return lax.select(row >= n - count, pad(rows, axis, n - count, 0), moved)
+        return lax.select(row < count, pad(rows, axis, 0, n - count), moved)
 
     def row(self, axis: int, position: int) -> Any:
         """One row: from the low end of the block, from the high one where it is negative."""
@@ -69,7 +69,7 @@ class Joined:
         # The edge row of a short block reads rows of the neighbour on its other side, too.
         side = int(position > 0)
         first = position - n if side else ends.halo_width + n + position
-        halo = self._outside(ends, side)
+        halo = self.outside(ends, side)
         return lax.slice_in_dim(halo, first, first + 1, axis=axis)
 
     def place(self, axis: int, out: jax.Array, edge: jax.Array, at: int) -> jax.Array:
@@ -83,7 +83,7 @@ class Joined:
                 return ends
         return None
 
-    def _outside(self, ends: Ends, side: int) -> jax.Array:
+    def outside(self, ends: Ends, side: int) -> jax.Array:
         """The halo or the ghost cells at one end."""
         axis, halo_width, kind = ends.axis, ends.halo_width, ends.kinds[side]
         given, n = self.beyond[axis][side], self.core.shape[axis]
@@ -108,13 +108,13 @@ class Joined:
             return top if upper else number - top * 2**bits
 
         high, low = (
-            Joined(
-                split(self.core, upper),
-                {
+            replace(
+                self,
+                core=split(self.core, upper),
+                beyond={
                     axis: (split(before, upper), split(behind, upper))
                     for axis, (before, behind) in self.beyond.items()
                 },
-                self.ends,
             )
             for upper in (True, False)
         )
@@ -126,10 +126,10 @@ def place_row(out: jax.Array, row: jax.Array, axis: int, at: int) -> jax.Array:
     n = out.shape[axis]
     row = jnp.broadcast_to(row, (*out.shape[:axis], 1, *out.shape[axis + 1 :])).astype(out.dtype)
     is_there = lax.broadcasted_iota(np.int32, out.shape, axis) == np.int32(at % n)
-    return lax.select(is_there, _pad(row, axis, at % n, n - 1 - at % n), out)
+    return lax.select(is_there, pad(row, axis, at % n, n - 1 - at % n), out)
 
 
-def _pad(array: jax.Array, axis: int, before: int, behind: int) -> jax.Array:
+def pad(array: jax.Array, axis: int, before: int, behind: int) -> jax.Array:
     """``array`` with so many rows more, which nobody reads, or less where they are negative."""
     pads = [(0, 0, 0)] * array.ndim
     pads[axis] = (before, behind, 0)

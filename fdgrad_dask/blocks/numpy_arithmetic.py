@@ -62,7 +62,7 @@ def compute_plain(
 def differentiate_plain(block: Any, axis: int, stencil: StencilTable) -> Any:
     """The derivative of one array along ``axis``, which holds the rows beyond open ends too."""
     dtype = result_dtype(block.dtype)
-    lo, hi = (0 if wall else stencil.halo_width for wall in (stencil.low, stencil.high))
+    lo, hi = (0 if boundary else stencil.halo_width for boundary in (stencil.low, stencil.high))
     n = block.shape[axis] - lo - hi
     across = (slice(None),) * axis
     low, core, high = (
@@ -74,9 +74,9 @@ def differentiate_plain(block: Any, axis: int, stencil: StencilTable) -> Any:
 
 def _filled(value: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
     """An array of its own: of the shape of the block, to be written to."""
-    whole = np.empty_like(value, dtype, shape=shape)
-    whole[...] = value
-    return whole
+    filled = np.empty_like(value, dtype, shape=shape)
+    filled[...] = value
+    return filled
 
 
 _Read = Callable[[Reader, int], Any]  # what a reader has at an offset, or at a position
@@ -100,8 +100,13 @@ class _Derivative(NamedTuple):
         """
         stencil, axis, n = self.it.stencil, self.it.axis, self.f.n
         edges = {}
-        for wall, columns, step in ((stencil.low, weights[1], 1), (stencil.high, weights[2], -1)):
-            for i, (window, w) in enumerate(zip(wall.rows if wall else (), columns, strict=True)):
+        for boundary, columns, step in (
+            (stencil.low, weights[1], 1),
+            (stencil.high, weights[2], -1),
+        ):
+            for i, (window, w) in enumerate(
+                zip(boundary.rows if boundary else (), columns, strict=True)
+            ):
                 edges[i if step == 1 else n - 1 - i] = self._sum(window, w, Reader.row)
         low = len(stencil.low.rows) if stencil.low else 0
         if not edges:
@@ -135,71 +140,71 @@ class _Derivative(NamedTuple):
         out = np.full_like(sums[0], np.nan)
         for window, total in reversed(list(zip(self.it.stencil.windows, sums, strict=True))):
             complete = here
-            for node in window.nodes:
-                if node != 0:
-                    complete = complete & ~np.isnan(read(self.f, node))
+            for offset in window.offsets:
+                if offset != 0:
+                    complete = complete & ~np.isnan(read(self.f, offset))
             out = np.where(complete, total, out)
         return out
 
     def _sum(self, window: Stencil, weights: Any, read: _Read) -> Any:
-        """Σ over the taps of one window, as `arithmetic` has it, rounded to the result's dtype."""
+        """Σ over the terms of one window, as `arithmetic` has it, rounded to the result's dtype."""
         exponent = None
         if self.z is not None:
-            nodes = [read(self.z, node) for node in window.nodes]
-            at, order = window.nodes.index(window.at), self.it.stencil.order
-            terms, exponent = weigh_scaled(nodes, at, order)
-            terms = [term.astype(self.real) for term in terms]
+            points = [read(self.z, offset) for offset in window.offsets]
+            at, order = window.offsets.index(window.origin), self.it.stencil.order
+            factors, exponent = weigh_scaled(points, at, order)
+            factors = [factor.astype(self.real) for factor in factors]
         else:
             if isinstance(weights, Scaled):
                 weights, exponent = weights
                 exponent = self._along(exponent)
-            terms = [self._along(column) for column in weights]
-        total = self._total(window, terms, partial(read, self.f))
+            factors = [self._along(column) for column in weights]
+        total = self._total(window, factors, partial(read, self.f))
         if self.halves:
-            total = self._by_halves(window, terms, read, total)
+            total = self._by_halves(window, factors, read, total)
         if exponent is not None:
             total = _times_power(total, exponent)
         # Differences of dates are durations, of which the dtype says the unit.
         return total if self.dtype.kind in "mM" else total.astype(self.dtype, copy=False)
 
-    def _by_halves(self, window: Stencil, terms: list[Any], read: _Read, total: Any) -> Any:
+    def _by_halves(self, window: Stencil, factors: list[Any], read: _Read, total: Any) -> Any:
         """``total``; of integers that float64 does not have, from their differences if it has them.
 
         All others are as NumPy has them, which converts first.
         """
         assert self.halves
         high, low = self.halves
-        taps, by, divide = window.taps, terms, self.divide
-        if taps[0].minus is None:
-            others = [i for i, node in enumerate(window.nodes) if node != window.at]
-            taps = tuple(Term(window.nodes[i], window.at) for i in others)
-            by, divide = [terms[i] for i in others], False
+        terms, by, divide = window.terms, factors, self.divide
+        if terms[0].minus is None:
+            others = [i for i, offset in enumerate(window.offsets) if offset != window.origin]
+            terms = tuple(Term(window.offsets[i], window.origin) for i in others)
+            by, divide = [factors[i] for i in others], False
 
-        def halves(node: int) -> Halves:
-            return Halves(read(high, node), read(low, node), 32)
+        def halves(offset: int) -> Halves:
+            return Halves(read(high, offset), read(low, offset), 32)
 
         value = partial(read, self.f)
-        pairs = [(plus, window.at if minus is None else minus) for plus, minus in taps]
+        pairs = [(plus, window.origin if minus is None else minus) for plus, minus in terms]
         is_known = [abs(halves(plus) - halves(minus)) < 2.0**53 for plus, minus in pairs]
-        is_large = [abs(value(node)) >= 2.0**53 for pair in pairs for node in pair]
+        is_large = [abs(value(offset)) >= 2.0**53 for pair in pairs for offset in pair]
         usable = reduce(np.logical_and, is_known) & reduce(np.logical_or, is_large)
-        return np.where(usable, _added(halves, taps, by, divide=divide), total)
+        return np.where(usable, _added(halves, terms, by, divide=divide), total)
 
-    def _total(self, window: Stencil, terms: list[Any], f: Callable[[int], Any]) -> Any:
+    def _total(self, window: Stencil, factors: list[Any], f: Callable[[int], Any]) -> Any:
         divide = self.divide or self.z is not None
-        if window.taps[0].minus is not None:
-            return _added(f, window.taps, terms, divide=divide)
+        if window.terms[0].minus is not None:
+            return _added(f, window.terms, factors, divide=divide)
         if self.real.itemsize >= 8:
-            return _added(f, window.taps, terms, divide=False)
+            return _added(f, window.terms, factors, divide=False)
         if window.adds_to_zero:
-            others = [i for i, node in enumerate(window.nodes) if node != window.at]
-            taps = [Term(window.nodes[i], window.at) for i in others]
-            less = _added(f, taps, [terms[i] for i in others], divide=False)
+            others = [i for i, offset in enumerate(window.offsets) if offset != window.origin]
+            terms = [Term(window.offsets[i], window.origin) for i in others]
+            less = _added(f, terms, [factors[i] for i in others], divide=False)
             usual = np.isfinite(less)
             if usual.all():
                 return less
-        by, power = inverse_power(reduce(np.add, map(abs, terms)))
-        total = _added(f, window.taps, [term * (by / 2) for term in terms], divide=False)
+        by, power = inverse_power(reduce(np.add, map(abs, factors)))
+        total = _added(f, window.terms, [factor * (by / 2) for factor in factors], divide=False)
         total = _times_power(total, power + 1)
         return np.where(usual, less, total) if window.adds_to_zero else total
 
@@ -218,14 +223,14 @@ def _part(weights: Any, first: int, count: int) -> Any:
 
 
 def _added(
-    f: Callable[[int], Any], taps: Sequence[Term], by: Sequence[Any], *, divide: bool
+    f: Callable[[int], Any], terms: Sequence[Term], by: Sequence[Any], *, divide: bool
 ) -> Any:
     """Σ value · by, or Σ value / by."""
-    terms = []
-    for (plus, minus), weight in zip(taps, by, strict=True):
+    summands = []
+    for (plus, minus), weight in zip(terms, by, strict=True):
         value = f(plus) if minus is None else f(plus) - f(minus)
-        terms.append(_scaled(value, weight, divide=divide))
-    return reduce(np.add, terms)
+        summands.append(_scaled(value, weight, divide=divide))
+    return reduce(np.add, summands)
 
 
 def _scaled(value: Any, by: Any, *, divide: bool) -> Any:

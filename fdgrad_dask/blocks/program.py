@@ -82,9 +82,9 @@ class Program:
     def is_scaled(self) -> bool:
         """True if weights have exponents of their own, for which kernels have no room."""
         tables = [d.stencil for d in self.derivatives]
-        ends = [wall for table in tables for wall in (table.low, table.high) if wall]
+        ends = [boundary for table in tables for boundary in (table.low, table.high) if boundary]
         windows = [window for table in (*tables,) for window in table.windows]
-        windows += [window for wall in ends for window in wall.rows]
+        windows += [window for boundary in ends for window in boundary.rows]
         return any(window.exponent is not None for window in windows)
 
     def has_numpy_bits(self, dtype: np.dtype[Any]) -> bool:
@@ -94,7 +94,7 @@ class Program:
         that are made of many levels. There the two may differ in the last bit.
         """
         along_levels = [d.stencil for d in self.derivatives if d.z is not None]
-        many = any(len(window.nodes) > 3 for table in along_levels for window in table.windows)
+        many = any(len(window.offsets) > 3 for table in along_levels for window in table.windows)
         return not many and (dtype.kind != "c" or self.formula is None)
 
     def stencils(self, axis: int) -> list[StencilTable]:
@@ -114,17 +114,17 @@ class Program:
         """True if a field only ever multiplies, so that its ghosts are never a fixed value."""
         return all(number != part[0] for operand in self.operands for part in operand)
 
-    def walls(
+    def boundaries(
         self, axis: int, is_factor: bool
     ) -> tuple[DomainBoundary | None, DomainBoundary | None]:
         """Those of a field along ``axis``; a factor goes on where a fixed value stands outside."""
         stencil = self.stencils(axis)[0]
 
-        def wall(end: DomainBoundary | None) -> DomainBoundary | None:
+        def boundary(end: DomainBoundary | None) -> DomainBoundary | None:
             fixed = end is not None and not isinstance(end.fill, str)
             return None if is_factor and fixed else end
 
-        return wall(stencil.low), wall(stencil.high)
+        return boundary(stencil.low), boundary(stencil.high)
 
     def cut(self, rows: Mapping[int, tuple[int, int]]) -> Program:
         """The program of the rows ``start`` to ``stop`` of each of its axes."""
@@ -135,7 +135,7 @@ class Program:
         return replace(self, derivatives=tuple(change(d) for d in self.derivatives))
 
     def interior(self) -> Program:
-        """The program of rows that lie far enough from all walls."""
+        """The program of rows that lie far enough from all boundaries."""
         return self.map_derivatives(
             lambda d: d._replace(stencil=replace(d.stencil, low=None, high=None))
         )
@@ -171,15 +171,15 @@ def structure_of(stencil: StencilTable) -> StencilTable:
     def stripped(windows: tuple[Stencil, ...]) -> tuple[Stencil, ...]:
         return tuple(replace(window, weights=None, exponent=None) for window in windows)
 
-    def wall(end: DomainBoundary | None) -> DomainBoundary | None:
+    def boundary(end: DomainBoundary | None) -> DomainBoundary | None:
         return end and DomainBoundary(stripped(end.rows))
 
     return replace(
         stencil,
         n=0,
         windows=stripped(stencil.windows),
-        low=wall(stencil.low),
-        high=wall(stencil.high),
+        low=boundary(stencil.low),
+        high=boundary(stencil.high),
     )
 
 
@@ -206,7 +206,7 @@ def weights_of(
         if window.weights is None:
             return None
         weights = window.weights
-        if inverted and window.taps[0].minus is not None:
+        if inverted and window.terms[0].minus is not None:
             with np.errstate(divide="ignore"):  # the step of a pole row, which has a cap instead
                 weights = 1 / weights
         if window.exponent is None:
@@ -216,7 +216,7 @@ def weights_of(
     def numbers(windows: tuple[Stencil, ...]) -> list[Any]:
         return [number(window) for window in windows]
 
-    low, high = (wall.rows if wall else () for wall in (stencil.low, stencil.high))
+    low, high = (boundary.rows if boundary else () for boundary in (stencil.low, stencil.high))
     return numbers(stencil.windows), numbers(low), numbers(high)
 
 

@@ -69,10 +69,10 @@ class Field:
             rows = self._cast(given[axis])
             n = rows.shape[axis]
             return _slice(rows, axis, *((0, reach) if end else (n - reach, n)))
-        wall = self.program.walls(axis, self.is_factor)[end]
+        boundary = self.program.boundaries(axis, self.is_factor)[end]
         rows = np.moveaxis(self.core, axis, 0)
         rows = rows[::-1] if end else rows  # seen from the far end, rows above are rows below
-        fill = ghosts(wall, rows, reach)
+        fill = ghosts(boundary, rows, reach)
         made = np.empty_like(rows, shape=(reach, *rows.shape[1:]))
         made[...] = fill if isinstance(fill, np.ndarray) else self.outside(fill)
         return np.moveaxis(made[::-1] if end else made, 0, axis)
@@ -103,7 +103,7 @@ class Reader(NamedTuple):
         return next(iter(self.fields.values())).shape[self.axis]
 
     def row(self, position: int) -> Any:
-        """One row: from the low wall, from the high one where ``position`` is negative."""
+        """One row: from the low end, from the high one where ``position`` is negative."""
         return self.rows(position if position >= 0 else self.n + position, 1)
 
     def rows(self, first: int, count: int) -> Any:

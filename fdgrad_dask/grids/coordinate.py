@@ -98,6 +98,11 @@ def index_axis(field: xr.DataArray, dim: Hashable) -> Axis:
 
 def find_coordinate(field: xr.DataArray, dim: Hashable) -> xr.DataArray | None:
     """Find the 1-D coordinate that ``dim`` names; None for a dimension without one."""
+    if not isinstance(dim, Hashable):
+        raise OptionError(
+            f"dim is a {type(dim).__name__}, but it names a dimension or a coordinate; to "
+            "differentiate with respect to an array give it as coordinate= beside dim"
+        )
     if dim in field.dims:
         # For a dimension without a coordinate, coords[dim] would make up 0, 1, 2, …
         return field.coords[dim] if dim in field.coords else None  # noqa: SIM401

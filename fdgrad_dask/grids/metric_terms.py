@@ -260,8 +260,8 @@ def lat_lon_metric(
 def at_points(spacing: Any, axis: int, table: StencilTable) -> Any:
     """Spacings between points, one fewer than these, as metres per index at the points.
 
-    They are the steps of a place that is their sum. A lazy one is summed along whole rows, since
-    to sum the chunks apart would round otherwise.
+    They are the steps of a place that is their sum. A dask array is summed along complete rows:
+    the rounding of a sum by chunks would depend on these.
     """
     if is_dask(spacing):
         spacing = spacing.rechunk({axis: -1})

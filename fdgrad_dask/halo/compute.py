@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from fdgrad_dask.blocks import sharded
 from fdgrad_dask.blocks.device import is_jax
 from fdgrad_dask.blocks.device import result_dtype as jax_dtype
 from fdgrad_dask.blocks.program import Block, Program, single
@@ -71,26 +72,27 @@ def compute(fields: Sequence[Any], program: Program, dtype: Any = None) -> list[
     return task.compute([Block(_in_memory(f)) for f in fields])
 
 
-def mean_along(f: Any, axis: int) -> Any:
-    """The mean along ``axis``, which stays with size 1: in 64 bits, or as JAX has it.
+def average_row(f: Any, axis: int, index: int, along: int) -> Any:
+    """The mean along ``along`` of row ``index`` of ``axis``: in 64 bits, or as JAX has it.
 
-    Of a dask array it is the mean of one chunk along ``axis``: a mean of means would depend on how
-    the array is cut. It is taken on the host, where it has the bits of NumPy for all kinds of
-    chunks.
+    Both axes stay with size 1. Of a dask array it is the mean of one chunk: a mean of means would
+    depend on how the array is cut. It is taken on the host, where it has the bits of NumPy for all
+    kinds of chunks.
     """
     dtype = np.dtype(np.complex128 if f.dtype.kind == "c" else np.float64)
     if is_jax(f):
-        return f.mean(axis, dtype=jax_dtype([f], dtype), keepdims=True)
+        return sharded.average_row(f, axis, index, along, jax_dtype([f], dtype))
+    row = f[(slice(None),) * axis + (slice(index, index + 1 or None),)]
     if not is_dask(f):
-        return f.mean(axis, dtype=dtype, keepdims=True)
-    joined = f.rechunk({axis: -1})
-    chunks = (*joined.chunks[:axis], (1,), *joined.chunks[axis + 1 :])
+        return row.mean(along, dtype=dtype, keepdims=True)
+    joined = row.rechunk({along: -1})
+    chunks = (*joined.chunks[:along], (1,), *joined.chunks[along + 1 :])
     meta = np.empty(0, dtype) if is_jax(f._meta) else f._meta.astype(dtype)
-    return joined.map_blocks(_mean_on_host, axis, chunks=chunks, meta=meta)
+    return joined.map_blocks(_average_on_host, along, dtype, chunks=chunks, meta=meta)
 
 
-def _mean_on_host(chunk: Any, axis: int) -> Any:
-    return mean_along(np.asanyarray(chunk), axis)
+def _average_on_host(chunk: Any, axis: int, dtype: Any) -> Any:
+    return np.asanyarray(chunk).mean(axis, dtype=dtype, keepdims=True)
 
 
 def _in_memory(f: Any) -> Any:

@@ -42,3 +42,7 @@ __all__ = [
     "q_vector",
     "vorticity",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -13,8 +13,13 @@ from fdgrad_dask.operators.entry import takes_fields
 from fdgrad_dask.operators.fused_pass import Options
 from fdgrad_dask.operators.horizontal import WindPass
 from fdgrad_dask.operators.options import Skip
-from fdgrad_dask.operators.roles import in_units_of
-from fdgrad_dask.operators.verticals import is_height, is_upward, refuse_parametric, vertical_axis
+from fdgrad_dask.operators.roles import convert_to_unit
+from fdgrad_dask.operators.verticals import (
+    find_vertical_axis,
+    is_height,
+    is_upward,
+    refuse_parametric,
+)
 from fdgrad_dask.stencils.boundary import Boundary
 
 
@@ -56,7 +61,7 @@ def curl(
         The vertical coordinate has no unit of length, or the components are of several kinds.
     """
     options = Options(edge_order, accuracy, boundary=boundary, skipna=skipna)
-    w = in_units_of(u, w if is_upward(w) is not False else w.copy(data=-w.data))
+    w = convert_to_unit(u, w if is_upward(w) is not False else w.copy(data=-w.data))
     wind = WindPass(u, v, w, options=options, geometry=geometry)
     if not isinstance(wind.grid.geometry, Plane):
         kind = type(wind.grid.geometry).__name__.lower()
@@ -64,7 +69,7 @@ def curl(
             f"{u.name!r} lies on a {kind} grid, but the curl of three components is that of a "
             "plane; for the part around the vertical see vorticity"
         )
-    axis = vertical_axis(wind.template, vertical)
+    axis = find_vertical_axis(wind.template, vertical)
     metres = conversion_factor(axis.units, "m")
     if metres is None:
         raise OptionError(

@@ -13,15 +13,15 @@ from fdgrad_dask.grids.metric_terms import inverse
 from fdgrad_dask.grids.units import conversion_factor
 from fdgrad_dask.operators.entry import takes_fields
 from fdgrad_dask.operators.expression import Factor, hypot
-from fdgrad_dask.operators.fused_pass import Options, name_of
+from fdgrad_dask.operators.fused_pass import Options, choose_name
 from fdgrad_dask.operators.horizontal import WindPass
 from fdgrad_dask.operators.options import Skip
-from fdgrad_dask.operators.roles import is_potential, kelvin_scale, speed
+from fdgrad_dask.operators.roles import find_kelvin_scale, find_speed_factor, is_potential
 from fdgrad_dask.operators.verticals import (
-    pressure_levels,
-    rate_along,
-    single_pressure,
-    vertical_axis,
+    find_pressure_levels,
+    find_rate_factor,
+    find_single_pressure,
+    find_vertical_axis,
 )
 from fdgrad_dask.stencils.boundary import Boundary
 
@@ -69,7 +69,7 @@ def advection(
     Raises
     ------
     CoordinateError
-        The fields do not lie on the same points, or their axes cannot be told.
+        The fields do not lie on the same points, or their axes cannot be determined.
     OptionError
         The units of ``w`` are not those of the vertical coordinate per time, or nothing says
         whether it points up or down; or what is given in place of the wind is none.
@@ -82,12 +82,12 @@ def advection(
     east, north = wind.to_earth(wind.u, wind.v)
     carried = east * s_x + north * s_y
     if w is not None:
-        axis = vertical_axis(wind.template, vertical)
-        unit = rate_along(w, axis, wind.template)
-        unit /= speed(wind.template, "advection with a vertical wind")
+        axis = find_vertical_axis(wind.template, vertical)
+        unit = find_rate_factor(w, axis, wind.template)
+        unit /= find_speed_factor(wind.template, "advection with a vertical wind")
         carried += vertical_wind[0] * (unit * wind.d(s, axis))
     (data,) = wind.solve(-carried)
-    name = name_of(scalar)
+    name = choose_name(scalar)
     units = wind.units_per_metre(scalar.attrs.get("units"))
     return wind.label_wind(data, f"{name}_advection", f"advection of {name}", units)
 
@@ -123,7 +123,7 @@ def frontogenesis(
     # Divided before it is multiplied: the square of a small gradient would vanish.
     east, north = s_x / size, s_y / size
     (data,) = wind.solve(-(s_x * (east * u_x) + s_y * (north * v_y) + s_x * (north * (v_x + u_y))))
-    name = name_of(scalar)
+    name = choose_name(scalar)
     units = wind.units_per_metre(scalar.attrs.get("units"), 2)
     return wind.label_wind(data, f"{name}_frontogenesis", f"frontogenesis of {name}", units)
 
@@ -165,7 +165,7 @@ def q_vector(
     Raises
     ------
     CoordinateError
-        The fields do not lie on the same points, or their axes cannot be told.
+        The fields do not lie on the same points, or their axes cannot be determined.
     OptionError
         The vertical axis is none of pressure, or the units of the wind or of the temperature are
         not those of one.
@@ -177,12 +177,15 @@ def q_vector(
         )
     options = Options(edge_order, accuracy, boundary=boundary, skipna=skipna)
     wind = WindPass(u, v, temperature, options=options, geometry=geometry, is_directed=True)
-    in_si = speed(wind.template, "a Q vector") * kelvin_scale(temperature, "a Q vector")[0]
-    level = single_pressure(wind.template, vertical, "a Q vector")
+    in_si = (
+        find_speed_factor(wind.template, "a Q vector")
+        * find_kelvin_scale(temperature, "a Q vector")[0]
+    )
+    level = find_single_pressure(wind.template, vertical, "a Q vector")
     if level is not None:
         r = Factor(in_si * DRY_AIR * inverse(np.full((1, 1), level)))
     else:
-        axis, pascals = pressure_levels(wind.template, vertical, "a Q vector")
+        axis, pascals = find_pressure_levels(wind.template, vertical, "a Q vector")
         r = Factor(in_si * DRY_AIR * inverse(pascals), (axis,))
     u_x, u_y, v_x, v_y = wind.velocity_gradient()
     t_x, t_y = wind.gradient(wind.fields[2])
@@ -240,20 +243,20 @@ def potential_vorticity(
     Raises
     ------
     CoordinateError
-        The fields do not lie on the same points, or their axes cannot be told.
+        The fields do not lie on the same points, or their axes cannot be determined.
     OptionError
         The vertical axis is none of pressure, or the units of the wind or of the temperature are
         not those of one.
     """
     potential = is_potential(temperature) if potential is None else potential
-    scale, offset = kelvin_scale(temperature, "potential vorticity")
+    scale, offset = find_kelvin_scale(temperature, "potential vorticity")
     if (scale, offset) != (1, 0):
         temperature = temperature.copy(data=temperature.data * scale + offset)
     options = Options(edge_order, accuracy, boundary=boundary, skipna=skipna)
     is_directed = coriolis is None
     wind = WindPass(u, v, temperature, options=options, geometry=geometry, is_directed=is_directed)
-    in_si = speed(wind.template, "potential vorticity")
-    axis, pascals = pressure_levels(wind.template, vertical, "potential vorticity")
+    in_si = find_speed_factor(wind.template, "potential vorticity")
+    axis, pascals = find_pressure_levels(wind.template, vertical, "potential vorticity")
     if not potential and (pascals <= 0).any():
         raise CoordinateError(
             f"the vertical axis {axis.name!r} has the level {axis.points[pascals <= 0][0]:g}, with "

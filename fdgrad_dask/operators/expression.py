@@ -201,6 +201,6 @@ def _negative(factor: Factor | None) -> Factor:
     return Factor(np.full((1, 1), -1.0)) if factor is None else Factor(-factor.values, factor.axes)
 
 
-def _sum(one: Factor | None, other: Factor | None) -> Factor:
-    first, second = (f or Factor(np.ones((1, 1))) for f in (one, other))
+def _sum(factor: Factor | None, other: Factor | None) -> Factor:
+    first, second = (f or Factor(np.ones((1, 1))) for f in (factor, other))
     return Factor(first.values + second.values, first.axes)

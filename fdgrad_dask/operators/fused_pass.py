@@ -96,12 +96,12 @@ class FusedPass:
     def __init__(
         self, *fields: xr.DataArray, plane: tuple[Axis, ...] = (), is_metric: bool = True
     ) -> None:
-        fields = on_same_points([as_numbers(field, None) for field in fields])
+        fields = align_fields([as_numbers(field, None) for field in fields])
         self.dtype = np.result_type(*(field.dtype for field in fields))
         self.compute_dtype = _compute_dtype(self.dtype) if is_metric else self.dtype
         if self.compute_dtype != self.dtype:
             fields = tuple(field.astype(self.compute_dtype) for field in fields)
-        self.plane = plane  # the axes of an array that is given without any
+        self.plane = plane  # (y, x), along which the arrays in equations vary
         self.template = self.outer = fields[0]
         self.repeated: Axis | None = None
         dims = self.template.dims
@@ -191,7 +191,7 @@ class FusedPass:
     def label(self, data: Any, name: Hashable, attrs: dict[str, Any]) -> xr.DataArray:
         """One output with the labels of the fields.
 
-        That of half precision stays float32: a vorticity of 1e-5 s-1 has no digits left in float16.
+        Outputs of half precision stay float32: float16 has no digits for a vorticity of 1e-5 s-1.
         """
         check_result_name(name, self.outer)
         if self.compute_dtype.itemsize < self.dtype.itemsize:
@@ -207,7 +207,7 @@ class FusedPass:
         )
 
 
-def name_of(field: xr.DataArray) -> Hashable:
+def choose_name(field: xr.DataArray) -> Hashable:
     """The name of a field in those of results; f if it has none."""
     return "f" if field.name is None else field.name
 
@@ -217,7 +217,7 @@ def namespace(data: Any) -> Any:
     return data.__array_namespace__() if is_jax(data) else np
 
 
-def on_same_points(fields: Sequence[xr.DataArray]) -> tuple[xr.DataArray, ...]:
+def align_fields(fields: Sequence[xr.DataArray]) -> tuple[xr.DataArray, ...]:
     """The fields over the dimensions of the largest of them.
 
     Raises
@@ -239,23 +239,23 @@ def on_same_points(fields: Sequence[xr.DataArray]) -> tuple[xr.DataArray, ...]:
         aligned = xr.align(*fields, join="exact", copy=False)
     except ValueError as error:
         raise CoordinateError(
-            f"{names} lie on different points; {_cure(fields)} ({error})"
+            f"{names} lie on different points; {_suggest_alignment(fields)} ({error})"
         ) from None
     if any(set(field.dims) != set(aligned[0].dims) for field in aligned):
         aligned = xr.broadcast(*aligned)
     return aligned
 
 
-def _cure(fields: Sequence[xr.DataArray]) -> str:
+def _suggest_alignment(fields: Sequence[xr.DataArray]) -> str:
     """What to do with fields of other labels; a selection loses those that differ by rounding."""
     first = fields[0]
     for field in fields[1:]:
         for dim in set(first.dims) & set(field.dims) & set(first.indexes) & set(field.indexes):
-            one, other = first.indexes[dim], field.indexes[dim]
-            if len(one) != len(other) or one.equals(other) or "f" not in one.dtype.kind:
+            labels, other = first.indexes[dim], field.indexes[dim]
+            if len(labels) != len(other) or labels.equals(other) or "f" not in labels.dtype.kind:
                 continue
-            step = np.abs(np.diff(one)).min(initial=np.inf)
-            if np.abs(np.asarray(one) - np.asarray(other)).max() < 1e-2 * step:
+            step = np.abs(np.diff(labels)).min(initial=np.inf)
+            if np.abs(np.asarray(labels) - np.asarray(other)).max() < 1e-2 * step:
                 return (
                     f"the labels of {dim!r} differ by rounding only: {field.name} = "
                     f"{field.name}.assign_coords({dim}={first.name}.{dim})"
@@ -291,7 +291,7 @@ def _full_period(axis: Axis) -> float:
     if turn is None:
         raise OptionError(
             f"{axis.name!r} is periodic but unevenly spaced, so the gap from its last point to its "
-            "first cannot be told; interpolate to even spacing, or leave its ends open: "
+            "first is unknown; interpolate to even spacing, or leave its ends open: "
             "boundary=None"
         )
     return turn

@@ -85,7 +85,7 @@ def gradient(
         decade or century of the calendar that they are in, whose days the units then say:
         ``K (365.2425 days)-1``. A month has no fixed length.
     skipna
-        ``"one-sided"``: beside a missing value the difference uses the points that are there,
+        ``"one-sided"``: beside a missing value the difference uses the points that are present,
         and is missing only where no two are, or the point itself is not.
     coordinate
         A field that shares ``dim`` and may vary along others: the derivative is with respect
@@ -127,13 +127,13 @@ def gradient(
         if isinstance(field, xr.Dataset) and dim is not None:
             _require_one_along(name, fields)
     results = []
-    for one in fields:
+    for part in fields:
         dims = several if several is not None else [dim]
         if dim is None:
-            dims = [name for name in one.dims if name in one.coords]
+            dims = [name for name in part.dims if name in part.coords]
         elif isinstance(field, xr.Dataset):
-            dims = [name for name in dims if has_axis(one, name)]
-        results += _derivatives(one, dims, options, coordinate)
+            dims = [name for name in dims if has_axis(part, name)]
+        results += _derivatives(part, dims, options, coordinate)
     if not results:
         _refuse_nothing_along("a coordinate", fields)
     return xr.Dataset({result.name: result for result in results})

@@ -23,10 +23,10 @@ from fdgrad_dask.grids.metric_terms import (
 )
 from fdgrad_dask.grids.places import require_same_places
 from fdgrad_dask.grids.units import divide_units
-from fdgrad_dask.halo.compute import length, mean_along
+from fdgrad_dask.halo.compute import average_row, length
 from fdgrad_dask.operators.expression import Derivative, Expression
 from fdgrad_dask.operators.fused_pass import FusedPass, Options
-from fdgrad_dask.operators.roles import components_of, is_eastward, match_components
+from fdgrad_dask.operators.roles import choose_components, is_eastward, match_components
 from fdgrad_dask.stencils.edge_rows import smooth_ends
 from fdgrad_dask.stencils.stencil import Stencil, Term
 from fdgrad_dask.stencils.table import StencilTable, stencil
@@ -86,9 +86,8 @@ class HorizontalPass(FusedPass):
 
     def zonal_mean(self, field: Any, index: int) -> Any:
         """The mean of a field around the circle of latitude number ``index``, (…, 1, 1)."""
-        y = self.grid.y.number
-        row = (slice(None),) * y + (slice(index, index + 1 or None),)
-        return mean_along(self.data[field.number][row], self.grid.x.number)
+        data, grid = self.data[field.number], self.grid
+        return average_row(data, grid.y.number, index, grid.x.number)
 
     def label_per_metre(
         self, data: Any, field: xr.DataArray, name: Hashable, long_name: str, power: int = 1
@@ -118,7 +117,7 @@ class WindPass(HorizontalPass):
         self.u, self.v, *_ = self.fields
 
     def find_components(self) -> str:
-        return components_of(self.template, self.labelled[1], self.grid)
+        return choose_components(self.template, self.labelled[1], self.grid)
 
     def to_earth(self, u: Any, v: Any) -> tuple[Any, Any]:
         """Components like those of the wind, turned to the east and north where these are known."""
@@ -145,7 +144,7 @@ class WindPass(HorizontalPass):
         return self._polar_caps(self.u, 1)
 
     def _polar_caps(self, component: Any, sign: int) -> dict[int, Any]:
-        """± cos φ₁ mean / (a (1 − |sin φ₁|)) by end of y, φ₁ the first circle off the pole."""
+        """± cos φ₁ mean / (a (1 − |sin φ₁|)) by end of y, φ₁ the circle beside the pole."""
         rows = {}
         for end, beside, side in find_poles(self.grid):
             radius = self.grid.h_y[0] / np.deg2rad(1.0)
@@ -238,10 +237,10 @@ def metric_tables(
     order: int = 1,
     is_smooth: bool = False,
 ) -> Tables:
-    """The stencils of the metres along x and y: of the order of the field's, with their own ends.
+    """The stencils of metric terms along x and y, as accurate as those of the field.
 
-    The grid goes on where a value is held outside or a field is mirrored, so that it is one-sided
-    there; at open ends both are so alike. ``is_smooth`` is for what is differenced once more.
+    A boundary condition is one of the field. The grid goes on beyond it, so metric terms are
+    one-sided at all ends but periodic ones. ``is_smooth``: they are differentiated once more.
     """
 
     def table(axis: Axis, is_closed: bool) -> StencilTable:
@@ -276,7 +275,7 @@ def close_at_poles(table: StencilTable, grid: HorizontalGrid) -> StencilTable:
     small over something small: wrong by its own size, at any resolution.
     """
     y = grid.y.points
-    if not isinstance(grid.geometry, Sphere) or table.windows[0].nodes != (-1, 0, 1):
+    if not isinstance(grid.geometry, Sphere) or table.windows[0].offsets != (-1, 0, 1):
         return table
     ends = {}
     for side, near, far in (("low", 0, 1), ("high", -1, -2)):

@@ -1,8 +1,8 @@
 """Divergence, vorticity, deformation: what the first derivatives of a wind, or a current, are.
 
-In flux form with the scale factors h_x and h_y of the geometry, so that the terms of the sphere
-are there. A row at a pole gets the value of its cap: the flux, or the circulation, through the
-first circle of latitude off the pole, over the area inside it; deformations have none there: NaN.
+In flux form with the scale factors h_x and h_y of the geometry, which contain the terms of the
+sphere. A row at a pole gets the value of its cap: the flux, or the circulation, through the circle
+of latitude beside the pole, over the area inside it. Deformations are NaN at a pole.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from fdgrad_dask.operators.expression import hypot
 from fdgrad_dask.operators.fused_pass import Options
 from fdgrad_dask.operators.horizontal import WindPass
 from fdgrad_dask.operators.options import Skip
-from fdgrad_dask.operators.roles import speed
+from fdgrad_dask.operators.roles import find_speed_factor
 from fdgrad_dask.stencils.boundary import Boundary
 
 
@@ -83,7 +83,7 @@ def divergence(
     Raises
     ------
     CoordinateError
-        u and v do not lie on the same points, or their geometry cannot be told.
+        u and v do not lie on the same points, or their geometry cannot be determined.
     OptionError
         Units or standard names contradict that these are the two components of one vector.
     """
@@ -158,7 +158,7 @@ def absolute_vorticity(
     """
     options = Options(edge_order, accuracy, boundary=boundary, skipna=skipna)
     wind = WindPass(u, v, options=options, geometry=geometry, is_directed=coriolis is None)
-    in_si = speed(wind.template, "absolute vorticity")
+    in_si = find_speed_factor(wind.template, "absolute vorticity")
     f = wind.coriolis(coriolis, in_si)
     poles = {end: row + f[end].item() for end, row in wind.polar_vorticity().items()}
     (data,) = wind.solve(wind.vorticity() + f, poles={0: poles})
@@ -182,7 +182,7 @@ def deformation(
 ) -> xr.Dataset:
     """Stretching ∂u/∂x − ∂v/∂y, shearing ∂v/∂x + ∂u/∂y and their length, in units of u per metre.
 
-    On a sphere the first has −v tan φ / a and the second u tan φ / a besides; on a curvilinear grid
+    On a sphere the first also has −v tan φ / a and the second u tan φ / a; on a curvilinear grid
     the wind is differenced as a vector in space. Parameters and errors are those of `divergence`.
 
     Returns

@@ -14,7 +14,7 @@ from fdgrad_dask.grids.coordinate import Axis, select_for_axis
 from fdgrad_dask.grids.geometry import Curvilinear, Geometry, Plane
 from fdgrad_dask.grids.metric_terms import OrthogonalMetric, changes
 from fdgrad_dask.operators.entry import takes_fields
-from fdgrad_dask.operators.fused_pass import FusedPass, Options, name_of
+from fdgrad_dask.operators.fused_pass import FusedPass, Options, choose_name
 from fdgrad_dask.operators.horizontal import HorizontalPass, find_poles, metric_tables
 from fdgrad_dask.operators.options import Skip
 from fdgrad_dask.stencils.boundary import Boundary, boundary_pair, extended
@@ -49,7 +49,7 @@ def laplacian(
         field, options=options, geometry=geometry, is_directed=False, is_smooth=True
     )
     solve = _solve_along_axes if fused.grid.curvilinear is None else _solve_curvilinear
-    name, of = f"{name_of(field)}_laplacian", choose_long_name(field.attrs, field.name)
+    name, of = f"{choose_name(field)}_laplacian", choose_long_name(field.attrs, field.name)
     return fused.label_per_metre(solve(fused), field, name, f"laplacian of {of}", power=2)
 
 

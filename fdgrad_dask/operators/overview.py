@@ -23,7 +23,8 @@ from fdgrad_dask.grids.horizontal import HorizontalGrid, find_horizontal_grid
 from fdgrad_dask.grids.projections import carry_grid_mapping, find_grid_mapping
 from fdgrad_dask.grids.units import kelvin_conversion
 from fdgrad_dask.halo.compute import is_dask
-from fdgrad_dask.operators.verticals import vertical_axis
+from fdgrad_dask.operators.roles import choose_components
+from fdgrad_dask.operators.verticals import find_vertical_axis
 from fdgrad_dask.stencils.boundary import full_turn
 
 _TRIED = 4  # points along each dimension on which an operator is tried
@@ -128,7 +129,7 @@ def _role(known: _Known, axis: Axis) -> str:
     if grid is not None and axis.dim == grid.y.dim:
         return "y"
     try:
-        return "vertical" if vertical_axis(known.field, None).dim == axis.dim else ""
+        return "vertical" if find_vertical_axis(known.field, None).dim == axis.dim else ""
     except Exception:  # the coordinates do not say which axis is vertical
         return ""
 
@@ -195,9 +196,16 @@ def _winds(fields: list[_Known]) -> list[list[_Known]]:
 
 
 def _components(u: _Known, v: _Known) -> str:
-    names = [known.field.attrs.get("standard_name") for known in (u, v)]
-    meaning = f", {names[0]} and {names[1]}" if all(names) else ""
-    return f"{u.name} along x and {v.name} along y{meaning}"
+    """Say in which directions the two components of a vector are taken to point."""
+    is_east = False
+    if u.grid is not None:
+        try:
+            is_east = choose_components(u.field, v.field, u.grid) == "earth" and u.grid.is_east
+        except Exception as error:
+            return f"{u.name} and {v.name}: {_sentence(error)}"
+    if is_east:
+        return f"{u.name} eastward and {v.name} northward"
+    return f"{u.name} along x and {v.name} along y"
 
 
 def _verdicts(title: str, fields: list[_Known]) -> list[tuple[str, str]]:

@@ -39,32 +39,32 @@ def match_components(
     OptionError
         They cannot.
     """
-    hint = _other_order(u, v, others)
-    if _direction(u) == "y" and _direction(v) == "x":
+    hint = _suggest_order(u, v, others)
+    if _find_direction(u) == "y" and _find_direction(v) == "x":
         raise OptionError(
             f"{u.name!r} is the component along y and {v.name!r} the one along x, as their "
             f"standard_names say; give them the other way around: {v.name}, {u.name}"
         )
-    for one, place, other in ((u, "x", "y"), (v, "y", "x")):
-        name = str(one.attrs.get("standard_name", ""))
-        if _direction(one) == other:
+    for component, place, other in ((u, "x", "y"), (v, "y", "x")):
+        name = str(component.attrs.get("standard_name", ""))
+        if _find_direction(component) == other:
             raise OptionError(
-                f"{one.name!r} is the component along {other}, as its standard_name {name!r} says, "
-                f"but the one along {place} is needed here; {hint}"
+                f"{component.name!r} is the component along {other}, as its standard_name {name!r} "
+                f"says, but the one along {place} is needed here; {hint}"
             )
-        if _direction(one) is None and _SCALAR.search(name):
-            raise OptionError(f"{one.name!r} is {name}, and no component of a vector; {hint}")
-        if kelvin_conversion(one.attrs.get("units")) is not None:
+        if _find_direction(component) is None and _SCALAR.search(name):
+            raise OptionError(f"{component.name!r} is {name}, and no component of a vector; {hint}")
+        if kelvin_conversion(component.attrs.get("units")) is not None:
             raise OptionError(
-                f"{one.name!r} is in {one.attrs['units']}: a temperature, and no component of a "
-                f"vector; {hint}"
+                f"{component.name!r} is in {component.attrs['units']}: a temperature, and no "
+                f"component of a vector; {hint}"
             )
     if not _has_units(u) and _has_units(v):
         return u.assign_attrs(units=v.attrs["units"]), v
-    return u, in_units_of(u, v, hint)
+    return u, convert_to_unit(u, v, hint)
 
 
-def components_of(u: xr.DataArray, v: xr.DataArray, grid: HorizontalGrid) -> str:
+def choose_components(u: xr.DataArray, v: xr.DataArray, grid: HorizontalGrid) -> str:
     """``"earth"`` or ``"grid"``, what a wind is along: by the geometry, or by standard names.
 
     Raises
@@ -74,7 +74,7 @@ def components_of(u: xr.DataArray, v: xr.DataArray, grid: HorizontalGrid) -> str
     """
     curved, geometry = grid.curvilinear, grid.geometry
     name = u.attrs.get("standard_name")
-    said = {_said(component) for component in (u, v)} - {None}
+    said = {_read_components(component) for component in (u, v)} - {None}
     if curved is None or not isinstance(geometry, Curvilinear):
         if grid.is_rotated and said != {"grid"}:
             points = "points east" if said else "does not say whether it points east"
@@ -117,10 +117,10 @@ def components_of(u: xr.DataArray, v: xr.DataArray, grid: HorizontalGrid) -> str
 
 def is_eastward(u: xr.DataArray) -> bool:
     """True if a component says that it points to the east or north."""
-    return _said(u) == "earth"
+    return _read_components(u) == "earth"
 
 
-def _said(component: xr.DataArray) -> str | None:
+def _read_components(component: xr.DataArray) -> str | None:
     # A GRIB message says it itself; readers name the wind eastward all the same.
     flag = component.attrs.get("GRIB_uvRelativeToGrid")
     if flag is not None:
@@ -131,7 +131,7 @@ def _said(component: xr.DataArray) -> str | None:
     return "earth" if "eastward" in name or "northward" in name else None
 
 
-def in_units_of(u: xr.DataArray, v: xr.DataArray, hint: str = "") -> xr.DataArray:
+def convert_to_unit(u: xr.DataArray, v: xr.DataArray, hint: str = "") -> xr.DataArray:
     """``v`` in the unit of ``u``, where both say theirs; lazy if it is.
 
     Raises
@@ -139,22 +139,22 @@ def in_units_of(u: xr.DataArray, v: xr.DataArray, hint: str = "") -> xr.DataArra
     OptionError
         They are not of one kind.
     """
-    one, other = u.attrs.get("units"), v.attrs.get("units")
-    if not (_is_known(one) and _is_known(other)):
+    unit, other = u.attrs.get("units"), v.attrs.get("units")
+    if not (_is_known(unit) and _is_known(other)):
         return v
-    factor = conversion_factor(other, str(one))
+    factor = conversion_factor(other, str(unit))
     if factor is None:
         raise OptionError(
-            f"{u.name!r} is in {one} and {v.name!r} in {other}, which are not of one kind, but "
+            f"{u.name!r} is in {unit} and {v.name!r} in {other}, which are not of one kind, but "
             f"the components of a vector have one unit; {hint or 'give both in the same'}"
         )
     if math.isclose(factor, 1, rel_tol=1e-5):
         return v
-    return v.copy(data=v.data * factor).assign_attrs(units=one)
+    return v.copy(data=v.data * factor).assign_attrs(units=unit)
 
 
-def speed(wind: xr.DataArray, result: str) -> float:
-    """How many m s-1 there are in the unit of a wind; 1 if it has no units.
+def find_speed_factor(wind: xr.DataArray, result: str) -> float:
+    """The factor from the unit of a wind to m s-1; 1 if it has no units.
 
     Raises
     ------
@@ -173,7 +173,7 @@ def speed(wind: xr.DataArray, result: str) -> float:
     return factor
 
 
-def kelvin_scale(temperature: xr.DataArray, result: str) -> tuple[float, float]:
+def find_kelvin_scale(temperature: xr.DataArray, result: str) -> tuple[float, float]:
     """Scale and offset that turn a temperature into kelvin.
 
     Raises
@@ -208,18 +208,18 @@ def _is_known(units: object) -> bool:
     return isinstance(units, str) and conversion_factor(units, units) is not None
 
 
-def _direction(field: xr.DataArray) -> str | None:
+def _find_direction(field: xr.DataArray) -> str | None:
     """The axis of the map that a component is along, if its standard name says so."""
     name = str(field.attrs.get("standard_name", ""))
     found = [axis for axis, words in (("x", _TO_X), ("y", _TO_Y)) if words.search(name)]
     return found[0] if len(found) == 1 else None
 
 
-def _other_order(u: xr.DataArray, v: xr.DataArray, others: Sequence[xr.DataArray]) -> str:
+def _suggest_order(u: xr.DataArray, v: xr.DataArray, others: Sequence[xr.DataArray]) -> str:
     """What to do about a component that is none: MetPy's order is (scalar, u, v)."""
     if others:
         last = others[0]
         of_speed = conversion_factor(last.attrs.get("units"), "m s-1") is not None
-        if _direction(last) == "y" or _direction(v) == "x" or of_speed:
+        if _find_direction(last) == "y" or _find_direction(v) == "x" or of_speed:
             return f"the wind comes first: {v.name}, {last.name}, {u.name}"
     return "give the wind as u and v, or correct its attributes"

@@ -11,7 +11,7 @@ from fdgrad_dask.grids.metric_terms import inverse
 from fdgrad_dask.grids.units import conversion_factor
 from fdgrad_dask.operators.entry import takes_fields
 from fdgrad_dask.operators.expression import hypot
-from fdgrad_dask.operators.fused_pass import Options, name_of
+from fdgrad_dask.operators.fused_pass import Options, choose_name
 from fdgrad_dask.operators.horizontal import HorizontalPass, coriolis_parameter
 from fdgrad_dask.operators.options import Skip
 from fdgrad_dask.stencils.boundary import Boundary
@@ -53,7 +53,7 @@ def horizontal_gradient(
     Raises
     ------
     CoordinateError
-        The horizontal axes or their geometry cannot be told.
+        The horizontal axes or their geometry cannot be determined.
     """
     options = Options(edge_order, accuracy, boundary=boundary, skipna=skipna)
     fused = HorizontalPass(field, options=options, geometry=geometry)
@@ -92,7 +92,7 @@ def gradient_magnitude(
     s_x, s_y = fused.gradient(fused.fields[0])
     (data,) = fused.solve(hypot(s_x, s_y))
     long_name = f"magnitude of the gradient of {choose_long_name(field.attrs, field.name)}"
-    return fused.label_per_metre(data, field, f"{name_of(field)}_gradient_magnitude", long_name)
+    return fused.label_per_metre(data, field, f"{choose_name(field)}_gradient_magnitude", long_name)
 
 
 @takes_fields
@@ -128,7 +128,7 @@ def geostrophic_wind(
     Raises
     ------
     CoordinateError
-        The horizontal axes, their geometry or a latitude cannot be told.
+        The horizontal axes, their geometry or a latitude cannot be determined.
     OptionError
         The units are neither those of a geopotential nor those of a height.
     """

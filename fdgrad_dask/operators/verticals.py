@@ -18,17 +18,17 @@ _PARAMETRIC = re.compile(r"(atmosphere|ocean)_.*_coordinate(_g[12])?")
 _LEVELS = re.compile(r"(p|p_?lev\w*|lev|level\w*|pressure\w*|isobaric\w*)")
 
 
-def vertical_axis(field: xr.DataArray, name: Hashable | None) -> Axis:
+def find_vertical_axis(field: xr.DataArray, name: Hashable | None) -> Axis:
     """The vertical axis: the one named, or the one that CF attributes or units of pressure tell.
 
     Raises
     ------
     CoordinateError
-        There is none such, or several.
+        No such axis, or several.
     """
     if name is not None:
         return find_axis(field, name)
-    found = [n for n in _called_vertical(field) if field.coords[n].ndim == 1]
+    found = [n for n in _find_vertical_names(field) if field.coords[n].ndim == 1]
     # CF conventions 4.3: units of pressure identify a vertical coordinate by themselves.
     found = found or [
         n
@@ -43,7 +43,7 @@ def vertical_axis(field: xr.DataArray, name: Hashable | None) -> Axis:
     return find_axis(field, found[0])
 
 
-def pressure_levels(
+def find_pressure_levels(
     field: xr.DataArray, name: Hashable | None, result: str
 ) -> tuple[Axis, NDArray[np.float64]]:
     """The vertical axis and the pressure of its levels in Pa, (n,).
@@ -53,7 +53,7 @@ def pressure_levels(
     OptionError
         It has no units of pressure, or its pressure is only nominal.
     """
-    axis = vertical_axis(field, name)
+    axis = find_vertical_axis(field, name)
     if axis.name in field.coords:
         refuse_parametric(field.coords[axis.name], result)
     pascals = conversion_factor(axis.units, "Pa")
@@ -65,7 +65,7 @@ def pressure_levels(
     return axis, axis.points.astype(np.float64) * pascals
 
 
-def single_pressure(field: xr.DataArray, name: Hashable | None, result: str) -> float | None:
+def find_single_pressure(field: xr.DataArray, name: Hashable | None, result: str) -> float | None:
     """The pressure in Pa of a field on one level, if a scalar coordinate is its vertical one.
 
     Others in Pa, such as a surface or a reference pressure, are not.
@@ -78,16 +78,16 @@ def single_pressure(field: xr.DataArray, name: Hashable | None, result: str) -> 
     coords = field.coords
     names = [name]
     if name is None:
-        names = _called_vertical(field)
+        names = _find_vertical_names(field)
         if any(coords[n].ndim for n in names):
             return None
         names += [n for n in coords if _LEVELS.fullmatch(str(n).lower())]
-    for one in names:
-        if one in coords and coords[one].ndim == 0:
-            pascals = conversion_factor(coords[one].attrs.get("units"), "Pa")
+    for level in names:
+        if level in coords and coords[level].ndim == 0:
+            pascals = conversion_factor(coords[level].attrs.get("units"), "Pa")
             if pascals is not None:
-                refuse_parametric(coords[one], result)
-                return float(coords[one]) * pascals
+                refuse_parametric(coords[level], result)
+                return float(coords[level]) * pascals
     return None
 
 
@@ -105,7 +105,7 @@ def refuse_parametric(level: xr.DataArray, result: str) -> None:
     )
 
 
-def rate_along(w: xr.DataArray, axis: Axis, field: xr.DataArray) -> float:
+def find_rate_factor(w: xr.DataArray, axis: Axis, field: xr.DataArray) -> float:
     """What a vertical wind is to be multiplied by to be in units of the coordinate per second.
 
     −1 is in it where the wind is upward and the coordinate grows downward, or the reverse.
@@ -175,7 +175,7 @@ def is_height(coordinate: xr.DataArray) -> bool | None:
     return None
 
 
-def _called_vertical(field: xr.DataArray) -> list[Hashable]:
+def _find_vertical_names(field: xr.DataArray) -> list[Hashable]:
     """The coordinates that CF attributes call vertical."""
     found = [
         name for key in ("Z", "vertical", "air_pressure") for name in find_cf_names(field, key)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -26,13 +27,17 @@ def is_extension(dtype: Any) -> bool:
 
     NumPy takes their differences in their own arithmetic, which wraps or rounds.
     """
-    dtype = np.dtype(dtype)
+    return _is_extension(np.dtype(dtype))
+
+
+@cache  # asked dozens of times for each small array
+def _is_extension(dtype: np.dtype[Any]) -> bool:
     return dtype.type.__module__ != "numpy" and dtype.names is None and dtype.kind in "Vfiu"
 
 
-def has_kernel(dtype: Any) -> bool:
+@cache
+def has_kernel(dtype: np.dtype[Any]) -> bool:
     """True for the floats that are computed in their own arithmetic, by XLA or as XLA does."""
-    dtype = np.dtype(dtype)
     return dtype.kind in "fc" and not is_extension(dtype) and not needs_numpy(np.empty(0, dtype))
 
 

@@ -24,20 +24,22 @@ def smooth_ends(table: StencilTable, n: int, accuracy: int) -> StencilTable:
     reach = table.halo_width
     if n < 2 * reach + accuracy + 1 or table.low is None or table.low.fill is not None:
         return table
-    centred = weigh([float(node) for node in range(-reach, reach + 1)], reach, 1)
+    centred = weigh([float(offset) for offset in range(-reach, reach + 1)], reach, 1)
     known = range(reach, reach + accuracy + 1)
-    nodes = tuple(range(2 * reach + accuracy + 1))
+    offsets = tuple(range(2 * reach + accuracy + 1))
     low, high = [], []
     for i in range(reach):
-        weights = np.zeros(len(nodes))
+        weights = np.zeros(len(offsets))
         for k in known:
             others = [j for j in known if j != k]
             share = np.prod([(i - j) / (k - j) for j in others])
             weights[k - reach : k + reach + 1] += share * np.array(centred)
-        low.append(_row(nodes, i, weights))
-        high.append(_row(tuple(-1 - node for node in nodes), -1 - i, -weights))
+        low.append(_row(offsets, i, weights))
+        high.append(_row(tuple(-1 - offset for offset in offsets), -1 - i, -weights))
     return replace(table, low=DomainBoundary(tuple(low)), high=DomainBoundary(tuple(high)))
 
 
-def _row(nodes: tuple[int, ...], at: int, weights: np.ndarray) -> Stencil:
-    return Stencil(nodes, at, tuple(Term(node) for node in nodes), weights.reshape(-1, 1))
+def _row(offsets: tuple[int, ...], origin: int, weights: np.ndarray) -> Stencil:
+    return Stencil(
+        offsets, origin, tuple(Term(offset) for offset in offsets), weights.reshape(-1, 1)
+    )

@@ -43,23 +43,27 @@ def flux_stencil(
     k, before, behind = conductance
 
     def mixed(window: Stencil, x: Sequence[Any], slope: Any) -> Stencil:
-        if window.nodes == (-1, 0, 1):
+        if window.offsets == (-1, 0, 1):
             width = k * (x[2] - x[0]) / 2
             steps = [width * (x[2] - x[1]) / behind, -width * (x[0] - x[1]) / before]
-            return replace(window, taps=(Term(1, 0), Term(-1, 0)), weights=columns(steps))
-        at = window.nodes.index(window.at)
+            return replace(window, terms=(Term(1, 0), Term(-1, 0)), weights=columns(steps))
+        at = window.offsets.index(window.origin)
         first, second = (weigh(x, at, order) for order in (1, 2))
         weights = [b + slope * a for a, b in zip(first, second, strict=True)]
-        return replace(window, taps=tuple(Term(p) for p in window.nodes), weights=columns(weights))
+        return replace(
+            window, terms=tuple(Term(p) for p in window.offsets), weights=columns(weights)
+        )
 
-    def wall(end: DomainBoundary | None) -> DomainBoundary | None:
+    def boundary(end: DomainBoundary | None) -> DomainBoundary | None:
         if end is None:
             return None
-        rows = [mixed(r, [points[p] for p in r.nodes], slope[r.at]) for r in end.rows]
+        rows = [mixed(r, [points[p] for p in r.offsets], slope[r.origin]) for r in end.rows]
         return DomainBoundary(tuple(rows), end.fill)
 
     windows = []
     for window in table.windows:
-        x = [beyond[table.halo_width + p : table.halo_width + p + n] for p in window.nodes]
+        x = [beyond[table.halo_width + p : table.halo_width + p + n] for p in window.offsets]
         windows.append(mixed(window, x, slope))
-    return replace(table, windows=tuple(windows), low=wall(table.low), high=wall(table.high))
+    return replace(
+        table, windows=tuple(windows), low=boundary(table.low), high=boundary(table.high)
+    )

@@ -43,21 +43,21 @@ class Halves(NamedTuple):
 
 @dataclass(frozen=True)
 class Stencil:
-    """One way to form the derivative: Σ over taps of weight · value, or difference / step.
+    """One way to form the derivative: Σ over terms of weight · value, or difference / step.
 
-    ``nodes`` are the points it reads and ``at`` the point it speaks of: offsets from the point
-    itself in the interior, positions counted from the wall (from the far one when negative) in
-    an edge row. ``weights`` is (taps, n), or (taps, 1) where every row has the same; None means
+    ``offsets`` are the points that it reads, and ``origin`` is the point of evaluation: counted
+    from the point itself in the interior; in an edge row from the boundary, from the far one if
+    negative. ``weights`` is (terms, n), or (terms, 1) where every row has the same; None means
     that they are formed beside the data, from a coordinate that varies along other axes.
     The sum is in units of 2^``exponent``, (n,) or (1,) integers, which keeps weights and their
     products in the range of the data; None where they are so anyway.
-    ``adds_to_zero`` is False where the weights do not add up to zero, because a node of known value
-    is left out; otherwise the value at the point may be taken off all others first.
+    ``adds_to_zero`` is False where the weights do not add up to zero, because a point of known
+    value is left out; otherwise the value at the point may be taken off all others first.
     """
 
-    nodes: tuple[int, ...]
-    at: int
-    taps: tuple[Term, ...]
+    offsets: tuple[int, ...]
+    origin: int
+    terms: tuple[Term, ...]
     weights: Any = None
     exponent: Any = None
     adds_to_zero: bool = True
@@ -82,61 +82,61 @@ class Axis(NamedTuple):
     order: int
     is_extreme: bool
 
-    def window(self, nodes: tuple[int, ...], at: int, x: Sequence[Any] | None) -> Stencil:
-        """The window over ``nodes``, of the coordinates ``x`` unless the axis is even.
+    def window(self, offsets: tuple[int, ...], origin: int, x: Sequence[Any] | None) -> Stencil:
+        """The window over ``offsets``, of the coordinates ``x`` unless the axis is even.
 
         On an even axis a window that is centred becomes differences: f₊ − f₋ about the centre,
         which is then not read, or f± − f₀ for the second derivative.
         """
-        centred = at == 0 and len(nodes) % 2 == 1 and nodes[0] == -nodes[-1]
-        if len(nodes) == 2:
-            taps: tuple[Term, ...] = (Term(nodes[1], nodes[0]),)
+        centred = origin == 0 and len(offsets) % 2 == 1 and offsets[0] == -offsets[-1]
+        if len(offsets) == 2:
+            terms: tuple[Term, ...] = (Term(offsets[1], offsets[0]),)
         elif self.even and centred:
-            steps = range(1, nodes[-1] + 1)
+            steps = range(1, offsets[-1] + 1)
             pairs = [
                 (Term(j, -j),) if self.order == 1 else (Term(j, 0), Term(-j, 0)) for j in steps
             ]
-            taps = tuple(tap for pair in pairs for tap in pair)
+            terms = tuple(term for pair in pairs for term in pair)
         else:
-            taps = tuple(Term(node) for node in nodes)
+            terms = tuple(Term(offset) for offset in offsets)
         if self.points is None:
-            return Stencil(nodes, at, taps)
+            return Stencil(offsets, origin, terms)
         exponent = None
         if self.even:
-            weights, exponent = self._even_weights(nodes, nodes.index(at), taps)
+            weights, exponent = self._even_weights(offsets, offsets.index(origin), terms)
         elif self.is_extreme:
             assert x is not None
-            weights, exponent = weigh_scaled(_arrays(x), nodes.index(at), self.order)
+            weights, exponent = weigh_scaled(_arrays(x), offsets.index(origin), self.order)
         else:
             assert x is not None
-            weights = weigh(x, nodes.index(at), self.order)
+            weights = weigh(x, offsets.index(origin), self.order)
         exponent = None if exponent is None else exponent.reshape(-1)
-        return Stencil(nodes, at, taps, columns(weights), exponent)
+        return Stencil(offsets, origin, terms, columns(weights), exponent)
 
     def _even_weights(
-        self, nodes: tuple[int, ...], at: int, taps: tuple[Term, ...]
+        self, offsets: tuple[int, ...], origin: int, terms: tuple[Term, ...]
     ) -> tuple[list[Any], Any]:
         """The weights of values, or the steps that differences are divided by."""
         step, exponent = self.points, None
         if self.is_extreme:
             by, power = inverse_power(_arrays([abs(step)])[0])
             step, exponent = step * by, -self.order * power
-        column = weigh([float(node) for node in nodes], at, self.order)
-        if len(nodes) == 2:
+        column = weigh([float(offset) for offset in offsets], origin, self.order)
+        if len(offsets) == 2:
             return [column[0] * step], exponent
-        if taps[0].minus is not None:
-            by_node = dict(zip(nodes, column, strict=True))
-            return [step**self.order / by_node[tap.plus] for tap in taps], exponent
+        if terms[0].minus is not None:
+            by_offset = dict(zip(offsets, column, strict=True))
+            return [step**self.order / by_offset[term.plus] for term in terms], exponent
         return [weight / step**self.order for weight in column], exponent
 
     def edge_rows(self, side: int, half: int, width: int) -> tuple[Stencil, ...]:
-        """The rows whose centred window would leave the domain, inwards from the wall."""
-        nodes = tuple(range(width)) if side == 1 else tuple(range(-width, 0))
+        """The rows whose centred window would leave the domain, inwards from the boundary."""
+        offsets = tuple(range(width)) if side == 1 else tuple(range(-width, 0))
         rows = []
         for i in range(half):
             is_given = self.even or self.points is None
-            x = None if is_given else [self.points[node] for node in nodes]
-            rows.append(self.window(nodes, i if side == 1 else -1 - i, x))
+            x = None if is_given else [self.points[offset] for offset in offsets]
+            rows.append(self.window(offsets, i if side == 1 else -1 - i, x))
         return tuple(rows)
 
 
@@ -162,6 +162,8 @@ def _arrays(x: Sequence[Any]) -> list[Any]:
 
 def columns(weights: Sequence[Any]) -> Any:
     """k numbers or k arrays (n,) → (k, 1) or (k, n)."""
+    if all(isinstance(weight, float) for weight in weights):  # so are NumPy's scalars of float64
+        return np.array(weights).reshape(-1, 1)
     xp = np
     for weight in weights:
         if not isinstance(weight, (float, np.generic, np.ndarray)):

@@ -36,10 +36,10 @@ class DomainBoundary:
 
 @dataclass(frozen=True)
 class StencilTable:
-    """What one block needs to know: how far it looks, its windows, its two walls.
+    """What one block needs to know: how far it looks, its windows, its two ends.
 
     ``windows`` are tried in turn; there is more than one only when missing values are to be
-    stepped around. A wall that is None is open: ``reach`` rows of a neighbour are attached.
+    stepped around. A boundary that is None is open: ``reach`` rows of a neighbour are attached.
     """
 
     n: int
@@ -50,7 +50,7 @@ class StencilTable:
     high: DomainBoundary | None
 
     def cut(self, start: int, stop: int) -> StencilTable:
-        """The stencil of the chunk ``start`` to ``stop``: a smaller world with open walls."""
+        """The stencil of the chunk ``start`` to ``stop``: a smaller world with open ends."""
         whole = start == 0 and stop == self.n
         wrapped = self.low is not None and self.low.fill == "periodic"
         return replace(
@@ -61,11 +61,11 @@ class StencilTable:
             high=self.high if whole or (stop == self.n and not wrapped) else None,
         )
 
-    def min_chunk_size(self, wall: DomainBoundary | None) -> int:
-        """The fewest points that a chunk beside ``wall`` can hold."""
-        rows = wall.rows if wall else ()
-        widths = [p + 1 if p >= 0 else -p for row in rows for p in row.nodes]
-        mirrored = self.halo_width + 1 if wall and wall.fill == "reflect" else 0
+    def min_chunk_size(self, boundary: DomainBoundary | None) -> int:
+        """The fewest points that a chunk beside ``boundary`` can hold."""
+        rows = boundary.rows if boundary else ()
+        widths = [p + 1 if p >= 0 else -p for row in rows for p in row.offsets]
+        mirrored = self.halo_width + 1 if boundary and boundary.fill == "reflect" else 0
         return max(1, self.halo_width, max(widths, default=0) - self.halo_width, mirrored)
 
 
@@ -121,7 +121,7 @@ def stencil(
     half = accuracy // 2
     centred = tuple(range(-half, half + 1))
     sets = _fallbacks(order, accuracy, edge_order) if skipna else [centred]
-    reach = max(max(-nodes[0], nodes[-1]) for nodes in sets)
+    reach = max(max(-offsets[0], offsets[-1]) for offsets in sets)
     needed = max(edge if low is None or high is None else len(centred), reach + 1)
     if n < needed:
         ends = repr(low) if low == high else f"({low!r}, {high!r})"
@@ -136,16 +136,18 @@ def stencil(
         period = full_turn(np.asarray(given))
     axis = Axis(points, even, order, is_extreme(points, order))
     beyond = None if points is None or even else extended(points, reach, low, period)
-    windows = tuple(axis.window(nodes, 0, _shifted(beyond, nodes, reach, n)) for nodes in sets)
-    walls = []
+    windows = tuple(
+        axis.window(offsets, 0, _shifted(beyond, offsets, reach, n)) for offsets in sets
+    )
+    closed_ends = []
     for fill, side in ((low, 1), (high, -1)):
         rows: tuple[Stencil, ...] = ()
         if fill is None and not skipna:
             rows = axis.edge_rows(side, half, edge)
         elif fill is None:
             fill = float("nan")
-        walls.append(DomainBoundary(rows, fill))
-    return StencilTable(n, order, reach, windows, walls[0], walls[1])
+        closed_ends.append(DomainBoundary(rows, fill))
+    return StencilTable(n, order, reach, windows, *closed_ends)
 
 
 def _fallbacks(order: int, accuracy: int, edge_order: int) -> list[tuple[int, ...]]:
@@ -169,12 +171,12 @@ def _fallbacks(order: int, accuracy: int, edge_order: int) -> list[tuple[int, ..
 
 
 def _shifted(
-    beyond: Any, nodes: tuple[int, ...], reach: int, n: int
+    beyond: Any, offsets: tuple[int, ...], reach: int, n: int
 ) -> list[NDArray[np.float64]] | None:
     """For each node its coordinate seen from every point: k arrays (n,)."""
     if beyond is None:
         return None
-    return [beyond[reach + node : reach + node + n] for node in nodes]
+    return [beyond[reach + i : reach + i + n] for i in offsets]
 
 
 def _too_short(
@@ -195,9 +197,9 @@ def _too_short(
     return f"{name} has {n} {points}, but {what} needs {needed}; {advice}"
 
 
-def ghosts(wall: DomainBoundary | None, rows: NDArray[Any], count: int) -> Any:
+def ghosts(boundary: DomainBoundary | None, rows: NDArray[Any], count: int) -> Any:
     """What stands before the first of ``rows``; anything, if edge rows overwrite what it gives."""
-    fill = wall.fill if wall else None
+    fill = boundary.fill if boundary else None
     if fill == "periodic":
         return rows[-count:]
     if fill == "reflect":

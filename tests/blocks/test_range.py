@@ -312,8 +312,10 @@ def test_arrays_of_other_libraries_are_not_computed():
         differentiate(Foreign(), 0, stencil(1.0, 6))
 
 
-@pytest.mark.parametrize("kind", [jnp.asarray, lambda f: f.view(Metres)], ids=["jax", "units"])
-def test_chunks_of_other_libraries_are_refused_with_the_way_out(kind):
+def test_chunks_with_units_are_refused_with_the_way_out():
+    def kind(f):
+        return f.view(Metres)
+
     f = da.from_array(np.arange(6.0) ** 2, chunks=3)
     lazy = gradient(f.map_blocks(kind, dtype=f.dtype, meta=np.empty(0)))
     with pytest.raises(TypeError, match=r"f.map_blocks\(np.asarray\)"):

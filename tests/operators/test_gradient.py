@@ -520,6 +520,12 @@ def test_cf_names_find_the_axis(cf, dim):
     )
 
 
+def test_an_array_is_no_dimension():
+    field = xr.DataArray(np.zeros(3), dims="z")
+    with pytest.raises(OptionError, match="dim is a DataArray, but it names a dimension or"):
+        fd.operators.gradient(field, field)
+
+
 def test_a_dimension_goes_before_a_cf_name():
     f = line([0.0, 1, 2]).rename(x="X").assign_coords(lon=("X", [0.0, 10, 20], {"axis": "X"}))
     assert_array_equal(f.fdgrad.gradient("X").values, [3, 4, 5])

@@ -129,7 +129,7 @@ def test_a_dataset_says_which_fields_are_a_wind():
     )
     lines = repr(ds.fdgrad).splitlines()
     assert lines[0] == "<fdgrad: Dataset of U in m s-1, V in m s-1, t in K>"
-    assert "  components    U along x and V along y, eastward_wind and northward_wind" in lines
+    assert "  components    U eastward and V northward" in lines
     assert f"  each of U, V  {SCALARS}" in lines
     assert (
         "  U, V          absolute_vorticity, deformation, divergence, kinematics, vorticity"
