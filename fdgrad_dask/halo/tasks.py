@@ -106,6 +106,7 @@ def take_edge_rows(chunk: Any, widths: dict[int, int]) -> dict[int, Any]:
 
     They are copied: a view would keep the chunk in memory until the last neighbour has it.
     """
+    _refuse_foreign(chunk)
     return {axis: _edge_rows(chunk, axis, width) for axis, width in widths.items()}
 
 
