@@ -181,7 +181,9 @@ def _added(
         value = f(plus) if minus is None else f(plus) - f(minus)
         value = _total(value)
         term = _scaled(value, weight, runtime_zero, divide=divide)
-        summands.append(term if len(terms) == 1 else no_fma(term, runtime_zero))
+        # A single product is rounded by itself too, since a formula may add it to another one.
+        is_last = divide and len(terms) == 1
+        summands.append(term if is_last else no_fma(term, runtime_zero))
     return reduce(jnp.add, summands)
 
 
