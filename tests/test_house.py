@@ -25,7 +25,7 @@ ROOMS = {
     "accessor": ("grids operators", "xarray"),
     "__init__": ("accessor arrays blocks grids halo operators", ""),
     "pipeline": (
-        "grids operators",
+        "halo grids operators",
         "dask dask_kubernetes distributed fsspec icechunk jax matplotlib netCDF4 numcodecs numpy "
         "obstore psutil pydantic tblib tqdm xarray yaml zarr",
     ),

@@ -25,6 +25,12 @@ def is_accelerated() -> bool:
     return jax.default_backend() != "cpu"
 
 
+def has_room(nbytes: int) -> bool:
+    """True if arrays of so many bytes, and as many in between, fit on the device."""
+    room = _room()
+    return room is None or 4 * nbytes <= room
+
+
 def compute_on_accelerator(
     blocks: Sequence[Block], shape: tuple[int, ...], program: Program, dtype: np.dtype[Any]
 ) -> list[NDArray[Any]]:

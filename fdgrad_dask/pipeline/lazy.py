@@ -6,18 +6,22 @@ coordinates are those of the operators on the whole; culled to the region, it re
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from itertools import accumulate, pairwise
 from typing import Any
 
 import dask
 import dask.array as da
+import jax
 import xarray as xr
 from dask._task_spec import convert_legacy_graph
 from dask.core import flatten
 from dask.highlevelgraph import HighLevelGraph
 from dask.optimization import cull
 
+from fdgrad_dask.halo.transfer import to_device
 from fdgrad_dask.pipeline import steps
 from fdgrad_dask.pipeline.config import Config
 from fdgrad_dask.pipeline.cutting import Chunks, Field, Halo, Span, cuts
@@ -32,7 +36,8 @@ _LAYERS = 4
 class Region:
     """The results of a region, or of several beside each other, and the arrays they come from.
 
-    ``span`` is the box around them all. Everything is lazy.
+    ``span`` is the box around them all. Everything is lazy. ``on_device`` has what is read go up
+    to the default device, once, where all steps then run; results come down as they are written.
     """
 
     def __init__(
@@ -42,7 +47,10 @@ class Region:
         spans: Sequence[Span],
         pieces: Mapping[str, Chunks],
         halos: Mapping[str, Halo],
+        *,
+        on_device: bool = False,
     ) -> None:
+        self.on_device = on_device
         wanted = {
             dim: _all_cuts(
                 [cuts(size, *ends, pieces.get(dim, size), halos.get(dim, Halo())) for ends in own]
@@ -71,8 +79,21 @@ class Region:
             for name, variable in lazy.variables.items()
             if variable.chunks
         }
-        with dask.config.set(_STRAIGHT):
-            self.whole = steps.build(config, lazy)
+        names = {name for step in config.steps for name in step.inputs}
+        self._inputs = [source.variables[name] for name in names & set(source.data_vars)]
+        # Of 64 bits are also the results of integers beside JAX arrays.
+        with dask.config.set(_STRAIGHT), jax.enable_x64(True) if on_device else nullcontext():
+            self.whole = steps.build(config, _put_there(lazy) if on_device else lazy)
+
+    def count_bytes(self, span: Span) -> int:
+        """Bytes of the inputs and of the results in ``span``."""
+
+        def count(variable: xr.Variable) -> int:
+            ends = [span.get(str(dim), (0, n)) for dim, n in variable.sizes.items()]
+            return int(variable.dtype.itemsize) * math.prod(stop - start for start, stop in ends)
+
+        results = [self.whole.variables[name] for name in self.whole.data_vars]
+        return sum(map(count, [*self._inputs, *results]))
 
     def results(self) -> Iterator[tuple[str, tuple[str, ...], da.Array]]:
         """Name, dims and, of each result, the part that lies in the region."""
@@ -100,6 +121,15 @@ class Region:
         each = self._fields[key[0]]
         ends = ends_of(self.read[key[0]].chunks, key[1:])
         return each.decoded(dict(zip(each.dims, ends, strict=True)), self._sizes)
+
+
+def _put_there(lazy: xr.Dataset) -> xr.Dataset:
+    """Fields in chunks that go to the device once they are read.
+
+    Those of other dtypes than float32 and float64 are computed block by block, some on the host.
+    """
+    fields = [name for name, f in lazy.data_vars.items() if f.chunks and f.dtype in ("f4", "f8")]
+    return lazy.assign({name: to_device(lazy[name]) for name in fields})
 
 
 def culled(arrays: list[da.Array]) -> dict[Any, Any]:

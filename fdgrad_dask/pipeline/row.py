@@ -13,12 +13,14 @@ import socket
 import sys
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import dask.local
 import dask.threaded
+import jax
 import numpy as np
 import xarray as xr
 from dask.callbacks import Callback
@@ -26,6 +28,7 @@ from dask.optimization import cull
 from distributed import get_worker
 from numpy.typing import NDArray
 
+from fdgrad_dask.halo.transfer import has_room, is_accelerated
 from fdgrad_dask.pipeline.cutting import Span
 from fdgrad_dask.pipeline.lazy import Region, culled, ends_of
 from fdgrad_dask.pipeline.record import RegionRecord
@@ -43,7 +46,11 @@ class Row:
     def __init__(self, work: Work, source: xr.Dataset, spans: Sequence[Span]) -> None:
         self._began, self._clock = time.time(), time.perf_counter()
         self._work = work
-        region = Region(work.config, source, spans, work.pieces, work.halos)
+        given = (work.config, source, spans, work.pieces, work.halos)
+        region = Region(*given, on_device=is_accelerated())
+        # What is too large for the device goes there block by block, and each operator by itself.
+        if region.on_device and not has_room(max(map(region.count_bytes, spans))):
+            region = Region(*given)
         self._region, self._read, self._span = region, region.read, region.span
         self._results = list(region.shards(work.shards))
         self._tasks = culled([whole for _, _, whole in self._results])
@@ -52,7 +59,7 @@ class Row:
         """Reads, computes and writes one region; what they share is a part of the first."""
         tasks, keys = self._writing(attempt.span, writer)
         with _Meter(self._region) as meter:
-            shards = _executed(tasks, keys, self._work.threads)
+            shards = _execute(tasks, keys, self._work.threads, self._region.on_device)
         record = RegionRecord(
             number=attempt.region,
             key=json.dumps(attempt.span),
@@ -77,7 +84,7 @@ class Row:
             if key[0] in self._read:
                 array = self._read[key[0]]
                 tasks[key] = (_rising, ends_of(array.chunks, key[1:]), array.dtype)
-        _executed(tasks, keys, self._work.threads)
+        _execute(tasks, keys, self._work.threads, self._region.on_device)
 
     def _writing(self, span: Span, writer: Writer) -> tuple[dict[Any, Any], list[Any]]:
         """The graph of a region, in which each shard is written once it is put together."""
@@ -98,14 +105,24 @@ class Row:
         return {**cull(self._tasks, needed)[0], **writes}, list(writes)
 
 
-def _executed(tasks: dict[Any, Any], keys: list[Any], threads: int) -> tuple[Shard, ...]:
+def _execute(
+    tasks: dict[Any, Any], keys: list[Any], threads: int, on_device: bool
+) -> tuple[Shard, ...]:
     """What the tasks of ``keys`` give; where there is one thread it is that which waits."""
-    shards: tuple[Shard, ...] = (
-        dask.local.get_sync(tasks, keys)
-        if threads == 1
-        else dask.threaded.get(tasks, keys, num_workers=threads)
-    )
+    shards: tuple[Shard, ...]
+    if on_device:
+        with ThreadPoolExecutor(threads, initializer=_keep_64_bits) as pool:
+            shards = dask.threaded.get(tasks, keys, pool=pool)
+    elif threads == 1:
+        shards = dask.local.get_sync(tasks, keys)
+    else:
+        shards = dask.threaded.get(tasks, keys, num_workers=threads)
     return shards
+
+
+def _keep_64_bits() -> None:
+    """For as long as the thread lives: between operators JAX would make 32 of them."""
+    jax.enable_x64(True).__enter__()
 
 
 def _write(writer: Writer, name: str, place: tuple[int, ...], values: NDArray[Any]) -> Shard:

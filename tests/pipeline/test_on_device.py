@@ -1,0 +1,147 @@
+"""On a worker with a GPU: fields go up once for a region, steps run there, results come down."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+import xarray as xr
+from dask.callbacks import Callback
+
+from fdgrad_dask.halo import transfer
+from fdgrad_dask.pipeline import row
+from fdgrad_dask.pipeline.config import Config
+from fdgrad_dask.pipeline.job import looked_at
+from fdgrad_dask.pipeline.region import Opened, compute
+from fdgrad_dask.pipeline.steps import build
+from fdgrad_dask.pipeline.targets.opening import store_of
+from fdgrad_dask.pipeline.work import Attempt, Work
+
+# Integers are computed block by block; one step takes what another one gives.
+STEPS: list[dict[str, Any]] = [
+    {"operator": "vorticity", "inputs": ["u", "v"], "output": "zeta"},
+    {"operator": "gradient", "inputs": ["zeta"], "options": {"dim": "lat"}},
+    {"operator": "gradient_magnitude", "inputs": ["u"]},
+    {"operator": "gradient", "inputs": ["n"], "options": {"dim": "lon"}},
+]
+TARGET = {"chunks": {"time": 2, "lat": 4, "lon": 12}, "regions": {"time": 2, "lat": 8}}
+
+
+def globe(folder: Path, dtype: str) -> xr.Dataset:
+    """Wind and whole numbers, written as Zarr in chunks that fit no region."""
+    coords = {
+        "time": ("time", np.arange(2.0)),
+        "lat": ("lat", np.linspace(-90, 90, 13), {"units": "degrees_north"}),
+        "lon": ("lon", np.arange(12) * 30.0, {"units": "degrees_east"}),
+    }
+    rng = np.random.default_rng(0)
+    values = {name: rng.standard_normal((2, 13, 12)).astype(dtype) for name in "uv"}
+    values["n"] = rng.integers(-9, 9, (2, 13, 12), "int32")
+    units = {"u": "m s-1", "v": "m s-1", "n": "m"}
+    data = xr.Dataset(
+        {name: (tuple(coords), f, {"units": units[name]}) for name, f in values.items()}, coords
+    )
+    data.chunk(time=2, lat=5).to_zarr(folder / "in.zarr", zarr_format=3, consolidated=False)
+    return data
+
+
+def regions(
+    folder: Path, steps: list[dict[str, Any]], threads: int
+) -> tuple[Work, list[Attempt], Any]:
+    """What a worker is handed for each region of a run from in.zarr to out.zarr."""
+    config = Config.model_validate(
+        {
+            "source": {"path": str(folder / "in.zarr")},
+            "steps": steps,
+            "target": {"path": str(folder / "out.zarr"), **TARGET},
+        }
+    )
+    job, store = looked_at(config), store_of(config.target)
+    work = Work(folder.name, config, job.workload.shards, job.halos, job.pieces, threads)
+    Opened(work, job.source, job.plan.middle).hand_over()
+    store.lay_out(job.template)
+    return work, [Attempt(i, job.plan.span(i)) for i in range(job.plan.count)], store
+
+
+class Seen(Callback):
+    """Chunks of a dtype, by what made them, and the kind that they are of."""
+
+    def __init__(self, dtype: str) -> None:
+        super().__init__(posttask=self._after)  # type: ignore[no-untyped-call]
+        self.dtype, self.kinds = dtype, Counter[tuple[str, type]]()
+
+    def _after(self, key: Any, result: Any, dsk: Any, state: Any, worker: Any) -> None:
+        for array in result if isinstance(result, list) else [result]:
+            is_mean = getattr(array, "shape", ())[1:] == (1, 1)  # of a row beside a pole
+            if getattr(array, "dtype", None) == self.dtype and not is_mean:
+                kind = jax.Array if isinstance(array, jax.Array) else type(array)
+                self.kinds[key[0].partition("-")[0], kind] += 1
+
+
+@pytest.mark.parametrize(("dtype", "threads"), [("f4", 1), ("f8", 2)])
+def test_fields_go_up_once_and_results_come_down_once(
+    dtype: str, threads: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = globe(tmp_path, dtype)
+    up: list[int] = []
+    down: list[tuple[str, Any]] = []
+    put, write = transfer._put, row._write
+
+    def counted_put(array: Any, device: Any = None) -> jax.Array:
+        up.append(array.size)
+        return put(array, device)
+
+    def counted_write(writer: Any, name: str, place: Any, values: Any) -> Any:
+        if name != "dn_dlon":
+            assert isinstance(values, jax.Array)
+            assert values.dtype == dtype
+            down.append((name, place))
+        return write(writer, name, place, values)
+
+    # The derivative of integers is of 64 bits, as what else is there in the other case.
+    steps = STEPS if dtype == "f4" else STEPS[:-1]
+    work, attempts, store = regions(tmp_path, steps, threads)
+    monkeypatch.setattr(row, "is_accelerated", lambda: True)
+    monkeypatch.setattr(transfer, "_put", counted_put)
+    monkeypatch.setattr(row, "_write", counted_write)
+    for attempt in attempts:
+        up.clear()
+        down.clear()
+        with Seen(dtype) as seen:
+            [(record, parcel)] = compute(work.run, [attempt])
+        store.accept(parcel)
+        read = seen.kinds.pop(("read", np.ndarray))
+        assert len([size for size in up if size]) == read
+        assert {kind for _, kind in seen.kinds} == {jax.Array}
+        assert len(set(down)) == len(down)
+        assert len(down) == len([key for key in record.checksums if "dn_dlon" not in key])
+    store.publish([], {})
+    wanted = build(work.config, data)
+    found = xr.open_zarr(tmp_path / "out.zarr")
+    for name, one in wanted.data_vars.items():
+        np.testing.assert_array_equal(found[name].values, one.values, strict=True)
+
+
+def test_what_has_no_room_there_goes_block_by_block(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    globe(tmp_path, "f4")
+    asked: list[int] = []
+    down: list[type] = []
+    write = row._write
+
+    def counted_write(writer: Any, name: str, place: Any, values: Any) -> Any:
+        down.append(type(values))
+        return write(writer, name, place, values)
+
+    work, attempts, _ = regions(tmp_path, STEPS[:1], 1)
+    monkeypatch.setattr(row, "is_accelerated", lambda: True)
+    monkeypatch.setattr(row, "has_room", lambda nbytes: asked.append(nbytes))
+    monkeypatch.setattr(row, "_write", counted_write)
+    compute(work.run, attempts[:1])
+    assert asked == [3 * 2 * 8 * 12 * 4]  # u, v and ζ: times, latitudes, longitudes, bytes
+    assert set(down) == {np.ndarray}
