@@ -11,6 +11,7 @@ import math
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from functools import lru_cache, partial
+from operator import truediv
 from typing import Any, cast
 
 import jax
@@ -19,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fdgrad_dask.blocks.arithmetic import Weights
-from fdgrad_dask.blocks.differentiable import run_differentiable
+from fdgrad_dask.blocks.differentiable import divide_smoothly, run_differentiable
 from fdgrad_dask.blocks.joined import Ends, Joined
 from fdgrad_dask.blocks.kernel import Interned, evaluate, interned
 from fdgrad_dask.blocks.program import Block, Program, weights_of
@@ -81,16 +82,21 @@ def _outputs(
     places: tuple[tuple[int, int, int], ...],
     shape: tuple[int, ...],
     dtype: np.dtype[Any],
+    is_smooth: bool = False,
 ) -> list[jax.Array]:
-    """The kernel; rows at poles are set where they are given."""
-    made = evaluate(views, weights, zero, program.value)
+    """The kernel; rows at poles are set where they are given.
+
+    ``is_smooth`` has nothing divided by zero, for values that only derivatives are taken of.
+    """
+    over = divide_smoothly if is_smooth else truediv
+    made = evaluate(views, weights, zero, program.value, over)
     outputs = [jnp.broadcast_to(output, shape).astype(dtype) for output in made]
     for (number, axis, end), row in zip(places, pole_rows, strict=True):
         outputs[number] = views[0].place(axis, outputs[number], row, end)
     return outputs
 
 
-_run = jax.jit(_outputs, static_argnames=("program", "places", "shape", "dtype"))
+_run = jax.jit(_outputs, static_argnames=("program", "places", "shape", "dtype", "is_smooth"))
 
 
 class _Place:

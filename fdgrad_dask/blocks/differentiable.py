@@ -1,12 +1,14 @@
-"""Programs of traced arrays: factors that are not finite, as at a pole, spoil no derivative."""
+"""Programs of traced arrays: what is not finite at a point spoils no derivative beside it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from fdgrad_dask.blocks.joined import Joined
@@ -20,10 +22,11 @@ def run_differentiable(
     *numbers: Any,
     **static: Any,
 ) -> list[jax.Array]:
-    """``run(views, weights, …)``, whose derivative holds no factor that is not finite.
+    """``run(views, weights, …)``, whose derivative holds neither infinite factors nor 0 / 0.
 
-    At a pole the metric terms are infinite, and the row is given. What is not used has a cotangent
-    of zero, which infinity would turn into NaN for all neighbours.
+    At a pole the metric terms are infinite, and the row is given; at a level point nothing can be
+    divided by the length of a gradient. What is not used has a cotangent of zero, which infinity
+    and NaN would turn into NaN for all neighbours.
     """
     leaves, tree = jax.tree.flatten((views, weights, *numbers))
     tamed = [
@@ -31,15 +34,18 @@ def run_differentiable(
         for view, is_factor in zip(views, factors, strict=True)
     ]
     finite = jax.tree.leaves((tamed, jax.tree.map(_tame, weights), *numbers))
-    if all(one is other for one, other in zip(leaves, finite, strict=True)):
+    is_finite = all(one is other for one, other in zip(leaves, finite, strict=True))
+    if is_finite and static["program"].value.formula is None:
         return run(views, weights, *numbers, **static)
     is_given = [isinstance(leaf, jax.Array) for leaf in leaves]
 
-    def run_with(constants: list[Any], arrays: tuple[jax.Array, ...]) -> list[jax.Array]:
+    def run_with(
+        constants: list[Any], arrays: tuple[jax.Array, ...], **how: bool
+    ) -> list[jax.Array]:
         # JAX arrays are arguments, since a rule may not close over what is traced.
         given = iter(arrays)
         filled = [next(given) if is_given[i] else one for i, one in enumerate(constants)]
-        return run(*jax.tree.unflatten(tree, filled), **static)
+        return run(*jax.tree.unflatten(tree, filled), **static, **how)
 
     @jax.custom_jvp
     def run_arrays(*arrays: jax.Array) -> list[jax.Array]:
@@ -47,13 +53,19 @@ def run_differentiable(
 
     @run_arrays.defjvp
     def _differentiate(primals: Any, tangents: Any) -> Any:
-        _, moved = jax.jvp(lambda *arrays: run_with(finite, arrays), primals, tangents)
+        smooth = partial(run_with, finite, is_smooth=True)
+        _, moved = jax.jvp(lambda *arrays: smooth(arrays), primals, tangents)
         return run_arrays(*primals), moved
 
     result: list[jax.Array] = run_arrays(
         *(leaf for leaf, given in zip(leaves, is_given, strict=True) if given)
     )
     return result
+
+
+def divide_smoothly(a: jax.Array, b: jax.Array) -> jax.Array:
+    """``a / b``, but ``a`` where ``b`` is zero, and there no derivative along ``b``."""
+    return a / jnp.where(b == 0, jnp.ones_like(b), b)
 
 
 def _tame(numbers: Any) -> Any:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial, reduce
+from operator import truediv
 from typing import Any, cast
 
 import jax
@@ -78,10 +79,12 @@ def evaluate(
     weights: Sequence[Weights],
     runtime_zero: jax.Array | None,
     program: Program,
+    over: Callable[[Any, Any], Any] = truediv,
 ) -> list[jax.Array]:
     """The outputs of a program, all its terms in one pass.
 
     ``runtime_zero`` is an integer zero that the compiler cannot see through (`no_fma`), or None.
+    ``over`` is how a formula divides.
     """
 
     operand = partial(_reader, views, runtime_zero)
@@ -102,7 +105,7 @@ def evaluate(
     here = [view.at(0, 0) for view in views]
 
     def number(value: jax.Array) -> Number:
-        return Number(value, lambda a, b: no_fma(a * b, runtime_zero), jnp)
+        return Number(value, lambda a, b: no_fma(a * b, runtime_zero), jnp, over)
 
     outputs = program.formula(list(map(number, here)), list(map(number, derivatives)))
     shape = jnp.broadcast_shapes(*(value.shape for value in here))

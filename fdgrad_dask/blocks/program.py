@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from operator import truediv
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -223,11 +224,17 @@ def weights_of(
 class Number:
     """A number in a formula, or an array of them: products are rounded before they are added."""
 
-    def __init__(self, value: Any, times: Callable[[Any, Any], Any], xp: Any) -> None:
-        self.value, self.times, self.xp = value, times, xp
+    def __init__(
+        self,
+        value: Any,
+        times: Callable[[Any, Any], Any],
+        xp: Any,
+        over: Callable[[Any, Any], Any] = truediv,
+    ) -> None:
+        self.value, self.times, self.xp, self.over = value, times, xp, over
 
     def _new(self, value: Any) -> Number:
-        return Number(value, self.times, self.xp)
+        return Number(value, self.times, self.xp, self.over)
 
     def __add__(self, other: Any) -> Number:
         return self._new(self.value + _value(other))
@@ -242,14 +249,15 @@ class Number:
         return self._new(self.times(self.value, _value(other)))
 
     def __truediv__(self, other: Any) -> Number:
-        return self._new(self.value / _value(other))
+        return self._new(self.over(self.value, _value(other)))
 
     def length(self, other: Number) -> Number:
         """√(self² + other²), without squares that overflow or vanish."""
         xp = self.xp
         a, b = xp.abs(self.value), xp.abs(other.value)
-        long, short = self._new(xp.maximum(a, b)), self._new(xp.minimum(a, b))
-        ratio = short / self._new(xp.where(long.value == 0, 1, long.value))
+        long, short = self._new(xp.maximum(a, b)), xp.minimum(a, b)
+        # Divided by one where both are zero; there the derivative is zero, too.
+        ratio = self._new(short / xp.where(long.value == 0, 1, long.value))
         scaled = long * self._new(xp.sqrt((ratio * ratio + 1).value))
         return self._new(xp.where(xp.isinf(long.value), xp.inf, scaled.value))
 

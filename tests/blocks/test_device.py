@@ -121,7 +121,7 @@ def test_blocks_larger_than_the_device_are_cut(accelerated, monkeypatch, axis, o
 # -- several devices -------------------------------------------------------------------------
 
 TWO_DEVICES = """
-import jax, jax.numpy as jnp, numpy as np, dask.array as da
+import jax, jax.numpy as jnp, numpy as np, dask.array as da, xarray as xr
 import fdgrad_dask as fd
 from fdgrad_dask.blocks.compute import compute_block
 from fdgrad_dask.blocks.program import Block, single
@@ -150,6 +150,17 @@ slopes = fd.gradient(lazy, axis=0)
 parts = [slopes.blocks[i, 0].compute(scheduler="sync") for i in (0, 1)]
 assert [part.devices() for part in parts] == [{first}, {second}]
 np.testing.assert_array_equal(np.concatenate(parts), want)
+
+# A labelled operator of chunks on both devices, whose halos travel and whose chunks do not.
+coords = {
+    "lat": ("lat", np.linspace(-60, 60, 20), {"units": "degrees_north"}),
+    "lon": ("lon", np.arange(30) * 12.0, {"units": "degrees_east"}),
+}
+u = xr.DataArray(f, coords, ("lat", "lon"), attrs={"units": "m s-1"})
+zeta = fd.operators.vorticity(u.copy(data=lazy), u.copy(data=lazy)).data
+parts = [zeta.blocks[i, 0].compute(scheduler="sync") for i in (0, 1)]
+assert [part.devices() for part in parts] == [{first}, {second}]
+np.testing.assert_array_equal(np.concatenate(parts), fd.operators.vorticity(u, u))
 print("stayed")
 """
 
