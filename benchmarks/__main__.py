@@ -28,6 +28,7 @@ TOPICS = {
     "shapes": (AS_IT_COMES, KEPT),
     "chunks": (AS_IT_COMES, KEPT),
     "calculus": (AS_IT_COMES, KEPT),
+    "jitted": ("",),
     "graphs": ("",),
     "files": ("",),
     "llc": ("",),

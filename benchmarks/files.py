@@ -43,7 +43,7 @@ def rows(size: str) -> Iterator[Row]:
     runs = 1 if size == "quick" else 3
     with tempfile.TemporaryDirectory() as made, workers(2) as client:
         folder = Path(made)
-        _store(folder / "in.zarr", shape)
+        store(folder / "in.zarr", shape)
         _command(folder, 2)  # its result is what the floor encodes
         _each(client, _take, folder)
         _composed(folder)
@@ -86,7 +86,7 @@ def _spent(ran: Ran) -> str:
     return f"a worker {', '.join(told)}, {100 * (1 - inside / total):.0f} % waits"
 
 
-def _store(path: Path, shape: tuple[int, ...]) -> None:
+def store(path: Path, shape: tuple[int, ...]) -> None:
     """Waves and some noise, of the precision that archives keep: compresses to about a half."""
     time_, y, x = (np.arange(n, dtype="float32") for n in shape)
     noise = np.random.default_rng(0)

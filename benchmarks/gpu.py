@@ -1,31 +1,37 @@
-"""On a GPU: the kernel against a copy there, and against the way there; launches; compilations.
+"""On a GPU: the kernel against a copy there, and against the way there and back; zarr to zarr.
 
-Without one it measures the same on the CPU, and says of the targets that they could not be shown.
+Launches and compilations are counted on any backend. Without a GPU the same is measured on the CPU
+where that takes seconds, and the targets are said not to be shown.
 """
 
 from __future__ import annotations
 
 import re
+import tempfile
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import dask.array as da
 import jax
 import jax.numpy as jnp
 import numpy as np
-import xarray as xr
 
 import fdgrad_dask as fd
+from benchmarks import files
 from benchmarks.calculus import wind
+from benchmarks.command import run
 from benchmarks.rows import Row, in_turn, over, seconds_of, spread
-from fdgrad_dask import Sphere, operators
 from fdgrad_dask.blocks import device
 
 kernel = device._run
 
 SHAPES = {"quick": (4, 100, 200), "usual": (12, 1000, 2000)}  # 96 MB of float32
 ON_GPU = (96, 1000, 2000)
+THREADS = 4
+NOT_SHOWN = "not shown: no GPU here"
 
 
 def rows(size: str) -> Iterator[Row]:
@@ -35,16 +41,16 @@ def rows(size: str) -> Iterator[Row]:
     f = np.random.default_rng(0).random(shape, "float32")
     runs = 2 if size == "quick" else 5
     yield from _speeds(f, gpu, runs)
-    yield from _users(size)
+    yield from _from_zarr_to_zarr(size, gpu, 1 if size == "quick" else 3)
     yield from _counts()
 
 
 def _speeds(f: np.ndarray, gpu: bool, runs: int) -> Iterator[Row]:
-    there_is = jax.devices()[0]
     there = jax.device_put(f)
     gradient = jax.jit(partial(fd.gradient, axis=1))
     copy = jax.jit(jnp.copy)
-    where = there_is.device_kind if gpu else "no GPU here: on the CPU"
+    chunks = da.from_array(f, chunks=(max(1, len(f) // (2 * THREADS)), -1, -1))
+    lazy = fd.gradient(chunks, axis=1)
     for what, target, peer, ours, theirs in (
         (
             "kernel on device data",
@@ -54,69 +60,60 @@ def _speeds(f: np.ndarray, gpu: bool, runs: int) -> Iterator[Row]:
             lambda: copy(there).block_until_ready(),
         ),
         (
-            "kernel fed from the host",
+            f"NumPy chunks, fed by {THREADS} threads",
             "gpu from host",
-            "a copy to the device",
+            "a copy to the device and back",
+            lambda: lazy.compute(scheduler="threads", num_workers=THREADS),
+            lambda: np.array(jax.device_put(f, may_alias=False)),
+        ),
+        (
+            "one NumPy array",
+            "",
+            "a copy to the device and back",
             lambda: fd.gradient(f, axis=1),
-            lambda: jax.device_put(f, may_alias=False).block_until_ready(),
+            lambda: np.array(jax.device_put(f, may_alias=False)),
         ),
     ):
         seconds = in_turn({"ours": ours, "theirs": theirs}, runs)
         measured = over(seconds["theirs"], seconds["ours"])
         case = f"{f.nbytes / 1e6:.0f} MB of float32"
+        note = seconds_of(seconds["ours"])
         if gpu:
-            note = f"{seconds_of(seconds['ours'])}; {where}"
-            yield Row(what, case, peer, target, **measured, note=note)
-        else:
-            yield Row(what, case, peer, target, note="not shown: no GPU here")
-            yield Row(what, case, f"{peer}, on the CPU", **measured)
+            yield Row(what, case, peer, target, **measured, note=f"{note}; {_device()}")
+            continue
+        if target:
+            yield Row(what, case, peer, target, note=NOT_SHOWN)
+        yield Row(what, case, f"{peer}, on the CPU", **measured, note=note)
 
 
-def _users(size: str) -> Iterator[Row]:
-    """Divergence and vorticity under ``jit``, against the same put together from `jax.numpy`."""
-    shape = (2, 91, 180) if size == "quick" else (12, 721, 1440)
-    lat, lon = np.linspace(-80, 80, shape[1]), np.arange(shape[2]) * 360 / shape[2]
-    coords = {
-        "lat": ("lat", lat, {"units": "degrees_north"}),
-        "lon": ("lon", lon, {"units": "degrees_east"}),
+def _from_zarr_to_zarr(size: str, gpu: bool, runs: int) -> Iterator[Row]:
+    """`fdgrad run` on the GPU, against the same on the cores of the machine."""
+    what, peer = "`fdgrad run` on a GPU, zarr to zarr", "the same on the cores"
+    if not gpu:
+        yield Row(what, "", peer, note=NOT_SHOWN)
+        return
+    steps = [{"operator": "gradient", "inputs": [files.FIELD], "options": {"dim": "y"}}]
+    # This process keeps three quarters of the memory of the device.
+    clusters = {
+        "ours": {"kind": "gpu", "workers": 1, "gpu_memory": 0.2},
+        "theirs": {"kind": "local", "workers": 1},
     }
-    values = np.random.default_rng(0).standard_normal((2, *shape)).astype("f4")
-    field = xr.DataArray(values[0], coords, ("time", "lat", "lon"), attrs={"units": "m s-1"})
-    u, v = map(jnp.asarray, values)
+    seconds: dict[str, list[float]] = {"ours": [], "theirs": []}
+    shape = files.SIZES.get(size, files.SIZES["usual"])
+    with tempfile.TemporaryDirectory() as made:
+        files.store(Path(made) / "in.zarr", shape)
+        for _ in range(runs):
+            for name, cluster in clusters.items():
+                sections = {"steps": steps, "cluster": cluster}
+                ran = run(Path(made), "in.zarr", f"{name}.zarr", sections)
+                seconds[name].append(ran.working)
+    case = f"{4 * np.prod(shape) / 1e9:.1f} GB of float32"
+    measured = over(seconds["theirs"], seconds["ours"])
+    yield Row(what, case, peer, **measured, note=f"{seconds_of(seconds['ours'])}; {_device()}")
 
-    @jax.jit
-    def ours(u: jax.Array, v: jax.Array) -> list[jax.Array]:
-        x, y = field.copy(data=u), field.copy(data=v)
-        return [operators.divergence(x, y).data, operators.vorticity(x, y).data]
 
-    radius, phi = Sphere().radius, np.deg2rad(lat)
-    cos = jnp.asarray(np.cos(phi)[:, None], "f4")
-
-    @jax.jit
-    def theirs(u: jax.Array, v: jax.Array) -> list[jax.Array]:
-        step = 2 * float(np.deg2rad(lon[1])) * radius
-
-        def along_x(f: jax.Array) -> jax.Array:
-            return (jnp.roll(f, -1, -1) - jnp.roll(f, 1, -1)) / (step * cos)
-
-        def along_y(f: jax.Array) -> jax.Array:
-            return jnp.gradient(f * cos, jnp.asarray(phi * radius, "f4"), axis=-2) / cos
-
-        return [along_x(u) + along_y(v), along_x(v) - along_y(u)]
-
-    calls = {
-        "ours": lambda: jax.block_until_ready(ours(u, v)),
-        "theirs": lambda: jax.block_until_ready(theirs(u, v)),
-    }
-    seconds = in_turn(calls, 2 if size == "quick" else 7)
-    yield Row(
-        "divergence and vorticity under jit",
-        f"{u.nbytes / 1e6:.0f} MB of float32",
-        "jnp.gradient and jnp.roll",
-        "jax users",
-        **over(seconds["theirs"], seconds["ours"]),
-        note=f"{seconds_of(seconds['ours'])}; on {jax.devices()[0].device_kind}",
-    )
+def _device() -> str:
+    return str(jax.devices()[0].device_kind)
 
 
 def _counts() -> Iterator[Row]:

@@ -57,7 +57,9 @@ TARGETS = {
     "region memory": Target("… client and scheduler: memory at the end over a quarter", "≤", 1.1),
     "gpu": Target("kernel on device data, fraction of a copy on the device", "≥", 0.8),
     "jax users": Target("divergence and vorticity under jit, over jnp.gradient", "≥", 2.5),
-    "gpu from host": Target("kernel fed from the host, fraction of a copy to it", "≥", 0.8),
+    "gpu from host": Target(
+        "kernel fed from the host by threads, fraction of a copy there and back", "≥", 0.8
+    ),
 }
 
 

@@ -149,7 +149,7 @@ def test_a_topic_that_does_not_exist_is_refused():
         [sys.executable, "-m", "benchmarks", "kernels"], cwd=ROOT, capture_output=True, text=True
     )
     assert run.returncode == 2
-    assert "there is no topic 'kernels'; there are kernel, arrays, chunks" in run.stderr
+    assert "there is no topic 'kernels'; there are kernel, arrays, shapes" in run.stderr
 
 
 def test_what_a_graph_costs_is_its_time_and_not_the_ratio_to_the_peer():

@@ -1,0 +1,63 @@
+"""What JAX users write: divergence and vorticity under ``jit``, on the backend that is there.
+
+Against the same put together from `jnp.gradient` and `jnp.roll`, on arrays of JAX.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import xarray as xr
+
+from benchmarks.rows import Row, in_turn, over, seconds_of
+from fdgrad_dask import Sphere, operators
+
+
+def rows(size: str) -> Iterator[Row]:
+    """One row."""
+    shape = (2, 91, 180) if size == "quick" else (12, 721, 1440)
+    lat, lon = np.linspace(-80, 80, shape[1]), np.arange(shape[2]) * 360 / shape[2]
+    coords = {
+        "lat": ("lat", lat, {"units": "degrees_north"}),
+        "lon": ("lon", lon, {"units": "degrees_east"}),
+    }
+    values = np.random.default_rng(0).standard_normal((2, *shape)).astype("f4")
+    field = xr.DataArray(values[0], coords, ("time", "lat", "lon"), attrs={"units": "m s-1"})
+    u, v = map(jnp.asarray, values)
+
+    @jax.jit
+    def ours(u: jax.Array, v: jax.Array) -> list[jax.Array]:
+        x, y = field.copy(data=u), field.copy(data=v)
+        return [operators.divergence(x, y).data, operators.vorticity(x, y).data]
+
+    radius, phi = Sphere().radius, np.deg2rad(lat)
+    cos = jnp.asarray(np.cos(phi)[:, None], "f4")
+
+    @jax.jit
+    def theirs(u: jax.Array, v: jax.Array) -> list[jax.Array]:
+        step = 2 * float(np.deg2rad(lon[1])) * radius
+
+        def along_x(f: jax.Array) -> jax.Array:
+            return (jnp.roll(f, -1, -1) - jnp.roll(f, 1, -1)) / (step * cos)
+
+        def along_y(f: jax.Array) -> jax.Array:
+            return jnp.gradient(f * cos, jnp.asarray(phi * radius, "f4"), axis=-2) / cos
+
+        return [along_x(u) + along_y(v), along_x(v) - along_y(u)]
+
+    calls = {
+        "ours": lambda: jax.block_until_ready(ours(u, v)),
+        "theirs": lambda: jax.block_until_ready(theirs(u, v)),
+    }
+    seconds = in_turn(calls, 2 if size == "quick" else 7)
+    yield Row(
+        "divergence and vorticity under jit",
+        f"{u.nbytes / 1e6:.0f} MB of float32",
+        "jnp.gradient and jnp.roll",
+        "jax users",
+        **over(seconds["theirs"], seconds["ours"]),
+        note=f"{seconds_of(seconds['ours'])}; on {jax.devices()[0].device_kind}",
+    )
