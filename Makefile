@@ -31,7 +31,7 @@ test-gpu: $(VENV)/.dev
 	$(BIN)/pip install --quiet -e '.[gpu]'
 	@if $(BIN)/python -c "import jax; assert jax.default_backend() == 'gpu'" 2> /dev/null; then \
 	  $(BIN)/python -m pytest tests/blocks/test_device.py tests/blocks/test_jax.py \
-	    tests/operators/test_kinds.py && $(BIN)/python -m benchmarks gpu; \
+	    tests/operators/test_kinds.py tests/pipeline/test_on_device.py && $(BIN)/python -m benchmarks gpu jitted; \
 	else echo "skipped: JAX finds no GPU here"; fi
 
 # The lower bounds of pyproject.toml, installed as they stand there.
