@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
+from fdgrad_dask.blocks import compute
 from fdgrad_dask.blocks.device import as_jax, is_jax, is_traced
 from fdgrad_dask.errors import OptionError
 from fdgrad_dask.halo.compute import differentiate, is_dask, length
@@ -19,8 +20,6 @@ from fdgrad_dask.stencils.boundary import (
 )
 from fdgrad_dask.stencils.dtypes import is_extension, needs_numpy
 from fdgrad_dask.stencils.table import stencil
-
-SMALL = 1 << 15  # points
 
 
 def gradient(
@@ -122,7 +121,7 @@ def _is_small(f: Any, spacings: list[Any]) -> bool:
     return (
         type(f) is np.ndarray
         and f.dtype in (np.float32, np.float64)
-        and 0 < f.size <= SMALL
+        and 0 < f.size <= compute.SMALL
         and min(f.shape) > 2
         and all(type(x) in (float, np.float64) and 1e-30 < abs(x) < 1e30 for x in spacings)
     )

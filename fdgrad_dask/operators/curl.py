@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
+import numpy as np
 import xarray as xr
 
 from fdgrad_dask.errors import CoordinateError, OptionError
 from fdgrad_dask.grids.geometry import Geometry, Plane
 from fdgrad_dask.grids.units import conversion_factor
 from fdgrad_dask.operators.entry import takes_fields
+from fdgrad_dask.operators.expression import Factor
 from fdgrad_dask.operators.fused_pass import Options
 from fdgrad_dask.operators.horizontal import WindPass
 from fdgrad_dask.operators.options import Skip
@@ -78,7 +80,7 @@ def curl(
         )
     refuse_parametric(wind.template.coords[axis.name], "a curl")
     is_down = is_height(wind.template.coords[axis.name]) is False
-    z = (-1 if is_down else 1) / metres
+    z = Factor(np.full(wind.template.sizes[axis.dim], (-1 if is_down else 1) / metres), (axis,))
     w_x, w_y = wind.gradient(wind.fields[2])
     u_z, v_z = z * wind.d(wind.u, axis), z * wind.d(wind.v, axis)
     made = wind.solve(w_y - v_z, u_z - w_x, wind.vorticity())

@@ -89,8 +89,8 @@ class Options:
 class FusedPass:
     """One evaluation of equations over fields that share their labels.
 
-    ``fields`` are the leaves of equations that stand for them, and ``template`` is the first field
-    as it is computed. ``data`` are the arrays of the fields, followed by those of the factors.
+    ``fields`` are their leaves in equations, ``template`` is the first of them as it is computed,
+    and ``data`` are the arrays of the fields, followed by those of the factors.
     """
 
     def __init__(
@@ -123,7 +123,6 @@ class FusedPass:
 
     def differentiate(self, operand: Expression, axis: Axis, table: StencilTable) -> Derivative:
         """∂operand/∂axis, which is computed only if an output contains it, and then once."""
-        # Two terms that contain the same derivative get the same leaf, which is compiled once.
         leaf = Derivative(operand, axis.number, table)
         return self._leaves.setdefault((operand, axis.number, id(table)), leaf)
 
@@ -180,14 +179,19 @@ class FusedPass:
 
     def _place_factor(self, values: Any, axes: tuple[Axis, ...]) -> int:
         """The number of an array that varies along ``axes``, in their order."""
-        if id(values) not in self._factors:
+        key = id(values)
+        if key not in self._factors:
+            self._factors[key] = values, len(self.data)
+            if values.size == 1:
+                # XLA multiplies a number by the step of an even axis first, which rounds otherwise;
+                # a column it multiplies in the order of the equation.
+                axes, n = self.plane[:1], self.template.sizes[self.plane[0].dim]
+                values = np.broadcast_to(values.reshape(1), n)
             order = sorted(range(len(axes)), key=lambda i: axes[i].number)
-            shape = [1] * self.template.ndim
-            for axis, n in zip(axes, values.shape, strict=True):
-                shape[axis.number] = n
+            sizes = {axis.number: n for axis, n in zip(axes, values.shape, strict=True)}
+            shape = [sizes.get(number, 1) for number in range(self.template.ndim)]
             self.data.append(values.transpose(order).reshape(shape))
-            self._factors[id(values)] = values, len(self.data) - 1
-        return self._factors[id(values)][1]
+        return self._factors[key][1]
 
     def label(self, data: Any, name: Hashable, attrs: dict[str, Any]) -> xr.DataArray:
         """One output with the labels of the fields.
@@ -265,10 +269,8 @@ def _suggest_alignment(fields: Sequence[xr.DataArray]) -> str:
 
 
 def _compute_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """What metres are computed in: those of a degree do not fit into half precision.
-
-    Types of half precision that are not NumPy's, as bfloat16, are of the kind V.
-    """
+    """What metres are computed in: those of a degree do not fit into half precision."""
+    # Half precision that is not NumPy's, such as bfloat16, is of the kind V.
     if dtype.kind in "fV" and dtype.itemsize < 4:
         return np.dtype(np.float32)
     found: np.dtype[Any] = _COMPUTED.get(dtype, dtype)
