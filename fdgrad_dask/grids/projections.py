@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Hashable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -63,7 +63,7 @@ class GridMapping:
             pyproj is missing, or does not understand the attributes.
         """
         try:
-            import pyproj
+            from pyproj.exceptions import CRSError
         except ImportError:
             raise CoordinateError(
                 f"the grid mapping {self.name!r} is {self.kind or 'a CRS'!r}, which needs pyproj, "
@@ -71,9 +71,9 @@ class GridMapping:
             ) from None
         try:
             if self.kind is None and not any(key in self.attrs for key in _WKT):
-                return pyproj.CRS.from_user_input(self._text)
-            return pyproj.CRS.from_cf(self.attrs)
-        except (KeyError, pyproj.exceptions.CRSError) as error:
+                return _read_text(self._text)
+            return _read_parameters(tuple((key, _freeze(self.attrs[key])) for key in self.attrs))
+        except (KeyError, CRSError) as error:
             raise CoordinateError(
                 f"the attributes of the grid mapping {self.name!r} are not understood "
                 f"({type(error).__name__}: {error}); correct them, or treat the map as the "
@@ -143,6 +143,28 @@ class GridMapping:
                 f".{axis.name}.assign_attrs(units=…), assigned as a coordinate"
             )
         return values if factor == 1 else values * factor
+
+
+# pyproj needs up to a fifth of a second for a CRS, more than operators need for small fields.
+@lru_cache(maxsize=64)
+def _read_text(text: str | None) -> Any:
+    import pyproj
+
+    return pyproj.CRS.from_user_input(text)
+
+
+@lru_cache(maxsize=64)
+def _read_parameters(attrs: tuple[tuple[str, Any], ...]) -> Any:
+    import pyproj
+
+    return pyproj.CRS.from_cf(dict(attrs))
+
+
+def _freeze(value: Any) -> Any:
+    """Convert an attribute of a file to plain numbers or text, which can be compared."""
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
+    return tuple(value) if isinstance(value, list) else value
 
 
 _RADII = ("earth_radius", "semi_major_axis", "semi_minor_axis", "inverse_flattening")
