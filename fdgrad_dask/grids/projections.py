@@ -72,7 +72,9 @@ class GridMapping:
         try:
             if self.kind is None and not any(key in self.attrs for key in _WKT):
                 return _read_text(self._text)
-            return _read_parameters(tuple((key, _freeze(self.attrs[key])) for key in self.attrs))
+            frozen = ((key, _freeze(value)) for key, value in self.attrs.items())
+            # Nothing that pyproj reads is a mapping or another thing that cannot be compared.
+            return _read_parameters(tuple(one for one in frozen if isinstance(one[1], Hashable)))
         except (KeyError, CRSError) as error:
             raise CoordinateError(
                 f"the attributes of the grid mapping {self.name!r} are not understood "
@@ -164,7 +166,7 @@ def _freeze(value: Any) -> Any:
     """Convert an attribute of a file to plain numbers or text, which can be compared."""
     if isinstance(value, np.ndarray | np.generic):
         value = value.tolist()
-    return tuple(value) if isinstance(value, list) else value
+    return tuple(map(_freeze, value)) if isinstance(value, list | tuple) else value
 
 
 _RADII = ("earth_radius", "semi_major_axis", "semi_minor_axis", "inverse_flattening")
