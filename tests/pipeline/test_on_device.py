@@ -40,7 +40,7 @@ def globe(folder: Path, dtype: str) -> None:
     rng = np.random.default_rng(0)
     values = {name: rng.standard_normal((2, 13, 12)).astype(dtype) for name in "uv"}
     values["n"] = rng.integers(-9, 9, (2, 13, 12), "int32")
-    units = {"u": "m s-1", "v": "m s-1", "n": "m"}
+    units = {"u": "m s-1", "v": "km h-1", "n": "m"}  # v is converted between two kernels
     data = xr.Dataset(
         {name: (tuple(coords), f, {"units": units[name]}) for name, f in values.items()}, coords
     )
