@@ -1,7 +1,7 @@
 """The one entry to what runs: whole arrays, or dask chunks with the rows of their neighbours.
 
-Walls are closed at the ends of the domain only, so the chunks of a result are those of the input,
-and its bits do not depend on them.
+Boundaries are closed at the ends of the domain only, so the chunks of a result are those of the
+input, and its bits do not depend on them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from fdgrad_dask.blocks import sharded
-from fdgrad_dask.blocks.device import is_jax
+from fdgrad_dask.blocks.device import in_double, is_jax
 from fdgrad_dask.blocks.device import result_dtype as jax_dtype
 from fdgrad_dask.blocks.program import Block, Program, single
 from fdgrad_dask.errors import ChunkError
@@ -89,6 +89,21 @@ def average_row(f: Any, axis: int, index: int, along: int) -> Any:
     chunks = (*joined.chunks[:along], (1,), *joined.chunks[along + 1 :])
     meta = np.empty(0, dtype) if is_jax(f._meta) else f._meta.astype(dtype)
     return joined.map_blocks(_average_on_host, along, dtype, chunks=chunks, meta=meta)
+
+
+def scale(data: Any, factor: Any, offset: Any = None) -> Any:
+    """Multiply the data, and add an offset if there is one; in their own dtype, lazy as they are.
+
+    Threads of dask's pool know nothing of 64 bits in JAX unless each chunk says so.
+    """
+    if is_dask(data) and is_jax(data._meta):
+        return data.map_blocks(_scale_chunk, factor, offset, meta=data._meta)
+    return data * factor if offset is None else data * factor + offset
+
+
+def _scale_chunk(chunk: Any, factor: Any, offset: Any) -> Any:
+    with in_double([chunk]):
+        return scale(chunk, factor, offset)
 
 
 def _average_on_host(chunk: Any, axis: int, dtype: Any) -> Any:

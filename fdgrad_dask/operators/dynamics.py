@@ -11,6 +11,7 @@ from fdgrad_dask.errors import CoordinateError, OptionError
 from fdgrad_dask.grids.geometry import DRY_AIR, GRAVITY, KAPPA, Geometry
 from fdgrad_dask.grids.metric_terms import inverse
 from fdgrad_dask.grids.units import conversion_factor
+from fdgrad_dask.halo.compute import scale
 from fdgrad_dask.operators.entry import takes_fields
 from fdgrad_dask.operators.expression import Factor, hypot
 from fdgrad_dask.operators.fused_pass import Options, choose_name
@@ -249,9 +250,9 @@ def potential_vorticity(
         not those of one.
     """
     potential = is_potential(temperature) if potential is None else potential
-    scale, offset = find_kelvin_scale(temperature, "potential vorticity")
-    if (scale, offset) != (1, 0):
-        temperature = temperature.copy(data=temperature.data * scale + offset)
+    factor, offset = find_kelvin_scale(temperature, "potential vorticity")
+    if (factor, offset) != (1, 0):
+        temperature = temperature.copy(data=scale(temperature.data, factor, offset))
     options = Options(edge_order, accuracy, boundary=boundary, skipna=skipna)
     is_directed = coriolis is None
     wind = WindPass(u, v, temperature, options=options, geometry=geometry, is_directed=is_directed)

@@ -16,6 +16,7 @@ import xarray as xr
 from fdgrad_dask.errors import OptionError, did_you_mean
 from fdgrad_dask.grids.geometry import Geometry
 from fdgrad_dask.grids.units import conversion_factor
+from fdgrad_dask.halo.compute import scale
 from fdgrad_dask.operators.entry import takes_fields
 from fdgrad_dask.operators.expression import hypot
 from fdgrad_dask.operators.fused_pass import Options
@@ -165,7 +166,8 @@ def absolute_vorticity(
     made = _label(wind, "absolute_vorticity", data)
     if in_si != 1:
         attrs = made.attrs | {"units": "s-1"}
-        made = (made * np.asarray(in_si, made.dtype)).assign_attrs(attrs)
+        data = scale(made.data, np.asarray(in_si, made.dtype))
+        made = made.copy(data=data).assign_attrs(attrs)
     return made
 
 

@@ -17,6 +17,7 @@ from fdgrad_dask.errors import OptionError
 from fdgrad_dask.grids.geometry import Curvilinear
 from fdgrad_dask.grids.horizontal import HorizontalGrid
 from fdgrad_dask.grids.units import conversion_factor, kelvin_conversion
+from fdgrad_dask.halo.compute import scale
 
 _TO_X = re.compile(r"eastward|(^|_)x_")
 _TO_Y = re.compile(r"northward|(^|_)y_")
@@ -150,7 +151,7 @@ def convert_to_unit(u: xr.DataArray, v: xr.DataArray, hint: str = "") -> xr.Data
         )
     if math.isclose(factor, 1, rel_tol=1e-5):
         return v
-    return v.copy(data=v.data * factor).assign_attrs(units=unit)
+    return v.copy(data=scale(v.data, factor)).assign_attrs(units=unit)
 
 
 def find_speed_factor(wind: xr.DataArray, result: str) -> float:

@@ -260,6 +260,15 @@ def test_float64_stays_float64_whatever_the_switch_says(name):
     assert not jax.config.jax_enable_x64
 
 
+def test_units_are_converted_in_64_bits_in_the_threads_of_dask():
+    d = dataset("globe").astype("f8", keep_attrs=True)
+    d["v"] = (d.v * 3.6).assign_attrs(d.v.attrs, units="km h-1")
+    lazy = op.vorticity(*(fd.to_device(d.chunk({"lat": 4}))[name] for name in "uv"))
+    got = lazy.data.compute(scheduler="threads")
+    assert got.dtype == np.float64
+    assert_array_equal(got, op.vorticity(d.u, d.v).data)
+
+
 def test_levels_that_fold_are_refused_where_they_are():
     d = fd.to_device(dataset("region"))
     folded = d.z.copy(data=d.z.data.at[2, 3, 4].set(0.0))
