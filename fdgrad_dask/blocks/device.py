@@ -150,7 +150,10 @@ class _Place:
         is_small = is_table or sum(n > 1 for n in numbers.shape) <= 1
         if numbers.nbytes > SMALL or not is_small:
             return send(numbers, device)
-        return _kept(numbers.tobytes(), numbers.shape, numbers.dtype, device)
+        key = numbers.tobytes(), numbers.shape, numbers.dtype, device
+        if _kept(*key).is_deleted():  # anybody may delete the arrays of JAX
+            _kept.cache_clear()
+        return _kept(*key)
 
     def joined(self, number: int, block: Block, program: Program) -> Joined:
         """A field as the kernel is shown it."""

@@ -175,3 +175,15 @@ def test_on_two_devices_everything_stays_where_it_is():
         env={**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=2"},
     )
     assert done.stdout == "stayed\n", done.stderr
+
+
+def test_tables_that_the_user_deletes_are_sent_again(monkeypatch):
+    sent, send = [], device.send
+    monkeypatch.setattr(device, "send", lambda *given: sent.append(send(*given)) or sent[-1])
+    device._kept.cache_clear()
+    f = jnp.asarray(np.arange(8.0) ** 2, "f4")
+    want = np.asarray(gradient(f, 3.0))
+    assert sent
+    for array in sent:
+        array.delete()
+    assert_array_equal(gradient(f, 3.0), want)
