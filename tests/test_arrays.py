@@ -722,3 +722,15 @@ def test_a_user_with_x64_on_keeps_float32():
     with jax.enable_x64(True):
         assert_same(gradient(LINE.astype("f4")), np.gradient(LINE.astype("f4")))
         assert switch() == (True, jnp.float64)
+
+
+@pytest.mark.parametrize("shape", [(6, 7), (2, 9), (9, 2), (3, 700, 600)])
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_small_and_short_arrays_have_the_bits_of_a_table(shape, dtype):
+    f = np.random.default_rng(5).standard_normal(shape).astype(dtype)
+    for axis in range(len(shape)):
+        (table,) = compute_block([Block(f)], single(stencil(3.0, shape[axis]), axis), f.dtype)
+        assert_array_equal(gradient(f, 3.0, axis=axis), table)
+        assert_array_equal(
+            gradient(da.from_array(f, chunks=2 if f.ndim < 3 else -1), 3.0, axis=axis), table
+        )
