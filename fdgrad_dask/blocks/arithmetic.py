@@ -204,7 +204,7 @@ def _scaled(
 
     if not jnp.iscomplexobj(value):
         return scale(value.astype(by.dtype))
-    # A real number times a complex one, as NumPy has it: (by + 0i)(x + iy). The noughts do
+    # A real number times a complex one, as NumPy has it: (by + 0i)(x + iy). The zeros do
     # nothing but carry inf · 0 = NaN from one part to the other.
     x, y = value.real, value.imag
     if divide:

@@ -59,8 +59,8 @@ def compute_block(blocks: Sequence[Block], program: Program, dtype: np.dtype[Any
     """
     if any(is_jax(block.core) for block in blocks):
         return compute_on_device(blocks, program, dtype)
-    capped = {cap.field for cap in program.pole_rows}
-    used = {i: blocks[i] for i in range(len(blocks)) if i not in capped}
+    given = {pole.field for pole in program.pole_rows}
+    used = {i: blocks[i] for i in range(len(blocks)) if i not in given}
     shape = _joint([block.core.shape for block in used.values()])
     if math.prod(shape) == 0:
         return [np.empty(shape, dtype) for _ in range(program.outputs)]
@@ -72,10 +72,10 @@ def compute_block(blocks: Sequence[Block], program: Program, dtype: np.dtype[Any
     else:
         with _kernels():
             outputs = compute_on_host(used, shape, program, dtype)
-    for cap in program.pole_rows:
-        if (program.stencils(cap.axis)[0].low, program.stencils(cap.axis)[0].high)[cap.end]:
-            row = (slice(None),) * cap.axis + (slice(cap.end, cap.end + 1 or None),)
-            outputs[cap.output][row] = blocks[cap.field].core
+    for pole in program.pole_rows:
+        if (program.stencils(pole.axis)[0].low, program.stencils(pole.axis)[0].high)[pole.end]:
+            row = (slice(None),) * pole.axis + (slice(pole.end, pole.end + 1 or None),)
+            outputs[pole.output][row] = blocks[pole.field].core
     return outputs
 
 

@@ -26,14 +26,14 @@ Formula = Callable[[Sequence[Any], Sequence[Any]], Sequence[Any]]
 class Derivative(NamedTuple):
     """A stencil along ``axis`` of an operand.
 
-    ``z`` is the field that is its coordinate, and ``told`` what to say if that folds.
+    ``z`` is the field that is its coordinate; ``error_text`` is raised if that is not monotonic.
     """
 
     operand: int
     axis: int
     stencil: StencilTable
     z: int | None = None
-    told: str = ""
+    error_text: str = ""
 
 
 class Scaled(NamedTuple):
@@ -148,22 +148,22 @@ class Program:
 
     def transposed(self, place: Mapping[int, int]) -> Program:
         """The program for transposed blocks: axis i has become axis ``place[i]``."""
-        caps = tuple(cap._replace(axis=place[cap.axis]) for cap in self.pole_rows)
+        rows = tuple(pole._replace(axis=place[pole.axis]) for pole in self.pole_rows)
         return replace(
-            self.map_derivatives(lambda d: d._replace(axis=place[d.axis])), pole_rows=caps
+            self.map_derivatives(lambda d: d._replace(axis=place[d.axis])), pole_rows=rows
         )
 
     def structure(self) -> Program:
         """The program without its numbers: what a kernel is compiled for."""
         stripped = self.map_derivatives(
-            lambda d: d._replace(stencil=structure_of(d.stencil), told="")
+            lambda d: d._replace(stencil=structure_of(d.stencil), error_text="")
         )
         return replace(stripped, pole_rows=())
 
 
-def single(stencil: StencilTable, axis: int, z: int | None = None, told: str = "") -> Program:
+def single(stencil: StencilTable, axis: int, z: int | None = None, error_text: str = "") -> Program:
     """The program of one derivative of field 0."""
-    return Program((((0, None),),), (Derivative(0, axis, stencil, z, told),))
+    return Program((((0, None),),), (Derivative(0, axis, stencil, z, error_text),))
 
 
 def structure_of(stencil: StencilTable) -> StencilTable:
@@ -208,7 +208,7 @@ def weights_of(
             return None
         weights = window.weights
         if inverted and window.terms[0].minus is not None:
-            with np.errstate(divide="ignore"):  # the step of a pole row, which has a cap instead
+            with np.errstate(divide="ignore"):  # the step of a pole row, which is given instead
                 weights = 1 / weights
         if window.exponent is None:
             return cast(weights)

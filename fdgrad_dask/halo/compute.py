@@ -40,14 +40,16 @@ def length(f: Any, axis: int) -> int:
     return int(f.shape[axis])
 
 
-def differentiate(f: Any, axis: int, stencil: StencilTable, z: Any = None, told: str = "") -> Any:
+def differentiate(
+    f: Any, axis: int, stencil: StencilTable, z: Any = None, error_text: str = ""
+) -> Any:
     """The derivative of ``f`` along ``axis``: NumPy, JAX or dask, as ``f`` is.
 
     ``z``, of the shape of ``f``, is the coordinate where it varies along other axes too;
-    ``told`` is said if it folds. The result is lazy if either is.
+    ``error_text`` is raised if it is not monotonic. The result is lazy if either is.
     """
     fields = [f] if z is None else [f, z]
-    return compute(fields, single(stencil, axis, None if z is None else 1, told))[0]
+    return compute(fields, single(stencil, axis, None if z is None else 1, error_text))[0]
 
 
 def compute(fields: Sequence[Any], program: Program, dtype: Any = None) -> list[Any]:

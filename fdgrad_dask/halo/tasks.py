@@ -76,7 +76,7 @@ class ChunkTask:
                 register_jax(type(block.core))
         for d in self.program.derivatives:
             if d.z is not None:
-                check_levels(_joined(blocks[d.z], d.axis), d.axis, d.told, " of its chunk")
+                check_levels(_joined(blocks[d.z], d.axis), d.axis, d.error_text, " of its chunk")
         if not self.in_numpy:
             return list(compute_block(blocks, self.program, self.dtype))
         shape = blocks[0].core.shape
@@ -158,7 +158,7 @@ def _joined(block: Block, axis: int) -> Any:
     return parts[0] if len(parts) == 1 else concatenate(parts, axis)
 
 
-def check_levels(z: Any, axis: int, told: str, of: str = "") -> None:
+def check_levels(z: Any, axis: int, error_text: str, of: str = "") -> None:
     """Raises unless ``z`` rises, or falls, strictly along ``axis`` everywhere it has values.
 
     What is traced has no values yet and is not checked.
@@ -181,6 +181,6 @@ def check_levels(z: Any, axis: int, told: str, of: str = "") -> None:
         place = tuple(int(i) for i in np.unravel_index(int(wrong.argmax()), wrong.shape))
         after = tuple(p + (i == axis) for i, p in enumerate(place))
         raise CoordinateError(
-            f"{told}: it goes from {z[place]} to {z[after]} at {place}{of}; sort the levels, "
+            f"{error_text}: it goes from {z[place]} to {z[after]} at {place}{of}; sort the levels, "
             "or mask these points"
         )

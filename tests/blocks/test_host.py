@@ -252,7 +252,7 @@ result = fd.gradient(f, 0.5, axis=2)
 
 def test_a_process_whose_last_act_was_a_gradient_ends_well():
     """XLA's thread must not come to let go of ``f`` when Python has ended: it was aborted then."""
-    started = [subprocess.Popen([sys.executable, "-c", LAST], stderr=-1) for _ in range(2)]
+    started = [subprocess.Popen([sys.executable, "-c", LAST], stderr=-1) for _ in range(4)]
     for process in started:
         _, said = process.communicate()
         assert process.returncode == 0, said

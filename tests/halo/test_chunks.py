@@ -139,12 +139,8 @@ ONE_BY_ONE = [
 
 
 @pytest.mark.parametrize(("accuracy", "order", "edge_order", "boundary"), ONE_BY_ONE)
-def test_chunks_of_one_point_are_served_by_every_stencil(
-    monkeypatch, accuracy, order, edge_order, boundary
-):
+def test_chunks_of_one_point_are_served_by_every_stencil(accuracy, order, edge_order, boundary):
     """`da.gradient` and xarray refuse them; here they get halos of several chunks."""
-    if accuracy in (4, 6):  # the kernels have shown it with the narrowest and the widest
-        monkeypatch.setattr(blocks, "SMALL", 1 << 16)
     n = 12
     f = field((n,), "float64")
     table = stencil(
