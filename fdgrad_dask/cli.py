@@ -18,7 +18,7 @@ from fdgrad_dask.errors import FdgradError
 from fdgrad_dask.pipeline import console
 
 if TYPE_CHECKING:
-    from fdgrad_dask.pipeline.config import Config
+    from fdgrad_dask.pipeline.config.schema import Config
 
 _BUG = 1
 
@@ -72,13 +72,13 @@ def _check(arguments: argparse.Namespace, called: str) -> str:
 
 
 def _verify(arguments: argparse.Namespace, called: str) -> str:
-    from fdgrad_dask.pipeline.verify import verify
+    from fdgrad_dask.pipeline.execute.verify import verify
 
     return verify(_config(arguments))
 
 
 def _config(arguments: argparse.Namespace) -> Config:
-    from fdgrad_dask.pipeline import config as configs
+    from fdgrad_dask.pipeline.config import schema as configs
 
     config = configs.load(arguments.config)
     if getattr(arguments, "cluster", None):
@@ -87,19 +87,19 @@ def _config(arguments: argparse.Namespace) -> Config:
 
 
 def _init(arguments: argparse.Namespace, called: str) -> str:
-    from fdgrad_dask.pipeline.starter import STARTER
+    from fdgrad_dask.pipeline.config.starter import STARTER
 
     return STARTER
 
 
 def _operators(arguments: argparse.Namespace, called: str) -> str:
-    from fdgrad_dask.pipeline import catalog
+    from fdgrad_dask.pipeline.config import operators as catalog
 
     return "\n".join(map(catalog.described, catalog.operator_names()))
 
 
 def _schema(arguments: argparse.Namespace, called: str) -> str:
-    from fdgrad_dask.pipeline.config import Config
+    from fdgrad_dask.pipeline.config.schema import Config
 
     return json.dumps(Config.model_json_schema(), indent=2)
 

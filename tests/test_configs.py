@@ -10,8 +10,8 @@ import pytest
 import xarray as xr
 
 from fdgrad_dask import cli
-from fdgrad_dask.pipeline.cluster import OPEN
-from fdgrad_dask.pipeline.config import Config, load, load_cluster
+from fdgrad_dask.pipeline.cluster.open import OPEN
+from fdgrad_dask.pipeline.config.schema import Config, load, load_cluster
 
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.yaml"))
 CLUSTERS = sorted((Path(__file__).parents[1] / "configs" / "clusters").glob("*.yaml"))

@@ -11,7 +11,7 @@ import sys
 from contextlib import suppress
 from typing import TextIO
 
-from fdgrad_dask.pipeline.redaction import scrub
+from fdgrad_dask.pipeline.config.redaction import scrub
 
 
 def say(text: str) -> None:

@@ -12,23 +12,26 @@ from uuid import uuid4
 import dask
 
 from fdgrad_dask.errors import ClusterLostError, InputError, Interrupted, OutputError
-from fdgrad_dask.pipeline import cluster, describe, picture, progress, verify
-from fdgrad_dask.pipeline.conduct import Conductor, stoppable
-from fdgrad_dask.pipeline.config import Config
+from fdgrad_dask.pipeline.cluster import open as cluster
+from fdgrad_dask.pipeline.config.schema import Config
 from fdgrad_dask.pipeline.console import say
-from fdgrad_dask.pipeline.job import Job, looked_at
-from fdgrad_dask.pipeline.journal import Journal
-from fdgrad_dask.pipeline.lock import locked
-from fdgrad_dask.pipeline.plan import Plan
-from fdgrad_dask.pipeline.record import RegionRecord
-from fdgrad_dask.pipeline.region import Opened
+from fdgrad_dask.pipeline.execute import progress, verify
+from fdgrad_dask.pipeline.execute.distributed import Conductor, stoppable
+from fdgrad_dask.pipeline.execute.journal import Journal
+from fdgrad_dask.pipeline.execute.record import RegionRecord
+from fdgrad_dask.pipeline.execute.region import Opened
+from fdgrad_dask.pipeline.execute.resume import Start, started
+from fdgrad_dask.pipeline.execute.work import Work
+from fdgrad_dask.pipeline.plan import describe
+from fdgrad_dask.pipeline.plan.job import Job, looked_at
+from fdgrad_dask.pipeline.plan.regions import Plan
+from fdgrad_dask.pipeline.plan.sample import sampled
+from fdgrad_dask.pipeline.report import picture
 from fdgrad_dask.pipeline.report.page import reported, write
-from fdgrad_dask.pipeline.sample import sampled
-from fdgrad_dask.pipeline.source import fingerprint
-from fdgrad_dask.pipeline.start import Start, started
-from fdgrad_dask.pipeline.targets.opening import store_of
-from fdgrad_dask.pipeline.targets.store import Store
-from fdgrad_dask.pipeline.work import Work
+from fdgrad_dask.pipeline.source.open import fingerprint
+from fdgrad_dask.pipeline.store.base import Store
+from fdgrad_dask.pipeline.store.lock import locked
+from fdgrad_dask.pipeline.store.open import store_of
 
 _REBUILDS = 3
 _SCHEDULER = {

@@ -13,7 +13,7 @@ import yaml
 from distributed import Client, LocalCluster
 
 from fdgrad_dask import cli
-from fdgrad_dask.pipeline import cluster
+from fdgrad_dask.pipeline.cluster import open as cluster
 
 
 @pytest.fixture(scope="session")

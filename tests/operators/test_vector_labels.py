@@ -14,7 +14,7 @@ from fdgrad_dask import accessor, cli
 from fdgrad_dask import operators as op
 from fdgrad_dask.errors import ChunkError, CoordinateError, OptionError
 from fdgrad_dask.grids.geometry import Plane, Sphere
-from fdgrad_dask.pipeline import catalog
+from fdgrad_dask.pipeline.config import operators as catalog
 
 GRID = globe(10).assign_coords(
     p=xr.DataArray([850.0, 500.0, 200.0], dims="p", attrs={"units": "hPa", "axis": "Z"}),

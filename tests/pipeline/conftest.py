@@ -18,9 +18,10 @@ from distributed import Client, LocalCluster
 
 from fdgrad_dask import cli
 from fdgrad_dask.errors import OutputError
-from fdgrad_dask.pipeline import cluster, region
-from fdgrad_dask.pipeline.conduct import Conductor
-from fdgrad_dask.pipeline.journal import Journal
+from fdgrad_dask.pipeline.cluster import open as cluster
+from fdgrad_dask.pipeline.execute import region
+from fdgrad_dask.pipeline.execute.distributed import Conductor
+from fdgrad_dask.pipeline.execute.journal import Journal
 
 
 @pytest.fixture(autouse=True)

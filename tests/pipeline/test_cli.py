@@ -17,10 +17,10 @@ import pytest
 import xarray as xr
 
 from fdgrad_dask import cli, operators
-from fdgrad_dask.pipeline import cluster
 from fdgrad_dask.pipeline import run as conductor
-from fdgrad_dask.pipeline import source as sources
-from fdgrad_dask.pipeline.journal import Journal
+from fdgrad_dask.pipeline.cluster import open as cluster
+from fdgrad_dask.pipeline.execute.journal import Journal
+from fdgrad_dask.pipeline.source import open as sources
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 HARMLESS = "ignore:numpy.ndarray size changed"  # of netCDF4 with an older NumPy
@@ -68,7 +68,7 @@ def test_the_quickstart_end_to_end() -> None:
 
 
 def conductor_source() -> Any:
-    from fdgrad_dask.pipeline.config import load
+    from fdgrad_dask.pipeline.config.schema import load
 
     return load(str(CONFIGS / "quickstart.yaml")).source
 
@@ -264,7 +264,7 @@ def test_exit_6_ctrl_c_reaches_all_processes_and_leaves_no_target(write: Write) 
 SLOW = """
 import sys, time
 from fdgrad_dask import cli
-from fdgrad_dask.pipeline import source
+from fdgrad_dask.pipeline.source import open as source
 
 def slow(stored, key):
     time.sleep(1)

@@ -16,10 +16,10 @@ from distributed.client import FutureCancelledError
 from distributed.comm.core import CommClosedError
 
 from fdgrad_dask.errors import ClusterError, InputError
-from fdgrad_dask.pipeline import cluster, worker
-from fdgrad_dask.pipeline.clusters import resources
-from fdgrad_dask.pipeline.clusters.local import gpu
-from fdgrad_dask.pipeline.sections.cluster import Cluster, Gpu, Local
+from fdgrad_dask.pipeline.cluster import open as cluster
+from fdgrad_dask.pipeline.cluster import resources, worker
+from fdgrad_dask.pipeline.cluster.local import gpu
+from fdgrad_dask.pipeline.config.cluster import Cluster, Gpu, Local
 
 ONE = Local(workers=1, threads=1, memory_limit="2 GiB")
 

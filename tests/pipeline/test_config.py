@@ -10,9 +10,10 @@ import pytest
 
 from fdgrad_dask import operators
 from fdgrad_dask.errors import ConfigError
-from fdgrad_dask.pipeline import catalog, cluster
-from fdgrad_dask.pipeline.config import Config, load, load_cluster
-from fdgrad_dask.pipeline.sections.cluster import Cluster
+from fdgrad_dask.pipeline.cluster import open as cluster
+from fdgrad_dask.pipeline.config import operators as catalog
+from fdgrad_dask.pipeline.config.cluster import Cluster
+from fdgrad_dask.pipeline.config.schema import Config, load, load_cluster
 
 STEP = {"operator": "gradient", "inputs": ["sst"]}
 

@@ -16,9 +16,9 @@ from distributed.core import error_message
 from zarr.codecs import Crc32cCodec, ZstdCodec
 
 from fdgrad_dask.errors import InputError
-from fdgrad_dask.pipeline.sections.source import Source
-from fdgrad_dask.pipeline.source import open_files, open_source
-from fdgrad_dask.pipeline.travelling import travelling
+from fdgrad_dask.pipeline.config.source import Source
+from fdgrad_dask.pipeline.execute.picklable_errors import travelling
+from fdgrad_dask.pipeline.source.open import open_files, open_source
 
 STORES: dict[str, tuple[int, dict[str, Any], str]] = {
     "v2": (2, {"chunks": (2, 5, 4)}, "sst/1.0.1"),

@@ -27,8 +27,9 @@ import xarray as xr
 from distributed import Client
 
 from fdgrad_dask import cli
-from fdgrad_dask.pipeline import cluster, region
-from fdgrad_dask.pipeline.journal import Journal
+from fdgrad_dask.pipeline.cluster import open as cluster
+from fdgrad_dask.pipeline.execute import region
+from fdgrad_dask.pipeline.execute.journal import Journal
 
 Write = Callable[..., str]
 
@@ -37,7 +38,7 @@ TIMES = 12
 SLOW = """
 import sys, time
 from fdgrad_dask import cli
-from fdgrad_dask.pipeline import region
+from fdgrad_dask.pipeline.execute import region
 
 def slow(work, attempts):  # pickled by value, since it is of no module
     time.sleep(0.25 * len(attempts))

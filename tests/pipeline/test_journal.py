@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from fdgrad_dask.errors import OutputError
-from fdgrad_dask.pipeline.journal import Journal
-from fdgrad_dask.pipeline.record import RegionRecord, RunRecord
+from fdgrad_dask.pipeline.execute.journal import Journal
+from fdgrad_dask.pipeline.execute.record import RegionRecord, RunRecord
 
 RUN = RunRecord(
     digest="d1",

@@ -12,9 +12,9 @@ import pytest
 import yaml
 
 from fdgrad_dask.errors import ClusterError
-from fdgrad_dask.pipeline.cluster import opened
-from fdgrad_dask.pipeline.clusters.kubernetes import manifest
-from fdgrad_dask.pipeline.sections.cluster import Kubernetes
+from fdgrad_dask.pipeline.cluster.kubernetes import manifest
+from fdgrad_dask.pipeline.cluster.open import opened
+from fdgrad_dask.pipeline.config.cluster import Kubernetes
 
 SECTION = Kubernetes(
     kind="kubernetes",

@@ -11,8 +11,8 @@ import pytest
 import xarray as xr
 
 from fdgrad_dask.errors import ConfigError
-from fdgrad_dask.pipeline.sections.source import Source
-from fdgrad_dask.pipeline.source import open_files
+from fdgrad_dask.pipeline.config.source import Source
+from fdgrad_dask.pipeline.source.open import open_files
 
 Called = Callable[..., tuple[int, str, str]]
 Write = Callable[..., str]
@@ -93,7 +93,7 @@ def test_names_that_do_not_exist_are_told(source: str) -> None:
 
 @pytest.mark.parametrize("name", ["scale_factor", "_FillValue"])
 def test_attributes_that_would_change_no_value_are_refused(name: str, write: Write) -> None:
-    from fdgrad_dask.pipeline.config import load
+    from fdgrad_dask.pipeline.config.schema import load
 
     config = write(source={"path": "in.nc", "attrs": {"sst": {name: 2}}})
     with pytest.raises(ConfigError, match=rf"source.attrs.sst: {name} says how values are stored"):

@@ -14,9 +14,9 @@ import pytest
 import xarray as xr
 
 from fdgrad_dask.errors import InputError
-from fdgrad_dask.pipeline.sections.source import Source
-from fdgrad_dask.pipeline.source import chunked, open_files, open_source
-from fdgrad_dask.pipeline.sources import joining
+from fdgrad_dask.pipeline.config.source import Source
+from fdgrad_dask.pipeline.source import joining
+from fdgrad_dask.pipeline.source.open import chunked, open_files, open_source
 
 MANY = 1000
 

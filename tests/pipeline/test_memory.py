@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 import zarr
 
-from fdgrad_dask.pipeline.journal import Journal
+from fdgrad_dask.pipeline.execute.journal import Journal
 
 Called = Callable[..., tuple[int, str, str]]
 Write = Callable[..., str]

@@ -13,12 +13,12 @@ import xarray as xr
 from dask.callbacks import Callback
 
 from fdgrad_dask.halo import transfer
-from fdgrad_dask.pipeline import row
-from fdgrad_dask.pipeline.config import Config
-from fdgrad_dask.pipeline.job import looked_at
-from fdgrad_dask.pipeline.region import Opened, compute
-from fdgrad_dask.pipeline.targets.opening import store_of
-from fdgrad_dask.pipeline.work import Attempt, Work
+from fdgrad_dask.pipeline.config.schema import Config
+from fdgrad_dask.pipeline.execute import row
+from fdgrad_dask.pipeline.execute.region import Opened, compute
+from fdgrad_dask.pipeline.execute.work import Attempt, Work
+from fdgrad_dask.pipeline.plan.job import looked_at
+from fdgrad_dask.pipeline.store.open import store_of
 
 # Integers are computed block by block; one step takes what another one gives.
 STEPS: list[dict[str, Any]] = [

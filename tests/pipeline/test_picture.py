@@ -13,9 +13,9 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from fdgrad_dask.errors import ConfigError, OutputError
-from fdgrad_dask.pipeline import picture as pictures
-from fdgrad_dask.pipeline.sections.picture import Picture
-from fdgrad_dask.pipeline.sections.target import Target
+from fdgrad_dask.pipeline.config.picture import Picture
+from fdgrad_dask.pipeline.config.target import Target
+from fdgrad_dask.pipeline.report import picture as pictures
 
 TARGET = Target(path="out.zarr")
 

@@ -14,13 +14,13 @@ from dask.utils import format_bytes
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fdgrad_dask.pipeline import plan
-from fdgrad_dask.pipeline.config import Config
-from fdgrad_dask.pipeline.cutting import Field, Halo, cuts, outwards
-from fdgrad_dask.pipeline.job import looked_at
-from fdgrad_dask.pipeline.journal import Journal
-from fdgrad_dask.pipeline.lazy import Region
-from fdgrad_dask.pipeline.plan import Workload
+from fdgrad_dask.pipeline.config.schema import Config
+from fdgrad_dask.pipeline.execute.journal import Journal
+from fdgrad_dask.pipeline.plan import regions as plan
+from fdgrad_dask.pipeline.plan.cutting import Field, Halo, cuts, outwards
+from fdgrad_dask.pipeline.plan.graph import Region
+from fdgrad_dask.pipeline.plan.job import looked_at
+from fdgrad_dask.pipeline.plan.regions import Workload
 
 Called = Callable[..., tuple[int, str, str]]
 Write = Callable[..., str]

@@ -6,7 +6,7 @@ import io
 
 import pytest
 
-from fdgrad_dask.pipeline import progress
+from fdgrad_dask.pipeline.execute import progress
 
 
 class Terminal(io.StringIO):

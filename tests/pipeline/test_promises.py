@@ -19,11 +19,12 @@ from distributed import Client, LocalCluster
 
 from fdgrad_dask import operators
 from fdgrad_dask.errors import InputError, OutputError
-from fdgrad_dask.pipeline import redaction, region
-from fdgrad_dask.pipeline.config import load
-from fdgrad_dask.pipeline.journal import Journal
-from fdgrad_dask.pipeline.sections.source import Source
-from fdgrad_dask.pipeline.source import open_files, open_source
+from fdgrad_dask.pipeline.config import redaction
+from fdgrad_dask.pipeline.config.schema import load
+from fdgrad_dask.pipeline.config.source import Source
+from fdgrad_dask.pipeline.execute import region
+from fdgrad_dask.pipeline.execute.journal import Journal
+from fdgrad_dask.pipeline.source.open import open_files, open_source
 
 Called = Callable[..., tuple[int, str, str]]
 Write = Callable[..., str]
@@ -136,7 +137,7 @@ def test_e1_a_path_is_absolute_once_it_is_read(
     assert read.report is not None
     assert read.report.path == f"{here}/report.html"
     monkeypatch.chdir(tmp_path)
-    from fdgrad_dask.pipeline.sources.places import files_of
+    from fdgrad_dask.pipeline.source.places import files_of
 
     only = read.source.model_copy(update={"path": read.source.path[:1]})
     assert files_of(only) == [f"{here}/a1.nc"]

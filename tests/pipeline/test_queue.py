@@ -11,9 +11,9 @@ import pytest
 from pydantic import TypeAdapter
 
 from fdgrad_dask.errors import ClusterError
-from fdgrad_dask.pipeline.cluster import bytes_per_worker, opened
-from fdgrad_dask.pipeline.clusters import queue
-from fdgrad_dask.pipeline.sections.cluster import Cluster, Jobs
+from fdgrad_dask.pipeline.cluster import queue
+from fdgrad_dask.pipeline.cluster.open import bytes_per_worker, opened
+from fdgrad_dask.pipeline.config.cluster import Cluster, Jobs
 
 pytest.importorskip("dask_jobqueue", reason="pip install 'fdgrad_dask[jobqueue]'")
 

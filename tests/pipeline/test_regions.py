@@ -13,13 +13,13 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fdgrad_dask.pipeline.config import Config
-from fdgrad_dask.pipeline.cutting import Halo
-from fdgrad_dask.pipeline.job import looked_at
-from fdgrad_dask.pipeline.region import Opened, compute
-from fdgrad_dask.pipeline.steps import build
-from fdgrad_dask.pipeline.targets.opening import store_of
-from fdgrad_dask.pipeline.work import Attempt, Work
+from fdgrad_dask.pipeline.config.schema import Config
+from fdgrad_dask.pipeline.execute.region import Opened, compute
+from fdgrad_dask.pipeline.execute.work import Attempt, Work
+from fdgrad_dask.pipeline.plan.cutting import Halo
+from fdgrad_dask.pipeline.plan.job import looked_at
+from fdgrad_dask.pipeline.plan.steps import build
+from fdgrad_dask.pipeline.store.open import store_of
 
 DIMS = ("time", "lat", "lon")
 

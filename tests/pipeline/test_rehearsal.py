@@ -11,13 +11,13 @@ import pytest
 import xarray as xr
 from counting import compilations
 
-from fdgrad_dask.pipeline.config import load
-from fdgrad_dask.pipeline.job import looked_at
-from fdgrad_dask.pipeline.journal import Journal
-from fdgrad_dask.pipeline.region import Opened, compute
-from fdgrad_dask.pipeline.row import Row
-from fdgrad_dask.pipeline.targets.opening import store_of
-from fdgrad_dask.pipeline.work import Attempt, Work
+from fdgrad_dask.pipeline.config.schema import load
+from fdgrad_dask.pipeline.execute.journal import Journal
+from fdgrad_dask.pipeline.execute.region import Opened, compute
+from fdgrad_dask.pipeline.execute.row import Row
+from fdgrad_dask.pipeline.execute.work import Attempt, Work
+from fdgrad_dask.pipeline.plan.job import looked_at
+from fdgrad_dask.pipeline.store.open import store_of
 
 # Small blocks are computed in NumPy, and never compiled.
 pytestmark = pytest.mark.usefixtures("kernels")

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from distributed import KilledWorker
 
-from fdgrad_dask.pipeline import region
-from fdgrad_dask.pipeline.journal import Journal
-from fdgrad_dask.pipeline.targets import zarr as zarr_target
+from fdgrad_dask.pipeline.execute import region
+from fdgrad_dask.pipeline.execute.journal import Journal
+from fdgrad_dask.pipeline.store import zarr as zarr_target
 
 Called = Callable[..., tuple[int, str, str]]
 Write = Callable[..., str]

@@ -18,9 +18,9 @@ from dask.utils import format_bytes
 from numpy.testing import assert_allclose
 
 from fdgrad_dask.errors import ConfigError, OutputError
-from fdgrad_dask.pipeline import config as configs
-from fdgrad_dask.pipeline.journal import Journal
-from fdgrad_dask.pipeline.record import Event, RegionRecord, RunRecord
+from fdgrad_dask.pipeline.config import schema as configs
+from fdgrad_dask.pipeline.execute.journal import Journal
+from fdgrad_dask.pipeline.execute.record import Event, RegionRecord, RunRecord
 from fdgrad_dask.pipeline.report import page as pages
 from fdgrad_dask.pipeline.report.excerpt import excerpt
 from fdgrad_dask.pipeline.report.numbers import Clock, course

@@ -14,9 +14,9 @@ import xarray as xr
 from distributed import Client, KilledWorker
 
 from fdgrad_dask.errors import ClusterLostError
-from fdgrad_dask.pipeline import region
-from fdgrad_dask.pipeline import source as sources
-from fdgrad_dask.pipeline.journal import Journal
+from fdgrad_dask.pipeline.execute import region
+from fdgrad_dask.pipeline.execute.journal import Journal
+from fdgrad_dask.pipeline.source import open as sources
 
 Called = Callable[..., tuple[int, str, str]]
 Write = Callable[..., str]

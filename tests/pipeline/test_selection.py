@@ -9,8 +9,8 @@ import pytest
 import xarray as xr
 
 from fdgrad_dask.errors import ConfigError
-from fdgrad_dask.pipeline.sections.source import Source
-from fdgrad_dask.pipeline.source import open_files, open_source
+from fdgrad_dask.pipeline.config.source import Source
+from fdgrad_dask.pipeline.source.open import open_files, open_source
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ import pytest
 import xarray as xr
 
 from fdgrad_dask.errors import ConfigError, InputError
-from fdgrad_dask.pipeline.sections.source import Source
-from fdgrad_dask.pipeline.source import open_source
+from fdgrad_dask.pipeline.config.source import Source
+from fdgrad_dask.pipeline.source.open import open_source
 
 ERA_INTERIM = Path(__file__).parents[3] / "shared" / "data" / "eraint_uvz.nc"
 
@@ -63,7 +63,7 @@ def test_netcdf_without_chunks_is_still_cut(sst: xr.Dataset) -> None:
 def test_opening_reads_no_field_and_computes_nothing(
     source: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fdgrad_dask.pipeline.source._read", fail_if_called)
+    monkeypatch.setattr("fdgrad_dask.pipeline.source.open._read", fail_if_called)
     with dask.config.set(scheduler=fail_if_called):
         found = opened(source)
     assert found.sst.chunks is not None
@@ -117,7 +117,7 @@ def test_samples_open_by_name() -> None:
 def test_a_sample_needs_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InputError, match=r"no sample 'ostia.nc'; did you mean 'ostia_monthly.nc'"):
         opened("sample:ostia.nc")
-    monkeypatch.setattr("fdgrad_dask.pipeline.sources.places.find_spec", lambda name: None)
+    monkeypatch.setattr("fdgrad_dask.pipeline.source.places.find_spec", lambda name: None)
     with pytest.raises(
         InputError, match=r"needs the package iris-sample-data.*'fdgrad_dask\[samples\]'"
     ):
@@ -126,7 +126,7 @@ def test_a_sample_needs_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_netcdf_needs_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "in.nc").write_bytes(b"GRIB")
-    monkeypatch.setattr("fdgrad_dask.pipeline.sources.opening.find_spec", lambda name: None)
+    monkeypatch.setattr("fdgrad_dask.pipeline.source.formats.find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"not installed: pip install 'fdgrad_dask\[netcdf\]'"):
         opened("in.nc")
 

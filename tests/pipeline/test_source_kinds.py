@@ -19,9 +19,9 @@ import pytest
 import xarray as xr
 
 from fdgrad_dask.errors import ConfigError, InputError
-from fdgrad_dask.pipeline.sections.source import Source
-from fdgrad_dask.pipeline.source import fingerprint, open_files, open_source, pinned
-from fdgrad_dask.pipeline.sources import remote
+from fdgrad_dask.pipeline.config.source import Source
+from fdgrad_dask.pipeline.source import remote
+from fdgrad_dask.pipeline.source.open import fingerprint, open_files, open_source, pinned
 
 
 def source_of(path: str, **options: Any) -> Source:
@@ -55,7 +55,7 @@ def test_shards_are_read_by_their_inner_chunks(shards: str, sst: xr.Dataset) -> 
 
 
 def test_chunks_may_be_given_one_by_one(shards: str, sst: xr.Dataset) -> None:
-    from fdgrad_dask.pipeline.source import chunked
+    from fdgrad_dask.pipeline.source.open import chunked
 
     lazy = open_files(source_of(shards))
     found = chunked(lazy, {"time": (1, 3), "longitude": (7, 1)})
@@ -242,7 +242,7 @@ def test_a_url_with_nothing_behind_it(url: str, message: str, memory: Any) -> No
 
 
 def test_urls_need_their_packages(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fdgrad_dask.pipeline.sources.remote.find_spec", lambda name: None)
+    monkeypatch.setattr("fdgrad_dask.pipeline.source.remote.find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"needs fsspec, .*pip install 'fdgrad_dask\[remote\]'"):
         open_files(source_of("memory://in.zarr"))
 
@@ -303,7 +303,7 @@ def test_what_a_repository_does_not_have(repository: Any) -> None:
 
 def test_icechunk_needs_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a.icechunk").mkdir()
-    monkeypatch.setattr("fdgrad_dask.pipeline.sources.snapshots.find_spec", lambda name: None)
+    monkeypatch.setattr("fdgrad_dask.pipeline.source.snapshots.find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"needs icechunk, .*'fdgrad_dask\[icechunk\]'"):
         open_files(source_of("a.icechunk"))
 

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from fdgrad_dask.errors import ConfigError
-from fdgrad_dask.pipeline.strict_yaml import parse
+from fdgrad_dask.pipeline.config.yaml import parse
 
 SCALARS = [
     ("1e-5", 1e-5),

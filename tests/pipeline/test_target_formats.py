@@ -14,14 +14,14 @@ import pytest
 import xarray as xr
 
 from fdgrad_dask.errors import OutputError
-from fdgrad_dask.pipeline import region
-from fdgrad_dask.pipeline.sections.source import Source
-from fdgrad_dask.pipeline.sections.target import Target
-from fdgrad_dask.pipeline.source import open_files
-from fdgrad_dask.pipeline.targets import icechunk as icechunks
-from fdgrad_dask.pipeline.targets.icechunk import IcechunkStore
-from fdgrad_dask.pipeline.targets.netcdf import NetcdfStore
-from fdgrad_dask.pipeline.targets.opening import store_of
+from fdgrad_dask.pipeline.config.source import Source
+from fdgrad_dask.pipeline.config.target import Target
+from fdgrad_dask.pipeline.execute import region
+from fdgrad_dask.pipeline.source.open import open_files
+from fdgrad_dask.pipeline.store import icechunk as icechunks
+from fdgrad_dask.pipeline.store.icechunk import IcechunkStore
+from fdgrad_dask.pipeline.store.netcdf import NetcdfStore
+from fdgrad_dask.pipeline.store.open import store_of
 
 icechunk = pytest.importorskip("icechunk")
 
@@ -132,7 +132,7 @@ def test_what_is_something_else_is_not_touched(path: str, fdgrad: Fdgrad, config
 
 
 def test_a_format_needs_its_package(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fdgrad_dask.pipeline.targets.opening.find_spec", lambda name: None)
+    monkeypatch.setattr("fdgrad_dask.pipeline.store.open.find_spec", lambda name: None)
     with pytest.raises(OutputError, match=r"not installed; pip install 'fdgrad_dask\[\w+\]', or"):
         store_of(Target(path=path))
 

@@ -16,11 +16,11 @@ import xarray as xr
 import zarr
 
 from fdgrad_dask.errors import ConfigError, InputError, OutputError
-from fdgrad_dask.pipeline.layout import laid_out, template
-from fdgrad_dask.pipeline.sections.source import Source
-from fdgrad_dask.pipeline.sections.target import Target
-from fdgrad_dask.pipeline.targets.files import writing
-from fdgrad_dask.pipeline.targets.zarr import ZarrStore
+from fdgrad_dask.pipeline.config.source import Source
+from fdgrad_dask.pipeline.config.target import Target
+from fdgrad_dask.pipeline.plan.layout import laid_out, template
+from fdgrad_dask.pipeline.store.files import writing
+from fdgrad_dask.pipeline.store.zarr import ZarrStore
 
 TARGET = Target(path="deep/out.zarr")
 

@@ -11,15 +11,17 @@ import pytest
 from distributed import Client, KilledWorker
 
 from fdgrad_dask.errors import OutputError
-from fdgrad_dask.pipeline import conduct, region, steps
-from fdgrad_dask.pipeline.conduct import Conductor
-from fdgrad_dask.pipeline.config import load
-from fdgrad_dask.pipeline.job import looked_at
-from fdgrad_dask.pipeline.journal import Journal
-from fdgrad_dask.pipeline.region import Opened, compute
-from fdgrad_dask.pipeline.row import Row
-from fdgrad_dask.pipeline.targets.opening import store_of
-from fdgrad_dask.pipeline.work import Attempt, Work
+from fdgrad_dask.pipeline.config.schema import load
+from fdgrad_dask.pipeline.execute import distributed as conduct
+from fdgrad_dask.pipeline.execute import region
+from fdgrad_dask.pipeline.execute.distributed import Conductor
+from fdgrad_dask.pipeline.execute.journal import Journal
+from fdgrad_dask.pipeline.execute.region import Opened, compute
+from fdgrad_dask.pipeline.execute.row import Row
+from fdgrad_dask.pipeline.execute.work import Attempt, Work
+from fdgrad_dask.pipeline.plan import steps
+from fdgrad_dask.pipeline.plan.job import looked_at
+from fdgrad_dask.pipeline.store.open import store_of
 
 Called = Callable[..., tuple[int, str, str]]
 Write = Callable[..., str]

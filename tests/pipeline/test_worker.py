@@ -10,8 +10,8 @@ import pytest
 from distributed import Client, LocalCluster
 
 from fdgrad_dask.errors import ClusterError
-from fdgrad_dask.pipeline import worker
-from fdgrad_dask.pipeline.sections.cluster import Local
+from fdgrad_dask.pipeline.cluster import worker
+from fdgrad_dask.pipeline.config.cluster import Local
 
 SECTION = Local(workers=1, threads=2, memory_limit="1 GiB")
 

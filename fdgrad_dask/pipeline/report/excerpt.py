@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from fdgrad_dask.pipeline import chart
+from fdgrad_dask.pipeline.report import chart
 
 _POINTS = 600  # along a dim; a page has no more pixels for it
 _DECODED = 2**29  # bytes of the chunks that are decoded for one excerpt

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from fdgrad_dask.pipeline import chart
+from fdgrad_dask.pipeline.report import chart
 from fdgrad_dask.pipeline.report.numbers import Array, Clock, Course
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fdgrad_dask.pipeline.record import RegionRecord
+from fdgrad_dask.pipeline.execute.record import RegionRecord
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 

@@ -14,14 +14,14 @@ import xarray as xr
 from dask.utils import format_bytes
 
 from fdgrad_dask.errors import OutputError
-from fdgrad_dask.pipeline.config import Config
-from fdgrad_dask.pipeline.journal import Journal
-from fdgrad_dask.pipeline.record import RegionRecord, RunRecord
+from fdgrad_dask.pipeline.config.schema import Config
+from fdgrad_dask.pipeline.config.source import Source
+from fdgrad_dask.pipeline.execute.journal import Journal
+from fdgrad_dask.pipeline.execute.record import RegionRecord, RunRecord
 from fdgrad_dask.pipeline.report import pieces, sections
 from fdgrad_dask.pipeline.report.numbers import Clock, crew, slowest
-from fdgrad_dask.pipeline.sections.source import Source
-from fdgrad_dask.pipeline.source import open_files
-from fdgrad_dask.pipeline.targets.zarr import is_zarr
+from fdgrad_dask.pipeline.source.open import open_files
+from fdgrad_dask.pipeline.store.zarr import is_zarr
 
 _SIZED = 1000  # objects whose stored size is looked up; that of more is estimated from them
 

@@ -10,12 +10,12 @@ import xarray as xr
 import yaml
 from dask.utils import format_bytes
 
-from fdgrad_dask.pipeline.config import Config
-from fdgrad_dask.pipeline.record import RegionRecord, RunRecord
-from fdgrad_dask.pipeline.related import named_in
+from fdgrad_dask.pipeline.config.schema import Config
+from fdgrad_dask.pipeline.execute.record import RegionRecord, RunRecord
 from fdgrad_dask.pipeline.report import figures, pieces
 from fdgrad_dask.pipeline.report.excerpt import excerpt
 from fdgrad_dask.pipeline.report.numbers import Clock, course, repeated, slowest
+from fdgrad_dask.pipeline.source.related import named_in
 
 _LISTED = 8  # rows of a table of regions
 _INPUTS = 8

@@ -1,0 +1,127 @@
+"""What a worker has: memory, environment, a dashboard on loopback, credentials."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from dask.utils import parse_bytes
+from distributed import Security
+from distributed.system import MEMORY_LIMIT
+
+from fdgrad_dask.errors import ClusterError
+from fdgrad_dask.pipeline.config.cluster import Cluster, Gpu, Jobs, Local, Queue, Ssh
+
+_DASHBOARD = 8787
+HERE = "127.0.0.1:0"  # a dashboard that only its own machine sees
+
+
+def bytes_per_worker(cluster: Cluster) -> int:
+    """Memory of one worker in bytes."""
+    if isinstance(cluster, Queue):
+        return int(parse_bytes(cluster.memory) // cluster.processes)
+    if not isinstance(cluster, Local | Gpu):
+        return int(parse_bytes(cluster.memory_limit))
+    if cluster.memory_limit == "auto":
+        return int(MEMORY_LIMIT // cluster.workers)
+    return int(min(parse_bytes(cluster.memory_limit), MEMORY_LIMIT))
+
+
+def allocator(cluster: Cluster) -> dict[str, str]:
+    """glibc keeps large blocks instead of faulting each in again; read when a process starts."""
+    keep = str(min(bytes_per_worker(cluster) // 4, 4 * 2**30))
+    return {
+        "MALLOC_ARENA_MAX": "1",
+        "MALLOC_MMAP_THRESHOLD_": keep,
+        "MALLOC_TRIM_THRESHOLD_": keep,
+        "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
+    }
+
+
+def libraries(cluster: Cluster) -> dict[str, str]:
+    """What JAX and zarr read when they are imported.
+
+    XLA's pool takes its size from NPROC; zarr's pools would each be as wide as the machine. A
+    worker that was not given a GPU leaves those of its machine alone.
+    """
+    of_jax = (
+        {"JAX_PLATFORMS": "cuda", "XLA_PYTHON_CLIENT_MEM_FRACTION": str(cluster.gpu_memory)}
+        if cluster.gpus
+        else {"JAX_PLATFORMS": "cpu"}
+    )
+    return {
+        "NPROC": str(cluster.threads),
+        "ZARR_ASYNC__CONCURRENCY": "4",
+        "ZARR_THREADING__MAX_WORKERS": "4",
+        **of_jax,
+    }
+
+
+def dashboard() -> str:
+    """The usual port on loopback, or any where that one is taken."""
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", _DASHBOARD))
+        except OSError:
+            return HERE
+    return f"127.0.0.1:{_DASHBOARD}"
+
+
+@contextmanager
+def credentials(cluster: Jobs | Ssh) -> Iterator[Security | None]:
+    """Who may talk to the scheduler: the user's files, or some that live as long as the run.
+
+    Files rather than keys in memory: whoever sees the command line of a worker sees a path.
+    """
+    if not cluster.encrypted:
+        yield None
+    elif cluster.tls:
+        yield security(cluster.tls.ca, cluster.tls.cert, cluster.tls.key)
+    else:
+        os.makedirs(cluster.folder, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix="tls-", dir=os.path.abspath(cluster.folder)))
+        try:
+            yield _temporary(folder)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def security(ca: str, cert: str, key: str) -> Security:
+    """TLS and nothing else, with one certificate for every part.
+
+    Raises
+    ------
+    ClusterError
+        A file is not there.
+    """
+    files = [os.path.abspath(path) for path in (ca, cert, key)]
+    for path in files:
+        if not os.path.isfile(path):
+            raise ClusterError(f"there is no file {path} of cluster.tls; fix the path")
+    ca, cert, key = files
+    return Security(
+        require_encryption=True,
+        tls_ca_file=ca,
+        **{f"tls_{role}_cert": cert for role in ("client", "scheduler", "worker")},
+        **{f"tls_{role}_key": key for role in ("client", "scheduler", "worker")},
+    )
+
+
+def _temporary(folder: Path) -> Security:
+    """A certificate made now, in files that only this user can read."""
+    try:
+        made = Security.temporary()
+    except ImportError as error:
+        raise ClusterError(
+            "an encrypted cluster needs certificates, and the package that makes them is not "
+            "installed; pip install cryptography, or give your own files as cluster.tls"
+        ) from error
+    cert, key = folder / "cert.pem", folder / "key.pem"
+    cert.write_text(made.tls_ca_file)
+    key.write_text(made.tls_client_key)
+    return security(str(cert), str(cert), str(key))

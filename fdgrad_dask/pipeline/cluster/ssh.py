@@ -1,0 +1,117 @@
+"""A scheduler and workers on other machines, started by SSH."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import dask
+from distributed import Client, Security, SSHCluster
+
+from fdgrad_dask.errors import ClusterError
+from fdgrad_dask.pipeline.cluster import resources
+from fdgrad_dask.pipeline.config.cluster import Ssh
+
+_WITHOUT = 60  # seconds that a worker which starts looks for its scheduler
+_ANSWER = 5.0  # seconds in which a scheduler that is there answers
+
+
+@contextmanager
+def ssh(cluster: Ssh) -> Iterator[Client]:
+    """The first host has the scheduler too, unless another is named.
+
+    Raises
+    ------
+    ClusterError
+        asyncssh is not here, or a host lets nobody in.
+    """
+    if not importlib.util.find_spec("asyncssh"):
+        raise ClusterError(
+            "cluster.kind ssh needs the package asyncssh; pip install 'fdgrad_dask[ssh]'"
+        )
+    # distributed hands its configuration to the hosts, where the nannies read this.
+    environment = {**resources.allocator(cluster), **resources.libraries(cluster)}
+    spawn = {"distributed.nanny.pre-spawn-environ": environment}
+    with (
+        resources.credentials(cluster) as security,
+        dask.config.set(spawn),
+        _ended(_started(cluster, security)) as running,
+        Client(running) as client,
+    ):
+        yield client
+
+
+def _started(cluster: Ssh, security: Security | None) -> Any:
+    both = {
+        "dashboard_address": resources.HERE,
+        **({"interface": cluster.interface} if cluster.interface else {}),
+        **({"protocol": "tls", "security": _as_json(security)} if security else {}),
+    }
+    try:
+        return SSHCluster(
+            [cluster.scheduler or cluster.hosts[0], *cluster.hosts],
+            connect_options=_connection(cluster),
+            worker_options={
+                **both,
+                "nthreads": 1,
+                "n_workers": cluster.processes,
+                "memory_limit": resources.bytes_per_worker(cluster),
+                "death_timeout": _WITHOUT,
+                **({"resources": {"GPU": 1}} if cluster.gpus else {}),
+            },
+            scheduler_options={**both, "port": 0},
+            remote_python=cluster.python,
+            security=security,
+            silence_logs=logging.CRITICAL,
+        )
+    except (RuntimeError, OSError) as error:
+        raise ClusterError(
+            f"nothing can be started on {', '.join(cluster.hosts)} by SSH ({error}); try `ssh HOST "
+            "PYTHON -c 'import fdgrad_dask'` by hand, and see cluster.user, .port, .key, "
+            ".known_hosts and .python"
+        ) from error
+
+
+@contextmanager
+def _ended(running: Any) -> Iterator[Any]:
+    """Closes the cluster, also where its scheduler is gone.
+
+    The scheduler sends the workers home; SSH itself carries no signal to them everywhere. Without
+    a scheduler they leave by themselves, and distributed would look for it for minutes.
+    """
+
+    async def alone() -> bool:
+        try:
+            await asyncio.wait_for(running.scheduler_comm.identity(), _ANSWER)
+        except (OSError, TimeoutError):
+            for process in (*running.workers.values(), running.scheduler):
+                await process.close()
+            return True
+        return False
+
+    try:
+        yield running
+    finally:
+        if running.sync(alone):
+            running.shutdown_scheduler = False  # it is
+        running.close()
+
+
+def _connection(cluster: Ssh) -> dict[str, Any]:
+    given = {
+        "username": cluster.user,
+        "client_keys": [cluster.key] if cluster.key else None,
+        "known_hosts": cluster.known_hosts,
+    }
+    return {"port": cluster.port, **{name: value for name, value in given.items() if value}}
+
+
+def _as_json(security: Security) -> dict[str, Any]:
+    """What ``Security`` was made of: paths, which the command line of a process may show."""
+    names = ["tls_ca_file"]
+    names += [f"tls_{role}_{part}" for role in ("scheduler", "worker") for part in ("cert", "key")]
+    return {"require_encryption": True, **{name: getattr(security, name) for name in names}}

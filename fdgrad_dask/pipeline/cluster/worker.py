@@ -1,0 +1,149 @@
+"""What is asked of the workers before the first region: fit, the driver's versions, a warm JAX."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, cast
+
+import jax
+import numpy as np
+import xarray as xr
+from dask.utils import format_bytes
+from distributed import Client, Worker, WorkerPlugin
+
+from fdgrad_dask import operators
+from fdgrad_dask.errors import ClusterError
+from fdgrad_dask.pipeline.cluster.resources import bytes_per_worker
+from fdgrad_dask.pipeline.config.cluster import Cluster
+
+# How many numbers of a version must agree: all where the bits of a result hang on them.
+_AGREE = {
+    "fdgrad_dask": None,
+    "jax": None,
+    "jaxlib": None,
+    "numpy": None,
+    "dask": 2,
+    "distributed": 2,
+    "xarray": 2,
+    "zarr": 2,
+}
+
+
+def make_ready(client: Client, cluster: Cluster) -> None:
+    """Checks the workers that are there, and sets up each that comes.
+
+    Raises
+    ------
+    ClusterError
+        A worker has other versions, too little memory, several threads, or not the GPU that was
+        asked for.
+    """
+    _require_fit(client, cluster)
+    _require_versions(client)
+    try:
+        client.register_plugin(Ready(gpus=cluster.gpus))
+    except (ClusterError, OSError):  # the latter is a loss of the connection
+        raise
+    except Exception as error:  # what a worker cannot unpickle comes as a bare Exception
+        raise ClusterError(
+            f"a worker cannot compute ({type(error).__name__}: {error}); try "
+            "`python -c 'import fdgrad_dask'` there, and install what is missing"
+        ) from error
+
+
+class Ready(WorkerPlugin):
+    """Warms a worker up, again after a restart, and keeps its tracebacks off the terminal."""
+
+    name = "fdgrad-ready"
+
+    def __init__(self, gpus: int = 0) -> None:
+        self._gpus = gpus
+
+    async def setup(self, worker: Worker) -> None:
+        """Compiles in a thread, so that the worker answers meanwhile; errors reach the driver."""
+        # A task that fails is told by the driver, once and in words.
+        logging.getLogger("distributed").setLevel(logging.CRITICAL)
+        # What a worker holds is the region that it computes, and memory kept for the next: it must
+        # not pause for that, or it may wait for ever; nor is there anything to spill.
+        watching = worker.memory_manager
+        watching.memory_spill_fraction = watching.memory_pause_fraction = False
+        if self._gpus:
+            await asyncio.to_thread(require_gpu)
+        await asyncio.to_thread(compile_one)
+
+
+def compile_one() -> None:
+    """Runs the smallest gradient: what JAX does at its first call takes seconds."""
+    field = xr.DataArray(np.zeros(4, np.float32), dims="x", coords={"x": np.arange(4.0)})
+    operators.gradient(field, "x")
+
+
+def require_gpu() -> None:
+    """Returns where JAX computes on a GPU.
+
+    Raises
+    ------
+    ClusterError
+        It does not.
+    """
+    try:
+        seen = jax.default_backend()
+    except (RuntimeError, AssertionError) as error:  # the latter where JAX came without CUDA
+        seen = str(error).partition("\n")[0] or "jax without CUDA"
+    if seen != "gpu":
+        given = os.environ.get("CUDA_VISIBLE_DEVICES", "not set")
+        raise ClusterError(
+            f"the worker on {platform.node()} was to have a GPU, and JAX finds none ({seen}; "
+            f"CUDA_VISIBLE_DEVICES is {given}); install jax[cuda12] and a driver there, or ask "
+            "for no GPU"
+        )
+
+
+def _require_fit(client: Client, cluster: Cluster) -> None:
+    """One region at a time on each worker, and the memory that it was planned for."""
+    needed = bytes_per_worker(cluster)
+    for where, found in client.scheduler_info(n_workers=-1)["workers"].items():
+        if found["nthreads"] != 1:
+            raise ClusterError(
+                f"the worker {where} would take {found['nthreads']} regions at once, and its "
+                "memory is planned for one; start it with --nthreads 1, cluster.threads says how "
+                "many threads a region has"
+            )
+        if 0 < found["memory_limit"] < 0.99 * needed:  # the command line rounds
+            raise ClusterError(
+                f"the worker {where} has {format_bytes(found['memory_limit'])} of memory, the "
+                f"section cluster says {format_bytes(needed)}; write what the smallest has"
+            )
+
+
+def _require_versions(client: Client) -> None:
+    """The same packages as here, as far as results hang on them."""
+    here = {name: _version(name) for name in _AGREE} | {"python": platform.python_version()}
+    found = cast(dict[str, Any], client.get_versions(packages=list(_AGREE)))
+    differ: dict[str, None] = {}  # in order, each once
+    for told in found["workers"].values():
+        there = told["packages"] | {"python": told["host"]["python"]}
+        for name, numbers in (_AGREE | {"python": 2}).items():
+            mine, other = here[name], there.get(name)
+            if _first(mine, numbers) != _first(other, numbers):
+                differ[f"{name} {other or 'is missing'} (here {mine})"] = None
+    if differ:
+        raise ClusterError(
+            f"workers differ from the driver: {', '.join(differ)}; install the driver's versions "
+            "there, or start fdgrad from their environment"
+        )
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _first(version: str | None, numbers: int | None) -> str | None:
+    return ".".join(version.split(".")[:numbers]) if version else None

@@ -1,0 +1,291 @@
+"""Who computes: a section for every kind of cluster.
+
+Each has ``workers`` processes with ``threads`` each, given or worked out from what the kind is
+asked for: jobs of a queue, hosts, GPUs.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from dask.system import CPU_COUNT
+from pydantic import Discriminator, Field, PositiveInt, Tag, ValidationInfo, field_validator
+
+from fdgrad_dask.pipeline.config.measures import (
+    Duration,
+    Fraction,
+    Memory,
+    MemoryOrAuto,
+    visible_gpus,
+)
+from fdgrad_dask.pipeline.config.section import FileName, Listed, Section, Strict
+
+
+class Tls(Strict):
+    """Files of an encrypted cluster, each in PEM."""
+
+    ca: FileName
+    """The certificate that vouches for those of the scheduler and the workers."""
+    cert: FileName
+    """The certificate of this side."""
+    key: FileName
+    """Its private key."""
+
+
+class Local(Section):
+    """Processes on this machine."""
+
+    kind: Literal["local"] = "local"
+    """local: processes on this machine."""
+    workers: PositiveInt = Field(default_factory=lambda: min(4, CPU_COUNT))
+    """Number of processes."""
+    threads: PositiveInt = Field(
+        default_factory=lambda data: max(1, CPU_COUNT // data.get("workers", 1))
+    )
+    """Threads of each of them."""
+    memory_limit: MemoryOrAuto = "auto"
+    """Memory of each of them, like 4 GiB; auto shares out what the machine has."""
+    gpus: ClassVar[int] = 0
+    gpu_memory: ClassVar[float] = 0.0
+
+
+class Gpu(Section):
+    """A process for each GPU of this machine."""
+
+    kind: Literal["gpu"]
+    """gpu: a process for each GPU of this machine."""
+    workers: PositiveInt = Field(default_factory=lambda: max(1, len(visible_gpus())))
+    """Number of GPUs; all that CUDA_VISIBLE_DEVICES names, or that the machine has."""
+    threads: PositiveInt = Field(
+        default_factory=lambda data: max(1, CPU_COUNT // data.get("workers", 1))
+    )
+    """Threads of each process, which read and write while its GPU computes."""
+    memory_limit: MemoryOrAuto = "auto"
+    """Memory of each process, not of its GPU; auto shares out what the machine has."""
+    gpu_memory: Fraction = 0.75
+    """The part of a GPU's memory that JAX takes."""
+    gpus: ClassVar[int] = 1
+
+
+class _Remote(Section):
+    """What reaches beyond this machine."""
+
+    encrypted: bool = True
+    """Whether scheduler and workers talk by TLS; false where nobody else is on the network."""
+    tls: Tls | None = None
+    """The files for it. Without them some are made for the run, in `folder`."""
+    gpus: Literal[0, 1] = 0
+    """GPUs of a worker."""
+    gpu_memory: Fraction = 0.75
+    """The part of a GPU's memory that JAX takes."""
+    wait: Duration = "1 h"
+    """How long to wait for the first worker; a queue may be long."""
+
+    @field_validator("tls")
+    @classmethod
+    def _wanted(cls, tls: Tls | None, info: ValidationInfo) -> Tls | None:
+        if tls and not info.data.get("encrypted", True):
+            raise ValueError("files are given, but encrypted is false; take one of the two away")
+        return tls
+
+
+class Queue(_Remote):
+    """Jobs of a batch queue, all alike; one that is lost is replaced."""
+
+    jobs: PositiveInt
+    """Number of jobs."""
+    cores: PositiveInt
+    """Cores of each job."""
+    memory: Memory
+    """Memory of each job, like 32 GiB."""
+    processes: PositiveInt = 1
+    """Workers in each job, which share its cores and its memory."""
+    walltime: Duration
+    """How long a job may last. Its workers leave a little before; a new job then takes over."""
+    queue: str | None = None
+    """The queue, which Slurm calls partition."""
+    account: str | None = None
+    """Who is charged: account or project."""
+    interface: str | None = None
+    """The network between the nodes, like ib0."""
+    prologue: Annotated[tuple[str, ...], Listed] = ()
+    """Lines of shell before the worker starts, like `module load`."""
+    directives: Annotated[tuple[str, ...], Listed] = ()
+    """Further options of the job, as they stand behind #SBATCH, #PBS, #BSUB, #$."""
+    folder: FileName = "fdgrad-jobs"
+    """A folder that all nodes see: logs, and the TLS files of the run."""
+    python: str | None = None
+    """The Python of the workers, where it is not the one that runs fdgrad."""
+
+    @field_validator("processes")
+    @classmethod
+    def _shared_out(cls, processes: int, info: ValidationInfo) -> int:
+        if processes > 1 and info.data.get("gpus"):
+            raise ValueError("a job with a GPU has one process; ask for more jobs instead")
+        if (cores := info.data.get("cores", processes)) % processes:
+            raise ValueError(f"{cores} cores cannot be shared out to {processes} processes")
+        return processes
+
+    @property
+    def workers(self) -> int:
+        """All processes of all jobs."""
+        return self.jobs * self.processes
+
+    @property
+    def threads(self) -> int:
+        """Threads of each process."""
+        return self.cores // self.processes
+
+
+class Slurm(Queue):
+    """Jobs of Slurm."""
+
+    kind: Literal["slurm"]
+    """slurm: jobs of Slurm, by sbatch."""
+
+
+class Pbs(Queue):
+    """Jobs of PBS."""
+
+    kind: Literal["pbs"]
+    """pbs: jobs of PBS or OpenPBS, by qsub."""
+
+
+class Lsf(Queue):
+    """Jobs of LSF."""
+
+    kind: Literal["lsf"]
+    """lsf: jobs of LSF, by bsub."""
+
+
+class Sge(Queue):
+    """Jobs of Grid Engine."""
+
+    kind: Literal["sge"]
+    """sge: jobs of Grid Engine, by qsub."""
+    parallel_environment: str = "smp"
+    """The one that keeps the cores of a job on one node; `qconf -spl` lists them."""
+    memory_resource: str = "mem_free"
+    """What this site calls the memory of one core."""
+
+
+class Ssh(_Remote):
+    """Processes on other machines, started by SSH."""
+
+    kind: Literal["ssh"]
+    """ssh: processes on other machines, started by SSH."""
+    hosts: Annotated[tuple[str, ...], Listed]
+    """The machines of the workers."""
+    scheduler: str | None = None
+    """The machine of the scheduler; the first of the hosts if none is named."""
+    processes: PositiveInt = 1
+    """Workers on each host."""
+    threads: PositiveInt
+    """Threads of each worker."""
+    memory_limit: Memory
+    """Memory of each worker, like 16 GiB."""
+    user: str | None = None
+    """The name to log in with."""
+    port: PositiveInt = 22
+    """Where SSH listens."""
+    key: FileName | None = None
+    """A private key; without it what the agent and ~/.ssh offer."""
+    known_hosts: FileName | None = None
+    """The keys of the hosts; without it ~/.ssh/known_hosts. Unknown hosts are refused."""
+    interface: str | None = None
+    """The network between the hosts, like ib0."""
+    folder: FileName = "fdgrad-hosts"
+    """A folder that all hosts see: the TLS files of the run."""
+    python: str | None = None
+    """The Python of the hosts, where it is not the one that runs fdgrad."""
+
+    @property
+    def workers(self) -> int:
+        """All processes on all hosts."""
+        return len(self.hosts) * self.processes
+
+
+class Kubernetes(_Remote):
+    """Pods, started by dask's operator."""
+
+    kind: Literal["kubernetes"]
+    """kubernetes: pods, started by dask's operator."""
+    encrypted: bool = Field(default=True, validate_default=True)
+    """Must be false, so that whoever writes the file knows: the operator has no TLS."""
+    image: str
+    """A container image with fdgrad_dask, the same versions as the driver's."""
+    workers: PositiveInt
+    """Number of pods."""
+    threads: PositiveInt
+    """Cores of each pod."""
+    memory_limit: Memory
+    """Memory of each pod, like 16 GiB."""
+    namespace: str | None = None
+    """Where the pods live; without it the current one."""
+    claims: dict[str, str] = {}
+    """Persistent volume claims, and where the pods mount them: those of source and target."""
+
+    @field_validator("encrypted")
+    @classmethod
+    def _agreed(cls, encrypted: bool) -> bool:
+        if encrypted:
+            raise ValueError(
+                "the operator knows no TLS; keep other pods away with "
+                "workflows/kubernetes/network.yaml, and write encrypted: false"
+            )
+        return encrypted
+
+
+class Address(_Remote):
+    """A scheduler that runs already, and its workers."""
+
+    kind: Literal["address"]
+    """address: a scheduler that runs already, and its workers."""
+    address: str
+    """Where it listens, like tls://10.0.0.1:8786."""
+    workers: PositiveInt = 1
+    """The fewest workers to begin with."""
+    threads: PositiveInt
+    """Threads that a region may use on a worker; the worker itself has --nthreads 1."""
+    memory_limit: Memory
+    """Memory of the smallest worker, like 16 GiB."""
+
+    @field_validator("address")
+    @classmethod
+    def _private(cls, address: str, info: ValidationInfo) -> str:
+        protocol, found, host = address.partition("://")
+        if not found or protocol not in ("tcp", "tls") or ":" not in host:
+            raise ValueError(f"{address!r} is no address; write it like tls://10.0.0.1:8786")
+        if protocol == "tls" and info.data.get("tls", False) is None:
+            raise ValueError(f"{address} is encrypted; give the files of it as tls.ca, .cert, .key")
+        near = host.rpartition(":")[0] in ("127.0.0.1", "localhost", "[::1]")
+        if protocol == "tcp" and not near and info.data.get("encrypted", True):
+            raise ValueError(
+                f"{address} is neither encrypted nor on this machine; start the scheduler with "
+                "--protocol tls, or write encrypted: false where nobody else is on the network"
+            )
+        return address
+
+
+Jobs = Slurm | Pbs | Lsf | Sge
+
+
+def _kind(section: Any) -> str:
+    """The member of the union; anything but a mapping or a section is told by ``local``."""
+    if isinstance(section, dict):
+        return str(section.get("kind", "local"))
+    return getattr(section, "kind", "local")
+
+
+Cluster = Annotated[
+    Annotated[Local, Tag("local")]
+    | Annotated[Gpu, Tag("gpu")]
+    | Annotated[Slurm, Tag("slurm")]
+    | Annotated[Pbs, Tag("pbs")]
+    | Annotated[Lsf, Tag("lsf")]
+    | Annotated[Sge, Tag("sge")]
+    | Annotated[Ssh, Tag("ssh")]
+    | Annotated[Kubernetes, Tag("kubernetes")]
+    | Annotated[Address, Tag("address")],
+    Discriminator(_kind),
+]

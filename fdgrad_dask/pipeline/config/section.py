@@ -1,0 +1,106 @@
+"""What the sections of a config share: strict fields, paths, lists of names."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from typing import Annotated, Any
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    ValidationInfo,
+    field_validator,
+)
+
+from fdgrad_dask.pipeline.config.redaction import hide
+
+SAMPLE = "sample:"
+
+_VARIABLE = re.compile(r"\$\{(\w*)\}")
+_LINK = "::"  # between the links of a chained URL, such as zip://::in.zarr.zip
+_PATHS = {"path", "ca", "cert", "key", "known_hosts", "folder", "python"}  # shown as they are
+
+
+def _with_environment(value: Any, *, shown: bool) -> Any:
+    """``${NAME}`` in every string replaced by what the environment holds.
+
+    Where ``value`` is no path of this machine, what came from there is hidden from then on.
+    """
+    if isinstance(value, dict):
+        return {key: _with_environment(inner, shown=shown) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(_with_environment(inner, shown=shown) for inner in value)
+    if not isinstance(value, str) or not (names := _VARIABLE.findall(value)):
+        return value
+    unset = [name for name in names if name not in os.environ]
+    if unset:
+        raise ValueError(
+            f"the environment variable {unset[0]!r} is not set; export it, or write the value"
+        )
+    expanded = _VARIABLE.sub(lambda match: os.environ[match[1]], value)
+    if not shown or "://" in expanded:
+        for name in names:
+            hide(os.environ[name], f"${{{name}}}")
+    return expanded
+
+
+def _at_home(path: str) -> str:
+    if not path.strip():
+        raise ValueError("the path is empty; write one")
+    return os.path.expanduser(path)
+
+
+def absolute(path: str) -> str:
+    """``path`` from the root, for a worker that runs in another folder; URLs as they are."""
+    if path.startswith(SAMPLE):
+        return path
+    links = path.split(_LINK)
+    scheme, found, rest = links[-1].rpartition("://")
+    if not found or scheme in ("file", "local"):
+        here = os.getcwd()
+        if glob.has_magic(rest) and not os.path.exists(rest):
+            here = glob.escape(here)  # the pattern is what was written, not where it was
+        links[-1] = scheme + found + os.path.join(here, rest.removeprefix("./"))
+    return _LINK.join(links)
+
+
+def _on_this_machine(path: str) -> str:
+    if "://" in path:
+        raise ValueError(f"{path!r} is a URL, only files on this machine are written; name one")
+    return path
+
+
+def _listed(value: Any) -> Any:
+    """One name is a list of one."""
+    if isinstance(value, str):
+        return (value,)
+    if not isinstance(value, (list, tuple)) or not value:
+        raise ValueError(f"this is a name, or a list of at least one, got {value!r}")
+    return tuple(value)
+
+
+Place = Annotated[str, AfterValidator(_at_home)]
+"""A path or a URL."""
+FileName = Annotated[Place, AfterValidator(_on_this_machine)]
+Listed = BeforeValidator(_listed, json_schema_input_type=str | list[str])
+
+
+class Strict(BaseModel):
+    """Typed, frozen, and without unknown keys."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True
+    )
+
+
+class Section(Strict):
+    """A section of a config, in which ``${NAME}`` is an environment variable."""
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _environment(cls, value: Any, info: ValidationInfo) -> Any:
+        return _with_environment(value, shown=info.field_name in _PATHS)

@@ -1,0 +1,175 @@
+"""What is read."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BeforeValidator,
+    Field,
+    ValidationInfo,
+    field_serializer,
+    field_validator,
+    model_validator,
+)
+
+from fdgrad_dask.pipeline.config.redaction import hide_options, hide_url, without_secrets
+from fdgrad_dask.pipeline.config.section import Listed, Place, Section, Strict
+
+Format = Literal["auto", "zarr", "netcdf", "icechunk", "kerchunk"]
+Label = int | float | str
+
+
+def _chunk(value: Any) -> Any:
+    if value != "auto" and (type(value) is not int or (value < 1 and value != -1)):
+        raise ValueError(
+            f"a chunk is a number of points, -1 for the whole dimension, or auto, got {value!r}"
+        )
+    return value
+
+
+def _selection(value: Any) -> Any:
+    """Lists as tuples, and one message for whatever is none of the ways to select."""
+    kinds = {"labels": (int, float, str), "index": (int,), "indices": (int,)}
+    by, chosen = "labels", value
+    if isinstance(value, dict) and len(value) == 1 and next(iter(value)) in kinds:
+        [(by, chosen)] = value.items()
+    listed = chosen if isinstance(chosen, (list, tuple)) else [chosen]
+    pair = isinstance(chosen, (list, tuple)) and (chosen is value or by == "index")
+    fits = (
+        all(type(item) in kinds[by] or (pair and item is None) for item in listed)
+        and (len(listed) == 2 if pair else len(listed) > 0)
+        and (by == "index" or chosen is value or isinstance(chosen, (list, tuple)))
+    )
+    if not fits:
+        raise ValueError(
+            "a selection is a label, [start, stop] with both ends taken, {labels: [...]}, "
+            f"{{index: n}}, {{index: [start, stop]}} or {{indices: [...]}}, got {value!r}"
+        )
+    chosen = tuple(chosen) if isinstance(chosen, (list, tuple)) else chosen
+    return chosen if not isinstance(value, dict) else {by: chosen}
+
+
+class Picked(Strict):
+    """Points that are named one by one, or by their number from 0; a negative one from the end."""
+
+    labels: tuple[Label, ...] | None = None
+    """The labels that are taken, in this order."""
+    index: int | tuple[int | None, int | None] | None = None
+    """One point, whose dimension goes, or [start, stop] without stop."""
+    indices: tuple[int, ...] | None = None
+    """The points that are taken, in this order."""
+
+
+Selection = Annotated[
+    Label | tuple[Label | None, Label | None] | Picked, BeforeValidator(_selection)
+]
+
+
+# Names that fsspec's packages have for what obstore and icechunk call otherwise.
+_OF_FSSPEC = {
+    "key": "access_key_id",
+    "secret": "secret_access_key",
+    "anon": "skip_signature",
+    "anonymous": "skip_signature",
+    "client_kwargs": "endpoint and region",
+    "config_kwargs": "client_options",
+    "use_ssl": "allow_http",
+    "connection_string": "account_name and account_key",
+}
+STORES = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss")
+"""The schemes of buckets, which obstore and icechunk open; fsspec opens every other one."""
+_LABELS_ONLY = ("_FillValue", "missing_value", "scale_factor", "add_offset", "dtype")
+
+
+def _attributes(value: Any) -> Any:
+    """Refuses attributes that say how values are stored: by then they are decoded."""
+    if isinstance(value, dict):
+        for name in value:
+            if name in _LABELS_ONLY:
+                raise ValueError(
+                    f"{name} says how values are stored, and they are decoded before attributes "
+                    "are set; change the file"
+                )
+    return value
+
+
+Attributes = Annotated[
+    dict[str, str | int | float | list[int | float] | None], BeforeValidator(_attributes)
+]
+
+
+class Source(Section):
+    """What is read."""
+
+    path: Annotated[tuple[Place, ...], Listed]
+    """Zarr, netCDF, Icechunk or kerchunk references, a pattern of files or a list of them, on this
+    machine (relative to where fdgrad is called) or by URL; or sample:NAME."""
+    format: Format = "auto"
+    """What it is, where the name does not tell."""
+    group: str | None = None
+    """The group in the file or store; what is at the top without it."""
+    branch: str | None = None
+    """Of an Icechunk repository: read its last snapshot. main, where none of the three is given."""
+    tag: str | None = None
+    """Of an Icechunk repository: read what the tag names."""
+    snapshot: str | None = None
+    """Of an Icechunk repository: read the snapshot with this id."""
+    rename: dict[str, str] = {}
+    """New names of variables and dimensions, by the names in the file; all else uses the new."""
+    select: dict[str, Selection] = {}
+    """The part that is read, by dimension: a label, or [start, stop] with both ends taken."""
+    chunks: dict[str, Annotated[int | Literal["auto"], BeforeValidator(_chunk)]] = {}
+    """Points per chunk, by dimension; what is not named keeps the chunks of the file."""
+    missing_chunks: Literal["error", "fill"] = "error"
+    """What a Zarr chunk that is not there is: damage, or the fill value."""
+    coords: Annotated[tuple[str, ...], Listed] = ()
+    """Variables that are taken as coordinates where the file does not say so, by their new names,
+    like [nav_lat, nav_lon]."""
+    attrs: dict[str, Attributes] = {}
+    """Attributes that are set where the file lacks them or has wrong ones, by variable or
+    coordinate, like {level: {units: hPa, positive: down}}; null takes one away."""
+    storage_options: dict[str, Any] = Field(default={}, exclude=True, repr=False)
+    """For the library that opens a URL: obstore for s3://, gs:// and az://, fsspec for all others.
+    Write secrets as ${NAME}, and set that environment variable; no option is ever written."""
+    decode_times: bool = True
+    """Whether numbers "since" a date become dates; false where their unit is none of CF's."""
+
+    @field_validator("storage_options")
+    @classmethod
+    def _of_one_kind(cls, options: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        hide_options(options)
+        paths = info.data.get("path", ())
+        if any(path.split("://")[0] in STORES for path in paths):
+            for name in options.keys() & _OF_FSSPEC.keys():
+                raise ValueError(
+                    f"{name} is a name of fsspec, and {paths[0].split('://')[0]}:// is opened by "
+                    f"obstore; write {_OF_FSSPEC[name]} in its place"
+                )
+        return options
+
+    @field_validator("path")
+    @classmethod
+    def _hidden(cls, path: tuple[str, ...]) -> tuple[str, ...]:
+        for each in path:
+            hide_url(each)
+        return path
+
+    @field_serializer("path")
+    def _path_to_be_written(self, path: tuple[str, ...]) -> list[str]:
+        return [without_secrets(each) for each in path]
+
+    @model_validator(mode="after")
+    def _one_version(self) -> Source:
+        given = [name for name in ("branch", "tag", "snapshot") if getattr(self, name)]
+        if len(given) > 1:
+            raise ValueError(f"{' and '.join(given)} are given; one of them is what is read")
+        if given and self.format not in ("auto", "icechunk"):
+            raise ValueError(f"{self.format} has no {given[0]}; take it away, or fix format")
+        return self
+
+    @property
+    def shown(self) -> str:
+        """The paths, as a message names them."""
+        more = f" and {len(self.path) - 1} more" if len(self.path) > 1 else ""
+        return without_secrets(self.path[0]) + more

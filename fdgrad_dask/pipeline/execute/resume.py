@@ -1,0 +1,214 @@
+"""How a run begins: from the start, where it stopped, at broken shards; and what it refuses."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import NamedTuple
+
+import xarray as xr
+from dask.utils import format_bytes
+
+from fdgrad_dask.errors import OutputError
+from fdgrad_dask.pipeline.console import say
+from fdgrad_dask.pipeline.execute import verify
+from fdgrad_dask.pipeline.execute.journal import Journal
+from fdgrad_dask.pipeline.execute.record import RegionRecord, RunRecord
+from fdgrad_dask.pipeline.plan import identity
+from fdgrad_dask.pipeline.plan.job import Job
+from fdgrad_dask.pipeline.plan.regions import Plan
+from fdgrad_dask.pipeline.source.versions import recording
+from fdgrad_dask.pipeline.store.base import Store
+from fdgrad_dask.pipeline.store.ownership import require_only_ours, require_ours
+
+_COMPRESSED = 4  # times that no codec makes real fields smaller
+
+
+class Start(NamedTuple):
+    """The plan of a run, and the regions that are missing."""
+
+    plan: Plan
+    todo: list[int]
+    complete: bool = False
+    """Whether the target is published already, and nothing is to be done."""
+    resumed: bool = False
+    """Whether an earlier run wrote into the target, which may have been killed."""
+
+
+def started(
+    job: Job,
+    store: Store,
+    journal: Journal,
+    called: str,
+    inputs: Mapping[str, str],
+    *,
+    fresh: bool,
+    repair: bool,
+) -> Start:
+    """Decides what is to be done, and lays the target out where that is new.
+
+    Raises
+    ------
+    OutputError
+        The target is not ours, or is of something else, or the disk is too small.
+    ClusterError
+        The regions of a run that was begun elsewhere do not fit these workers.
+    """
+    path, begun = job.config.target.path, journal.run()
+    state = require_ours(store, journal)
+    keys = job.identity
+    if repair:
+        if state == "absent" or begun is None:
+            raise OutputError(f"the target {path} has no journal to repair it by; run with --fresh")
+        _require_same(begun, keys, path)
+        return _repaired(job, store, journal, begun)
+    if fresh or state == "absent" or (state == "unfinished" and not (begun and begun.laid_out)):
+        return _from_the_start(job, store, journal, called, keys, inputs)
+    assert begun is not None
+    if state == "finished":
+        verify.require_config(begun.identity, keys, path)
+        _require_complete(job, store, journal, begun)
+        return Start(Plan(**begun.plan), [], complete=True)
+    _require_same(begun, keys, path)
+    return _resumed(job, store, journal, begun)
+
+
+def _from_the_start(
+    job: Job,
+    store: Store,
+    journal: Journal,
+    called: str,
+    keys: dict[str, str],
+    inputs: Mapping[str, str],
+) -> Start:
+    plan, path = job.plan, job.config.target.path
+    _require_space(job, store, plan, plan.count)
+    begun = journal.run()
+    require_only_ours(store, begun)
+    old = {} if begun is None else {begun.digest: begun.names, **begun.replaces}
+    state = store.state()
+    if state == "unfinished":
+        say(f"what an earlier run left of {path} is replaced")
+    number = identity.digest(keys)
+    run = RunRecord(
+        digest=number,
+        identity=keys,
+        config=job.config.model_dump(mode="json"),
+        called=called,
+        versions=identity.versions(),
+        inputs=dict(inputs),
+        read={},
+        names=[str(name) for name in job.template.variables],
+        replaces=old,
+        regions=plan.count,
+        plan=asdict(plan),
+        began=time.time(),
+    )
+    with recording() as read:
+        template = _told(job.template, called, number)
+        left = [] if begun is None else begun.names
+        journal.begin(run)
+        labels = store.lay_out(template, [*run.names, *left])
+    journal.amend(laid_out=True, labels=labels, read=read)
+    return Start(plan, list(range(plan.count)))
+
+
+def _told(template: xr.Dataset, called: str, digest: str) -> xr.Dataset:
+    """With CF's audit trail, the newest line first, and what finds the journal again."""
+    # https://reproducible-builds.org/specs/source-date-epoch: so that two runs can be equal.
+    now = float(os.environ.get("SOURCE_DATE_EPOCH", time.time()))
+    line = (
+        f"{datetime.fromtimestamp(now, UTC):%Y-%m-%dT%H:%M:%SZ} {called} "
+        f"(fdgrad_dask {version('fdgrad_dask')})"
+    )
+    history = "\n".join([line, *filter(None, [template.attrs.get("history")])])
+    return template.assign_attrs(history=history, fdgrad_digest=digest)
+
+
+def _resumed(job: Job, store: Store, journal: Journal, begun: RunRecord) -> Start:
+    """The regions that are not finished, or whose inputs have changed since."""
+    plan, path = Plan(**begun.plan), job.config.target.path
+    job.require_room(plan)
+    if labels := job.inputs.changed([begun.read]):
+        raise OutputError(
+            f"coordinates of {path} were read from {job.inputs.shown(labels)}, which has changed "
+            "since; run with --fresh"
+        )
+    if stale := _stale(job, journal.regions()):
+        journal.forget(stale)
+        say(f"inputs have changed since: {len(stale)} of {plan.count} regions are computed again")
+    todo = _missing(plan, store, journal)
+    say(f"resuming {path}: {plan.count - len(todo)} of {plan.count} regions are finished")
+    _require_space(job, store, plan, len(todo))
+    return Start(plan, todo, resumed=True)
+
+
+def _repaired(job: Job, store: Store, journal: Journal, begun: RunRecord) -> Start:
+    """The regions of which a shard is missing or not what was written."""
+    plan, path = Plan(**begun.plan), job.config.target.path
+    job.require_room(plan)
+    if changed := job.inputs.changed(verify.everything_read(begun, journal)):
+        raise OutputError(
+            f"{path} cannot be repaired: {job.inputs.shown(changed)} has changed since it was "
+            "written, and two versions would be mixed; restore it, or run with --fresh"
+        )
+    found = verify.faults(store, journal)
+    if labels := [fault for fault in found if fault.region is None]:
+        raise OutputError(f"{labels[0]} of {path}, which no region writes; run with --fresh")
+    broken = sorted({fault.region for fault in found if fault.region is not None})
+    journal.forget(broken)
+    say(f"{len(found)} shards are broken, in {len(broken)} of {plan.count} regions")
+    return Start(plan, broken, resumed=True)
+
+
+def _require_complete(job: Job, store: Store, journal: Journal, begun: RunRecord) -> None:
+    """Refuses to call a published target complete that has holes, or other inputs than now."""
+    path = job.config.target.path
+    if missing := _missing(Plan(**begun.plan), store, journal):
+        raise OutputError(
+            f"{path} was complete, and shards of {len(missing)} regions are missing now; "
+            "fdgrad run --repair computes them again"
+        )
+    verify.require_inputs(job.inputs, begun, journal, path)
+
+
+def _stale(job: Job, records: Mapping[int, RegionRecord]) -> list[int]:
+    """The finished regions that read what has changed since."""
+    changed = job.inputs.changed(record.inputs for record in records.values())
+    return [number for number, each in records.items() if not changed.isdisjoint(each.inputs)]
+
+
+def _missing(plan: Plan, store: Store, journal: Journal) -> list[int]:
+    """Regions that are not finished, or of which something has vanished since."""
+    records = journal.regions()
+    vanished = store.absent(key for record in records.values() for key in record.checksums)
+
+    def whole(record: RegionRecord | None) -> bool:
+        return record is not None and vanished.isdisjoint(record.checksums)
+
+    return [number for number in range(plan.count) if not whole(records.get(number))]
+
+
+def _require_same(begun: RunRecord, keys: dict[str, str], path: str) -> None:
+    if begun.digest != identity.digest(keys):
+        differing = "; ".join(identity.changed(begun.identity, keys))
+        raise OutputError(
+            f"{path} was begun with something else: {differing}; undo the change, run with "
+            "--fresh to start again, or name another target"
+        )
+
+
+def _require_space(job: Job, store: Store, plan: Plan, regions: int) -> None:
+    free, needed = store.free(), plan.bytes_written * regions // max(plan.count, 1)
+    if free is None or free >= needed:
+        return
+    told = f"{format_bytes(needed)} are to be written beside {job.config.target.path}, and "
+    if free < needed // _COMPRESSED:
+        raise OutputError(
+            f"{told}{format_bytes(free)} are free; make room, or name a target on another disk"
+        )
+    say(f"{told}only {format_bytes(free)} are free: it fits if it compresses well")

@@ -1,0 +1,163 @@
+"""Proves a target complete and intact: every shard has the bytes that were written.
+
+And that it is what the config says, made of inputs that are still what they were.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from fdgrad_dask.errors import InputError, OutputError
+from fdgrad_dask.pipeline.config.schema import Config
+from fdgrad_dask.pipeline.execute.journal import Journal
+from fdgrad_dask.pipeline.execute.record import RunRecord
+from fdgrad_dask.pipeline.plan import identity
+from fdgrad_dask.pipeline.plan.job import looked_at
+from fdgrad_dask.pipeline.source.inputs import Inputs
+from fdgrad_dask.pipeline.source.places import files_of
+from fdgrad_dask.pipeline.store.base import Store
+from fdgrad_dask.pipeline.store.open import store_of
+from fdgrad_dask.pipeline.store.ownership import known, require_ours
+
+_READERS = 8
+_SHOWN = 20
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing that is not as it was written, and the region that wrote it."""
+
+    key: str
+    what: str
+    region: int | None
+
+    def __str__(self) -> str:
+        return f"{self.key} {self.what}"
+
+
+def faults(store: Store, journal: Journal) -> list[Fault]:
+    """All that is missing or not what was written, by the checksums of the stored bytes."""
+    run, records = journal.run(), journal.regions()
+    if run is None:
+        return []
+    missing = [
+        Fault(f"region {number}", "was not finished", number)
+        for number in range(run.regions)
+        if number not in records
+    ]
+    written: list[tuple[str, str, int | None]] = [
+        (key, checksum, None) for key, checksum in run.labels.items()
+    ]
+    for number, record in records.items():
+        written += [(key, checksum, number) for key, checksum in record.checksums.items()]
+
+    def checked(one: tuple[str, str, int | None]) -> Iterator[Fault]:
+        key, checksum, region = one
+        found = store.checksum(key)
+        if found is None:
+            yield Fault(key, "is missing", region)
+        elif found != checksum:
+            empty = bool(store.absent([key]))
+            yield Fault(key, "is empty" if empty else "has other bytes than were written", region)
+
+    with ThreadPoolExecutor(_READERS) as readers:
+        return [*missing, *(fault for found in readers.map(checked, written) for fault in found)]
+
+
+def everything_read(run: RunRecord, journal: Journal) -> list[Mapping[str, str]]:
+    """The versions of all objects that went into a target, a mapping a region."""
+    return [run.read, *(record.inputs for record in journal.regions().values())]
+
+
+def require_config(begun: Mapping[str, str], keys: Mapping[str, str], path: str) -> None:
+    """Refuses a config that is not the one of a finished target.
+
+    Raises
+    ------
+    OutputError
+        With the keys in which they differ.
+    """
+    before, now = (identity.without_versions(each) for each in (begun, keys))
+    if before != now:
+        differing = "; ".join(identity.changed(before, now))
+        raise OutputError(
+            f"{path} is the result of something else: {differing}; undo the change, run with "
+            "--fresh to replace it, or name another target"
+        )
+
+
+def require_inputs(inputs: Inputs, run: RunRecord, journal: Journal, path: str) -> None:
+    """Refuses a finished target whose inputs are not what they were.
+
+    Raises
+    ------
+    OutputError
+        With some of those that have changed.
+    """
+    if changed := inputs.changed(everything_read(run, journal)):
+        raise OutputError(
+            f"{path} is complete, but its inputs have changed since: {inputs.shown(changed)}; run "
+            "with --fresh to compute it again, or restore them"
+        )
+
+
+def verify(config: Config) -> str:
+    """A sentence that says the target is complete, and what this config makes of its inputs.
+
+    Raises
+    ------
+    OutputError
+        It does not exist, or is not finished, or of something else, or broken; with the keys.
+    """
+    store, path = store_of(config.target), config.target.path
+    journal = Journal(path)
+    run, state = journal.run(), store.state()
+    if state == "absent":
+        raise OutputError(f"there is no target {path}; fdgrad run makes it")
+    if run is None:
+        raise OutputError(f"{path} has no journal {journal.folder} that says what was written")
+    for each in store.held():  # one that says nothing of itself may be damaged, which is found
+        if each.digest not in (None, *known(run)):
+            require_ours(store, journal)
+    if state != "finished":
+        done = len(journal.regions())
+        raise OutputError(
+            f"{path} is not finished, {done} of {run.regions} regions are; fdgrad run resumes it"
+        )
+    unseen = _require_same_job(config, run, journal)
+    found = faults(store, journal)
+    if found:
+        more = [f"… and {len(found) - _SHOWN} more"] if len(found) > _SHOWN else []
+        lines = "\n  ".join([*map(str, found[:_SHOWN]), *more])
+        raise OutputError(f"{path} is broken, fdgrad run --repair writes these again:\n  {lines}")
+    shards = sum(len(record.checksums) for record in journal.regions().values())
+    return f"{path} is complete: all {shards} shards of {run.regions} regions are intact{unseen}"
+
+
+def _require_same_job(config: Config, run: RunRecord, journal: Journal) -> str:
+    """Compares config and inputs with those of the run, as far as the source is still there."""
+    path = config.target.path
+    own = config.model_copy(update={"picture": None, "report": None})
+    try:
+        job = looked_at(own)
+    except InputError as error:
+        require_config(identity.in_file(run.identity), identity.of_config(config), path)
+        return _require_inputs_that_are_left(config, run, journal, error)
+    require_config(run.identity, job.identity, path)
+    require_inputs(job.inputs, run, journal, path)
+    return ""
+
+
+def _require_inputs_that_are_left(
+    config: Config, run: RunRecord, journal: Journal, why: InputError
+) -> str:
+    """A source that is gone says nothing against a target; one that was replaced does."""
+    try:
+        inputs = Inputs(config.source, files_of(config.source))
+    except InputError:
+        inputs = None
+    if inputs is not None and not inputs.are_gone(everything_read(run, journal)):
+        require_inputs(inputs, run, journal, config.target.path)
+    return f"; its inputs are not compared: {why}"

@@ -1,0 +1,86 @@
+"""A source, its steps, a target and its regions in words: what the commands print."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import xarray as xr
+from dask.utils import format_bytes
+
+from fdgrad_dask.pipeline.plan.graph import Region, culled, stored_chunks
+from fdgrad_dask.pipeline.plan.job import Job, shape
+
+
+def what_is_read(job: Job) -> list[str]:
+    """The source, and those of its variables that the steps read."""
+    fields = []
+    for name in sorted(job.read):
+        chunks = stored_chunks(job.source.variables[name])
+        largest = {dim: c if isinstance(c, int) else max(c) for dim, c in chunks.items()}
+        told = f", {_pieces(job.source[name], largest)}" if largest else ""
+        fields.append(_array(name, job.source[name]) + told)
+    return [f"read     {job.config.source.shown}", *fields]
+
+
+def what_is_planned(job: Job) -> list[str]:
+    """Each step with its options, then the target with every array of it."""
+    steps = job.config.steps
+    lines = [f"step     {_call(step.operator, step.inputs, step.options)}" for step in steps]
+    path = job.config.target.path
+    there = [f"         {path} exists: run resumes it, or needs --fresh"]
+    return [*lines, f"target   {path}", *_written(job), *(there if os.path.exists(path) else [])]
+
+
+def what_is_written(job: Job) -> list[str]:
+    """The target with every array of it."""
+    return [f"wrote    {job.config.target.path}", *_written(job)]
+
+
+def regions(job: Job) -> list[str]:
+    """How the work is cut, what it costs, and whether a worker can hold it."""
+    plan = job.plan
+    middle = Region(job.config, job.source, [plan.middle], job.pieces, job.halos)
+    tasks = len(culled([part for _, _, part in middle.results()]))
+    wide = {dim: size for dim, size in plan.region.items() if size < plan.sizes[dim]}
+    return [
+        f"regions  {plan.count} of {shape(wide) if wide else 'everything'}, "
+        f"one task of the cluster each, about {tasks} inside it",
+        f"reads    {format_bytes(plan.bytes_read)}, {plan.amplification:.2f} times the "
+        f"{format_bytes(plan.bytes_needed)} that are needed",
+        f"writes   {format_bytes(plan.bytes_written)} before compression",
+        f"memory   {format_bytes(plan.memory)} of a worker at its peak, it has "
+        f"{format_bytes(job.limit)}",
+    ]
+
+
+def _written(job: Job) -> list[str]:
+    """Every array of the target with its chunks and shards."""
+    return [_stored(str(name), each, job) for name, each in job.result.data_vars.items()]
+
+
+def _stored(name: str, array: xr.DataArray, job: Job) -> str:
+    chunks, shards = job.layout.chunks, job.layout.shards
+    text = f"{_array(name, array)}, {_pieces(array, chunks)}"
+    if shards == chunks:
+        return text
+    return f"{text} in shards of {' × '.join(str(shards[str(dim)]) for dim in array.dims)}"
+
+
+def _pieces(array: xr.DataArray, chunks: Mapping[str, int]) -> str:
+    sizes = [(n, chunks.get(str(dim), n)) for dim, n in array.sizes.items()]
+    count = math.prod(-(-n // size) for n, size in sizes)
+    return f"{count} chunk{'s' if count > 1 else ''} of {' × '.join(str(c) for _, c in sizes)}"
+
+
+def _call(operator: str, inputs: Iterable[str], options: Mapping[str, Any]) -> str:
+    told = [*inputs, *(f"{name}={value!r}" for name, value in options.items())]
+    return f"{operator}({', '.join(told)})"
+
+
+def _array(name: str, array: xr.DataArray) -> str:
+    sizes = ", ".join(f"{dim}: {size}" for dim, size in array.sizes.items())
+    units = array.attrs.get("units", "no units")
+    return f"         {name} ({sizes}) {array.dtype}, {units}, {format_bytes(array.nbytes)}"

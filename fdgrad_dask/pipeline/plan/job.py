@@ -1,0 +1,192 @@
+"""From a config to all that is known before anything is computed: results, layout, regions."""
+
+from __future__ import annotations
+
+import gc
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import xarray as xr
+from dask.utils import format_bytes
+
+from fdgrad_dask.errors import ClusterError
+from fdgrad_dask.pipeline.cluster.open import bytes_per_worker
+from fdgrad_dask.pipeline.config.schema import Config
+from fdgrad_dask.pipeline.plan import identity, steps
+from fdgrad_dask.pipeline.plan import regions as plan
+from fdgrad_dask.pipeline.plan.cutting import Chunks, Halo
+from fdgrad_dask.pipeline.plan.graph import field_of, found_halos, pieces_of
+from fdgrad_dask.pipeline.plan.layout import Layout, laid_out, template
+from fdgrad_dask.pipeline.plan.regions import Plan, Workload
+from fdgrad_dask.pipeline.report import picture
+from fdgrad_dask.pipeline.source.inputs import Inputs
+from fdgrad_dask.pipeline.source.open import chunked, open_files, pinned
+from fdgrad_dask.pipeline.source.places import files_of
+from fdgrad_dask.pipeline.source.versions import recording
+
+FULL = 0.95  # of its memory limit: a worker that holds more is killed
+_ROOM = 0.7  # of its memory limit: what a region is planned for
+
+
+@dataclass(frozen=True)
+class Job:
+    """A config, looked at: nothing is computed, and of the source only labels are read."""
+
+    config: Config
+    source: xr.Dataset
+    result: xr.Dataset
+    """Lazy, in arrays of one chunk."""
+    files: tuple[str, ...]
+    """Those of the source."""
+    opened: dict[str, str]
+    """The version of every object that was read to open the source."""
+
+    @cached_property
+    def inputs(self) -> Inputs:
+        """The objects of the source, as they are now."""
+        return Inputs(self.config.source, self.files)
+
+    @cached_property
+    def identity(self) -> dict[str, str]:
+        """What decides the result."""
+        return identity.identity(self.config, self.layout, self.source, self.read, self.result)
+
+    @cached_property
+    def template(self) -> xr.Dataset:
+        """The target without its values."""
+        return template(self.result, self.layout, self.config.target)
+
+    @cached_property
+    def layout(self) -> Layout:
+        return laid_out(self.result, self.config.target, self.config.source, self.pieces)
+
+    @cached_property
+    def pieces(self) -> dict[str, Chunks]:
+        """The chunks in which the inside of a region is read."""
+        return pieces_of(self.source, self.config.source.chunks, self.read)
+
+    @cached_property
+    def read(self) -> set[str]:
+        """The variables that the steps read."""
+        return self._halos[1]
+
+    @cached_property
+    def halos(self) -> dict[str, Halo]:
+        return self._halos[0]
+
+    @cached_property
+    def _halos(self) -> tuple[dict[str, Halo], set[str]]:
+        return found_halos(self.config, self.source)
+
+    @cached_property
+    def workload(self) -> Workload:
+        """What the plan is made of, as plain integers."""
+        inputs = {name: field_of(self.source.variables[name]) for name in sorted(self.read)}
+        outputs = {
+            str(name): field_of(each.variable) for name, each in self.result.data_vars.items()
+        }
+        read = {dim: self.source.sizes[dim] for each in inputs.values() for dim in each.dims}
+        sizes = {str(dim): size for dim, size in self.result.sizes.items()} | read
+        written = {dim: sizes[dim] for each in outputs.values() for dim in each.dims}
+        sizes = written | sizes
+        return Workload(
+            sizes={dim: sizes[dim] for dim in sizes if dim in written or dim in read},
+            shards={
+                dim: self.layout.shards.get(dim, sizes[dim])
+                for dim in sizes
+                if dim in written or dim in read
+            },
+            halos=self.halos,
+            inputs=inputs,
+            outputs=outputs,
+            pieces=self.pieces,
+            threads=self.config.cluster.threads,
+        )
+
+    @property
+    def limit(self) -> int:
+        """Bytes of one worker."""
+        return bytes_per_worker(self.config.cluster)
+
+    @cached_property
+    def plan(self) -> Plan:
+        """The regions.
+
+        Raises
+        ------
+        ClusterError
+            A worker has not the memory for one of them.
+        """
+        work, target = self.workload, self.config.target
+        if target.regions:
+            region = plan.with_region(work, target.regions)
+        else:
+            region = plan.chosen(work, int(_ROOM * self.limit), self.config.cluster.workers)
+        self.require_room(plan.planned(work, region))
+        return plan.planned(work, region)
+
+    def require_room(self, planned: Plan) -> None:
+        """Refuses regions that a worker cannot hold, and says what would fit.
+
+        Raises
+        ------
+        ClusterError
+            With the numbers to change.
+        """
+        if planned.memory > FULL * self.limit:
+            raise ClusterError(
+                f"a region of {shape(planned.region)} needs about "
+                f"{format_bytes(planned.memory)}, a worker has {format_bytes(self.limit)}; "
+                f"{_what_would_fit(self.workload, planned, int(FULL * self.limit))}"
+            )
+
+
+def looked_at(config: Config) -> Job:
+    """The job of a config; wrong names, options and coordinates are refused here.
+
+    Raises
+    ------
+    FdgradError
+        Whatever is wrong with source, steps, target or picture.
+    """
+    for section in ("picture", "report"):
+        if getattr(config, section):
+            picture.require_matplotlib(section)
+    config = config.model_copy(update={"source": pinned(config.source)})
+    files = tuple(files_of(config.source))
+    # HDF5 hands out again what this process still has open, though the file was rewritten since.
+    gc.collect()
+    with recording() as read:
+        source = open_files(config.source, files)
+        sizes = {str(dim): size for dim, size in source.sizes.items()}
+        whole = chunked(source, {**config.source.chunks, **sizes})
+        result = steps.build(config, whole)
+    if config.picture:
+        picture.require_drawable(config.picture, result)
+    return Job(config, source, result, files, read)
+
+
+def shape(region: dict[str, int]) -> str:
+    """
+    >>> shape({"time": 4, "lat": 60})
+    'time 4 × lat 60'
+    """
+    return " × ".join(f"{dim} {size}" for dim, size in region.items())
+
+
+def _what_would_fit(work: Workload, planned: Plan, room: int) -> str:
+    """Advice with numbers: smaller regions, smaller shards, or more memory."""
+    enough = format_bytes(int(planned.memory / _ROOM))
+    smallest = dict(work.shards)
+    if smallest != planned.region and plan.memory(work, smallest) <= room:
+        return f"lower target.regions, one shard is {shape(smallest)}, or give workers {enough}"
+    dim = max(smallest, key=lambda each: smallest[each] / (1 + work.halos[each].depth))
+    shorter = work
+    while shorter.shards[dim] > 1 and plan.memory(shorter, shorter.shards) > room:
+        shorter = replace(shorter, shards={**shorter.shards, dim: shorter.shards[dim] // 2})
+    if plan.memory(shorter, shorter.shards) <= room:
+        return (
+            f"lower target.chunks and target.shards along {dim} from {work.shards[dim]} to "
+            f"{shorter.shards[dim]}, or give workers {enough} by cluster.memory_limit"
+        )
+    return f"give workers {enough} by cluster.memory_limit, or lower cluster.workers"

@@ -1,0 +1,112 @@
+"""A Zarr store in which a missing chunk is an error, and every chunk that is read is noted.
+
+zarr reads a chunk or shard that is missing as the fill value, and a shard of no bytes too, which
+after a full disk or a broken copy is half a store of NaN. Seeing what each read gives back costs
+nothing more than the read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import socket
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any
+
+from zarr.abc.store import ByteRequest, Store
+from zarr.core.buffer import Buffer, BufferPrototype
+from zarr.storage import WrapperStore
+
+from fdgrad_dask.errors import InputError
+from fdgrad_dask.pipeline.source import versions
+
+if TYPE_CHECKING:
+    _Wrapper = WrapperStore[Store]
+else:
+    _Wrapper = WrapperStore
+
+_METADATA = ("zarr.json", ".zarray", ".zgroup", ".zattrs", ".zmetadata")
+
+
+@dataclass(frozen=True)
+class Rules:
+    """Where a store lies, and what a missing chunk in it is."""
+
+    root: str
+    options: dict[str, Any]
+    number: int
+    """Of the file in the source."""
+    fill: bool
+    """Whether a missing chunk is the fill value after all; one of no bytes never is."""
+    pinned: bool
+    """Whether nothing can change what is read, as in a snapshot."""
+
+
+class Guarded(_Wrapper):
+    """A store that is read, whose chunks have to exist."""
+
+    def __init__(self, store: Store, rules: Rules) -> None:
+        super().__init__(store)
+        self.rules = rules
+
+    def _with_store(self, store: Store) -> Guarded:
+        return Guarded(store, self.rules)
+
+    async def get(
+        self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None
+    ) -> Buffer | None:
+        """What lies under ``key``."""
+        if key.endswith(_METADATA):
+            return await self._store.get(key, prototype, byte_range)
+        await self._note(key)
+        found = await self._store.get(key, prototype, byte_range)
+        if found is None:
+            await self._require_fill(key, prototype)
+        elif len(found) == 0:
+            raise InputError(f"the chunk {key!r} has 0 bytes; fetch it again")
+        return found
+
+    async def _note(self, key: str) -> None:
+        """Before the read: what is written after this look is found to be another version."""
+        name = f"{self.rules.number}/{key}"
+        if self.rules.pinned or versions.is_noted(name):
+            return
+        rules = self.rules
+        version = await asyncio.to_thread(
+            versions.of_key, self._store, rules.root, key, rules.options
+        )
+        versions.note(name, version)
+
+    async def _require_fill(self, key: str, prototype: BufferPrototype) -> None:
+        """Refuses a missing chunk, unless it stands for the fill value.
+
+        A lone 0, such as a grid mapping or a single member, is what xarray never writes a chunk of.
+        """
+        values = await self._values(key, prototype)
+        if values is None:
+            raise InputError(
+                f"neither the chunk {key!r} nor the metadata of its array can be seen by "
+                f"{socket.gethostname()}; mount the store there, at the same path"
+            )
+        if not self.rules.fill and values != 1:
+            raise InputError(
+                f"the chunk {key!r} is missing, and a fill value is no data; restore it, or, if "
+                "this dataset omits empty chunks, set source.missing_chunks: fill"
+            )
+
+    async def _values(self, key: str, prototype: BufferPrototype) -> int | None:
+        """How many values the array of a chunk has; None where its metadata is missing too."""
+        parents = [*accumulate(key.split("/")[:-1], "{}/{}".format)]
+        for parent in reversed(parents):
+            for name in ("zarr.json", ".zarray"):
+                held = await self._store.get(f"{parent}/{name}", prototype)
+                if held is not None:
+                    return int(math.prod(json.loads(held.to_bytes())["shape"]))
+        held = await self._store.get(".zmetadata", prototype)
+        consolidated = json.loads(held.to_bytes())["metadata"] if held is not None else {}
+        for parent in reversed(parents):
+            if array := consolidated.get(f"{parent}/.zarray"):
+                return int(math.prod(array["shape"]))
+        return None

@@ -1,0 +1,136 @@
+"""Opens a source as one Dataset; nothing of its fields is read.
+
+``open_files`` gives lazy variables without dask, which is what a plan needs; ``chunked`` cuts
+them into dask arrays whose chunks are each read by one call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any, Literal
+from uuid import uuid4
+
+import dask.array as da
+import numpy as np
+import xarray as xr
+
+from fdgrad_dask.errors import ConfigError
+from fdgrad_dask.pipeline.config.operators import did_you_mean
+from fdgrad_dask.pipeline.config.source import Source
+from fdgrad_dask.pipeline.source import snapshots
+from fdgrad_dask.pipeline.source.fingerprints import fingerprint as fingerprint
+from fdgrad_dask.pipeline.source.formats import format_of, opened, version_of
+from fdgrad_dask.pipeline.source.joining import joined
+from fdgrad_dask.pipeline.source.labels import labelled
+from fdgrad_dask.pipeline.source.places import files_of
+from fdgrad_dask.pipeline.source.selection import renamed, selected
+
+_IN_MEMORY = 2**20  # values; a coordinate up to this size is read when the source is opened
+
+Chunks = Mapping[str, int | Literal["auto"] | tuple[int, ...]]
+
+
+def open_source(source: Source) -> xr.Dataset:
+    """The source as a Dataset of dask arrays, in the chunks that the config asks for.
+
+    Raises
+    ------
+    InputError
+        Nothing is there, or it cannot be opened, or the files do not fit together.
+    ConfigError
+        ``chunks`` names a dimension that the source does not have.
+    """
+    return chunked(open_files(source), source.chunks)
+
+
+def open_files(source: Source, files: Sequence[str] | None = None) -> xr.Dataset:
+    """The source as a Dataset of lazy variables without dask; small coordinates are in memory.
+
+    ``encoding["preferred_chunks"]`` of a variable says in which chunks it is best read, as an int
+    or as a tuple of all sizes along a dimension.
+
+    Parameters
+    ----------
+    source : Source
+        What is opened.
+    files : sequence of str, optional
+        What its paths name, where that is known already.
+
+    Raises
+    ------
+    InputError
+        Nothing is there, or it cannot be opened, or the files do not fit together.
+    ConfigError
+        ``rename``, ``coords``, ``attrs`` or ``select`` name what does not exist.
+    """
+    files = files_of(source) if files is None else files
+    if len(files) == 1:
+        dataset = opened(files[0], source, version=version_of(files[0], source))
+    else:
+        dataset = joined(files, source)
+    dataset = labelled(renamed(dataset, source.rename), source)
+    dataset = selected(dataset, source.select)
+    small = [name for name, label in dataset.coords.items() if label.size <= _IN_MEMORY]
+    return dataset.assign_coords({name: dataset.variables[name].load() for name in small})
+
+
+def pinned(source: Source) -> Source:
+    """``source`` as it is now, for all who open it later: a branch becomes its snapshot."""
+    files = files_of(source)
+    return snapshots.pinned(source, files) if format_of(files[0], source) == "icechunk" else source
+
+
+def chunked(dataset: xr.Dataset, wanted: Chunks) -> xr.Dataset:
+    """``dataset`` with dask arrays in place of what is not in memory.
+
+    Parameters
+    ----------
+    dataset : xarray.Dataset
+        From ``open_files``.
+    wanted : mapping
+        Points per chunk by dimension, or ``"auto"``, or the sizes of all chunks; what is not
+        named keeps the chunks of the file.
+
+    Raises
+    ------
+    ConfigError
+        ``wanted`` names a dimension that is not there.
+    """
+    for dim in wanted:
+        if dim not in dataset.sizes:
+            known = map(str, dataset.sizes)
+            raise ConfigError(f"source.chunks: no dimension {dim!r}; {did_you_mean(dim, known)}")
+    cut = {name: _cut(name, each, wanted) for name, each in dataset.variables.items()}
+    lazy = dataset.copy(data={name: cut[name].data for name in dataset.data_vars})
+    large = {name: cut[name] for name in dataset.coords if cut[name].chunks}
+    return lazy.assign_coords(large) if large else lazy
+
+
+def _cut(name: Hashable, variable: xr.Variable, wanted: Chunks) -> xr.Variable:
+    # Text, or a calendar: no step takes it, and dask cannot size it.
+    if variable._in_memory or variable.dtype.hasobject:
+        return variable
+    native = variable.encoding.get("preferred_chunks") or {}
+    sizes = tuple(wanted.get(str(dim), native.get(dim, "auto")) for dim in variable.dims)
+    data = da.from_array(
+        _Lazy(variable, name),
+        chunks=da.core.normalize_chunks(sizes, variable.shape, dtype=variable.dtype),
+        name=f"read-{name}-{uuid4().hex}",
+        getitem=_read,
+        meta=np.empty((0,) * variable.ndim, variable.dtype),
+        inline_array=True,
+    )
+    return variable.copy(data=data)
+
+
+class _Lazy:
+    """A variable as dask sees it: shape, dtype, and no way to be read by accident."""
+
+    def __init__(self, variable: xr.Variable, name: Hashable) -> None:
+        self.variable, self.name = variable, name
+        self.shape, self.ndim, self.dtype = variable.shape, variable.ndim, variable.dtype
+
+
+def _read(lazy: _Lazy, key: tuple[slice, ...]) -> np.ndarray[Any, Any]:
+    """One chunk. Not dask's getter, which slices of neighbours would be fused into."""
+    return np.asarray(lazy.variable[key].values)

@@ -1,0 +1,111 @@
+"""By what each object of a source is known again: a version that changes when its content does.
+
+Whatever is read is noted together with its version as it was just before: a file, or a chunk or
+shard of a store. So two versions of one object can never end in one target unseen.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from zarr.abc.store import Store
+
+from fdgrad_dask.errors import InputError
+from fdgrad_dask.pipeline.source import remote
+
+MISSING = "missing"
+_CHANGED = ("ETag", "etag", "e_tag", "md5", "LastModified", "last_modified", "mtime", "created")
+_lock = threading.Lock()
+_recorders: list[dict[str, str]] = []
+
+
+@contextmanager
+def recording() -> Iterator[dict[str, str]]:
+    """The version of every object that this process reads meanwhile, by its name.
+
+    A name is the number of a file of the source, or that and the key of an object in a store.
+    """
+    seen: dict[str, str] = {}
+    with _lock:
+        _recorders.append(seen)
+    try:
+        yield seen
+    finally:
+        with _lock:
+            _recorders[:] = [each for each in _recorders if each is not seen]
+
+
+def is_noted(name: str) -> bool:
+    """Whether all that record have this object already, so that it need not be looked at again."""
+    with _lock:
+        return bool(_recorders) and all(name in seen for seen in _recorders)
+
+
+def note(name: str, version: str) -> None:
+    """An object is about to be read in this version."""
+    with _lock:
+        for seen in _recorders:
+            seen.setdefault(name, version)
+
+
+def of_path(path: str) -> str:
+    """Bytes and the nanosecond of the last change of a file on this machine."""
+    try:
+        status = os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return MISSING
+    seconds, rest = divmod(status.st_mtime_ns, 10**9)
+    when = datetime.fromtimestamp(seconds, UTC)
+    return f"{status.st_size} bytes, changed {when:%Y-%m-%dT%H:%M:%S}.{rest:09d}Z"
+
+
+def of(place: str, options: dict[str, Any]) -> str:
+    """The version of a file here, or of what lies at a URL: its bytes, and its ETag or time."""
+    if not remote.is_url(place):
+        return of_path(place)
+    system, path = remote.file_system(place, options)
+    system.invalidate_cache(system._parent(path))
+    try:
+        info = system.info(path)
+    except FileNotFoundError:
+        return MISSING
+    changed = [str(info[key]) for key in _CHANGED if info.get(key)]
+    return f"{info['size']} bytes, changed {changed[0] if changed else 'at a time unknown'}"
+
+
+def of_key(store: Store, root: str, key: str, options: dict[str, Any]) -> str:
+    """The version of an object in the Zarr store at ``root``."""
+    references = getattr(getattr(store, "fs", None), "references", None)
+    if references is not None:  # kerchunk: what it refers to, or the file of references itself
+        entry = references.get(key)
+        refers = isinstance(entry, (list, tuple)) and entry[0]
+        return of(str(entry[0]) if refers else root, options)
+    if root.startswith("zip://"):
+        root = root.partition("::")[2]
+    elif remote.is_url(root) or os.path.isdir(root):
+        return of(f"{root}/{key}", options)
+    return of(root, options)  # an archive
+
+
+def require_same(name: str, file: str, before: str, options: dict[str, Any]) -> None:
+    """Notes that a file is read, in the version in which it was opened.
+
+    Raises
+    ------
+    InputError
+        It is another one now.
+    """
+    if is_noted(name):
+        return
+    now = of(file, options)
+    if now != before:
+        raise InputError(
+            f"{file} changed while it was read ({before} when it was opened, now: {now}); run "
+            "again once nothing writes it any more"
+        )
+    note(name, before)

@@ -1,0 +1,82 @@
+"""What the target's arrays look like when they are stored: packing, codecs, units of time."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numcodecs import BitRound
+from numpy.typing import NDArray
+from zarr.codecs import BloscCodec, Crc32cCodec
+
+from fdgrad_dask.pipeline.config.target import Target
+from fdgrad_dask.pipeline.source.related import ATTRIBUTES, named_in
+
+_TIME = ("units", "calendar")  # the only encoding of a source that holds for its coordinates here
+_MANTISSA = {2: 10, 4: 23, 8: 52}  # bits, by the bytes of a float
+
+
+def stored(values: NDArray[Any], target: Target) -> NDArray[Any]:
+    """The numbers that stand for ``values``: rounded if asked for, durations as integers."""
+    if values.dtype.kind == "m":
+        return values.astype("timedelta64[ns]").view(np.int64)
+    if target.round_bits is None or values.dtype.kind != "f":
+        return values
+    bits = min(target.round_bits, _MANTISSA.get(values.dtype.itemsize, 52))
+    rounded = np.asarray(BitRound(bits).encode(np.array(values))).view(values.dtype)
+    # A NaN's payload is no mantissa to be rounded: it must not become inf.
+    return np.where(np.isfinite(values), rounded, values)
+
+
+def codecs(target: Target) -> dict[str, Any]:
+    """How chunks are compressed; the checksum comes last, so that it covers what is stored."""
+    fast = target.compression == "fast"
+    compressor = (
+        BloscCodec(cname="lz4", clevel=5, shuffle="shuffle")
+        if fast
+        else BloscCodec(cname="zstd", clevel=7, shuffle="bitshuffle")
+    )
+    return {"compressors": (compressor, Crc32cCodec())}
+
+
+def encoded(result: xr.Dataset, compression: dict[str, Any]) -> xr.Dataset:
+    """Without the encoding of the source, whose packing and codecs do not fit the result."""
+    written = result.copy()
+    own = {name for name in written.coords if name not in written.dims} - named_in(written)
+    for name, variable in written.variables.items():
+        kept = _of_time(variable)
+        related = {key: variable.attrs.pop(key) for key in ATTRIBUTES if key in variable.attrs}
+        special: dict[str, Any] = {}
+        if name not in written.data_vars:
+            special = {"_FillValue": None}
+        else:
+            # xarray leaves out a coordinate whose name is the beginning of another's bounds.
+            labels = sorted(str(n) for n in own if {*written[n].dims} <= {*variable.dims})
+            layout = ("chunks", "shards")
+            special = {key: variable.encoding[key] for key in layout if key in variable.encoding}
+            special |= {"coordinates": " ".join(labels)} if labels else {}
+            if variable.dtype.kind == "m":
+                special |= {"units": "nanoseconds", "dtype": "int64"}
+        variable.encoding = {**kept, **related, **special, **compression}
+    return written
+
+
+def _of_time(variable: xr.Variable) -> dict[str, Any]:
+    """Units and calendar of the source, or only the latter where xarray cannot write such units.
+
+    It reads months since a date in a calendar of 30 days each, and writes none.
+    """
+    kept = {key: variable.encoding[key] for key in _TIME if key in variable.encoding}
+    if variable.dtype.kind not in "MO" or "units" not in kept or not variable.size:
+        return kept
+    first = variable[dict.fromkeys(variable.dims, slice(0, 1))]
+    first.encoding = kept
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            xr.conventions.encode_cf_variable(first)
+    except Exception:  # a KeyError of the unit, a ValueError of the calendar
+        del kept["units"]
+    return kept

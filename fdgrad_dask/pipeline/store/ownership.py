@@ -1,0 +1,145 @@
+"""What of that which lies at a target is ours: the journal says so, and the target agrees.
+
+Nothing else is ever deleted or replaced, whatever it is called.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Collection, Iterator
+from contextlib import suppress
+
+from fdgrad_dask.errors import OutputError
+from fdgrad_dask.pipeline.execute.journal import Journal
+from fdgrad_dask.pipeline.execute.record import RunRecord
+from fdgrad_dask.pipeline.store.base import State, Store
+
+WHOLE = "fdgrad-whole.nc"
+"""The netCDF file that is put together inside the folder that grew."""
+_OF_AN_ARRAY = re.compile(r"(?:zarr\.json|c(?:/\d+)*|(?:zarr|c(?:/\d+)*)\.[0-9a-f]{32}\.partial)")
+_OF_THE_GROUP = re.compile(r"zarr\.json|zarr\.[0-9a-f]{32}\.partial|" + re.escape(WHOLE))
+
+
+def require_ours(store: Store, journal: Journal) -> State:
+    """What is there, which is ours or nothing.
+
+    Raises
+    ------
+    OutputError
+        Somebody else wrote it, or nothing says that we did.
+    """
+    state, run = store.state(), journal.run()
+    if state == "foreign":
+        found = next(iter(each.path for each in store.held()), journal.folder)
+        raise OutputError(
+            f"{found} exists and is not what would be written there, so it is not replaced; move "
+            "it, or name another target"
+        )
+    for each in store.held():
+        if each.digest in known(run) or (each.partial and run and not run.laid_out):
+            continue
+        why = f"{journal.folder} is of another one" if run else f"it has no {journal.folder}"
+        raise OutputError(
+            f"{each.path} exists, and nothing shows that fdgrad wrote it ({why}), so it is not "
+            "replaced; move it and run with --fresh, or name another target"
+        )
+    return state
+
+
+def require_only_ours(store: Store, run: RunRecord | None) -> None:
+    """Refuses to replace what somebody else has put something into.
+
+    Raises
+    ------
+    OutputError
+        With the name of what is not ours.
+    """
+    for each in store.held():
+        if os.path.islink(each.path):
+            raise OutputError(
+                f"{each.path} is a symbolic link, which fdgrad did not make, so it is not "
+                "replaced; name the target that it leads to, or another one"
+            )
+        names = known(run).get(each.digest or "", [] if run is None else run.names)
+        if strange := next(iter(store.strangers(each, names)), None):
+            raise OutputError(
+                f"{each.path} holds {strange}, which fdgrad did not write, so it is not replaced; "
+                "move that away, or name another target"
+            )
+
+
+def known(run: RunRecord | None) -> dict[str, list[str]]:
+    """The targets that a journal is about, by digest, with the names of their arrays."""
+    return {} if run is None else {run.digest: run.names, **run.replaces}
+
+
+def is_of_arrays(key: str, names: Collection[str]) -> bool:
+    """Whether a key is one of the group, or of the metadata or a chunk of one of these arrays.
+
+    Examples
+    --------
+    >>> [is_of_arrays(key, ["t"]) for key in ("zarr.json", "t/c/0/1", "t/notes.txt", "q/c/0")]
+    [True, True, False, False]
+    """
+    array, found, rest = key.partition("/")
+    if not found:
+        return bool(_OF_THE_GROUP.fullmatch(key))
+    return array in names and bool(_OF_AN_ARRAY.fullmatch(rest))
+
+
+def strangers_in(folder: str, names: Collection[str]) -> Iterator[str]:
+    """The files and links in a Zarr folder that are no part of these arrays."""
+    for at, folders, files in os.walk(folder):
+        links = [name for name in folders if os.path.islink(os.path.join(at, name))]
+        for name in [*links, *files]:
+            full = os.path.join(at, name)
+            key = os.path.relpath(full, folder)
+            if os.path.islink(full) or not is_of_arrays(key, names):
+                yield key
+
+
+def remove(folder: str, names: Collection[str]) -> bool:
+    """Deletes these arrays from a Zarr folder, the group last; whether nothing else is left."""
+    if os.path.islink(folder) or not os.path.isdir(folder):
+        return False
+    for at, folders, files in os.walk(folder, topdown=False):
+        for name in sorted(files):
+            full = os.path.join(at, name)
+            key = os.path.relpath(full, folder)
+            if at != folder and is_of_arrays(key, names) and not os.path.islink(full):
+                os.unlink(full)
+        for name in folders:
+            inside = os.path.join(at, name)
+            if os.path.relpath(inside, folder).split(os.sep)[0] in names:
+                _remove_empty(inside)
+    for name in os.listdir(folder):
+        if is_of_arrays(name, names) and not os.path.islink(os.path.join(folder, name)):
+            os.unlink(os.path.join(folder, name))
+    return _remove_empty(folder)
+
+
+def remove_leftovers(folder: str, names: Collection[str]) -> None:
+    """Deletes what writers left that were killed while they wrote these arrays, nothing else.
+
+    zarr writes ``0.<32 digits>.partial`` beside the object ``0``, and renames it when complete.
+    """
+    for at, folders, files in os.walk(folder):
+        if at == folder:  # folders of others are not even looked into
+            folders[:] = [name for name in folders if name in names]
+        for name in files:
+            full = os.path.join(at, name)
+            unfinished = name.endswith(".partial") and is_of_arrays(
+                os.path.relpath(full, folder), names
+            )
+            if unfinished and not os.path.islink(full):
+                # A worker that was cut off may live, and finish its file in this moment.
+                with suppress(FileNotFoundError):
+                    os.unlink(full)
+
+
+def _remove_empty(folder: str) -> bool:
+    if os.path.islink(folder) or os.listdir(folder):
+        return False
+    os.rmdir(folder)
+    return True

@@ -1,0 +1,257 @@
+"""A target in Zarr 3: a folder under a partial name, filled shard by shard, published by a rename.
+
+Chunks carry a checksum and are written even when empty, so that a hole or a flipped bit is found,
+not read as NaN. A shard is one file, written whole or not at all.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import warnings
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+import zarr
+from numpy.typing import NDArray
+from zarr.abc.store import Store as ZarrHierarchy
+from zarr.core.buffer import Buffer
+from zarr.storage import LocalStore, WrapperStore
+
+from fdgrad_dask.errors import OutputError
+from fdgrad_dask.pipeline.config.target import Target
+from fdgrad_dask.pipeline.console import say
+from fdgrad_dask.pipeline.store.base import Held, Replaces, Shard, State, checksum_of
+from fdgrad_dask.pipeline.store.encoding import codecs, encoded, stored
+from fdgrad_dask.pipeline.store.files import room, writing
+from fdgrad_dask.pipeline.store.ownership import remove, remove_leftovers, strangers_in
+
+if TYPE_CHECKING:
+    _Wrapper = WrapperStore[ZarrHierarchy]
+else:
+    _Wrapper = WrapperStore
+
+
+class ZarrStore:
+    """The target of a config, as a Zarr folder; see ``store.Store``."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._final = target.path
+        self._partial = target.path + ".partial"
+        self._writer: ZarrWriter | None = None
+
+    def state(self) -> State:
+        both = (self._final, self._partial)
+        found = [path for path in both if os.path.lexists(path) and not is_empty(path)]
+        if any(not is_zarr(path) for path in found):
+            return "foreign"
+        if self._partial in found:
+            return "unfinished"
+        return "finished" if found else "absent"
+
+    def held(self) -> Iterator[Held]:
+        for path, partial in ((self._final, False), (self._partial, True)):
+            if os.path.lexists(path) and not is_empty(path):
+                yield Held(path, partial, digest_in(path))
+
+    def strangers(self, held: Held, names: Collection[str]) -> Iterator[str]:
+        return strangers_in(held.path, names)
+
+    def lay_out(self, template: xr.Dataset, names: Collection[str] = ()) -> dict[str, str]:
+        with writing(self._partial), quiet():
+            if os.path.lexists(self._partial) and not remove(self._partial, names):
+                raise OutputError(f"{self._partial} holds what fdgrad did not write; move it")
+            os.makedirs(os.path.dirname(self._final) or ".", exist_ok=True)
+            encoded(template, codecs(self._target)).to_zarr(
+                self._partial,
+                mode="w-",
+                compute=False,
+                consolidated=False,
+                zarr_format=3,
+                write_empty_chunks=True,
+            )
+        files = (file for file in Path(self._partial).rglob("*") if file.is_file())
+        keys = sorted(file.relative_to(self._partial).as_posix() for file in files)
+        # That of the group is written again when it takes in all others.
+        return {key: str(self.checksum(key)) for key in keys if key != "zarr.json"}
+
+    def writer(self) -> ZarrWriter:
+        if self._writer is None or self._writer.folder != self._here:
+            self._writer = ZarrWriter(LocalStore(self._here), self._here, self._target)
+        return self._writer
+
+    @property
+    def _here(self) -> str:
+        """The folder that holds the shards: the finished one only where no other is growing."""
+        return self._partial if os.path.isdir(self._partial) else self._final
+
+    def accept(self, parcel: Any) -> None:
+        """A shard that is written is a part of the folder."""
+
+    def settle(self) -> None:
+        """It is there already."""
+
+    def absent(self, keys: Iterable[str]) -> set[str]:
+        def there(key: str) -> bool:
+            try:
+                return os.stat(os.path.join(self._here, key)).st_size > 0
+            except OSError:
+                return False
+
+        return {key for key in keys if not there(key)}
+
+    def checksum(self, key: str) -> str | None:
+        try:
+            stored = Path(self._here, key).read_bytes()
+        except OSError:
+            return None
+        return checksum_of(stored)
+
+    def remove_leftovers(self, names: Collection[str]) -> None:
+        with writing(self._here):
+            remove_leftovers(self._here, names)
+
+    def publish(self, names: Collection[str], replaces: Replaces) -> None:
+        aside = self._final + ".old"
+        if self._here != self._final:  # else it was repaired in place
+            with writing(self._partial), quiet():
+                zarr.consolidate_metadata(self._partial)
+                if is_empty(self._final):
+                    os.rmdir(self._final)
+                if os.path.lexists(self._final):
+                    require_replaceable(self._final, replaces)
+                    if os.path.lexists(aside):
+                        raise OutputError(f"{aside} is in the way; move it, and run again")
+                    os.rename(self._final, aside)
+                try:
+                    os.rename(self._partial, self._final)
+                except OSError:
+                    if os.path.lexists(aside):
+                        os.rename(aside, self._final)
+                    raise
+        if os.path.isdir(aside) and (old := replaces.get(digest_in(aside) or "")):
+            with writing(aside):
+                if not remove(aside, old):
+                    say(f"{aside} holds what fdgrad did not write, which is left there")
+
+    def free(self) -> int:
+        return room(self._final)
+
+
+class ZarrWriter:
+    """Writes whole shards into a Zarr store; the arrays in it stay open in the process.
+
+    Parameters
+    ----------
+    store : Store
+        Of zarr.
+    folder : str
+        Where it lies, for messages.
+    target : Target
+        What the config says of it.
+    """
+
+    def __init__(self, store: ZarrHierarchy, folder: str, target: Target) -> None:
+        self.folder, self._target = folder, target
+        self._summing = _Summing(store)
+        self._arrays: dict[str, zarr.Array[Any]] = {}
+        self._lock = threading.Lock()
+
+    def write(self, name: str, place: tuple[int, ...], values: NDArray[np.generic]) -> Shard:
+        with writing(self.folder):
+            array = self.opened(name)
+            array[box(array.shards or array.chunks, place, values.shape)] = stored(
+                values, self._target
+            )
+            key = f"{name}/{array.metadata.encode_chunk_key(place)}"
+        return Shard(key, self._summing.checksums.pop(key), values.nbytes)
+
+    def parcel(self) -> Any:
+        """Nothing: what is written is there."""
+
+    def opened(self, name: str) -> zarr.Array[Any]:
+        """The array that is written to."""
+        with self._lock:
+            if name not in self._arrays:
+                # An array that is opened takes no config of its own, only the one that is set.
+                with zarr.config.set({"array.write_empty_chunks": True}):
+                    self._arrays[name] = zarr.open_array(self._summing, path=name, mode="r+")
+            return self._arrays[name]
+
+
+class _Summing(_Wrapper):
+    """Remembers the checksum of what it stores."""
+
+    def __init__(self, store: ZarrHierarchy) -> None:
+        super().__init__(store)
+        self.checksums: dict[str, str] = {}
+
+    async def set(self, key: str, value: Buffer) -> None:
+        await super().set(key, value)
+        self.checksums[key] = checksum_of(value.as_numpy_array())
+
+
+def box(
+    shard: tuple[int, ...], place: tuple[int, ...], shape: tuple[int, ...]
+) -> tuple[slice, ...]:
+    """Where values of ``shape`` go that begin at the shard at ``place``.
+
+    Examples
+    --------
+    >>> box((4, 5), (2, 0), (2, 5))
+    (slice(8, 10, None), slice(0, 5, None))
+    """
+    corner = [i * n for i, n in zip(place, shard, strict=True)]
+    return tuple(slice(at, at + n) for at, n in zip(corner, shape, strict=True))
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without zarr's notes that text and consolidated metadata are no part of Zarr 3 yet."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The data type .* does not have a Zarr V3 specification")
+        warnings.filterwarnings("ignore", "Consolidated metadata is currently not part")
+        yield
+
+
+def is_zarr(path: str) -> bool:
+    """Whether a folder is a Zarr store, or empty, so that replacing it loses nothing else."""
+    if not os.path.isdir(path):
+        return False
+    inside = os.listdir(path)
+    return not inside or bool({"zarr.json", ".zgroup", ".zmetadata"} & set(inside))
+
+
+def is_empty(path: str) -> bool:
+    """Whether it is a folder with nothing in it."""
+    return os.path.isdir(path) and not os.path.islink(path) and not os.listdir(path)
+
+
+def digest_in(folder: str) -> str | None:
+    """The digest of the run that wrote a Zarr folder, as its attributes have it."""
+    try:
+        held = json.loads(Path(folder, "zarr.json").read_bytes())
+        return str(held["attributes"]["fdgrad_digest"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def require_replaceable(path: str, replaces: Replaces) -> None:
+    """Refuses to replace what came to lie there while the run went on.
+
+    Raises
+    ------
+    OutputError
+        It is not the target of ours that was there when the run began.
+    """
+    if os.path.islink(path) or digest_in(path) not in replaces:
+        raise OutputError(
+            f"{path} was put there by something else while the run went on, so it is not "
+            "replaced; move it, and run again"
+        )
