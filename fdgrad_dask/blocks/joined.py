@@ -43,19 +43,13 @@ class Joined:
         ends, n, count = self._ends_along(axis), self.core.shape[axis], abs(offset)
         if not offset or ends is None:
             return self.core
-        # A shift by padding and a choice between two arrays are fused into the sum, where to
-        # concatenate, or to set a few rows, would cost a second pass over memory.
-        moved = pad(self.core, axis, -offset, offset)
-        side = int(offset > 0)
+        moved, side = pad(self.core, axis, -offset, offset), int(offset > 0)
         if ends.kinds[side] is None:  # edge rows overwrite what is read from here
             return moved
         outside = self.outside(ends, side)
         first = 0 if side else ends.halo_width - count
         rows = lax.slice_in_dim(outside, first, first + count, axis=axis)
-        row = lax.broadcasted_iota(np.int32, self.core.shape, axis)
-        if side:
-            return lax.select(row >= n - count, pad(rows, axis, n - count, 0), moved)
-        return lax.select(row < count, pad(rows, axis, 0, n - count), moved)
+        return set_rows(moved, rows, axis, n - count if side else 0)
 
     def row(self, axis: int, position: int) -> Any:
         """One row: from the low end of the block, from the high one where it is negative."""
@@ -123,10 +117,22 @@ class Joined:
 
 def place_row(out: jax.Array, row: jax.Array, axis: int, at: int) -> jax.Array:
     """``out`` with one row in its place, from the high end where ``at`` is negative."""
-    n = out.shape[axis]
+    at %= out.shape[axis]
     row = jnp.broadcast_to(row, (*out.shape[:axis], 1, *out.shape[axis + 1 :])).astype(out.dtype)
-    is_there = lax.broadcasted_iota(np.int32, out.shape, axis) == np.int32(at % n)
-    return lax.select(is_there, pad(row, axis, at % n, n - 1 - at % n), out)
+    if axis < out.ndim - 1:
+        return set_rows(out, row, axis, at)
+    # Within the innermost loop a choice between two values has no branch.
+    is_there = lax.broadcasted_iota(np.int32, out.shape, axis) == np.int32(at)
+    return lax.select(is_there, jnp.broadcast_to(row, out.shape), out)
+
+
+def set_rows(out: jax.Array, rows: jax.Array, axis: int, start: int) -> jax.Array:
+    """``out`` with ``rows`` from row ``start`` on.
+
+    XLA makes it part of the loop that reads it: one branch for each row, beyond which LLVM knows
+    that no shift leaves the array, and can use vectors. To concatenate is a pass over memory.
+    """
+    return lax.dynamic_update_slice_in_dim(out, rows, np.int32(start), axis)
 
 
 def pad(array: jax.Array, axis: int, before: int, behind: int) -> jax.Array:
