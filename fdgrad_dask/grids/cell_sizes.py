@@ -10,8 +10,9 @@ import numpy as np
 import xarray as xr
 
 from fdgrad_dask.errors import CoordinateError
-from fdgrad_dask.grids.coordinate import find_cf_names
+from fdgrad_dask.grids.coordinate import find_names_along
 from fdgrad_dask.grids.units import conversion_factor
+from fdgrad_dask.halo.compute import is_dask
 
 _KEYS = {
     "x": ("X", "longitude", "projection_x_coordinate", "grid_longitude"),
@@ -54,24 +55,29 @@ def order_dims(field: xr.DataArray, dims: tuple[Hashable, ...]) -> HorizontalDim
 
 def _guess_direction(field: xr.DataArray, dim: Hashable) -> str | None:
     """``"x"`` or ``"y"``, by a 1-D coordinate along ``dim``, or by its name."""
-    for side, keys in _KEYS.items():
-        names = [name for key in keys for name in find_cf_names(field, key)]
-        if any(field.coords[name].dims == (dim,) for name in names):
-            return side
-    for side, pattern in _NAMED.items():
-        if pattern.fullmatch(str(dim).lower()):
-            return side
-    return None
+    named = (side for side, keys in _KEYS.items() if find_names_along(field, dim, *keys))
+    alike = (side for side, names in _NAMED.items() if names.fullmatch(str(dim).lower()))
+    return next(named, next(alike, None))
+
+
+def find_orientation(field: xr.DataArray, dims: HorizontalDims) -> tuple[int, int]:
+    """Return 1, or -1 where the coordinate of x, or of y, falls along its index."""
+
+    def sense(dim: Hashable, *keys: str) -> int:
+        for name in (*find_names_along(field, dim, *keys), dim):
+            points = field.coords.variables.get(name)
+            if points is not None and points.dtype.kind in "iuf" and not is_dask(points._data):
+                return -1 if points.values[-1] < points.values[0] else 1
+        return 1
+
+    return (
+        sense(dims.x, "projection_x_coordinate", "grid_longitude", "X"),
+        sense(dims.y, "projection_y_coordinate", "grid_latitude", "Y"),
+    )
 
 
 def find_dims(field: xr.DataArray, given: Iterable[Any]) -> HorizontalDims:
-    """Identify the horizontal dimensions of a field by those of given arrays, or by name.
-
-    Raises
-    ------
-    CoordinateError
-        They cannot be determined.
-    """
+    """Identify the horizontal dimensions of a field by those of given arrays, or by name."""
     arrays = [array for array in given if isinstance(array, xr.DataArray)]
     dims = tuple(dict.fromkeys(dim for array in arrays for dim in array.dims))
     missing = [dim for dim in dims if dim not in field.dims]
@@ -100,10 +106,7 @@ def find_dims(field: xr.DataArray, given: Iterable[Any]) -> HorizontalDims:
 def read_cell_size(field: xr.DataArray, name: str, value: Any, dims: HorizontalDims) -> CellSize:
     """Read ``dx`` or ``dy`` in metres, at the points or between them.
 
-    Raises
-    ------
-    CoordinateError
-        Its dimensions, sizes, labels or units do not fit, or a step in memory is zero.
+    A step in memory that is zero is refused.
     """
     own = dims.x if name == "dx" else dims.y
     array = _as_dataarray(name, value, dims)
@@ -195,11 +198,9 @@ def _check_steps(field: xr.DataArray, name: str, array: xr.DataArray, own: Hasha
             f"{name} is {values[place]}{position}, but a step needs a finite length; give one "
             "there, and mask the field instead"
         )
-    for key in (*_KEYS["x"], *_KEYS["y"]):
-        for coordinate in find_cf_names(field, key):
-            points = field.coords[coordinate]
-            if points.dims != (own,) or points.chunks is not None or points.size < 2:
-                continue
+    for coordinate in find_names_along(field, own, *_KEYS["x"], *_KEYS["y"]):
+        points = field.coords.variables[coordinate]
+        if not is_dask(points._data) and points.size > 1:
             falls = bool(points.values[-1] < points.values[0])
             if ((values < 0) != falls).any():
                 step = values[(values < 0) != falls].flat[0]
