@@ -18,7 +18,7 @@ from fdgrad_dask.grids.cell_sizes import (
 )
 from fdgrad_dask.grids.coordinate import Axis, index_axis, select_for_axis
 from fdgrad_dask.grids.geometry import Curvilinear, HorizontalGrid
-from fdgrad_dask.grids.places import find_1d, list_candidates
+from fdgrad_dask.grids.places import LATITUDES, LONGITUDES, find_1d, list_candidates
 from fdgrad_dask.grids.projections import earth_radii
 from fdgrad_dask.stencils.boundary import boundary_pair
 
@@ -62,13 +62,12 @@ def grid_of_cell_sizes(field: xr.DataArray, geometry: Curvilinear, boundary: Any
         read_cell_size(field, "dx", geometry.dx, dims),
         read_cell_size(field, "dy", geometry.dy, dims),
     )
-    lat, lon = (find_1d(field, k, names=(k, k[:3])) for k in ("latitude", "longitude"))
-    is_straight = (
-        lat is not None
-        and lon is not None
-        and (coords[lat].dims, coords[lon].dims) == ((dims.y,), (dims.x,))
-    )
-    latitude = coords[lat].data[:, None] if is_straight else None
+    axes = [
+        find_1d(field, "latitude", names=LATITUDES),
+        find_1d(field, "longitude", names=LONGITUDES),
+    ]
+    is_straight = None not in axes and [coords[n].dims for n in axes] == [(dims.y,), (dims.x,)]
+    latitude = coords[axes[0]].data[:, None] if is_straight else None
     places = list_candidates(field, "latitude", 2)
     if len(places) == 1 and set(coords[places[0]].dims) == {dims.y, dims.x}:
         latitude = coords[places[0]].transpose(dims.y, dims.x).data
@@ -120,13 +119,9 @@ def _mask_fill_places(lat: Any, lon: Any) -> tuple[Any, Any]:
 
 def _mask_fills(places: Any) -> Any:
     """Mask fill values of latitude + i longitude, (ny, nx)."""
-    repeated = []
-    for axis in (0, 1):
-        same = np.diff(places, axis=axis) == 0
-        pads = [[(0, 0), (0, 0)], [(0, 0), (0, 0)]]
-        pads[0][axis], pads[1][axis] = (1, 0), (0, 1)
-        repeated.append(np.pad(same, pads[0]) | np.pad(same, pads[1]))
-    along_y, along_x = repeated
+    same_y, same_x = places[1:] == places[:-1], places[:, 1:] == places[:, :-1]
+    along_y = np.pad(same_y, ((1, 0), (0, 0))) | np.pad(same_y, ((0, 1), (0, 0)))
+    along_x = np.pad(same_x, ((0, 0), (1, 0))) | np.pad(same_x, ((0, 0), (0, 1)))
     fills = (along_y & along_x) | ((places == 0) & (along_y | along_x))
     known = np.isfinite(places) & (np.abs(places.real) <= 90 + 1e-4) & ~fills
     return np.where(known, places, complex(np.nan, np.nan))

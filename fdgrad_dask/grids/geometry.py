@@ -171,13 +171,7 @@ class HorizontalGrid:
         return decided
 
     def coriolis(self, name: Hashable) -> Any:
-        """f = 2 Ω sin φ, in s-1, along y, or over the grid as (ny, nx).
-
-        Raises
-        ------
-        CoordinateError
-            The grid has no latitude.
-        """
+        """f = 2 Ω sin φ, in s-1, along y (n,) or over (y, x); an error without a latitude."""
         if self.latitude is None:
             raise CoordinateError(
                 f"the Coriolis parameter of {name!r} needs a latitude, but its axis "

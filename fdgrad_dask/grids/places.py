@@ -6,7 +6,7 @@ They are 1-D coordinates, 2-D coordinates, or computed from a map projection.
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import numpy as np
 import xarray as xr

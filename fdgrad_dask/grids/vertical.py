@@ -18,12 +18,9 @@ def align_levels(
 ) -> tuple[xr.DataArray, xr.DataArray, Axis]:
     """Broadcast ``field`` and ``coordinate`` to the same dimensions, and find their axis ``dim``.
 
-    Raises
-    ------
-    CoordinateError
-        The coordinate lacks ``dim``, has other labels than the field, or does not rise or fall
-        strictly along it. A lazy one is checked chunk by chunk when it is computed; one that JAX
-        traces has no values, and is not checked.
+    Raises CoordinateError if the coordinate lacks ``dim``, has other labels than the field, or does
+    not rise or fall strictly. A lazy one is checked chunk by chunk when it is computed; one that
+    JAX traces has no values, and is not checked.
     """
     name = _name_coordinate(coordinate)
     if dim not in field.dims or dim not in coordinate.dims:
@@ -52,9 +49,8 @@ def align_levels(
             f"coordinate {name!r} has {field.shape[number]} point along {dim!r}, but a "
             f"derivative needs two or more; do not select a single {dim!r} first"
         )
-    words = choose_long_name(coordinate.attrs, name)
-    units = coordinate.attrs.get("units")
-    axis = Axis(dim, dim, name, number, None, words, units=units)
+    attrs = coordinate.attrs
+    axis = Axis(dim, dim, name, number, None, choose_long_name(attrs, name), attrs.get("units"))
     if coordinate.chunks is None:
         check_levels(coordinate.data, number, describe_not_monotonic(axis))
     return field, coordinate, axis
