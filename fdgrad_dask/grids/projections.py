@@ -22,6 +22,7 @@ from fdgrad_dask.grids.units import conversion_factor
 
 _WKT = ("crs_wkt", "spatial_ref")
 _PROJ = ("proj4", "proj4_params", "proj4_string", "proj4text", "proj_params", "proj4_parameters")
+_RADII = ("earth_radius", "semi_major_axis", "semi_minor_axis", "inverse_flattening")
 _SMALLEST = 1e5  # m; a smaller radius must be in kilometres, but CF prescribes metres
 
 
@@ -156,9 +157,6 @@ def _freeze(value: Any) -> Any:
     return tuple(map(_freeze, value)) if isinstance(value, list | tuple) else value
 
 
-_RADII = ("earth_radius", "semi_major_axis", "semi_minor_axis", "inverse_flattening")
-
-
 def find_grid_mapping(field: xr.DataArray) -> GridMapping | None:
     """Find the grid mapping that a field names, or the only one among its coordinates."""
     coords, names = field.coords.variables, _list_named(field, field.dims)
@@ -199,16 +197,11 @@ def parse_grid_mapping(text: str, dims: Collection[Hashable] = ()) -> list[str]:
     >>> parse_grid_mapping("crs"), parse_grid_mapping("crsOSGB: x y crsWGS84: lat lon")
     (['crs'], ['crsOSGB', 'crsWGS84'])
     """
-    words = re.sub(r"\s*:", ":", text).split()
-    if not any(word.endswith(":") for word in words):
-        return words[:1]
-    axes: dict[str, list[str]] = {}
-    for word in words:
-        if word.endswith(":"):
-            axes[word[:-1]] = []
-        elif axes:
-            axes[list(axes)[-1]].append(word)
-    return sorted(axes, key=lambda name: not any(axis in dims for axis in axes[name]))
+    parts = re.split(r"([^\s:]+)\s*:", text)
+    if len(parts) == 1:
+        return text.split()[:1]
+    axes = dict(zip(parts[1::2], map(str.split, parts[2::2]), strict=True))
+    return sorted(axes, key=lambda name: not set(axes[name]) & set(dims))
 
 
 def _read_attributes(coordinate: xr.Variable) -> dict[str, Any]:
