@@ -55,7 +55,8 @@ class Ran:
 
 # Small regions travel together; thus each travels alone, as larger ones do.
 _ALONE = (
-    "import sys; from fdgrad_dask import cli; from fdgrad_dask.pipeline.execute import distributed; "
+    "import sys; from fdgrad_dask import cli; "
+    "from fdgrad_dask.pipeline.execute import distributed; "
     "distributed._MOST = 1; sys.exit(cli.main())"
 )
 
