@@ -10,8 +10,9 @@ import numpy as np
 import xarray as xr
 
 from fdgrad_dask.errors import CoordinateError
-from fdgrad_dask.grids.coordinate import find_cf_names
+from fdgrad_dask.grids.coordinate import find_names_along
 from fdgrad_dask.grids.units import conversion_factor
+from fdgrad_dask.halo.compute import is_dask
 
 _KEYS = {
     "x": ("X", "longitude", "projection_x_coordinate", "grid_longitude"),
@@ -54,24 +55,29 @@ def order_dims(field: xr.DataArray, dims: tuple[Hashable, ...]) -> HorizontalDim
 
 def _guess_direction(field: xr.DataArray, dim: Hashable) -> str | None:
     """``"x"`` or ``"y"``, by a 1-D coordinate along ``dim``, or by its name."""
-    for side, keys in _KEYS.items():
-        names = [name for key in keys for name in find_cf_names(field, key)]
-        if any(field.coords[name].dims == (dim,) for name in names):
-            return side
-    for side, pattern in _NAMED.items():
-        if pattern.fullmatch(str(dim).lower()):
-            return side
-    return None
+    named = (side for side, keys in _KEYS.items() if find_names_along(field, dim, *keys))
+    alike = (side for side, names in _NAMED.items() if names.fullmatch(str(dim).lower()))
+    return next(named, next(alike, None))
+
+
+def find_orientation(field: xr.DataArray, dims: HorizontalDims) -> tuple[int, int]:
+    """Return 1, or -1 where the coordinate of x, or of y, falls along its index."""
+
+    def sense(dim: Hashable, *keys: str) -> int:
+        for name in (*find_names_along(field, dim, *keys), dim):
+            points = field.coords.variables.get(name)
+            if points is not None and points.dtype.kind in "iuf" and not is_dask(points._data):
+                return -1 if points.values[-1] < points.values[0] else 1
+        return 1
+
+    return (
+        sense(dims.x, "projection_x_coordinate", "grid_longitude", "X"),
+        sense(dims.y, "projection_y_coordinate", "grid_latitude", "Y"),
+    )
 
 
 def find_dims(field: xr.DataArray, given: Iterable[Any]) -> HorizontalDims:
-    """Identify the horizontal dimensions of a field by those of given arrays, or by name.
-
-    Raises
-    ------
-    CoordinateError
-        They cannot be determined.
-    """
+    """Identify the horizontal dimensions of a field by those of given arrays, or by name."""
     arrays = [array for array in given if isinstance(array, xr.DataArray)]
     dims = tuple(dict.fromkeys(dim for array in arrays for dim in array.dims))
     missing = [dim for dim in dims if dim not in field.dims]
@@ -98,89 +104,62 @@ def find_dims(field: xr.DataArray, given: Iterable[Any]) -> HorizontalDims:
 
 
 def read_cell_size(field: xr.DataArray, name: str, value: Any, dims: HorizontalDims) -> CellSize:
-    """Read ``dx`` or ``dy`` in metres, at the points or between them.
-
-    Raises
-    ------
-    CoordinateError
-        Its dimensions, sizes, labels or units do not fit, or a step in memory is zero.
-    """
+    """Read ``dx`` or ``dy`` in metres, at the points or between them; no step may be zero."""
     own = dims.x if name == "dx" else dims.y
-    array = _as_dataarray(name, value, dims)
+    array = _read(field, name, value, dims, own)
     metres = conversion_factor(array.attrs.get("units", "m"), "m")
     if metres is None:
         raise CoordinateError(
             f"{name} is in {array.attrs['units']!r}, which is no length; give metres"
         )
-    fits = {dim: (1, field.sizes[dim], field.sizes[dim] - (dim == own)) for dim in (dims.y, dims.x)}
-    if any(array.sizes[dim] not in fits[dim] for dim in array.dims):
-        raise CoordinateError(
-            f"{name} has the sizes {dict(array.sizes)}, but {field.name!r} has "
-            f"{_sizes(field, dims)}; give {name} at these points, or between them, one fewer "
-            f"along {own!r}"
-        )
-    is_between = 1 < field.sizes[own] == array.sizes.get(own, 0) + 1 and own in array.dims
-    _check_labels(field, name, array)
     if array.chunks is None:
         _check_steps(field, name, array, own)
-    values = _expand_dims(array, dims)
+    is_between = own in array.dims and 1 < field.sizes[own] == array.sizes[own] + 1
+    values = array.variable.set_dims((dims.y, dims.x)).data
     return CellSize(values.astype(np.float64) * metres, is_between)
 
 
 def read_rotation(field: xr.DataArray, value: Any, dims: HorizontalDims) -> tuple[Any, Any]:
     """Return cosine and sine of the angle from east to x, over (y, x)."""
-    array = _as_dataarray("angle", value, dims)
-    if any(array.sizes[dim] not in (1, field.sizes[dim]) for dim in array.dims):
-        raise CoordinateError(
-            f"angle has the sizes {dict(array.sizes)}, but {field.name!r} has "
-            f"{_sizes(field, dims)}; give the angle at these points"
-        )
-    _check_labels(field, "angle", array)
+    array = _read(field, "angle", value, dims)
     radians = conversion_factor(array.attrs.get("units", "degree"), "radian")
     if radians is None:
         raise CoordinateError(
             f"angle is in {array.attrs['units']!r}, which is no angle; give degrees or radians"
         )
-    turned = _expand_dims(array, dims).astype(np.float64) * radians
+    turned = array.variable.set_dims((dims.y, dims.x)).data.astype(np.float64) * radians
     return np.cos(turned), np.sin(turned)
 
 
-def _sizes(field: xr.DataArray, dims: HorizontalDims) -> dict[Hashable, int]:
-    return {dim: field.sizes[dim] for dim in (dims.y, dims.x)}
-
-
-def _as_dataarray(name: str, value: Any, dims: HorizontalDims) -> xr.DataArray:
-    """Check that a value is a number, or a DataArray over y, x or both."""
+def _read(
+    field: xr.DataArray, name: str, value: Any, dims: HorizontalDims, own: Hashable = None
+) -> xr.DataArray:
+    """Check a number or a DataArray over y, x or both; along ``own`` it may have a point less."""
     needed = f"{name} is to be a number or a DataArray over {dims.y!r}, {dims.x!r} or both"
-    if not isinstance(value, xr.DataArray):
-        if np.ndim(value) or not np.issubdtype(np.asarray(value).dtype, np.number):
-            raise CoordinateError(
-                f"{name} is a {type(value).__name__}, but {needed}: "
-                f"xr.DataArray({name}, dims=({dims.y!r}, {dims.x!r}))"
-            )
-        value = xr.DataArray(value)
-    array: xr.DataArray = value
+    is_number = np.ndim(value) == 0 and np.issubdtype(np.asarray(value).dtype, np.number)
+    if not (isinstance(value, xr.DataArray) or is_number):
+        raise CoordinateError(
+            f"{name} is a {type(value).__name__}, but {needed}: "
+            f"xr.DataArray({name}, dims=({dims.y!r}, {dims.x!r}))"
+        )
+    array: xr.DataArray = value if isinstance(value, xr.DataArray) else xr.DataArray(value)
     if array.dtype.kind not in "iuf" or not set(array.dims) <= {dims.y, dims.x}:
         raise CoordinateError(f"{name} has {array.dtype} over {array.dims}, but {needed}")
-    return array
-
-
-def _expand_dims(array: xr.DataArray, dims: HorizontalDims) -> Any:
-    order = [dim for dim in (dims.y, dims.x) if dim in array.dims]
-    data = array.transpose(*order).data
-    return data.reshape([array.sizes.get(dim, 1) for dim in (dims.y, dims.x)])
-
-
-def _check_labels(field: xr.DataArray, name: str, array: xr.DataArray) -> None:
-    """Raise if both have labels along a dimension, and these differ."""
-    for dim in array.dims:
-        ours, theirs = field.indexes.get(dim), array.indexes.get(dim)
-        if ours is None or theirs is None or len(ours) != len(theirs) or ours.equals(theirs):
-            continue
+    sizes = {dim: field.sizes[dim] for dim in (dims.y, dims.x)}
+    if any(n not in (1, sizes[dim], sizes[dim] - (dim == own)) for dim, n in array.sizes.items()):
+        wanted = f"{name} at these points, or between them, one fewer along {own!r}"
         raise CoordinateError(
-            f"{name} and {field.name!r} have different labels along {dim!r}; select the points "
-            "that both have"
+            f"{name} has the sizes {dict(array.sizes)}, but {field.name!r} has {sizes}; give "
+            f"{'the angle at these points' if own is None else wanted}"
         )
+    for dim in set(array.dims) & set(field.indexes) & set(array.indexes):
+        ours, theirs = field.indexes[dim], array.indexes[dim]
+        if len(ours) == len(theirs) and not ours.equals(theirs):
+            raise CoordinateError(
+                f"{name} and {field.name!r} have different labels along {dim!r}; select the points "
+                "that both have"
+            )
+    return array
 
 
 def _check_steps(field: xr.DataArray, name: str, array: xr.DataArray, own: Hashable) -> None:
@@ -195,11 +174,9 @@ def _check_steps(field: xr.DataArray, name: str, array: xr.DataArray, own: Hasha
             f"{name} is {values[place]}{position}, but a step needs a finite length; give one "
             "there, and mask the field instead"
         )
-    for key in (*_KEYS["x"], *_KEYS["y"]):
-        for coordinate in find_cf_names(field, key):
-            points = field.coords[coordinate]
-            if points.dims != (own,) or points.chunks is not None or points.size < 2:
-                continue
+    for coordinate in find_names_along(field, own, *_KEYS["x"], *_KEYS["y"]):
+        points = field.coords.variables[coordinate]
+        if not is_dask(points._data) and points.size > 1:
             falls = bool(points.values[-1] < points.values[0])
             if ((values < 0) != falls).any():
                 step = values[(values < 0) != falls].flat[0]

@@ -17,11 +17,14 @@ from numpy.typing import NDArray
 from fdgrad_dask.errors import CoordinateError, OptionError, did_you_mean
 from fdgrad_dask.grids.attributes import choose_long_name
 from fdgrad_dask.grids.times import YEARS, count_time, is_time, unbox_numbers
+from fdgrad_dask.halo.compute import is_dask
 from fdgrad_dask.stencils.boundary import regular_points
 
 # A query of cf-xarray takes milliseconds, and an operator asks many times for the same answer.
-_cf_cache: dict[tuple[Any, ...], tuple[Mapping[str, list[Hashable]], ...]] = {}
+_cf_cache: dict[tuple[Any, ...], dict[str, list[Hashable]]] = {}
 _CF_CACHE_SIZE = 256
+# What the units of an angle may be that does not say which angle it is.
+DEGREES = (None, "", "degrees", "degree", "deg")
 
 
 @dataclass(frozen=True)
@@ -60,33 +63,30 @@ class Axis:
 def find_axis(field: xr.DataArray, dim: Hashable, *, datetime_unit: str | None = None) -> Axis:
     """Find the axis that ``dim`` names: a dimension, a 1-D coordinate along one, or a CF name.
 
-    Raises
-    ------
-    CoordinateError
-        No such axis exists, or it cannot be differentiated along.
-    OptionError
-        ``datetime_unit`` is not a unit of time.
+    Raises CoordinateError if there is none, or it cannot be differentiated along.
     """
-    coordinate = find_coordinate(field, dim)
-    if coordinate is None:
+    name = _find_coordinate(field, dim)
+    if name is None:
         return index_axis(field, dim)
+    coordinate = field.coords.variables[name]
     along = coordinate.dims[0]
-    name = along if coordinate.name is None else coordinate.name
-    _refuse_stacked(field, name, along)
-    points, units = read_points(coordinate, datetime_unit)
-    check_monotonic(points, name, along)
-    is_dated = is_time(np.asarray(coordinate.values))
+    if isinstance(field.xindexes.get(name), xr.indexes.PandasMultiIndex):
+        raise CoordinateError(
+            f"coordinate {name!r} is part of a MultiIndex, whose points lie on no line; take "
+            f"the dimensions apart first: .unstack({along!r})"
+        )
+    points, units, is_dated = _read_points(coordinate, name, datetime_unit)
+    _check_monotonic(points, name, along)
     is_in_years = is_dated and datetime_unit in YEARS
-    points = _restore_even_step(points) if is_in_years else regular_points(points)
     return Axis(
         asked=dim,
         dim=along,
         name=name,
         number=field.dims.index(along),
-        points=points,
+        points=_restore_even_step(points) if is_in_years else regular_points(points),
         title=choose_long_name(coordinate.attrs, name),
         units=units,
-        period=360.0 if is_longitude(coordinate) else None,
+        period=360.0 if _is_longitude(coordinate.attrs) else None,
         is_time=is_dated,
     )
 
@@ -96,44 +96,52 @@ def index_axis(field: xr.DataArray, dim: Hashable) -> Axis:
     return Axis(dim, dim, dim, field.dims.index(dim), 1.0, f"index of {dim}", units="1")
 
 
-def find_coordinate(field: xr.DataArray, dim: Hashable) -> xr.DataArray | None:
+def _find_coordinate(field: xr.DataArray, dim: Hashable) -> Hashable | None:
     """Find the 1-D coordinate that ``dim`` names; None for a dimension without one."""
     if not isinstance(dim, Hashable):
         raise OptionError(
             f"dim is a {type(dim).__name__}, but it names a dimension or a coordinate; to "
             "differentiate with respect to an array give it as coordinate= beside dim"
         )
+    coords = field.coords.variables
     if dim in field.dims:
-        # For a dimension without a coordinate, coords[dim] would make up 0, 1, 2, …
-        return field.coords[dim] if dim in field.coords else None  # noqa: SIM401
-    name = dim if dim in field.coords else _resolve_cf_name(field, dim)
-    coordinate: xr.DataArray = field.coords[name]
-    if coordinate.ndim != 1:
+        return dim if dim in coords else None
+    name = dim if dim in coords else _resolve_cf_name(field, dim)
+    if coords[name].ndim != 1:
         raise CoordinateError(
-            f"coordinate {name!r} has dimensions {coordinate.dims}, but a derivative along it "
+            f"coordinate {name!r} has dimensions {coords[name].dims}, but a derivative along it "
             "needs one; name one of its dimensions, or pass it as coordinate= beside dim"
         )
-    return coordinate
+    return name
 
 
-def find_cf_names(field: xr.DataArray, key: Hashable) -> list[Hashable]:
-    """Find the coordinates whose CF axis, kind or standard_name is ``key``."""
-    if not isinstance(key, str):
-        return []
-    names = [name for table in _query_cf(field) for name in table.get(key, [])]
-    return [name for name in dict.fromkeys(names) if name in field.coords]
+def find_cf_names(field: xr.DataArray, *keys: Hashable) -> list[Hashable]:
+    """Find the coordinates whose CF axis, kind or standard_name is one of ``keys``."""
+    table = _query_cf(field)
+    found = [name for key in keys if isinstance(key, str) for name in table.get(key, ())]
+    return list(dict.fromkeys(found))
 
 
-def _query_cf(field: xr.DataArray) -> tuple[Mapping[str, list[Hashable]], ...]:
+def find_names_along(field: xr.DataArray, dim: Hashable, *keys: Hashable) -> list[Hashable]:
+    """Find those of `find_cf_names` that run along ``dim`` alone."""
+    return [n for n in find_cf_names(field, *keys) if field.coords.variables[n].dims == (dim,)]
+
+
+def _query_cf(field: xr.DataArray) -> dict[str, list[Hashable]]:
     """Ask cf-xarray for all axes, kinds and standard names; once for each set of coordinates."""
-    coords = field.coords.variables.items()
+    coords = field.coords.variables
     # The variable's own list restricts what cf-xarray finds, so two fields may have two answers.
     own = find_own_coordinates(field)
-    described = (field.dims, own, *((name, one.dims, repr(one.attrs)) for name, one in coords))
+    of_each = ((name, one.dims, repr(one.attrs)) for name, one in coords.items())
+    described = (field.dims, own, *of_each)
     if described not in _cf_cache:
         if len(_cf_cache) >= _CF_CACHE_SIZE:
             _cf_cache.clear()
-        _cf_cache[described] = (field.cf.axes, field.cf.coordinates, field.cf.standard_names)
+        table: dict[str, list[Hashable]] = {}
+        for found in (field.cf.axes, field.cf.coordinates, field.cf.standard_names):
+            for key, names in found.items():
+                table.setdefault(key, []).extend(name for name in names if name in coords)
+        _cf_cache[described] = table
     return _cf_cache[described]
 
 
@@ -147,14 +155,15 @@ def has_axis(field: xr.DataArray, dim: Hashable) -> bool:
     """True if ``dim`` names something along which ``field`` extends."""
     if dim in field.dims:
         return True
-    names = [dim] if dim in field.coords else find_cf_names(field, dim)
-    return any(field.coords[name].ndim for name in names)
+    coords = field.coords.variables
+    names = [dim] if dim in coords else find_cf_names(field, dim)
+    return any(coords[name].ndim for name in names)
 
 
 def _resolve_cf_name(field: xr.DataArray, dim: Hashable) -> Hashable:
     """Find the one 1-D coordinate whose CF axis, kind or standard_name is ``dim``."""
     names = find_cf_names(field, dim)
-    along = [name for name in names if field.coords[name].ndim == 1] or names
+    along = [name for name in names if field.coords.variables[name].ndim == 1] or names
     if len(along) == 1:
         return along[0]
     if along:
@@ -168,50 +177,48 @@ def _resolve_cf_name(field: xr.DataArray, dim: Hashable) -> Hashable:
     )
 
 
-def read_points(
-    coordinate: xr.DataArray, datetime_unit: str | None
-) -> tuple[NDArray[Any], str | None]:
-    """Read the values of a coordinate as numbers, and their units.
+def _read_points(
+    coordinate: xr.Variable, name: Hashable, datetime_unit: str | None
+) -> tuple[NDArray[Any], str | None, bool]:
+    """Read a coordinate as numbers with their units; also say whether it holds dates.
 
-    Dates and durations of any calendar count from the earliest, in seconds or
-    ``datetime_unit``.
+    Dates and durations of any calendar count from the earliest, in seconds or ``datetime_unit``.
     """
-    name = coordinate.name
-    if coordinate.chunks is not None:
+    if is_dask(coordinate._data):
         raise CoordinateError(
             f"coordinate {name!r} is a dask array, but weights are formed from its values before "
             f"anything is computed; load it first: .assign_coords({name}=….{name}.load())"
         )
-    values = unbox_numbers(np.asarray(coordinate.values))
+    values = unbox_numbers(coordinate.values)
     if is_time(values):
-        missing = np.isnat(values) if values.dtype.kind in "mM" else np.zeros(len(values), bool)
-        if missing.any():
+        if values.dtype.kind in "mM" and (missing := np.isnat(values)).any():
             _refuse_nan(int(missing.argmax()), name, coordinate.dims[0], "NaT")
-        return count_time(values, datetime_unit)
+        return *count_time(values, datetime_unit), True
     if values.dtype.kind not in "iuf":
         raise CoordinateError(
             f"coordinate {name!r} holds {values.dtype}, but a derivative needs numbers or dates; "
             f"drop it to count in steps (.drop_vars({name!r})), or name another"
         )
     units = coordinate.attrs.get("units")
-    return values, units if isinstance(units, str) and units.strip() else None
+    return values, units if isinstance(units, str) and units.strip() else None, False
 
 
-def check_monotonic(points: NDArray[Any], name: Hashable, dim: Hashable) -> None:
-    """Raise unless ``points`` (n,) are strictly monotonic."""
+def _check_monotonic(points: NDArray[Any], name: Hashable, dim: Hashable) -> None:
+    """Raise unless ``points`` (n,) are finite and strictly monotonic."""
     n = len(points)
     if n < 2:
         raise CoordinateError(
             f"coordinate {name!r} has {n} point{'s' if n != 1 else ''}, but a derivative needs "
             f"two or more; do not select a single {dim!r} before differentiating"
         )
+    # Compared, not subtracted: large integers may differ by less than float64 resolves.
+    before, after = points[:-1], points[1:]
+    is_strict = (before < after).all() or (before > after).all()
+    if is_strict and np.isfinite(points[[0, -1]]).all():  # then those between are finite too
+        return
     broken = ~np.isfinite(points)
     if broken.any():
         _refuse_nan(int(broken.argmax()), name, dim, points[broken][0])
-    # Compared, not subtracted: large integers may differ by less than float64 resolves.
-    before, after = points[:-1], points[1:]
-    if (before < after).all() or (before > after).all():
-        return
     if (before == after).any():
         i = int((before == after).argmax())
         cure = f".drop_duplicates({dim!r})" if name == dim else f".drop_isel({dim}=[{i + 1}])"
@@ -252,14 +259,6 @@ def _refuse_nan(position: int, name: Hashable, dim: Hashable, what: Any) -> None
     )
 
 
-def _refuse_stacked(field: xr.DataArray, name: Hashable, dim: Hashable) -> None:
-    if isinstance(field.xindexes.get(name), xr.indexes.PandasMultiIndex):
-        raise CoordinateError(
-            f"coordinate {name!r} is part of a MultiIndex, whose points lie on no line; take "
-            f"the dimensions apart first: .unstack({dim!r})"
-        )
-
-
 def _restore_even_step(points: NDArray[np.float64]) -> Any:
     """Return the step if an axis is uneven only by rounding to years, else its points."""
     steps = np.diff(points)
@@ -268,12 +267,11 @@ def _restore_even_step(points: NDArray[np.float64]) -> Any:
     return points
 
 
-def is_longitude(coordinate: xr.DataArray) -> bool:
+def _is_longitude(attrs: Mapping[Any, Any]) -> bool:
     """True for a longitude in degrees; one without units is taken to be in degrees."""
-    units = coordinate.attrs.get("units")
+    units = attrs.get("units")
     return units in ("degrees_east", "degree_east", "degree_E", "degrees_E", "degreeE") or (
-        coordinate.attrs.get("standard_name") in ("longitude", "grid_longitude")
-        and units in (None, "", "degrees", "degree", "deg")
+        attrs.get("standard_name") in ("longitude", "grid_longitude") and units in DEGREES
     )
 
 

@@ -1,4 +1,5 @@
-"""The geometries in which horizontal coordinates become metres, and constants of the Earth.
+"""The geometries in which horizontal coordinates become metres, the grids that have them, and
+constants of the Earth.
 
 A geometry gives the two scale factors h_x and h_y, the metres in one unit of either coordinate,
 so that the components of ∇f are (1/h_x ∂f/∂x, 1/h_y ∂f/∂y).
@@ -6,11 +7,16 @@ so that the components of ∇f are (1/h_x ∂f/∂x, 1/h_y ∂f/∂y).
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from fdgrad_dask.errors import CoordinateError
+from fdgrad_dask.grids.cell_sizes import CellSize
+from fdgrad_dask.grids.coordinate import Axis
 
 EARTH_RADIUS = 6371229.0  # m; GRIB2 code table 3.2, shape of the Earth 6
 EARTH_ROTATION = 7.292115e-5  # s-1; IERS Conventions 2010, table 1.2
@@ -99,3 +105,78 @@ class Curvilinear:
 
 
 Geometry = Plane | Sphere | Curvilinear
+
+
+@dataclass(frozen=True)
+class HorizontalGrid:
+    """The horizontal axes of a field, and what turns their coordinates into metres.
+
+    Parameters
+    ----------
+    x, y
+        Its axes; counted in steps on a curvilinear grid.
+    is_east
+        True if results are along east and north, not along x and y.
+    periodic
+        Whether y, x go around the globe, or are closed.
+    radii
+        Of the equator and of the poles, in metres.
+    latitude
+        In degrees along y (n,), or over (y, x); None if it is unknown.
+    repeats
+        True if the last point along x is the first one again, a full turn further.
+    is_rotated
+        True about a rotated pole, where x and y are not east and north.
+    poles
+        Whether the first, the last row along y is a pole with its complete circle.
+    h_x, h_y, tangent
+        On a plane or a sphere (n,) along y: metres in one unit of x, of y, and the curvature of
+        the lines of equal y, in m-1.
+    places, cell_sizes
+        On a curvilinear grid over (y, x): latitude and longitude in degrees, or dx and dy.
+    rotation
+        Cosine and sine of the angle from east to x, over (y, x).
+    orientation
+        -1 where x, or y, of a curvilinear grid falls along its index, else 1.
+    is_certain
+        True if x and y were identified by name or attributes, not by position.
+    """
+
+    x: Axis
+    y: Axis
+    geometry: Geometry
+    is_east: bool
+    periodic: tuple[bool, bool]
+    radii: tuple[float, float] = (EARTH_RADIUS, EARTH_RADIUS)
+    latitude: Any = None
+    repeats: bool = False
+    is_rotated: bool = False
+    poles: tuple[bool, bool] = (False, False)
+    h_x: Any = None
+    h_y: Any = None
+    tangent: Any = None
+    places: tuple[Any, Any] | None = None
+    cell_sizes: tuple[CellSize, CellSize] | None = None
+    rotation: tuple[Any, Any] | None = None
+    orientation: tuple[int, int] = (1, 1)
+    is_certain: bool = True
+
+    def attrs(self) -> dict[str, Any]:
+        """The attributes of a result that say which geometry was used."""
+        decided: dict[str, Any] = {"geometry": type(self.geometry).__name__.lower()}
+        if not isinstance(self.geometry, Plane) and self.cell_sizes is None:
+            decided["earth_radius"] = self.radii[0]
+        if self.periodic[1]:
+            decided["periodic"] = str(self.x.name)
+        return decided
+
+    def coriolis(self, name: Hashable) -> Any:
+        """f = 2 Ω sin φ, in s-1, along y (n,) or over (y, x); an error without a latitude."""
+        if self.latitude is None:
+            raise CoordinateError(
+                f"the Coriolis parameter of {name!r} needs a latitude, but its axis "
+                f"{self.y.name!r} is none; give coriolis= in s-1"
+            )
+        sine = np.sin(np.deg2rad(self.latitude.astype(np.float64)))
+        # Zero on the equator, also where the coordinate misses it by rounding.
+        return 2 * EARTH_ROTATION * np.where(np.abs(sine) < 1e-7, 0.0, sine)

@@ -1,16 +1,20 @@
-"""Find longitude and latitude among the coordinates of a field, and check their values."""
+"""Find longitude and latitude of a field, and check their values.
+
+They are 1-D coordinates, 2-D coordinates, or computed from a map projection.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import numpy as np
 import xarray as xr
 
 from fdgrad_dask.errors import CoordinateError
-from fdgrad_dask.grids.coordinate import find_cf_names, find_own_coordinates
+from fdgrad_dask.grids.coordinate import DEGREES, find_cf_names, find_own_coordinates
 from fdgrad_dask.grids.projections import find_grid_mapping
+from fdgrad_dask.halo.compute import is_dask
 
 LATITUDES = ("lat", "latitude")
 LONGITUDES = ("lon", "longitude")
@@ -18,125 +22,198 @@ LONGITUDES = ("lon", "longitude")
 _CELLS = {"cell", "cells", "ncells", "ncol", "node", "nod2", "nele", "values", "npix", "healpix"}
 
 
-def find_1d(
-    field: xr.DataArray, key: str, standard: str, names: tuple[str, ...]
-) -> Hashable | None:
-    """Find the one 1-D coordinate that is ``key`` by its attributes, or clearly by its name."""
-    found = [
-        n for k in (key, standard) for n in find_cf_names(field, k) if field.coords[n].ndim == 1
-    ]
-    if not found:
+def find_1d(field: xr.DataArray, *keys: str, names: tuple[str, ...] = ()) -> Hashable | None:
+    """Find the one 1-D coordinate that is ``keys`` by its attributes, or clearly by its name."""
+    coords = field.coords.variables
+    found = [name for name in find_cf_names(field, *keys) if coords[name].ndim == 1]
+    if not found and names:
         found = [
             name
-            for name, coordinate in field.coords.items()
-            if str(name).lower() in names
-            and coordinate.ndim == 1
-            and coordinate.attrs.get("units") in (None, "", "degrees", "degree", "deg")
+            for name, one in coords.items()
+            if str(name).lower() in names and one.ndim == 1 and one.attrs.get("units") in DEGREES
         ]
-    found = list(dict.fromkeys(found))
     if len(found) > 1:  # dimension coordinates and the field's own take precedence
         found = [name for name in found if name in field.dims] or found
-        own = find_own_coordinates(field)
-        found = [name for name in found if name in own] or found
+        found = _prefer_own(field, found)
     if len(found) > 1:
         raise CoordinateError(
-            f"{field.name!r} has {len(found)} coordinates that are a {key}: "
+            f"{field.name!r} has {len(found)} coordinates that are a {keys[0]}: "
             f"{', '.join(map(repr, found))}; drop those that are not its axis: .drop_vars(…)"
         )
     return found[0] if found else None
 
 
-def find_2d(field: xr.DataArray, key: str) -> xr.DataArray | None:
+def find_2d(field: xr.DataArray, key: str) -> Hashable | None:
     """Find the 2-D coordinate that is ``key``: the field's own if there are several.
 
-    Raises
-    ------
-    CoordinateError
-        Several differ, and the field does not say which is its own; or it has three dimensions.
+    Raises CoordinateError if several differ, and the field does not say which is its own; or if it
+    has three dimensions.
     """
+    coords = field.coords.variables
     names = list_candidates(field, key, 2)
     if not names:
         if deep := [] if list_candidates(field, key, 1) else list_candidates(field, key, 3):
-            _refuse_three_dimensions(field.coords[deep[0]])
+            _refuse_three_dimensions(deep[0], coords[deep[0]].dims)
         return None
-    first: xr.DataArray = field.coords[names[0]]
-    if any(not has_same_values(first, field.coords[name]) for name in names[1:]):
+    first = coords[names[0]]
+    if any(not _has_same_values(first, coords[name]) for name in names[1:]):
         raise CoordinateError(
             f"{field.name!r} has {len(names)} coordinates that are a {key} over {first.dims}: "
             f"{', '.join(map(repr, names))}; drop those of other points: .drop_vars(…), or say "
             f"which are its own: .encoding['coordinates'] = 'lat lon' with their names"
         )
-    return first
+    return names[0]
 
 
 def list_candidates(field: xr.DataArray, key: str, ndim: int) -> list[Hashable]:
     """List the coordinates of ``ndim`` dimensions that are ``key``, or only the field's own."""
-    names = [*find_cf_names(field, key), *(n for n in (key, key[:3]) if n in field.coords)]
-    names = [n for n in dict.fromkeys(names) if field.coords[n].ndim == ndim]
+    coords = field.coords.variables
+    names = [*find_cf_names(field, key), *(n for n in (key, key[:3]) if n in coords)]
+    return _prefer_own(field, [n for n in dict.fromkeys(names) if coords[n].ndim == ndim])
+
+
+def _prefer_own(field: xr.DataArray, names: list[Hashable]) -> list[Hashable]:
     own = find_own_coordinates(field)
     return [name for name in names if name in own] or names
+
+
+def find_places(
+    field: xr.DataArray, is_asked: bool, is_directed: bool
+) -> tuple[xr.Variable, xr.Variable] | None:
+    """Find latitude and longitude over two dimensions: given, or computed from a projection.
+
+    None where the axes themselves tell the places, unless a curvilinear grid ``is_asked`` for.
+    ``is_directed``: the result, or a wind, points east and north.
+    """
+    coords = field.coords.variables
+    lat, lon = (find_2d(field, key) for key in ("latitude", "longitude"))
+    if lat is None or lon is None or set(coords[lat].dims) != set(coords[lon].dims):
+        found = _invert_projection(field, is_directed or is_asked)
+        if found is None and is_asked:
+            raise CoordinateError(
+                f"{field.name!r} has no latitude and longitude over the same two dimensions "
+                f"among its coordinates {tuple(field.coords)}; set them, or give dx and dy"
+            )
+        return found
+    if not is_asked and _repeat_axes(field, lat, lon):
+        return None
+    require_angles(field, lat, lon)
+    return coords[lat], coords[lon]
+
+
+def _repeat_axes(field: xr.DataArray, lat: Hashable, lon: Hashable) -> bool:
+    """True if 2-D latitude and longitude agree with the 1-D ones everywhere.
+
+    On tripolar grids they agree up to some latitude, but not beyond it.
+    """
+    coords = field.coords.variables
+    y, x = (find_1d(field, key) for key in ("latitude", "longitude"))
+    if x is None or y is None:
+        return False
+    if {*coords[y].dims, *coords[x].dims} != set(coords[lat].dims):
+        return True
+    for two in (lat, lon):
+        if is_dask(coords[two]._data):
+            raise CoordinateError(
+                f"{field.name!r} has 1-D {x!r} and {y!r} and 2-D {lon!r} and {lat!r}, and as a "
+                f"dask array {two!r} cannot be compared with them before anything is computed; "
+                f"load it: .assign_coords({two}=….{two}.load()), or drop the pair that does not "
+                "count: .drop_vars(…)"
+            )
+    off_y = coords[lat] - coords[y]
+    off_x = ((coords[lon] - coords[x] + 180) % 360 - 180) * np.cos(np.deg2rad(coords[lat]))
+    for off, axis in ((off_y, y), (off_x, x)):
+        steps = np.abs(np.diff(coords[axis].values.astype(np.float64)))
+        # A small part of a step is rounding; more means another position.
+        if (abs(off) > 0.05 * steps.min(initial=np.inf)).any():
+            return False
+    return True
+
+
+def _invert_projection(
+    field: xr.DataArray, is_directed: bool
+) -> tuple[xr.Variable, xr.Variable] | None:
+    """Compute latitude and longitude of 1-D x and y on a projection, or about a rotated pole.
+
+    Results without direction can be computed on the sphere about the rotated pole itself.
+    """
+    mapping = find_grid_mapping(field)
+    if mapping is None or not mapping.is_described or mapping.kind == "latitude_longitude":
+        return None
+    keys: list[tuple[str, ...]] = [
+        ("X", "projection_x_coordinate"),
+        ("Y", "projection_y_coordinate"),
+    ]
+    if mapping.kind == "rotated_latitude_longitude":
+        keys = [("grid_longitude",), ("grid_latitude",)] if is_directed else []
+    names = [find_1d(field, *key) for key in keys]
+    if not names or None in names:
+        return None
+    return mapping.places(*(field.coords[name] for name in names))
 
 
 def require_same_places(one: xr.DataArray, other: xr.DataArray) -> None:
     """Raise if the 2-D latitude or longitude of two fields is not the same."""
     for key in ("latitude", "longitude"):
         first, second = find_2d(one, key), find_2d(other, key)
-        if first is not None and second is not None and not has_same_values(first, second):
+        if first is None or second is None:
+            continue
+        if not _has_same_values(one.coords.variables[first], other.coords.variables[second]):
             raise CoordinateError(
                 f"{one.name!r} and {other.name!r} lie on different points, as on a staggered grid: "
-                f"the {key} of one is {first.name!r}, and of the other {second.name!r} with other "
+                f"the {key} of one is {first!r}, and of the other {second!r} with other "
                 "values; interpolate them to the same points first, or if they are the same "
-                f"points, give both the same coordinates: .assign_coords({first.name}=…)"
+                f"points, give both the same coordinates: .assign_coords({first}=…)"
             )
 
 
-def has_same_values(one: xr.DataArray, other: xr.DataArray) -> bool:
+def _has_same_values(one: xr.Variable, other: xr.Variable) -> bool:
     """True if two coordinates are known to hold the same values, without computing any."""
-    if one.variable._data is other.variable._data:
+    if one._data is other._data:
         return True
     if one.dims != other.dims or one.shape != other.shape:
         return False
-    if one.chunks is not None or other.chunks is not None:
-        return bool(getattr(one.data, "name", 0) == getattr(other.data, "name", 1))
+    if is_dask(one._data) or is_dask(other._data):
+        return bool(getattr(one._data, "name", 0) == getattr(other._data, "name", 1))
     return bool(np.array_equal(one.values, other.values, equal_nan=True))
 
 
-def _refuse_three_dimensions(coordinate: xr.DataArray) -> None:
+def _refuse_three_dimensions(name: Hashable, dims: tuple[Hashable, ...]) -> None:
     """Raise for a grid whose positions vary along a third dimension, as in WRF output."""
-    name, dim = coordinate.name, coordinate.dims[0]
     raise CoordinateError(
-        f"{name!r} has three dimensions {coordinate.dims}, but a horizontal grid has two; select "
-        f"one of {dim!r}: .isel({dim}=0), or if the grid is the same for all, make its latitude "
-        f"and longitude two-dimensional: .assign_coords({name}=….{name}.isel({dim}=0, drop=True))"
+        f"{name!r} has three dimensions {dims}, but a horizontal grid has two; select one of "
+        f"{dims[0]!r}: .isel({dims[0]}=0), or if the grid is the same for all, make its latitude "
+        "and longitude two-dimensional: "
+        f".assign_coords({name}=….{name}.isel({dims[0]}=0, drop=True))"
     )
 
 
-def require_angles(lat: xr.DataArray, lon: xr.DataArray) -> None:
+def require_angles(field: xr.DataArray, lat: Hashable, lon: Hashable) -> None:
     """Raise unless latitude and longitude are in degrees and within their range.
 
     Values of lazy ones are checked when computed: impossible ones become NaN.
     """
-    for coordinate, most in ((lat, 90.0), (lon, 720.0)):
-        _require_degrees(coordinate, most)
-    # Positions computed from a map projection have neither names nor units.
-    if any(one.name is None or one.attrs.get("units") or one.chunks for one in (lat, lon)):
+    places = [field.coords.variables[name] for name in (lat, lon)]
+    for name, place, most in zip((lat, lon), places, (90.0, 720.0), strict=True):
+        _require_degrees(name, place, most)
+    if any(one.attrs.get("units") or is_dask(one._data) for one in places):
         return
-    turns = ((lat, np.pi / 2), (lon, 2 * np.pi))
+    turns = zip(places, (np.pi / 2, 2 * np.pi), strict=True)
     if all(not (np.abs(one.values) > turn * (1 + 1e-6)).any() for one, turn in turns):
         raise CoordinateError(
-            f"{lat.name!r} and {lon.name!r} have no units, and values so small that they may be "
-            f"radians; set units: .assign_coords({lat.name}=….{lat.name}.assign_attrs("
-            f"units='degrees_north'), {lon.name}=….{lon.name}.assign_attrs(units='degrees_east'))"
+            f"{lat!r} and {lon!r} have no units, and values so small that they may be radians; "
+            f"set units: .assign_coords({lat}=….{lat}.assign_attrs(units='degrees_north'), "
+            f"{lon}=….{lon}.assign_attrs(units='degrees_east'))"
         )
 
 
-def _require_degrees(coordinate: xr.DataArray, most: float) -> None:
-    name, units = coordinate.name, str(coordinate.attrs.get("units", ""))
+def _require_degrees(name: Hashable, coordinate: xr.Variable, most: float) -> None:
+    units = str(coordinate.attrs.get("units", ""))
     if "rad" in units:
         raise CoordinateError(
             f"{name!r} is in {units}; turn it into degrees first: np.rad2deg, and units 'degrees'"
         )
-    if coordinate.chunks is not None:
+    if is_dask(coordinate._data):
         return
     values = np.asarray(coordinate.values, np.float64)
     wrong = np.isfinite(values) & (np.abs(values) > most + 1e-4)
@@ -152,9 +229,10 @@ def _require_degrees(coordinate: xr.DataArray, most: float) -> None:
 
 def refuse_unstructured(field: xr.DataArray, lon: Hashable, lat: Hashable) -> None:
     """Raise if longitude and latitude share one dimension: unstructured cells, or a track."""
-    if field.coords[lon].dims == field.coords[lat].dims:
+    (dim,) = field.coords.variables[lon].dims
+    if field.coords.variables[lat].dims == (dim,):
         raise CoordinateError(
-            f"{lon!r} and {lat!r} both run along {field.coords[lon].dims[0]!r}: this is an "
+            f"{lon!r} and {lat!r} both run along {dim!r}: this is an "
             "unstructured grid or a track, and along a track there is no gradient across it; "
             "interpolate the field to a grid of two dimensions first"
         )
@@ -191,33 +269,3 @@ def refuse_without_axes(field: xr.DataArray) -> NoReturn:
         f"the horizontal axes of {field.name!r} cannot be told from its coordinates "
         f"{tuple(field.coords)}; give them units (degrees_east, degrees_north; m) or a CF axis"
     )
-
-
-def mask_fill_places(lat: Any, lon: Any) -> tuple[Any, Any]:
-    """Replace latitude and longitude by NaN where they are fill values, infinite or beyond ±90°.
-
-    Ocean models that skip processors over land write one position for all of their points. So a
-    point at the same position as a neighbour along both axes counts as missing; at 0° N 0° E, where
-    zeros are fill values, a neighbour along one axis is enough. Along one axis alone positions may
-    repeat, as in a row at a pole.
-    """
-    both = lat + 1j * lon
-    if hasattr(both, "map_overlap"):  # of dask
-        both = both.map_overlap(_mask_fills, depth=1, boundary="none")
-    else:
-        both = _mask_fills(both)
-    return both.real, both.imag
-
-
-def _mask_fills(places: Any) -> Any:
-    """Mask fill values of latitude + i longitude, (ny, nx)."""
-    repeated = []
-    for axis in (0, 1):
-        same = np.diff(places, axis=axis) == 0
-        pads = [[(0, 0), (0, 0)], [(0, 0), (0, 0)]]
-        pads[0][axis], pads[1][axis] = (1, 0), (0, 1)
-        repeated.append(np.pad(same, pads[0]) | np.pad(same, pads[1]))
-    along_y, along_x = repeated
-    fills = (along_y & along_x) | ((places == 0) & (along_y | along_x))
-    known = np.isfinite(places) & (np.abs(places.real) <= 90 + 1e-4) & ~fills
-    return np.where(known, places, complex(np.nan, np.nan))

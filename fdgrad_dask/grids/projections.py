@@ -8,7 +8,7 @@ the projection itself and no attribute that names it.
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable
+from collections.abc import Collection, Hashable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
@@ -22,6 +22,7 @@ from fdgrad_dask.grids.units import conversion_factor
 
 _WKT = ("crs_wkt", "spatial_ref")
 _PROJ = ("proj4", "proj4_params", "proj4_string", "proj4text", "proj_params", "proj4_parameters")
+_RADII = ("earth_radius", "semi_major_axis", "semi_minor_axis", "inverse_flattening")
 _SMALLEST = 1e5  # m; a smaller radius must be in kilometres, but CF prescribes metres
 
 
@@ -55,13 +56,7 @@ class GridMapping:
 
     @cached_property
     def crs(self) -> Any:
-        """The projection as a `pyproj.CRS`.
-
-        Raises
-        ------
-        CoordinateError
-            pyproj is missing, or does not understand the attributes.
-        """
+        """The projection as a `pyproj.CRS`; raises CoordinateError if pyproj cannot read it."""
         try:
             from pyproj.exceptions import CRSError
         except ImportError:
@@ -71,10 +66,10 @@ class GridMapping:
             ) from None
         try:
             if self.kind is None and not any(key in self.attrs for key in _WKT):
-                return _read_text(self._text)
+                return _read_crs(self._text)
             frozen = ((key, _freeze(value)) for key, value in self.attrs.items())
             # Nothing that pyproj reads is a mapping or another thing that cannot be compared.
-            return _read_parameters(tuple(one for one in frozen if isinstance(one[1], Hashable)))
+            return _read_crs(tuple(one for one in frozen if isinstance(one[1], Hashable)))
         except (KeyError, CRSError) as error:
             raise CoordinateError(
                 f"the attributes of the grid mapping {self.name!r} are not understood "
@@ -103,13 +98,11 @@ class GridMapping:
                 )
         return major, minor
 
-    def places(self, x: xr.DataArray, y: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray] | None:
+    def places(self, x: xr.DataArray, y: xr.DataArray) -> tuple[xr.Variable, xr.Variable] | None:
         """Compute latitude and longitude in degrees over (y, x); None if x and y are these already.
 
-        Raises
-        ------
-        CoordinateError
-            The units of x or y are neither a length nor, where that makes sense, an angle.
+        Raises CoordinateError if the units of x or y are neither a length nor, where that makes
+        sense, an angle.
         """
         import pyproj
 
@@ -122,7 +115,7 @@ class GridMapping:
         turn = pyproj.Transformer.from_crs(crs, geographic, always_xy=True)
         lon, lat = turn.transform(*np.meshgrid(across, along))
         dims = (*y.dims, *x.dims)
-        return xr.DataArray(lat, dims=dims), xr.DataArray(lon, dims=dims)
+        return xr.Variable(dims, lat), xr.Variable(dims, lon)
 
     def _in_own_units(self, axis: xr.DataArray) -> np.ndarray[Any, np.dtype[np.float64]]:
         """Convert the values of x or y to the units of the projection."""
@@ -149,17 +142,12 @@ class GridMapping:
 
 # pyproj needs up to a fifth of a second for a CRS, more than operators need for small fields.
 @lru_cache(maxsize=64)
-def _read_text(text: str | None) -> Any:
+def _read_crs(text_or_parameters: str | tuple[tuple[str, Any], ...] | None) -> Any:
     import pyproj
 
-    return pyproj.CRS.from_user_input(text)
-
-
-@lru_cache(maxsize=64)
-def _read_parameters(attrs: tuple[tuple[str, Any], ...]) -> Any:
-    import pyproj
-
-    return pyproj.CRS.from_cf(dict(attrs))
+    if isinstance(text_or_parameters, tuple):
+        return pyproj.CRS.from_cf(dict(text_or_parameters))
+    return pyproj.CRS.from_user_input(text_or_parameters)
 
 
 def _freeze(value: Any) -> Any:
@@ -169,52 +157,54 @@ def _freeze(value: Any) -> Any:
     return tuple(map(_freeze, value)) if isinstance(value, list | tuple) else value
 
 
-_RADII = ("earth_radius", "semi_major_axis", "semi_minor_axis", "inverse_flattening")
-
-
 def find_grid_mapping(field: xr.DataArray) -> GridMapping | None:
     """Find the grid mapping that a field names, or the only one among its coordinates."""
-    named = field.attrs.get("grid_mapping", field.encoding.get("grid_mapping"))
-    names = [] if named is None else parse_grid_mapping(str(named), field)
+    coords, names = field.coords.variables, _list_named(field, field.dims)
     for name in names:
-        if name in field.coords:
-            return GridMapping(name, _read_attributes(field.coords[name]))
-    scalars = [one for one in field.coords.values() if one.ndim == 0]
-    described = [GridMapping(one.name, _read_attributes(one)) for one in scalars]
-    described = [one for one in described if one.is_described]
+        if name in coords:
+            return GridMapping(name, _read_attributes(coords[name]))
+    scalars = {name: _read_attributes(one) for name, one in coords.items() if one.ndim == 0}
+    described = [one for name in scalars if (one := GridMapping(name, scalars[name])).is_described]
     if len(described) == 1:
         return described[0]
     return GridMapping(names[0], {}, is_carried=False) if names else None
 
 
+def earth_radii(field: xr.DataArray, given: float = EARTH_RADIUS) -> tuple[float, float]:
+    """Return the equatorial and polar radius: as given, else those of the grid mapping."""
+    mapping = find_grid_mapping(field)
+    major, minor = (EARTH_RADIUS, EARTH_RADIUS) if mapping is None else mapping.radii()
+    return (major, minor) if given in (EARTH_RADIUS, major) else (given, given)
+
+
 def carry_grid_mapping(field: xr.DataArray, dataset: xr.Dataset) -> xr.DataArray:
     """Give a variable of a dataset the grid mapping that it names as a coordinate."""
+    names = [name for name in _list_named(field) if name in dataset.data_vars]
+    return field.assign_coords(
+        {name: dataset.variables[name] for name in names if dataset.variables[name].ndim == 0}
+    )
+
+
+def _list_named(field: xr.DataArray, dims: Collection[Hashable] = ()) -> list[str]:
+    """List the grid mappings that a field names, that of the dimensions ``dims`` first."""
     named = field.attrs.get("grid_mapping", field.encoding.get("grid_mapping"))
-    names = [] if named is None else parse_grid_mapping(str(named))
-    missing = [name for name in names if name in dataset.data_vars and dataset[name].ndim == 0]
-    return field.assign_coords({name: dataset.variables[name] for name in missing})
+    return [] if named is None else parse_grid_mapping(str(named), dims)
 
 
-def parse_grid_mapping(text: str, field: xr.DataArray | None = None) -> list[str]:
-    """Parse an attribute ``grid_mapping``: names of variables, that of the field's axes first.
+def parse_grid_mapping(text: str, dims: Collection[Hashable] = ()) -> list[str]:
+    """Parse an attribute ``grid_mapping``: names of variables, that of the axes ``dims`` first.
 
     >>> parse_grid_mapping("crs"), parse_grid_mapping("crsOSGB: x y crsWGS84: lat lon")
     (['crs'], ['crsOSGB', 'crsWGS84'])
     """
-    words = re.sub(r"\s*:", ":", text).split()
-    if not any(word.endswith(":") for word in words):
-        return words[:1]
-    axes: dict[str, list[str]] = {}
-    for word in words:
-        if word.endswith(":"):
-            axes[word[:-1]] = []
-        elif axes:
-            axes[list(axes)[-1]].append(word)
-    dims = () if field is None else field.dims
-    return sorted(axes, key=lambda name: not any(axis in dims for axis in axes[name]))
+    parts = re.split(r"([^\s:]+)\s*:", text)
+    if len(parts) == 1:
+        return text.split()[:1]
+    axes = dict(zip(parts[1::2], map(str.split, parts[2::2]), strict=True))
+    return sorted(axes, key=lambda name: not set(axes[name]) & set(dims))
 
 
-def _read_attributes(coordinate: xr.DataArray) -> dict[str, Any]:
+def _read_attributes(coordinate: xr.Variable) -> dict[str, Any]:
     """Read the attributes of a grid mapping, or of the projection object that it holds."""
     attrs = dict(coordinate.attrs)
     if coordinate.dtype == object and "grid_mapping_name" not in attrs:

@@ -11,26 +11,15 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from fdgrad_dask.errors import CoordinateError, OptionError
+from fdgrad_dask.grids.units import conversion_factor
 from fdgrad_dask.stencils.dtypes import is_extension
 
-# Names in UDUNITS of NumPy's units of time.
-TIME_UNITS = {
-    "W": "week",
-    "D": "day",
-    "h": "h",
-    "m": "min",
-    "s": "s",
-    "ms": "ms",
-    "us": "us",
-    "ns": "ns",
-    "ps": "ps",
-    "fs": "fs",
-    "as": "as",
-}
+# NumPy's units of time in seconds, and their names in UDUNITS where these are others.
 _SECONDS = {"W": 604800.0, "D": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0}
 _SECONDS |= {"ms": 1e-3, "us": 1e-6, "ns": 1e-9, "ps": 1e-12, "fs": 1e-15, "as": 1e-18}
+_NAMES = {"W": "week", "D": "day", "m": "min"}
 # Days in a year of each CF calendar; those of the Gregorian ones are the mean over 400 years.
-YEAR_DAYS = {
+_YEAR_DAYS = {
     "360_day": 360.0,
     "noleap": 365.0,
     "365_day": 365.0,
@@ -58,39 +47,34 @@ def is_time(values: NDArray[Any]) -> bool:
 def count_time(values: NDArray[Any], datetime_unit: str | None) -> tuple[NDArray[np.float64], str]:
     """Count dates or durations from the earliest on, as float64, and return their unit.
 
-    The unit of years is their length in days, in brackets.
-
-    Raises
-    ------
-    OptionError
-        ``datetime_unit`` is not a unit of time.
-    CoordinateError
-        The dates are in several calendars.
+    The unit of years is their length in days, in brackets. Raises OptionError if ``datetime_unit``
+    is no unit of time, CoordinateError if the dates are in several calendars.
     """
     unit = _check_unit(datetime_unit)
     if not values.size:
-        return np.empty(values.shape), TIME_UNITS.get(unit, "s")
+        return np.empty(values.shape), _NAMES.get(unit, unit if unit in _SECONDS else "s")
     is_dated, calendar = values.dtype.kind in "mM", "standard"
     if not is_dated:
         values, calendar = _subtract_earliest(values)
-    first = np.nanmin(values)
+    first = np.fmin.reduce(values, axis=None)
     if unit in YEARS:
-        days = YEAR_DAYS[calendar] * YEARS[unit]
+        days = _YEAR_DAYS[calendar] * YEARS[unit]
         return _count_since(values, first, "s") / (days * 86400), f"({days:.10g} days)"
+    name = _NAMES.get(unit, unit)
     if is_dated:
-        return _count_since(values, first, unit), TIME_UNITS[unit]
+        return _count_since(values, first, unit), name
     # xarray multiplies in this order too, so the numbers agree to the bit.
     factor = np.timedelta64(1, "us") / np.timedelta64(1, unit)  # type: ignore[call-overload]
-    return factor * values.astype(np.float64), TIME_UNITS[unit]
+    return factor * values.astype(np.float64), name
 
 
 def _check_unit(datetime_unit: str | None) -> str:
-    """Return the key of `TIME_UNITS` or `YEARS` to count in; seconds by default."""
+    """Return the unit to count in, one of `_SECONDS` or `YEARS`; seconds by default."""
     unit = "s" if datetime_unit is None else _MICRO.get(datetime_unit, datetime_unit)
-    if unit not in TIME_UNITS and unit not in YEARS:
+    if unit not in _SECONDS and unit not in YEARS:
         why = "; a month has no fixed length" if str(unit).lower().startswith("mon") else ""
         raise OptionError(
-            f"datetime_unit is {unit!r}{why}; choose one of {', '.join([*TIME_UNITS, *YEARS])}"
+            f"datetime_unit is {unit!r}{why}; choose one of {', '.join([*_SECONDS, *YEARS])}"
         )
     return unit
 
@@ -121,14 +105,16 @@ def _count_since(values: NDArray[Any], origin: Any, unit: str) -> NDArray[np.flo
     """
     own, ticks = np.datetime_data(values.dtype)
     factor = _SECONDS[own] * ticks / _SECONDS[unit]
-    missing = np.isnat(values)
-    # Rounded to float64, but finite for every date.
-    far = values.astype(np.int64).astype(np.float64) - float(origin.astype(np.int64))
-    far[missing] = np.nan
-    if not (np.abs(far) * max(factor, 1.0) >= 2.0**62).any():
+    start = int(origin.astype(np.int64))
+    ends = (
+        int(end(values, axis=None).astype(np.int64)) for end in (np.fmin.reduce, np.fmax.reduce)
+    )
+    if max(abs(end - start) for end in ends) * max(factor, 1.0) < 2.0**62:
         since = values - origin
         return np.asarray(since / np.timedelta64(1, unit))  # type: ignore[call-overload]
-    return far * factor
+    # Rounded to float64, but finite for every date.
+    far = values.astype(np.int64).astype(np.float64) - start
+    return np.where(np.isnat(values), np.nan, far * factor)
 
 
 def unbox_numbers(values: NDArray[Any]) -> NDArray[Any]:
@@ -143,10 +129,7 @@ def unbox_numbers(values: NDArray[Any]) -> NDArray[Any]:
 def convert_period(period: Any, units: str | None, is_dated: bool) -> Any:
     """Convert the length of a periodic axis to ``units``, in which its dates are counted.
 
-    Raises
-    ------
-    OptionError
-        It is infinite, or a duration although the axis has no dates.
+    Raises OptionError if it is infinite, or a duration although the axis has no dates.
     """
     if isinstance(period, np.timedelta64 | timedelta):
         if not is_dated:
@@ -154,9 +137,7 @@ def convert_period(period: Any, units: str | None, is_dated: bool) -> Any:
                 f"period is the duration {period!r}, but the axis has no dates; give a number in "
                 f"its units, {units!r}"
             )
-        own = str(units).strip("()").removesuffix(" days")
-        names = {name: _SECONDS[key] for key, name in TIME_UNITS.items()}
-        seconds = names[own] if own in names else 86400 * float(own)
+        seconds: Any = conversion_factor(str(units).strip("()"), "s")
         try:
             return float(np.timedelta64(period) / np.timedelta64(1, "us")) / 1e6 / seconds
         except TypeError:
@@ -172,37 +153,29 @@ def convert_period(period: Any, units: str | None, is_dated: bool) -> Any:
 def as_numbers(field: xr.DataArray, datetime_unit: str | None) -> xr.DataArray:
     """Convert a field of dates or durations to numbers; lazily if it is lazy.
 
-    Raises
-    ------
-    TypeError
-        It holds neither numbers nor dates.
+    Raises TypeError if it holds neither numbers nor dates.
     """
-    dtype = field.dtype
-    if dtype.kind in "iufc" or is_extension(dtype):
+    kind = field.dtype.kind
+    if kind in "iufc" or is_extension(field.dtype):
         return field
-    if field.chunks is None and dtype.kind == "O":
+    is_lazy = field.chunks is not None
+    if kind == "O" and not is_lazy:
         field = field.copy(data=unbox_numbers(field.values))
         if field.dtype.kind in "iufc":
             return field
-    if field.chunks is None and is_time(field.values):
+    if not is_lazy and is_time(field.values):
         values, units = count_time(field.values, datetime_unit)
-        return field.copy(data=values).assign_attrs({**field.attrs, "units": units.strip("()")})
-    if dtype.kind in "mM":
-        unit = _check_unit(datetime_unit)
-        origin = _EPOCH.astype(dtype) if dtype.kind == "M" else np.timedelta64(0).astype(dtype)
-        counted: xr.DataArray = xr.apply_ufunc(
-            _count_since,
-            field,
-            kwargs={"origin": origin, "unit": "s" if unit in YEARS else unit},
-            dask="parallelized",
-            output_dtypes=[np.float64],
+        return field.copy(data=values).assign_attrs(units=units.strip("()"))
+    if kind not in "mM":
+        raise TypeError(
+            f"{field.name!r} holds {field.dtype}, which has no differences; give numbers or dates "
+            "(.astype(float) turns flags into numbers)"
         )
-        if unit in YEARS:
-            days = YEAR_DAYS["standard"] * YEARS[unit]
-            units = f"{days:.10g} days"
-            return (counted / (days * 86400)).assign_attrs({**field.attrs, "units": units})
-        return counted.assign_attrs({**field.attrs, "units": TIME_UNITS[unit]})
-    raise TypeError(
-        f"{field.name!r} holds {field.dtype}, which has no differences; give numbers or dates "
-        "(.astype(float) turns flags into numbers)"
+    unit = _check_unit(datetime_unit)
+    days = _YEAR_DAYS["standard"] * YEARS.get(unit, 0)
+    origin = _EPOCH if kind == "M" else np.timedelta64(0)
+    counted = field.data.map_blocks(
+        _count_since, origin.astype(field.dtype), "s" if days else unit, dtype=np.float64
     )
+    units = f"{days:.10g} days" if days else _NAMES.get(unit, unit)
+    return field.copy(data=counted / (days * 86400) if days else counted).assign_attrs(units=units)

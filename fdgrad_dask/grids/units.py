@@ -1,14 +1,13 @@
 """Algebra of units: quotients, conversion factors, temperatures in kelvin.
 
-pint does the algebra, with the names that cf-xarray adds to it. Results are strings that UDUNITS
-reads as the same unit.
+pint does the algebra, with the words of files added to it. Results are strings that UDUNITS reads
+as the same unit.
 """
 
 from __future__ import annotations
 
 import re
 import threading
-import warnings
 from collections.abc import Mapping
 from functools import cache
 from typing import Any
@@ -28,18 +27,19 @@ _WORDS = {
     **dict.fromkeys(("fahrenheit", "°F", "℉"), "degR"),
 }
 for _degree in ("deg", "deg_", "degree", "degree_", "degrees", "degrees_", "delta_degree_"):
-    for _name, _word in {"C": "kelvin", "F": "degR", "K": "kelvin"}.items():
-        _WORDS |= {_degree + _name: _word}
-    for _name, _word in {"celsius": "kelvin", "centigrade": "kelvin", "fahrenheit": "degR"}.items():
-        _WORDS |= {_degree + _name: _word, _degree + _name.title(): _word}
-    for _side in ("north", "south", "east", "west", "true", "N", "S", "E", "W"):
-        _WORDS |= {_degree + _side: "degree"}
+    for _word, _names in {
+        "kelvin": "C K celsius Celsius centigrade Centigrade",
+        "degR": "F fahrenheit Fahrenheit",
+        "degree": "north south east west true N S E W",
+    }.items():
+        _WORDS |= dict.fromkeys((_degree + name for name in _names.split()), _word)
 # The same in two words; with an exponent, as in "degree K-1", it is an angle per kelvin.
 _PAIRS = re.compile(
     r"\bdeg(?:ree)?s?(?:\. ?| )(C|F|K|celsius|centigrade|fahrenheit|kelvin|north|south|east|west)\b"
     r"(?![-+\d^*])",
     re.IGNORECASE,
 )
+_POWER = re.compile(r"(?<=[A-Za-z])(?<!\d[eE])(?=-?\d)")  # as UDUNITS writes it: s-1
 _GEOPOTENTIAL = re.compile(r"\bgeopotential[ _](?=(deca|kilo)?met(er|re)s?\b)", re.IGNORECASE)
 # What pint takes for something else: a coulomb, a constant.
 _AMBIGUOUS = {"C", "F", "a", "sigma"}
@@ -63,27 +63,21 @@ _SPELLED, _PREFIXED = (dict(one.split("=") for one in text.split()) for text in 
 
 
 @cache
-def _import_cf_units() -> Any:
+def _make_registry() -> Any:
     import pint
 
-    before = pint.application_registry.get()
-    with warnings.catch_warnings():
-        # cf-xarray registers units with matplotlib, and warns if that is not installed.
-        warnings.filterwarnings("ignore", "Import", UserWarning)
-        from cf_xarray.units import units
-
-    pint.set_application_registry(before)
-    return units
+    return pint.UnitRegistry(
+        preprocessors=[
+            lambda units: _POWER.sub("**", units),
+            lambda units: units.replace("%", "percent"),
+        ]
+    )
 
 
 def _registry() -> Any:
-    """Return cf-xarray's registry without making it that of the whole application.
-
-    Importing cf-xarray's units does so, and MetPy and others would meet units that are not theirs.
-    It is imported by one thread, when a unit is first asked for.
-    """
+    """Return a registry of our own, made when a unit is first asked for, by one thread."""
     with _lock:
-        return _import_cf_units()
+        return _make_registry()
 
 
 def divide_units(units: Any, per: Any, power: int = 1) -> str | None:
@@ -106,25 +100,17 @@ def _divide_units(units: str, per: str, power: int) -> str | None:
     if per.startswith("("):  # a unit such as a decade of some calendar, which stays as it is
         alone = divide_units(units, "1")
         return None if alone is None else f"{alone} {per}-{power}"
-    below = _parse_exponents(per.split(" since ")[0])
-    if below is None:
+    divisor = _parse_exponents(per.split(" since ")[0])
+    if divisor is None:
         return None
+    below = {unit: -exponent * power for unit, exponent in divisor.items()}
     factor, rest = _split_factor(units)
     above = _parse_exponents(rest)
     if above is None:
-        simple = not re.search(r"[/()]| since ", units)
-        return (
-            f"{units.strip()} {_write_units({k: -v * power for k, v in below.items()})}"
-            if simple
-            else None
-        )
-    above = dict(above)
-    for unit, exponent in below.items():
-        above[unit] = above.get(unit, 0) - exponent * power
-    written = _write_units(above)
-    return " ".join(
-        part for part in (factor, written if written != "1" or not factor else "") if part
-    )
+        is_simple = not re.search(r"[/()]| since ", units)
+        return f"{units.strip()} {_write_units(below)}" if is_simple else None
+    written = _write_units({u: above.get(u, 0) + below.get(u, 0) for u in {**above, **below}})
+    return " ".join([factor] * bool(factor) + [written] * (written != "1" or not factor))
 
 
 def conversion_factor(units: Any, base: str) -> float | None:

@@ -18,14 +18,11 @@ def align_levels(
 ) -> tuple[xr.DataArray, xr.DataArray, Axis]:
     """Broadcast ``field`` and ``coordinate`` to the same dimensions, and find their axis ``dim``.
 
-    Raises
-    ------
-    CoordinateError
-        The coordinate lacks ``dim``, has other labels than the field, or does not rise or fall
-        strictly along it. A lazy one is checked chunk by chunk when it is computed; one that JAX
-        traces has no values, and is not checked.
+    Raises CoordinateError if the coordinate lacks ``dim``, has other labels than the field, or does
+    not rise or fall strictly. A lazy one is checked chunk by chunk when it is computed; one that
+    JAX traces has no values, and is not checked.
     """
-    name = _name_coordinate(coordinate)
+    name = "z" if coordinate.name is None else coordinate.name
     if dim not in field.dims or dim not in coordinate.dims:
         raise CoordinateError(
             f"coordinate {name!r} has dimensions {coordinate.dims} and {field.name!r} has "
@@ -45,16 +42,15 @@ def align_levels(
     # A small or unsigned type cannot hold its own differences.
     if coordinate.dtype.kind in "iu" and not is_jax(coordinate.data):
         coordinate = coordinate.astype("float64")
-    field, coordinate = xr.broadcast(*_align(field, coordinate))
+    field, coordinate = xr.broadcast(*_align(field, coordinate, name))
     number = field.dims.index(dim)
     if field.shape[number] < 2:
         raise CoordinateError(
             f"coordinate {name!r} has {field.shape[number]} point along {dim!r}, but a "
             f"derivative needs two or more; do not select a single {dim!r} first"
         )
-    words = choose_long_name(coordinate.attrs, name)
-    units = coordinate.attrs.get("units")
-    axis = Axis(dim, dim, name, number, None, words, units=units)
+    attrs = coordinate.attrs
+    axis = Axis(dim, dim, name, number, None, choose_long_name(attrs, name), attrs.get("units"))
     if coordinate.chunks is None:
         check_levels(coordinate.data, number, describe_not_monotonic(axis))
     return field, coordinate, axis
@@ -64,13 +60,13 @@ def make_axis(
     field: xr.DataArray, coordinate: xr.DataArray, dim: Hashable, datetime_unit: str | None
 ) -> Axis:
     """Make the axis ``dim`` with another coordinate of one dimension."""
-    name = _name_coordinate(coordinate)
+    name = "z" if coordinate.name is None else coordinate.name
     if coordinate.dims != (dim,):
         raise CoordinateError(
             f"coordinate {name!r} runs along {coordinate.dims[0]!r}, but the derivative is asked "
             f"for along {dim!r}; name the same"
         )
-    _, coordinate = _align(field, coordinate)
+    _, coordinate = _align(field, coordinate, name)
     replaced = field.drop_vars([name], errors="ignore").assign_coords({name: coordinate.variable})
     return find_axis(replaced, name, datetime_unit=datetime_unit)
 
@@ -88,8 +84,9 @@ def require_dataarray(coordinate: object) -> None:
         )
 
 
-def _align(field: xr.DataArray, coordinate: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
-    name = _name_coordinate(coordinate)
+def _align(
+    field: xr.DataArray, coordinate: xr.DataArray, name: Hashable
+) -> tuple[xr.DataArray, xr.DataArray]:
     try:
         field, coordinate = xr.align(field, coordinate, join="exact", copy=False)
     except ValueError as error:
@@ -98,7 +95,3 @@ def _align(field: xr.DataArray, coordinate: xr.DataArray) -> tuple[xr.DataArray,
             f"points that both have: xr.align({field.name}, {name}, join='inner') ({error})"
         ) from None
     return field, coordinate
-
-
-def _name_coordinate(coordinate: xr.DataArray) -> Hashable:
-    return "z" if coordinate.name is None else coordinate.name

@@ -19,7 +19,7 @@ from fdgrad_dask.blocks.program import Formula, Operand, PoleRow, Program
 from fdgrad_dask.errors import CoordinateError, OptionError
 from fdgrad_dask.grids.attributes import check_result_name
 from fdgrad_dask.grids.coordinate import Axis, select_for_axis
-from fdgrad_dask.grids.horizontal import HorizontalGrid
+from fdgrad_dask.grids.geometry import Curvilinear, HorizontalGrid
 from fdgrad_dask.grids.times import as_numbers, convert_period
 from fdgrad_dask.halo.compute import compute, length
 from fdgrad_dask.operators.expression import (
@@ -78,8 +78,8 @@ class Options:
         """`make_table`, where a longitude around the globe and an even plane have a period."""
         options = self
         low, _ = boundary_pair(select_for_axis(self.boundary, axis, field))
-        if grid.curvilinear is None and (axis is grid.x or axis is grid.y):
-            if grid.wraps and axis is grid.x:
+        if not isinstance(grid.geometry, Curvilinear) and (axis is grid.x or axis is grid.y):
+            if grid.periodic[1] and axis is grid.x:
                 options = replace(self, boundary="periodic", period=360.0)
             elif low == "periodic" and axis.period is None:
                 options = replace(self, boundary="periodic", period=_full_period(axis))

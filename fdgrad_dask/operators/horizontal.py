@@ -12,8 +12,8 @@ import xarray as xr
 from fdgrad_dask.errors import CoordinateError
 from fdgrad_dask.grids.attributes import derive_attributes
 from fdgrad_dask.grids.coordinate import Axis, select_for_axis
-from fdgrad_dask.grids.geometry import Geometry, Plane, Sphere
-from fdgrad_dask.grids.horizontal import HorizontalGrid, find_horizontal_grid
+from fdgrad_dask.grids.geometry import Geometry, HorizontalGrid, Plane, Sphere
+from fdgrad_dask.grids.horizontal import find_horizontal_grid
 from fdgrad_dask.grids.metric_terms import (
     LatLonMetric,
     OrthogonalMetric,
@@ -52,7 +52,7 @@ class HorizontalPass(FusedPass):
         if self.grid.repeats:  # a meridian that is present twice is computed once
             self.leave_out_last(self.grid.x)
             self.grid = find_horizontal_grid(self.template, geometry, options.boundary, is_directed)
-        if self.grid.curvilinear is not None and self.grid.curvilinear.places is not None:
+        if self.grid.places is not None:
             for other in self.labelled[1:]:
                 require_same_places(self.template, other)
         self.plane = self.grid.y, self.grid.x
@@ -194,17 +194,16 @@ def build_metric(
     is_smooth: bool = False,
 ) -> Metric:
     """The metric of the grid of ``field``, for a wind that is along the earth's or its axes."""
-    curved = grid.curvilinear
-    if curved is None and isinstance(grid.geometry, Plane):
+    if isinstance(grid.geometry, Plane):
         return OrthogonalMetric(grid.h_x[:1, None], grid.h_y[:1, None])
-    if curved is None:
+    if isinstance(grid.geometry, Sphere):
         # At a pole y has no direction either.
         h_y = np.where(grid.h_x == 0, np.nan, grid.h_y)
         return OrthogonalMetric(grid.h_x[:, None], h_y[:, None], tangent=grid.tangent[:, None])
     tables = metric_tables(grid, field, options, is_smooth=is_smooth)
-    if curved.cell_sizes is not None:
+    if grid.cell_sizes is not None:
         for name, spacing, closed in zip(
-            ("dy", "dx"), curved.cell_sizes[::-1], grid.periodic, strict=True
+            ("dy", "dx"), grid.cell_sizes[::-1], grid.periodic, strict=True
         ):
             if spacing.is_between and closed:
                 raise CoordinateError(
@@ -212,19 +211,19 @@ def build_metric(
                 )
         h_x, h_y = (
             at_points(spacing.values, axis, table) if spacing.is_between else spacing.values
-            for spacing, axis, table in zip(curved.cell_sizes, (1, 0), tables, strict=True)
+            for spacing, axis, table in zip(grid.cell_sizes, (1, 0), tables, strict=True)
         )
-        return OrthogonalMetric(h_x, h_y, tables, curved.rotation, components)
-    assert curved.places is not None
+        return OrthogonalMetric(h_x, h_y, tables, grid.rotation, components)
+    assert grid.places is not None
     is_along = components == "grid"
     directions = None
-    if is_along and curved.rotation is None:
+    if is_along and grid.rotation is None:
         directions = metric_tables(grid, field, options, is_smooth=True)
     metric = lat_lon_metric(
-        *curved.places, curved.radii, tables, smooth=directions, senses=curved.orientation
+        *grid.places, grid.radii, tables, smooth=directions, senses=grid.orientation
     )
-    if is_along and curved.rotation is not None:
-        c, s = curved.rotation
+    if is_along and grid.rotation is not None:
+        c, s = grid.rotation
         metric = replace(metric, along=((c, s), (-s, c)))
     return metric
 

@@ -48,7 +48,8 @@ def laplacian(
     fused = HorizontalPass(
         field, options=options, geometry=geometry, is_directed=False, is_smooth=True
     )
-    solve = _solve_along_axes if fused.grid.curvilinear is None else _solve_curvilinear
+    is_curved = isinstance(fused.grid.geometry, Curvilinear)
+    solve = _solve_curvilinear if is_curved else _solve_along_axes
     name, of = f"{choose_name(field)}_laplacian", choose_long_name(field.attrs, field.name)
     return fused.label_per_metre(solve(fused), field, name, f"laplacian of {of}", power=2)
 

@@ -18,8 +18,8 @@ import xarray as xr
 from fdgrad_dask import operators
 from fdgrad_dask.blocks.device import is_jax
 from fdgrad_dask.grids.coordinate import Axis, find_axis
-from fdgrad_dask.grids.geometry import Plane
-from fdgrad_dask.grids.horizontal import HorizontalGrid, find_horizontal_grid
+from fdgrad_dask.grids.geometry import HorizontalGrid, Plane, Sphere
+from fdgrad_dask.grids.horizontal import find_horizontal_grid
 from fdgrad_dask.grids.projections import carry_grid_mapping, find_grid_mapping
 from fdgrad_dask.grids.units import kelvin_conversion
 from fdgrad_dask.halo.compute import is_dask
@@ -125,7 +125,7 @@ def _role(known: _Known, axis: Axis) -> str:
     """Say whether an axis is x, y or vertical, and whether it is periodic."""
     grid = known.grid
     if grid is not None and axis.dim == grid.x.dim:
-        return "x, periodic in horizontal operators" if grid.wraps else "x"
+        return "x, periodic in horizontal operators" if grid.periodic[1] else "x"
     if grid is not None and axis.dim == grid.y.dim:
         return "y"
     try:
@@ -140,10 +140,10 @@ def _grid(known: _Known) -> str:
         return f"not recognised: {known.reason}"
     if isinstance(grid.geometry, Plane):
         return f"plane, x and y in units of {grid.geometry.metres or 1:.10g} m"
-    kind = "sphere" if grid.curvilinear is None else "curvilinear"
+    kind = "sphere" if isinstance(grid.geometry, Sphere) else "curvilinear"
     mapping = find_grid_mapping(known.field)
     projection = f" ({mapping.kind})" if mapping is not None and mapping.kind else ""
-    return f"{kind}{projection}, Earth radius {grid.radius:.10g} m"
+    return f"{kind}{projection}, Earth radius {grid.radii[0]:.10g} m"
 
 
 def _grouped(

@@ -14,8 +14,7 @@ from collections.abc import Sequence
 import xarray as xr
 
 from fdgrad_dask.errors import OptionError
-from fdgrad_dask.grids.geometry import Curvilinear
-from fdgrad_dask.grids.horizontal import HorizontalGrid
+from fdgrad_dask.grids.geometry import Curvilinear, HorizontalGrid
 from fdgrad_dask.grids.units import conversion_factor, kelvin_conversion
 from fdgrad_dask.halo.compute import scale
 
@@ -73,10 +72,10 @@ def choose_components(u: xr.DataArray, v: xr.DataArray, grid: HorizontalGrid) ->
     OptionError
         Neither says it, or what they say cannot be followed on this grid.
     """
-    curved, geometry = grid.curvilinear, grid.geometry
+    geometry = grid.geometry
     name = u.attrs.get("standard_name")
     said = {_read_components(component) for component in (u, v)} - {None}
-    if curved is None or not isinstance(geometry, Curvilinear):
+    if not isinstance(geometry, Curvilinear):
         if grid.is_rotated and said != {"grid"}:
             points = "points east" if said else "does not say whether it points east"
             raise OptionError(
@@ -95,19 +94,19 @@ def choose_components(u: xr.DataArray, v: xr.DataArray, grid: HorizontalGrid) ->
             f"{v.attrs.get('standard_name')!r}, one to the east or north and one along the grid; "
             "turn one of them, or say geometry=Curvilinear(components=…)"
         )
-    along = along or (said.pop() if said else None if curved.is_east else "grid")
+    along = along or (said.pop() if said else None if grid.is_east else "grid")
     if along is None:
         raise OptionError(
             f"{u.name!r} lies on a curvilinear grid, and its standard_name {name!r} does not say "
             "whether it is to the east or along the grid; name it eastward_wind or x_wind, or give "
             "geometry=Curvilinear(components='earth') or 'grid'"
         )
-    if along == "earth" and not curved.is_east:
+    if along == "earth" and not grid.is_east:
         raise OptionError(
             f"{u.name!r} points east, but of its grid only dx and dy are known; give the angle of "
             "its x axis from east too, angle=0 where x is east, or say components='grid'"
         )
-    if along == "grid" and not curved.is_certain:
+    if along == "grid" and not grid.is_certain:
         raise OptionError(
             f"{u.name!r} is along the x of its grid, but which of {grid.y.dim!r} and "
             f"{grid.x.dim!r} is x cannot be told; rename them to x and y, or give each "

@@ -6,7 +6,7 @@ import xarray as xr
 
 from fdgrad_dask.errors import OptionError
 from fdgrad_dask.grids.attributes import choose_long_name, name_derivative
-from fdgrad_dask.grids.geometry import GRAVITY, Geometry
+from fdgrad_dask.grids.geometry import GRAVITY, Curvilinear, Geometry
 from fdgrad_dask.grids.metric_terms import inverse
 from fdgrad_dask.grids.units import conversion_factor
 from fdgrad_dask.operators.entry import takes_fields
@@ -146,7 +146,9 @@ def geostrophic_wind(
     s_x, s_y = fused.gradient(fused.fields[0])
     made = fused.solve(-(over_f * s_y), over_f * s_x)
     grid = fused.grid
-    is_named = not (grid.is_rotated or (grid.curvilinear is not None and not grid.is_east))
+    is_named = not (
+        grid.is_rotated or (isinstance(grid.geometry, Curvilinear) and not grid.is_east)
+    )
     results = {}
     for data, name, axis, side in zip(made, ("ug", "vg"), "xy", ("east", "north"), strict=True):
         result = fused.label_per_metre(data, field, name, f"geostrophic wind along {axis}")

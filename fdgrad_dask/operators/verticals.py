@@ -177,7 +177,4 @@ def is_height(coordinate: xr.DataArray) -> bool | None:
 
 def _find_vertical_names(field: xr.DataArray) -> list[Hashable]:
     """The coordinates that CF attributes call vertical."""
-    found = [
-        name for key in ("Z", "vertical", "air_pressure") for name in find_cf_names(field, key)
-    ]
-    return list(dict.fromkeys(found))
+    return find_cf_names(field, "Z", "vertical", "air_pressure")
