@@ -28,7 +28,7 @@ TOPICS = {
     "shapes": (AS_IT_COMES, KEPT),
     "chunks": (AS_IT_COMES, KEPT),
     "calculus": (AS_IT_COMES, KEPT),
-    "jitted": ("",),
+    "jitted": (AS_IT_COMES, KEPT),
     "graphs": ("",),
     "files": ("",),
     "llc": ("",),
