@@ -15,6 +15,8 @@ from fdgrad_dask.grids.units import conversion_factor, divide_units
 
 # CF appendix D: coordinates whose levels are computed by a formula from other fields.
 _PARAMETRIC = re.compile(r"(atmosphere|ocean)_.*_coordinate(_g[12])?")
+# What CF attributes call a vertical coordinate.
+_VERTICAL = ("Z", "vertical", "air_pressure")
 _LEVELS = re.compile(r"(p|p_?lev\w*|lev|level\w*|pressure\w*|isobaric\w*)")
 
 
@@ -28,7 +30,7 @@ def find_vertical_axis(field: xr.DataArray, name: Hashable | None) -> Axis:
     """
     if name is not None:
         return find_axis(field, name)
-    found = [n for n in _find_vertical_names(field) if field.coords[n].ndim == 1]
+    found = [n for n in find_cf_names(field, *_VERTICAL) if field.coords[n].ndim == 1]
     # CF conventions 4.3: units of pressure identify a vertical coordinate by themselves.
     found = found or [
         n
@@ -65,30 +67,28 @@ def find_pressure_levels(
     return axis, axis.points.astype(np.float64) * pascals
 
 
-def find_single_pressure(field: xr.DataArray, name: Hashable | None, result: str) -> float | None:
-    """The pressure in Pa of a field on one level, if a scalar coordinate is its vertical one.
+def find_pressure(
+    field: xr.DataArray, name: Hashable | None, result: str
+) -> tuple[tuple[Axis] | None, NDArray[np.float64]]:
+    """The pressure in Pa and the axes along which it varies: of levels (n,), or of one level.
 
-    Others in Pa, such as a surface or a reference pressure, are not.
-
-    Raises
-    ------
-    OptionError
-        The pressure of that level is only nominal.
+    One level has a scalar coordinate that is the vertical one; others in Pa, such as a surface or
+    a reference pressure, are not. Errors are those of `find_pressure_levels`.
     """
     coords = field.coords
     names = [name]
     if name is None:
-        names = _find_vertical_names(field)
-        if any(coords[n].ndim for n in names):
-            return None
-        names += [n for n in coords if _LEVELS.fullmatch(str(n).lower())]
+        names = find_cf_names(field, *_VERTICAL)
+        named = [n for n in coords if _LEVELS.fullmatch(str(n).lower())]
+        names = [] if any(coords[n].ndim for n in names) else names + named
     for level in names:
         if level in coords and coords[level].ndim == 0:
             pascals = conversion_factor(coords[level].attrs.get("units"), "Pa")
             if pascals is not None:
                 refuse_parametric(coords[level], result)
-                return float(coords[level]) * pascals
-    return None
+                return None, np.asarray(float(coords[level]) * pascals)
+    axis, levels = find_pressure_levels(field, name, result)
+    return (axis,), levels
 
 
 def refuse_parametric(level: xr.DataArray, result: str) -> None:
@@ -173,8 +173,3 @@ def is_height(coordinate: xr.DataArray) -> bool | None:
         if re.search(r"height|altitude", str(words).lower()):
             return True
     return None
-
-
-def _find_vertical_names(field: xr.DataArray) -> list[Hashable]:
-    """The coordinates that CF attributes call vertical."""
-    return find_cf_names(field, "Z", "vertical", "air_pressure")
