@@ -55,8 +55,9 @@ class Ran:
 
 # Small regions travel together; thus each travels alone, as larger ones do.
 _ALONE = (
-    "import sys; from fdgrad_dask import cli; from fdgrad_dask.pipeline import conduct; "
-    "conduct._MOST = 1; sys.exit(cli.main())"
+    "import sys; from fdgrad_dask import cli; "
+    "from fdgrad_dask.pipeline.execute import distributed; "
+    "distributed._MOST = 1; sys.exit(cli.main())"
 )
 
 
