@@ -25,10 +25,7 @@ from fdgrad_dask.operators.verticals import (
 
 @takes_fields
 def curl(
-    u: xr.DataArray,
-    v: xr.DataArray,
-    w: xr.DataArray,
-    **options: Unpack[VerticalOptions],
+    u: xr.DataArray, v: xr.DataArray, w: xr.DataArray, **options: Unpack[VerticalOptions]
 ) -> xr.Dataset:
     """∇ × v = (∂w/∂y − ∂v/∂z, ∂u/∂z − ∂w/∂x, ∂v/∂x − ∂u/∂y), in units of u per metre.
 

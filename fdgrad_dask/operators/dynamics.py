@@ -89,10 +89,7 @@ def advection(
 
 @takes_fields
 def frontogenesis(
-    u: xr.DataArray,
-    v: xr.DataArray,
-    scalar: xr.DataArray,
-    **options: Unpack[HorizontalOptions],
+    u: xr.DataArray, v: xr.DataArray, scalar: xr.DataArray, **options: Unpack[HorizontalOptions]
 ) -> xr.DataArray:
     """d|∇θ|/dt by the wind: −(θ_x² ∂u/∂x + θ_y² ∂v/∂y + θ_x θ_y (∂v/∂x + ∂u/∂y)) / |∇θ|.
 
@@ -118,10 +115,7 @@ def frontogenesis(
 
 @takes_fields
 def q_vector(
-    u: xr.DataArray,
-    v: xr.DataArray,
-    temperature: xr.DataArray,
-    **options: Unpack[VerticalOptions],
+    u: xr.DataArray, v: xr.DataArray, temperature: xr.DataArray, **options: Unpack[VerticalOptions]
 ) -> xr.Dataset:
     """Q = −(R/p) (∂v_g/∂x · ∇T, ∂v_g/∂y · ∇T), in m2 kg-1 s-1.
 

@@ -61,9 +61,7 @@ _KINDS = {
 
 @takes_fields
 def divergence(
-    u: xr.DataArray,
-    v: xr.DataArray,
-    **options: Unpack[HorizontalOptions],
+    u: xr.DataArray, v: xr.DataArray, **options: Unpack[HorizontalOptions]
 ) -> xr.DataArray:
     """∇·v = 1/(h_x h_y) ( ∂(h_y u)/∂x + ∂(h_x v)/∂y ), in units of u per metre.
 
@@ -101,9 +99,7 @@ def divergence(
 
 @takes_fields
 def vorticity(
-    u: xr.DataArray,
-    v: xr.DataArray,
-    **options: Unpack[HorizontalOptions],
+    u: xr.DataArray, v: xr.DataArray, **options: Unpack[HorizontalOptions]
 ) -> xr.DataArray:
     """ζ = 1/(h_x h_y) ( ∂(h_y v)/∂x − ∂(h_x u)/∂y ), in units of u per metre.
 
@@ -122,9 +118,7 @@ def vorticity(
 
 @takes_fields
 def absolute_vorticity(
-    u: xr.DataArray,
-    v: xr.DataArray,
-    **options: Unpack[CoriolisOptions],
+    u: xr.DataArray, v: xr.DataArray, **options: Unpack[CoriolisOptions]
 ) -> xr.DataArray:
     """ζ + f, the vorticity and that of the Earth, f = 2 Ω sin φ, in s-1.
 
@@ -164,9 +158,7 @@ def absolute_vorticity(
 
 @takes_fields
 def deformation(
-    u: xr.DataArray,
-    v: xr.DataArray,
-    **options: Unpack[HorizontalOptions],
+    u: xr.DataArray, v: xr.DataArray, **options: Unpack[HorizontalOptions]
 ) -> xr.Dataset:
     """Stretching ∂u/∂x − ∂v/∂y, shearing ∂v/∂x + ∂u/∂y and their length, in units of u per metre.
 
@@ -185,9 +177,7 @@ def deformation(
 
 @takes_fields
 def kinematics(
-    u: xr.DataArray,
-    v: xr.DataArray,
-    **options: Unpack[KinematicsOptions],
+    u: xr.DataArray, v: xr.DataArray, **options: Unpack[KinematicsOptions]
 ) -> xr.Dataset:
     """Divergence, vorticity and deformations of a wind, in one pass over it.
 

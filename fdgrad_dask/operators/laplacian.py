@@ -23,10 +23,7 @@ from fdgrad_dask.stencils.table import StencilTable
 
 
 @takes_fields
-def laplacian(
-    field: xr.DataArray,
-    **options: Unpack[HorizontalOptions],
-) -> xr.DataArray:
+def laplacian(field: xr.DataArray, **options: Unpack[HorizontalOptions]) -> xr.DataArray:
     """∇²f = 1/h_x² ∂²f/∂x² + 1/(h_x h_y) ∂/∂y (h_x/h_y ∂f/∂y), in units of the field per m².
 
     In the compact flux form, which is not blind to a checkerboard as a derivative taken twice

@@ -19,10 +19,7 @@ from fdgrad_dask.operators.options import CoriolisOptions, HorizontalOptions
 
 
 @takes_fields
-def horizontal_gradient(
-    field: xr.DataArray,
-    **options: Unpack[HorizontalOptions],
-) -> xr.Dataset:
+def horizontal_gradient(field: xr.DataArray, **options: Unpack[HorizontalOptions]) -> xr.Dataset:
     """∇f = (1/h_x ∂f/∂x, 1/h_y ∂f/∂y), east and north, in units of the field per metre.
 
     On a sphere of radius a, h_x = a cos φ and h_y = a (Batchelor 1967, appendix 2).
@@ -62,10 +59,7 @@ def horizontal_gradient(
 
 
 @takes_fields
-def gradient_magnitude(
-    field: xr.DataArray,
-    **options: Unpack[HorizontalOptions],
-) -> xr.DataArray:
+def gradient_magnitude(field: xr.DataArray, **options: Unpack[HorizontalOptions]) -> xr.DataArray:
     """|∇f| = √( (1/h_x ∂f/∂x)² + (1/h_y ∂f/∂y)² ), in units of the field per metre.
 
     Parameters, scale factors and errors are those of `horizontal_gradient`.
@@ -83,10 +77,7 @@ def gradient_magnitude(
 
 
 @takes_fields
-def geostrophic_wind(
-    field: xr.DataArray,
-    **options: Unpack[CoriolisOptions],
-) -> xr.Dataset:
+def geostrophic_wind(field: xr.DataArray, **options: Unpack[CoriolisOptions]) -> xr.Dataset:
     """(u_g, v_g) = (−(1/f) ∂Φ/∂y, (1/f) ∂Φ/∂x), in m s-1.
 
     Φ is the geopotential, or g times a geopotential height: the units tell. f = 2 Ω sin φ; where
