@@ -127,6 +127,12 @@ class Options:
         return options.make_table(axis, field)
 
 
+def required_fields(operator: Callable[..., Any]) -> list[str]:
+    """The fields that an operator cannot do without."""
+    parameters = inspect.signature(operator).parameters.values()
+    return [p.name for p in parameters if p.default is p.empty]
+
+
 def public_signature(operator: Callable[..., Any]) -> inspect.Signature:
     """The signature of an operator with each of its options, for help, completion and the YAML."""
     *fields, _ = inspect.signature(operator).parameters.values()
