@@ -84,7 +84,7 @@ def gradient(
     given = _spread_over_axes(varargs, len(axes))
     spacings = [_as_spacing(x) for x in given]
     plain = accuracy == 2 and boundary is None
-    if plain and edge_order == 1 and period is None and _suits_numpy(f, axes, spacings):
+    if plain and edge_order == 1 and period is None and suits_numpy(f, axes, spacings):
         # The same differences and quotients, without what it costs to plan them.
         with np.errstate(all="ignore"):
             return np.gradient(f, *map(float, spacings), axis=axis)
@@ -115,7 +115,7 @@ def gradient(
     return results[0] if len(results) == 1 else tuple(results)
 
 
-def _suits_numpy(f: Any, axes: Sequence[int], spacings: list[Any]) -> bool:
+def suits_numpy(f: Any, axes: Sequence[int], spacings: list[Any]) -> bool:
     """True for even spacing where `numpy.gradient`, whose bits are ours, takes less time.
 
     That is with few points, where planning costs more than arithmetic, and along short axes, where

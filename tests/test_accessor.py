@@ -7,7 +7,7 @@ import inspect
 import subprocess
 import sys
 from pathlib import Path
-from typing import get_args, get_type_hints
+from typing import get_type_hints
 
 import numpy as np
 import pytest
@@ -42,11 +42,18 @@ def test_a_method_has_the_parameters_of_its_operator(accessor, name):
     names = [n for n in wanted if not (takes_itself and n == "field")]
     assert [*shown] == ["self", *names]
     assert all(shown[n].default == wanted[n].default for n in names)
-    # What type checkers see is the TypedDict behind **options.
-    (options,) = get_args(get_type_hints(method)["options"])
-    types = get_type_hints(operator)
-    keywords = {n: types[n] for n in names if wanted[n].kind is inspect.Parameter.KEYWORD_ONLY}
-    assert get_type_hints(options) == keywords
+    # What type checkers see is the TypedDict behind **options, in both.
+    assert get_type_hints(method)["options"] == get_type_hints(operator)["options"]
+
+
+def test_an_option_that_does_not_exist_names_one_that_does():
+    field = xr.DataArray(np.zeros(3), dims="x")
+    with pytest.raises(TypeError, match=r"gradient\(\) .* 'acuracy'; did you mean 'accuracy'"):
+        operators.gradient(field, "x", acuracy=4)
+    with pytest.raises(TypeError, match=r"positional arguments? but"):
+        operators.gradient(field, "x", 2)
+    with pytest.raises(TypeError, match="multiple values for argument 'field'"):
+        operators.gradient(field, "x", field=field)
 
 
 @pytest.mark.parametrize(("accessor", "name"), METHODS)

@@ -21,7 +21,7 @@ ROOMS = {
     "halo": ("stencils blocks", "dask jax numpy"),
     "arrays": ("stencils blocks halo", "numpy"),
     "grids": ("stencils blocks halo", "cf_xarray numpy pint pyproj xarray"),
-    "operators": ("stencils blocks halo grids", "numpy xarray"),
+    "operators": ("stencils blocks halo arrays grids", "numpy xarray"),
     "accessor": ("grids operators", "xarray"),
     "__init__": ("accessor arrays blocks grids halo operators", ""),
     "pipeline": (

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from typing import Unpack
 
 import numpy as np
 import xarray as xr
 
 from fdgrad_dask.errors import CoordinateError, OptionError
-from fdgrad_dask.grids.geometry import Geometry, Plane
+from fdgrad_dask.grids.geometry import Plane
 from fdgrad_dask.grids.units import conversion_factor
 from fdgrad_dask.operators.entry import takes_fields
 from fdgrad_dask.operators.expression import Factor
-from fdgrad_dask.operators.fused_pass import Options
-from fdgrad_dask.operators.horizontal import WindPass
-from fdgrad_dask.operators.options import Skip
+from fdgrad_dask.operators.horizontal import Wind
+from fdgrad_dask.operators.options import VerticalOptions
 from fdgrad_dask.operators.roles import convert_to_unit
 from fdgrad_dask.operators.verticals import (
     find_vertical_axis,
@@ -22,21 +21,11 @@ from fdgrad_dask.operators.verticals import (
     is_upward,
     refuse_parametric,
 )
-from fdgrad_dask.stencils.boundary import Boundary
 
 
 @takes_fields
 def curl(
-    u: xr.DataArray,
-    v: xr.DataArray,
-    w: xr.DataArray,
-    *,
-    vertical: Hashable | None = None,
-    edge_order: int = 1,
-    accuracy: int = 2,
-    boundary: Boundary = None,
-    skipna: Skip = None,
-    geometry: Geometry | None = None,
+    u: xr.DataArray, v: xr.DataArray, w: xr.DataArray, **options: Unpack[VerticalOptions]
 ) -> xr.Dataset:
     """∇ × v = (∂w/∂y − ∂v/∂z, ∂u/∂z − ∂w/∂x, ∂v/∂x − ∂u/∂y), in units of u per metre.
 
@@ -62,34 +51,29 @@ def curl(
     OptionError
         The vertical coordinate has no unit of length, or the components are of several kinds.
     """
-    options = Options(edge_order, accuracy, boundary=boundary, skipna=skipna)
     w = convert_to_unit(u, w if is_upward(w) is not False else w.copy(data=-w.data))
-    wind = WindPass(u, v, w, options=options, geometry=geometry)
+    wind = Wind(u, v, w, **options)
     if not isinstance(wind.grid.geometry, Plane):
         kind = type(wind.grid.geometry).__name__.lower()
         raise CoordinateError(
             f"{u.name!r} lies on a {kind} grid, but the curl of three components is that of a "
             "plane; for the part around the vertical see vorticity"
         )
-    axis = find_vertical_axis(wind.template, vertical)
+    axis = find_vertical_axis(wind.template, wind.options.vertical)
     metres = conversion_factor(axis.units, "m")
     if metres is None:
         raise OptionError(
             f"the vertical axis {axis.name!r} has the units {axis.units!r}; a curl needs a length: "
             "set them"
         )
-    refuse_parametric(wind.template.coords[axis.name], "a curl")
-    is_down = is_height(wind.template.coords[axis.name]) is False
-    z = Factor(np.full(wind.template.sizes[axis.dim], (-1 if is_down else 1) / metres), (axis,))
+    levels = wind.template.coords[axis.name]
+    refuse_parametric(levels, "a curl")
+    sense = -1 if is_height(levels) is False else 1
+    z = Factor(np.full(wind.template.sizes[axis.dim], sense / metres), (axis,))
     w_x, w_y = wind.gradient(wind.fields[2])
     u_z, v_z = z * wind.d(wind.u, axis), z * wind.d(wind.v, axis)
     made = wind.solve(w_y - v_z, u_z - w_x, wind.vorticity())
-    units = wind.units_per_metre("1")
-    return xr.Dataset(
-        {
-            f"curl_{side}": wind.label_wind(
-                data, f"curl_{side}", f"curl, component along {side}", units
-            )
-            for side, data in zip("xyz", made, strict=True)
-        }
+    return wind.to_dataset(
+        wind.named(data, f"curl_{side}", f"curl, component along {side}", wind.per_metre())
+        for side, data in zip("xyz", made, strict=True)
     )

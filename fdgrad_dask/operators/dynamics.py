@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from typing import Unpack
 
 import numpy as np
 import xarray as xr
 
 from fdgrad_dask.errors import CoordinateError, OptionError
-from fdgrad_dask.grids.geometry import DRY_AIR, GRAVITY, KAPPA, Geometry
+from fdgrad_dask.grids.geometry import DRY_AIR, GRAVITY, KAPPA
 from fdgrad_dask.grids.metric_terms import inverse
 from fdgrad_dask.grids.units import conversion_factor
 from fdgrad_dask.halo.compute import scale
 from fdgrad_dask.operators.entry import takes_fields
 from fdgrad_dask.operators.expression import Factor, hypot
-from fdgrad_dask.operators.fused_pass import Options, choose_name
-from fdgrad_dask.operators.horizontal import WindPass
-from fdgrad_dask.operators.options import Skip
+from fdgrad_dask.operators.fused_pass import choose_name
+from fdgrad_dask.operators.horizontal import Wind
+from fdgrad_dask.operators.options import (
+    HorizontalOptions,
+    PotentialVorticityOptions,
+    VerticalOptions,
+)
 from fdgrad_dask.operators.roles import find_kelvin_scale, find_speed_factor, is_potential
 from fdgrad_dask.operators.verticals import (
+    find_pressure,
     find_pressure_levels,
     find_rate_factor,
-    find_single_pressure,
     find_vertical_axis,
 )
-from fdgrad_dask.stencils.boundary import Boundary
 
 REFERENCE_PRESSURE = 1e5  # Pa; of potential temperature
 
@@ -35,13 +38,7 @@ def advection(
     v: xr.DataArray,
     scalar: xr.DataArray,
     w: xr.DataArray | None = None,
-    *,
-    vertical: Hashable | None = None,
-    edge_order: int = 1,
-    accuracy: int = 2,
-    boundary: Boundary = None,
-    skipna: Skip = None,
-    geometry: Geometry | None = None,
+    **options: Unpack[VerticalOptions],
 ) -> xr.DataArray:
     """−v·∇s = −(u/h_x ∂s/∂x + v/h_y ∂s/∂y [+ w ∂s/∂z]), in units of s per second.
 
@@ -75,35 +72,24 @@ def advection(
         The units of ``w`` are not those of the vertical coordinate per time, or nothing says
         whether it points up or down; or what is given in place of the wind is none.
     """
-    options = Options(edge_order, accuracy, boundary=boundary, skipna=skipna)
-    others = [scalar] if w is None else [scalar, w]
-    wind = WindPass(u, v, *others, options=options, geometry=geometry)
-    _, _, s, *vertical_wind = wind.fields
+    wind = Wind(u, v, *([scalar] if w is None else [scalar, w]), **options)
+    s = wind.fields[2]
     s_x, s_y = wind.gradient(s)
     east, north = wind.to_earth(wind.u, wind.v)
     carried = east * s_x + north * s_y
     if w is not None:
-        axis = find_vertical_axis(wind.template, vertical)
+        axis = find_vertical_axis(wind.template, wind.options.vertical)
         unit = find_rate_factor(w, axis, wind.template)
         unit /= find_speed_factor(wind.template, "advection with a vertical wind")
-        carried += vertical_wind[0] * (unit * wind.d(s, axis))
+        carried += wind.fields[3] * (unit * wind.d(s, axis))
     (data,) = wind.solve(-carried)
-    name = choose_name(scalar)
-    units = wind.units_per_metre(scalar.attrs.get("units"))
-    return wind.label_wind(data, f"{name}_advection", f"advection of {name}", units)
+    name, units = choose_name(scalar), wind.per_metre(times=scalar.attrs.get("units"))
+    return wind.named(data, f"{name}_advection", f"advection of {name}", units)
 
 
 @takes_fields
 def frontogenesis(
-    u: xr.DataArray,
-    v: xr.DataArray,
-    scalar: xr.DataArray,
-    *,
-    edge_order: int = 1,
-    accuracy: int = 2,
-    boundary: Boundary = None,
-    skipna: Skip = None,
-    geometry: Geometry | None = None,
+    u: xr.DataArray, v: xr.DataArray, scalar: xr.DataArray, **options: Unpack[HorizontalOptions]
 ) -> xr.DataArray:
     """d|∇θ|/dt by the wind: −(θ_x² ∂u/∂x + θ_y² ∂v/∂y + θ_x θ_y (∂v/∂x + ∂u/∂y)) / |∇θ|.
 
@@ -116,31 +102,20 @@ def frontogenesis(
     DataArray
         The dims, coords and chunks of u; NaN at a pole and where θ is level.
     """
-    options = Options(edge_order, accuracy, boundary=boundary, skipna=skipna)
-    wind = WindPass(u, v, scalar, options=options, geometry=geometry)
+    wind = Wind(u, v, scalar, **options)
     u_x, u_y, v_x, v_y = wind.velocity_gradient()
     s_x, s_y = wind.gradient(wind.fields[2])
     size = hypot(s_x, s_y)
     # Divided before it is multiplied: the square of a small gradient would vanish.
     east, north = s_x / size, s_y / size
     (data,) = wind.solve(-(s_x * (east * u_x) + s_y * (north * v_y) + s_x * (north * (v_x + u_y))))
-    name = choose_name(scalar)
-    units = wind.units_per_metre(scalar.attrs.get("units"), 2)
-    return wind.label_wind(data, f"{name}_frontogenesis", f"frontogenesis of {name}", units)
+    name, units = choose_name(scalar), wind.per_metre(2, times=scalar.attrs.get("units"))
+    return wind.named(data, f"{name}_frontogenesis", f"frontogenesis of {name}", units)
 
 
 @takes_fields
 def q_vector(
-    u: xr.DataArray,
-    v: xr.DataArray,
-    temperature: xr.DataArray,
-    *,
-    vertical: Hashable | None = None,
-    edge_order: int = 1,
-    accuracy: int = 2,
-    boundary: Boundary = None,
-    skipna: Skip = None,
-    geometry: Geometry | None = None,
+    u: xr.DataArray, v: xr.DataArray, temperature: xr.DataArray, **options: Unpack[VerticalOptions]
 ) -> xr.Dataset:
     """Q = −(R/p) (∂v_g/∂x · ∇T, ∂v_g/∂y · ∇T), in m2 kg-1 s-1.
 
@@ -176,27 +151,18 @@ def q_vector(
             f"{temperature.name!r} is a potential temperature, but a Q vector needs the "
             "temperature itself: θ (p / 1e5 Pa) ** (2 / 7)"
         )
-    options = Options(edge_order, accuracy, boundary=boundary, skipna=skipna)
-    wind = WindPass(u, v, temperature, options=options, geometry=geometry, is_directed=True)
-    in_si = (
-        find_speed_factor(wind.template, "a Q vector")
-        * find_kelvin_scale(temperature, "a Q vector")[0]
-    )
-    level = find_single_pressure(wind.template, vertical, "a Q vector")
-    if level is not None:
-        r = Factor(in_si * DRY_AIR * inverse(np.full((1, 1), level)))
-    else:
-        axis, pascals = find_pressure_levels(wind.template, vertical, "a Q vector")
-        r = Factor(in_si * DRY_AIR * inverse(pascals), (axis,))
+    result = "a Q vector"
+    wind = Wind(u, v, temperature, is_directed=True, **options)
+    in_si = find_speed_factor(wind.template, result) * find_kelvin_scale(temperature, result)[0]
+    axes, pascals = find_pressure(wind.template, wind.options.vertical, result)
+    r = Factor(in_si * DRY_AIR * inverse(pascals), axes)
     u_x, u_y, v_x, v_y = wind.velocity_gradient()
     t_x, t_y = wind.gradient(wind.fields[2])
     t_x, t_y = r * t_x, r * t_y
-    q1, q2 = wind.solve(-(u_x * t_x + v_x * t_y), -(u_y * t_x + v_y * t_y))
-    return xr.Dataset(
-        {
-            name: wind.label_wind(data, name, f"Q vector along {side}", "m2 kg-1 s-1")
-            for name, data, side in (("q1", q1, "x"), ("q2", q2, "y"))
-        }
+    made = wind.solve(-(u_x * t_x + v_x * t_y), -(u_y * t_x + v_y * t_y))
+    return wind.to_dataset(
+        wind.named(data, name, f"Q vector along {side}", "m2 kg-1 s-1")
+        for data, name, side in zip(made, ("q1", "q2"), "xy", strict=True)
     )
 
 
@@ -205,15 +171,7 @@ def potential_vorticity(
     u: xr.DataArray,
     v: xr.DataArray,
     temperature: xr.DataArray,
-    *,
-    vertical: Hashable | None = None,
-    edge_order: int = 1,
-    accuracy: int = 2,
-    boundary: Boundary = None,
-    skipna: Skip = None,
-    geometry: Geometry | None = None,
-    coriolis: float | None = None,
-    potential: bool | None = None,
+    **options: Unpack[PotentialVorticityOptions],
 ) -> xr.DataArray:
     """PV = −g ( (ζ + f) ∂θ/∂p − ∂v/∂p ∂θ/∂x + ∂u/∂p ∂θ/∂y ), in K m2 kg-1 s-1.
 
@@ -249,15 +207,15 @@ def potential_vorticity(
         The vertical axis is none of pressure, or the units of the wind or of the temperature are
         not those of one.
     """
+    result, potential = "potential vorticity", options.get("potential")
     potential = is_potential(temperature) if potential is None else potential
-    factor, offset = find_kelvin_scale(temperature, "potential vorticity")
+    factor, offset = find_kelvin_scale(temperature, result)
     if (factor, offset) != (1, 0):
         temperature = temperature.copy(data=scale(temperature.data, factor, offset))
-    options = Options(edge_order, accuracy, boundary=boundary, skipna=skipna)
-    is_directed = coriolis is None
-    wind = WindPass(u, v, temperature, options=options, geometry=geometry, is_directed=is_directed)
-    in_si = find_speed_factor(wind.template, "potential vorticity")
-    axis, pascals = find_pressure_levels(wind.template, vertical, "potential vorticity")
+    is_directed = options.get("coriolis") is None
+    wind = Wind(u, v, temperature, is_directed=is_directed, **options)
+    in_si = find_speed_factor(wind.template, result)
+    axis, pascals = find_pressure_levels(wind.template, wind.options.vertical, result)
     if not potential and (pascals <= 0).any():
         raise CoordinateError(
             f"the vertical axis {axis.name!r} has the level {axis.points[pascals <= 0][0]:g}, with "
@@ -265,18 +223,12 @@ def potential_vorticity(
             f".sel({axis.name}={axis.name} > 0)"
         )
     exner = np.ones(len(pascals)) if potential else (REFERENCE_PRESSURE / pascals) ** KAPPA
-    e = Factor(exner, (axis,))
+    e, t = Factor(exner, (axis,)), wind.fields[2]
     g = in_si * GRAVITY / (conversion_factor(axis.units, "Pa") or 1.0)
-    t = wind.fields[2]
-    vorticity = wind.vorticity() + wind.coriolis(coriolis, in_si)
+    vorticity = wind.vorticity() + wind.coriolis() / in_si
     t_x, t_y = wind.gradient(t)
     u_p, v_p = wind.to_earth(wind.d(wind.u, axis), wind.d(wind.v, axis))
     theta_x, theta_y, theta_p = e * t_x, e * t_y, wind.d(e * t, axis)
     (data,) = wind.solve(-(g * (vorticity * theta_p - v_p * theta_x + u_p * theta_y)))
-    return wind.label_wind(
-        data,
-        "potential_vorticity",
-        "potential vorticity",
-        "K m2 kg-1 s-1",
-        "ertel_potential_vorticity",
-    )
+    name = "potential_vorticity"
+    return wind.named(data, name, result, "K m2 kg-1 s-1", f"ertel_{name}")

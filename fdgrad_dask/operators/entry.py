@@ -8,7 +8,6 @@ whoever made it.
 from __future__ import annotations
 
 import functools
-import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, ParamSpec, TypeVar, cast
@@ -17,10 +16,11 @@ import numpy as np
 import xarray as xr
 
 from fdgrad_dask.blocks.device import in_double, is_jax
-from fdgrad_dask.errors import OptionError
+from fdgrad_dask.errors import OptionError, did_you_mean
 from fdgrad_dask.grids.geometry import Curvilinear, Geometry
 from fdgrad_dask.grids.units import to_pint
 from fdgrad_dask.halo.compute import is_dask
+from fdgrad_dask.operators.options import public_signature
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -31,58 +31,63 @@ def takes_fields(operator: Callable[P, R]) -> Callable[P, R]:
 
     ``coordinate`` and the arrays of a geometry enter in the same way.
     """
-    signature = inspect.signature(operator)
-    fields = [p.name for p in signature.parameters.values() if p.kind is not p.KEYWORD_ONLY]
-    fields = [name for name in fields if name != "dim"]
+    signature = public_signature(operator)
+    parameters = signature.parameters.values()
+    positional = [p.name for p in parameters if p.kind is not p.KEYWORD_ONLY]
+    required = {p.name for p in parameters if p.default is p.empty}
+    fields = [name for name in positional if name != "dim"]
     takes_datasets = "Dataset" in str(signature.parameters[fields[0]].annotation)
 
     @functools.wraps(operator)
     def entered(*args: P.args, **kwargs: P.kwargs) -> R:
-        try:
-            given = signature.bind(*args, **kwargs).arguments
-        except TypeError:
-            return operator(*args, **kwargs)  # Python says what is missing, with the right name
-        plain: dict[str, Any] = dict(given)
-        for name in [name for name in fields if given.get(name) is not None]:
-            plain[name] = _field(given[name], name, operator.__name__, takes_datasets)
-        if given.get("coordinate") is not None and isinstance(given["coordinate"], xr.DataArray):
+        for option in kwargs.keys() - signature.parameters.keys():
+            options = [name for name in signature.parameters if name not in positional]
+            raise TypeError(
+                f"{operator.__name__}() got an unexpected keyword argument {option!r}; "
+                f"{did_you_mean(option, options)}"
+            )
+        given: dict[str, Any] = {**dict(zip(positional, args, strict=False)), **kwargs}
+        if len(given) < len(args) + len(kwargs) or not required <= given.keys():
+            return operator(*args, **kwargs)  # Python says what is missing or given twice
+        _check_options(given)
+        plain = given.copy()
+        for name in fields:
+            if given.get(name) is not None:
+                plain[name] = _field(given[name], name, operator.__name__, takes_datasets)
+        if isinstance(given.get("coordinate"), xr.DataArray):
             plain["coordinate"] = _numbers(given["coordinate"])
-        _check_options(plain)
-        if isinstance(plain.get("geometry"), Curvilinear):
-            plain["geometry"] = _numbers_of_geometry(plain["geometry"])
-        with in_double(_arrays_of([plain.get(name) for name in [*fields, "coordinate"]])):
+        if isinstance(given.get("geometry"), Curvilinear):
+            plain["geometry"] = _numbers_of_geometry(given["geometry"])
+        with in_double(_arrays_of([plain.get(name) for name in (*fields, "coordinate")])):
             result = operator(**plain)  # type: ignore[call-arg]
         for name in fields:
             if plain.get(name) is not given.get(name):
                 result = cast(R, _as_before(result, given[name]))
         return result
 
+    entered.__signature__ = signature  # type: ignore[attr-defined]
     return entered
 
 
 def _field(given: Any, name: str, operator: str, takes_datasets: bool) -> Any:
     """A field whose data are numbers that can be computed with."""
+    if isinstance(given, xr.DataArray):
+        return _numbers(given)
     if takes_datasets and isinstance(given, xr.Dataset):
-        fields = dict(given.data_vars)
-        numbers = {key: _numbers(one) for key, one in fields.items()}
-        is_plain = all(numbers[key] is one for key, one in fields.items())
+        numbers = {key: _numbers(one) for key, one in given.data_vars.items()}
+        is_plain = all(numbers[key] is one for key, one in given.data_vars.items())
         return given if is_plain else xr.Dataset(numbers)
-    if not isinstance(given, xr.DataArray):
-        way = (
-            f"call ds.fdgrad.{operator}(…) for names"
-            if isinstance(given, str)
-            else ("label it first: xarray.DataArray(…, coords=…, dims=…)")
-        )
-        raise OptionError(
-            f"{name} is a {type(given).__name__}, but {operator} takes a DataArray; {way}"
-        )
-    return _numbers(given)
+    way = "label it first: xarray.DataArray(…, coords=…, dims=…)"
+    if isinstance(given, str):
+        way = f"call ds.fdgrad.{operator}(…) for names"
+    raise OptionError(
+        f"{name} is a {type(given).__name__}, but {operator} takes a DataArray; {way}"
+    )
 
 
 def _numbers(field: xr.DataArray) -> xr.DataArray:
     """The field, with the units of a quantity in its attribute; as lazy as it was."""
     data = _held(field)
-    coords = _plain_coords(field)
     quantity = _quantity_in(data)
     if quantity is not None:
         units = quantity.units
@@ -91,34 +96,38 @@ def _numbers(field: xr.DataArray) -> xr.DataArray:
         else:
             data = data.map_blocks(_magnitude, units, meta=quantity.magnitude)
         field = field.copy(data=data).assign_attrs(units=_text(units))
-    kind = getattr(data, "_meta", None) if is_dask(data) else data
-    unit = getattr(kind, "unit", getattr(kind, "units", None))
-    if unit is not None:  # of astropy, unyt, …: subclasses of NumPy's array
-        raise OptionError(
-            f"{field.name!r} holds a {type(kind).__module__}.{type(kind).__name__} in {unit}, but "
-            "only quantities of pint are taken with their unit; give it as an attribute: "
-            f".as_numpy().assign_attrs(units={str(unit)!r})"
-        )
-    # xarray's own wrappers are of data that are not yet loaded.
-    is_unloaded = type(kind).__module__.startswith("xarray.")
-    if not (kind is None or isinstance(kind, np.ndarray) or is_jax(kind) or is_unloaded):
-        raise OptionError(
-            f"{field.name!r} holds a {type(kind).__module__}.{type(kind).__name__}, but NumPy, "
-            "dask and JAX arrays are what is computed with; convert it first: .as_numpy()"
-        )
+    _refuse_other_kinds(data._meta if is_dask(data) else data, field)
+    coords = _quantities_among(field)
     return field.assign_coords(coords) if coords else field
 
 
-def _plain_coords(field: xr.DataArray | xr.Dataset) -> dict[Any, xr.Variable]:
-    """The coordinates that are quantities, as numbers with the attribute ``units``."""
-    held: dict[Any, Any] = {name: one._data for name, one in field.coords.variables.items()}
-    return {
-        name: xr.Variable(
-            field.coords.variables[name].dims,
-            data.magnitude,
-            {**field.coords.variables[name].attrs, "units": _text(data.units)},
+def _refuse_other_kinds(kind: Any, field: xr.DataArray) -> None:
+    """Raises for arrays that are neither of NumPy nor of JAX, nor yet loaded."""
+    if type(kind) is np.ndarray:
+        return
+    name = f"{type(kind).__module__}.{type(kind).__name__}"
+    unit = getattr(kind, "unit", getattr(kind, "units", None))
+    if unit is not None:  # of astropy, unyt, …: subclasses of NumPy's array
+        raise OptionError(
+            f"{field.name!r} holds a {name} in {unit}, but only quantities of pint are taken with "
+            f"their unit; give it as an attribute: .as_numpy().assign_attrs(units={str(unit)!r})"
         )
-        for name, data in held.items()
+    # xarray's own wrappers are of data that are not yet loaded.
+    if not (isinstance(kind, np.ndarray) or is_jax(kind) or name.startswith("xarray.")):
+        raise OptionError(
+            f"{field.name!r} holds a {name}, but NumPy, dask and JAX arrays are what is computed "
+            "with; convert it first: .as_numpy()"
+        )
+
+
+def _quantities_among(field: xr.DataArray | xr.Dataset) -> dict[Any, xr.Variable]:
+    """The coordinates that are quantities, as numbers with the attribute ``units``."""
+    coords: dict[Any, tuple[Any, Any]] = {
+        n: (one, one._data) for n, one in field.coords.variables.items()
+    }
+    return {
+        n: xr.Variable(one.dims, data.magnitude, {**one.attrs, "units": _text(data.units)})
+        for n, (one, data) in coords.items()
         if _is_quantity(data)
     }
 
@@ -143,27 +152,23 @@ def _numbers_of_geometry(geometry: Curvilinear) -> Curvilinear:
 def _check_options(options: Mapping[str, Any]) -> None:
     """Raises for options of another type than they have."""
     geometry, coriolis = options.get("geometry"), options.get("coriolis")
-    if geometry is not None and not isinstance(geometry, Geometry):
+    if not isinstance(geometry, Geometry | None):
         raise OptionError(
             f"geometry is {geometry!r}; give one of fdgrad_dask.Sphere(), fdgrad_dask.Plane() and "
             "fdgrad_dask.Curvilinear(…), with the brackets"
         )
-    if coriolis is not None and not isinstance(coriolis, (int, float, np.number)):
+    if not isinstance(coriolis, int | float | np.number | None):
         raise OptionError(f"coriolis is {coriolis!r}; give a number in s-1")
 
 
 def _as_before(result: Any, field: xr.DataArray | xr.Dataset) -> Any:
     """The result as quantities where ``field`` has them, data and coordinates each."""
-    held = [field] if isinstance(field, xr.DataArray) else list(field.data_vars.values())
-    quantities = [q for q in (_quantity_in(_held(one)) for one in held) if q is not None]
-    if quantities:
-        registry = quantities[0]._REGISTRY
-        if isinstance(result, xr.DataArray):
-            result = _quantity(result, registry)
-        else:
-            made = {key: _quantity(one, registry) for key, one in result.data_vars.items()}
-            result = result.assign(made)
-    names = [name for name in _plain_coords(field) if name in result.coords]
+    quantities = [q for q in map(_quantity_in, _arrays_of([field])) if q is not None]
+    if quantities and isinstance(result, xr.DataArray):
+        result = _quantity(result, quantities[0]._REGISTRY)
+    elif quantities:
+        result = result.map(_quantity, registry=quantities[0]._REGISTRY, keep_attrs=True)
+    names = [name for name in _quantities_among(field) if name in result.coords]
     if names:
         result = result.assign_coords(field.coords.to_dataset()[names].coords)
     return result
@@ -194,7 +199,7 @@ def _is_quantity(data: Any) -> bool:
 
 def _quantity_in(data: Any) -> Any:
     """The quantity that an array is, or that the chunks of a dask array are; None for others."""
-    kind = getattr(data, "_meta", None) if is_dask(data) else data
+    kind = data._meta if is_dask(data) else data
     return kind if _is_quantity(kind) else None
 
 

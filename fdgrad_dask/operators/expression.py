@@ -9,7 +9,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -38,9 +38,8 @@ class Expression:
         return self if _is(other, 0) else Operation("subtract", (self, _leaf(other)))
 
     def __mul__(self, other: Any) -> Any:
-        if isinstance(other, Expression):
-            return Operation("multiply", (self, other))
-        return self.__rmul__(other)
+        is_expression = isinstance(other, Expression)
+        return Operation("multiply", (self, other)) if is_expression else self.__rmul__(other)
 
     def __rmul__(self, other: Any) -> Any:
         if _is(other, 0):
@@ -68,10 +67,6 @@ class Factor(Expression):
     values: Any
     axes: tuple[Axis, ...] | None = None
 
-    def times(self, other: Factor | None) -> Factor:
-        """The product with another factor along the same axes, computed now; None is 1."""
-        return self if other is None else Factor(self.values * other.values, self.axes)
-
 
 @dataclass(frozen=True, eq=False)
 class Derivative(Expression):
@@ -90,6 +85,9 @@ class Operation(Expression):
     arguments: tuple[Expression, ...]
 
 
+ONE = Factor(np.asarray(1.0))
+
+
 def hypot(a: Expression, b: Expression) -> Expression:
     """√(a² + b²), without squares that overflow or vanish."""
     return Operation("hypot", (a, b))
@@ -104,13 +102,17 @@ def linear_terms(expression: Expression) -> dict[int, Factor | None]:
         case Field(number):
             return {number: None}
         case Operation("negative", (a,)):
-            return {n: _negative(f) for n, f in linear_terms(a).items()}
+            return linear_terms(-1.0 * a)
         case Operation("multiply", (Factor() as factor, a)):
-            return {n: factor.times(f) for n, f in linear_terms(a).items()}
+            return {
+                n: factor if f is None else Factor(factor.values * f.values, factor.axes or f.axes)
+                for n, f in linear_terms(a).items()
+            }
         case Operation("add" | "subtract" as name, (a, b)):
             terms = linear_terms(a)
             for n, f in linear_terms(b if name == "add" else -b).items():
-                terms[n] = _sum(terms[n], f) if n in terms else f
+                one, other = terms.get(n, f) or ONE, f or ONE
+                terms[n] = Factor(one.values + other.values, one.axes) if n in terms else f
             return terms
     raise TypeError(f"{expression} is no sum of fields, each times a factor")
 
@@ -138,26 +140,14 @@ class Equation:
     outputs: tuple[int, ...]
 
     def __call__(self, fields: Sequence[Any], derivatives: Sequence[Any]) -> list[Any]:
+        leaves = {"field": fields, "derivative": derivatives}
         values: list[Any] = []
         for name, *arguments in self.steps:
-            if name == "field":
-                values.append(fields[arguments[0]])
-            elif name == "derivative":
-                values.append(derivatives[arguments[0]])
+            if name in leaves:
+                values.append(leaves[name][arguments[0]])
             else:
                 values.append(_OPERATIONS[name](*[values[i] for i in arguments]))
         return [values[i] for i in self.outputs]
-
-    def __hash__(self) -> int:
-        return self._hash
-
-    @cached_property
-    def _hash(self) -> int:
-        return hash((self.steps, self.outputs))
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        # Hashes of strings differ between processes, so the cached one must not travel.
-        return Equation, (self.steps, self.outputs)
 
 
 def compile_equation(
@@ -194,13 +184,4 @@ def _is(value: Any, number: int) -> bool:
 def _leaf(value: Any) -> Expression:
     if isinstance(value, Expression):
         return value
-    return Factor(np.full((1, 1), float(value)) if np.ndim(value) == 0 else value)
-
-
-def _negative(factor: Factor | None) -> Factor:
-    return Factor(np.full((1, 1), -1.0)) if factor is None else Factor(-factor.values, factor.axes)
-
-
-def _sum(factor: Factor | None, other: Factor | None) -> Factor:
-    first, second = (f or Factor(np.ones((1, 1))) for f in (factor, other))
-    return Factor(first.values + second.values, first.axes)
+    return Factor(np.asarray(float(value)) if np.ndim(value) == 0 else value)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from typing import Any, Unpack, overload
 
+import numpy as np
 import xarray as xr
 
+from fdgrad_dask.arrays import suits_numpy
 from fdgrad_dask.errors import CoordinateError, OptionError
 from fdgrad_dask.grids.attributes import (
-    check_result_name,
     choose_long_name,
     derive_attributes,
     name_derivative,
@@ -21,13 +22,12 @@ from fdgrad_dask.grids.vertical import (
     align_levels,
     describe_not_monotonic,
     make_axis,
-    require_dataarray,
 )
 from fdgrad_dask.halo.compute import differentiate
 from fdgrad_dask.operators.entry import takes_fields
-from fdgrad_dask.operators.fused_pass import FusedPass, Options
-from fdgrad_dask.operators.options import Dims, GradientOptions, Skip
-from fdgrad_dask.stencils.boundary import Boundary, Period
+from fdgrad_dask.operators.fused_pass import FusedPass, label
+from fdgrad_dask.operators.options import Dims, GradientOptions, Options
+from fdgrad_dask.stencils.boundary import spacing
 
 
 @overload
@@ -47,15 +47,7 @@ def gradient(
 def gradient(
     field: xr.DataArray | xr.Dataset,
     dim: Hashable | Sequence[Hashable] | None = None,
-    *,
-    edge_order: int = 1,
-    accuracy: int = 2,
-    order: int = 1,
-    boundary: Boundary = None,
-    period: Period = None,
-    datetime_unit: str | None = None,
-    skipna: Skip = None,
-    coordinate: xr.DataArray | None = None,
+    **options: Unpack[GradientOptions],
 ) -> xr.DataArray | xr.Dataset:
     """∂field/∂dim, in units of the field per unit of the coordinate.
 
@@ -116,90 +108,89 @@ def gradient(
     ...
     fdgrad_dask.errors.CoordinateError: no dimension 'depth'; 't' has the dimensions ('x',) ...
     """
-    options = Options(edge_order, accuracy, order, boundary, period, datetime_unit, skipna)
     several = list(dim) if isinstance(dim, (list, tuple)) else None
+    given = Options(**options)
     fields = [field] if isinstance(field, xr.DataArray) else _of_numbers(field)
-    check_axis_names(boundary, fields)
-    check_axis_names(period, fields)
+    check_axis_names(given.boundary, fields)
+    check_axis_names(given.period, fields)
     if isinstance(field, xr.DataArray) and dim is not None and several is None:
-        return _derivative(field, dim, options, coordinate)
+        return _derivative(field, dim, given)
+    results = []
     for name in [dim] if several is None else several:
         if isinstance(field, xr.Dataset) and dim is not None:
             _require_one_along(name, fields)
-    results = []
     for part in fields:
-        dims = several if several is not None else [dim]
+        dims = [dim] if several is None else several
         if dim is None:
             dims = [name for name in part.dims if name in part.coords]
         elif isinstance(field, xr.Dataset):
             dims = [name for name in dims if has_axis(part, name)]
-        results += _derivatives(part, dims, options, coordinate)
+        results += _derivatives(part, dims, given)
     if not results:
         _refuse_nothing_along("a coordinate", fields)
     return xr.Dataset({result.name: result for result in results})
 
 
-def _derivatives(
-    field: xr.DataArray, dims: Sequence[Any], options: Options, coordinate: xr.DataArray | None
-) -> list[xr.DataArray]:
+def _derivatives(field: xr.DataArray, dims: Sequence[Any], options: Options) -> list[xr.DataArray]:
     """Several derivatives of one field, in one pass."""
-    if coordinate is not None or len(dims) < 2:
-        return [_derivative(field, dim, options, coordinate) for dim in dims]
+    if options.coordinate is not None or len(dims) < 2:
+        return [_derivative(field, dim, options) for dim in dims]
     field = as_numbers(field, options.datetime_unit)
     axes = [find_axis(field, dim, datetime_unit=options.datetime_unit) for dim in dims]
     fused = FusedPass(field, is_metric=False)
-    leaves = [
-        fused.differentiate(fused.fields[0], axis, options.make_table(axis, field)) for axis in axes
-    ]
-    results = zip(fused.solve_without_equation(*leaves), axes, strict=True)
-    return [_labelled(field, data, axis, options.order) for data, axis in results]
+    (s,) = fused.fields
+    made = fused.solve(*(fused.differentiate(s, a, options.make_table(a, field)) for a in axes))
+    return [_labelled(field, *one, options.order) for one in zip(made, axes, strict=True)]
 
 
-def _derivative(
-    field: xr.DataArray, dim: Hashable, options: Options, coordinate: xr.DataArray | None
-) -> xr.DataArray:
+def _derivative(field: xr.DataArray, dim: Hashable, options: Options) -> xr.DataArray:
     """∂field/∂dim with its labels."""
-    field = as_numbers(field, options.datetime_unit)
+    field, coordinate = as_numbers(field, options.datetime_unit), options.coordinate
     z, what = None, ""
-    if coordinate is not None:
-        require_dataarray(coordinate)
     if coordinate is None:
         axis = find_axis(field, dim, datetime_unit=options.datetime_unit)
+    elif not isinstance(coordinate, xr.DataArray):
+        raise CoordinateError(
+            f"coordinate is a {type(coordinate).__name__}; give a DataArray, such as ds.height"
+        )
     elif coordinate.ndim == 1:
         axis = make_axis(field, coordinate, dim, options.datetime_unit)
     else:
         if options.boundary is not None:
             raise OptionError("boundary and coordinate exclude each other; leave boundary at None")
-        field, z, axis = align_levels(field, coordinate, dim)
+        field, levels, axis = align_levels(field, coordinate, dim)
         if options.skipna is not None:
-            field = field.where(z.notnull())
-        what = describe_not_monotonic(axis)
-    table = options.make_table(axis, field)
-    data = differentiate(field.data, axis.number, table, None if z is None else z.data, what)
+            field = field.where(levels.notnull())
+        z, what = levels.data, describe_not_monotonic(axis)
+    data = None if z is not None else _differentiate_simply(field, axis, options)
+    if data is None:
+        data = differentiate(field.data, axis.number, options.make_table(axis, field), z, what)
     return _labelled(field, data, axis, options.order)
+
+
+def _differentiate_simply(field: xr.DataArray, axis: Axis, options: Options) -> Any:
+    """What `numpy.gradient` gives for a small array along an even axis, as `fdgrad_dask.gradient`.
+
+    None where that is not what is asked for, or where it takes longer.
+    """
+    o = options
+    if (o.edge_order, o.accuracy, o.order) != (1, 2, 1) or (o.boundary, o.skipna) != (None, None):
+        return None
+    f, number = field.data, axis.number
+    step, is_even = spacing(axis.points, f.shape[number], False, None, repr(axis.name))
+    if not (is_even and o.period is None and suits_numpy(f, [number], [step])):
+        return None
+    with np.errstate(all="ignore"):
+        return np.gradient(f, float(step), axis=number)
 
 
 def _labelled(field: xr.DataArray, data: Any, axis: Axis, order: int) -> xr.DataArray:
     """A derivative with the labels of the field; the units of time are always said."""
-    units = field.attrs.get("units")
-    if units is None and axis.is_time:
-        units = "1"
-    words = (
-        f"derivative of {choose_long_name(field.attrs, field.name)} with respect to {axis.title}"
-    )
-    name = name_derivative(field.name, axis.name, order)
-    check_result_name(name, field)
-    return xr.DataArray(
-        data,
-        coords=field.coords,
-        dims=field.dims,
-        name=name,
-        attrs=derive_attributes(
-            field,
-            divide_units(units, axis.units, order),
-            words if order == 1 else "second " + words,
-        ),
-    )
+    units = field.attrs.get("units", "1" if axis.is_time else None)
+    of = f"derivative of {choose_long_name(field.attrs, field.name)} with respect to {axis.title}"
+    long_name = of if order == 1 else f"second {of}"
+    attrs = derive_attributes(field, divide_units(units, axis.units, order), long_name)
+    return label(field, data, name_derivative(field.name, axis.name, order), attrs)
 
 
 def _of_numbers(dataset: xr.Dataset) -> list[xr.DataArray]:

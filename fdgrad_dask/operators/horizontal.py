@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import xarray as xr
 from fdgrad_dask.errors import CoordinateError
 from fdgrad_dask.grids.attributes import derive_attributes
 from fdgrad_dask.grids.coordinate import Axis, select_for_axis
-from fdgrad_dask.grids.geometry import Geometry, HorizontalGrid, Plane, Sphere
+from fdgrad_dask.grids.geometry import HorizontalGrid, Plane, Sphere
 from fdgrad_dask.grids.horizontal import find_horizontal_grid
 from fdgrad_dask.grids.metric_terms import (
     LatLonMetric,
@@ -24,8 +25,9 @@ from fdgrad_dask.grids.metric_terms import (
 from fdgrad_dask.grids.places import require_same_places
 from fdgrad_dask.grids.units import divide_units
 from fdgrad_dask.halo.compute import average_row, length
-from fdgrad_dask.operators.expression import Derivative, Expression
-from fdgrad_dask.operators.fused_pass import FusedPass, Options
+from fdgrad_dask.operators.expression import Derivative
+from fdgrad_dask.operators.fused_pass import FusedPass
+from fdgrad_dask.operators.options import Options
 from fdgrad_dask.operators.roles import choose_components, is_eastward, match_components
 from fdgrad_dask.stencils.edge_rows import smooth_ends
 from fdgrad_dask.stencils.stencil import Stencil, Term
@@ -41,65 +43,86 @@ class HorizontalPass(FusedPass):
     def __init__(
         self,
         *fields: xr.DataArray,
-        options: Options,
-        geometry: Geometry | None,
         is_directed: bool = True,
         is_smooth: bool = False,
+        **options: Any,
     ) -> None:
         super().__init__(*fields)
-        self.options = options
-        self.grid = find_horizontal_grid(self.template, geometry, options.boundary, is_directed)
+        self.options = Options(**options)
+        asked = self.options.geometry, self.options.boundary, is_directed
+        self.grid = find_horizontal_grid(self.template, *asked)
         if self.grid.repeats:  # a meridian that is present twice is computed once
             self.leave_out_last(self.grid.x)
-            self.grid = find_horizontal_grid(self.template, geometry, options.boundary, is_directed)
+            self.grid = find_horizontal_grid(self.template, *asked)
         if self.grid.places is not None:
             for other in self.labelled[1:]:
                 require_same_places(self.template, other)
         self.plane = self.grid.y, self.grid.x
         self.metric = build_metric(
-            self.grid, self.template, options, self.find_components(), is_smooth=is_smooth
+            self.grid, self.template, self.options, self.find_components(), is_smooth=is_smooth
         )
-        self._tables: dict[tuple[int, bool], StencilTable] = {}
+        self._tables: dict[tuple[int, int, bool], StencilTable] = {}
 
     def find_components(self) -> str:
         """What vectors among the fields are along: ``"earth"`` or ``"grid"``."""
         return "earth"
 
-    def d(self, operand: Any, axis: Axis | str, *, is_flux: bool = False) -> Derivative:
+    def d(
+        self, operand: Any, axis: Axis | str, *, order: int = 1, is_flux: bool = False
+    ) -> Derivative:
         """∂operand/∂axis per unit of the axis, which ``"x"`` and ``"y"`` name too.
 
         ``is_flux``: the operand vanishes at poles, as h_x · u does.
         """
         if isinstance(axis, str):
             axis = self.grid.x if axis == "x" else self.grid.y
-        key = axis.number, is_flux
+        key = axis.number, order, is_flux
         if key not in self._tables:
-            table = self.options.make_table_on(self.grid, axis, self.template)
+            options = replace(self.options, order=order)
+            table = options.make_table_on(self.grid, axis, self.template)
             closes = is_flux and axis is self.grid.y
             self._tables[key] = close_at_poles(table, self.grid) if closes else table
         return self.differentiate(operand, axis, self._tables[key])
 
-    def gradient(self, s: Any) -> tuple[Expression, Expression]:
+    def gradient(self, s: Any) -> tuple[Any, Any]:
         """∂s/∂x and ∂s/∂y per metre, to the east and north where these are known."""
-        s_x, s_y = self.metric.gradient(s, self.d)
-        return s_x, s_y
+        return self.metric.gradient(s, self.d)
 
-    def zonal_mean(self, field: Any, index: int) -> Any:
+    def mean_around(self, field: Any, index: int) -> Any:
         """The mean of a field around the circle of latitude number ``index``, (…, 1, 1)."""
         data, grid = self.data[field.number], self.grid
         return average_row(data, grid.y.number, index, grid.x.number)
 
-    def label_per_metre(
-        self, data: Any, field: xr.DataArray, name: Hashable, long_name: str, power: int = 1
+    def coriolis(self) -> Any:
+        """f in s-1 over (y, x): the one given, or that of the latitude."""
+        if self.options.coriolis is not None:
+            return np.full((1, 1), self.options.coriolis)
+        f = self.grid.coriolis(self.template.name)
+        return f[:, None] if f.ndim == 1 else f
+
+    def per_metre(self, power: int = 1, times: Any = None) -> str | None:
+        """The units of the first field per metre to the ``power``, ``times`` other units."""
+        units = self.template.attrs.get("units")
+        if times is not None:
+            units = divide_units(times, units, -1)
+        return divide_units(units, "m", power)
+
+    def named(
+        self,
+        data: Any,
+        name: Hashable,
+        long_name: str,
+        units: str | None,
+        standard_name: str | None = None,
     ) -> xr.DataArray:
-        """One output in units of ``field`` per metre to the ``power``."""
-        units = divide_units(field.attrs.get("units"), "m", power)
-        return self.label(
-            data, name, derive_attributes(field, units, long_name) | self.grid.attrs()
-        )
+        """One output with its attributes and those of the grid."""
+        attrs = derive_attributes(self.outer, units, long_name)
+        if standard_name:
+            attrs["standard_name"] = standard_name
+        return self.label(data, name, attrs | self.grid.attrs())
 
 
-class WindPass(HorizontalPass):
+class Wind(HorizontalPass):
     """A pass over a wind u, v and other fields on the same points, in the geometry of u."""
 
     def __init__(
@@ -107,13 +130,11 @@ class WindPass(HorizontalPass):
         u: xr.DataArray,
         v: xr.DataArray,
         *others: xr.DataArray,
-        options: Options,
-        geometry: Geometry | None,
         is_directed: bool = False,
+        **options: Any,
     ) -> None:
         u, v = match_components(u, v, others)
-        is_directed = is_directed or is_eastward(u)
-        super().__init__(u, v, *others, options=options, geometry=geometry, is_directed=is_directed)
+        super().__init__(u, v, *others, is_directed=is_directed or is_eastward(u), **options)
         self.u, self.v, *_ = self.fields
 
     def find_components(self) -> str:
@@ -135,54 +156,29 @@ class WindPass(HorizontalPass):
         """∂u/∂x, ∂u/∂y, ∂v/∂x, ∂v/∂y per metre, in the directions of `gradient`."""
         return self.metric.velocity_gradient(self.u, self.v, self.d)
 
+    @cached_property
+    def deformation(self) -> tuple[Any, Any]:
+        """Stretching ∂u/∂x − ∂v/∂y and shearing ∂v/∂x + ∂u/∂y."""
+        u_x, u_y, v_x, v_y = self.velocity_gradient()
+        return u_x - v_y, v_x + u_y
+
     def polar_divergence(self) -> dict[int, Any]:
         """The divergence at the poles: the flux −v̄ through the first circle, over its area."""
-        return self._polar_caps(self.v, -1)
+        return self._at_poles(self.v, -1)
 
     def polar_vorticity(self) -> dict[int, Any]:
         """The vorticity at the poles: the circulation ū around the first circle, over its area."""
-        return self._polar_caps(self.u, 1)
+        return self._at_poles(self.u, 1)
 
-    def _polar_caps(self, component: Any, sign: int) -> dict[int, Any]:
+    def _at_poles(self, component: Any, sign: int) -> dict[int, Any]:
         """± cos φ₁ mean / (a (1 − |sin φ₁|)) by end of y, φ₁ the circle beside the pole."""
         rows = {}
         for end, beside, side in find_poles(self.grid):
             radius = self.grid.h_y[0] / np.deg2rad(1.0)
             phi = np.deg2rad(float(self.grid.y.points[beside]))
             over_area = np.cos(phi) / (radius * (1 - abs(np.sin(phi))))
-            rows[end] = self.zonal_mean(component, beside) * (sign * side * over_area)
+            rows[end] = self.mean_around(component, beside) * (sign * side * over_area)
         return rows
-
-    def coriolis(self, given: float | None, speed: float) -> Any:
-        """2 Ω sin φ over (y, x), in the unit of the vorticity of a wind in ``speed`` m s-1."""
-        return coriolis_parameter(self.grid, given, self.template.name) / speed
-
-    def label_wind(
-        self,
-        data: Any,
-        name: str,
-        long_name: str,
-        units: str | None,
-        standard_name: str | None = None,
-    ) -> xr.DataArray:
-        """One output with its attributes and those of the grid."""
-        attrs = derive_attributes(self.template, units, long_name)
-        if standard_name:
-            attrs["standard_name"] = standard_name
-        return self.label(data, name, attrs | self.grid.attrs())
-
-    def units_per_metre(self, units: Any, power: int = 1) -> str | None:
-        """``units`` times those of the wind, per metre to the ``power``."""
-        wind = self.template.attrs.get("units")
-        return divide_units(divide_units(units, wind, -1), "m", power)
-
-
-def coriolis_parameter(grid: HorizontalGrid, given: float | None, name: Hashable) -> Any:
-    """f in s-1 over (y, x): the one given, or that of the latitude."""
-    if given is not None:
-        return np.full((1, 1), given)
-    f = grid.coriolis(name)
-    return f[:, None] if f.ndim == 1 else f
 
 
 def build_metric(

@@ -7,56 +7,61 @@ of latitude beside the pole, over the area inside it. Deformations are NaN at a 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Unpack
 
 import numpy as np
 import xarray as xr
 
 from fdgrad_dask.errors import OptionError, did_you_mean
-from fdgrad_dask.grids.geometry import Geometry
 from fdgrad_dask.grids.units import conversion_factor
 from fdgrad_dask.halo.compute import scale
 from fdgrad_dask.operators.entry import takes_fields
 from fdgrad_dask.operators.expression import hypot
-from fdgrad_dask.operators.fused_pass import Options
-from fdgrad_dask.operators.horizontal import WindPass
-from fdgrad_dask.operators.options import Skip
+from fdgrad_dask.operators.horizontal import Wind
+from fdgrad_dask.operators.options import (
+    KINEMATIC,
+    CoriolisOptions,
+    HorizontalOptions,
+    KinematicsOptions,
+)
 from fdgrad_dask.operators.roles import find_speed_factor
-from fdgrad_dask.stencils.boundary import Boundary
 
 
 class _Kind(NamedTuple):
-    """What one scalar made of a wind is called; CF standard names of air and of water."""
+    """One scalar made of a wind: what it is called, its equation, and its rows at poles."""
 
     long_name: str
-    of_air: str | None = None
+    equation: Callable[[Wind], Any]
+    at_poles: Callable[[Wind], dict[int, Any]] = lambda wind: {}
+    of_air: str | None = None  # CF standard names
     of_water: str | None = None
 
 
 _KINDS = {
-    "divergence": _Kind("divergence", "divergence_of_wind", "divergence_of_sea_water_velocity"),
-    "vorticity": _Kind(
-        "relative vorticity", "atmosphere_relative_vorticity", "ocean_relative_vorticity"
+    "divergence": _Kind(
+        "divergence",
+        Wind.divergence,
+        Wind.polar_divergence,
+        "divergence_of_wind",
+        "divergence_of_sea_water_velocity",
     ),
-    "stretching_deformation": _Kind("stretching deformation"),
-    "shearing_deformation": _Kind("shearing deformation"),
-    "total_deformation": _Kind("total deformation"),
-    "absolute_vorticity": _Kind("absolute vorticity", "atmosphere_absolute_vorticity"),
+    "vorticity": _Kind(
+        "relative vorticity",
+        Wind.vorticity,
+        Wind.polar_vorticity,
+        "atmosphere_relative_vorticity",
+        "ocean_relative_vorticity",
+    ),
+    "stretching_deformation": _Kind("stretching deformation", lambda wind: wind.deformation[0]),
+    "shearing_deformation": _Kind("shearing deformation", lambda wind: wind.deformation[1]),
+    "total_deformation": _Kind("total deformation", lambda wind: hypot(*wind.deformation)),
 }
-_KINEMATIC = tuple(_KINDS)[:5]
 
 
 @takes_fields
 def divergence(
-    u: xr.DataArray,
-    v: xr.DataArray,
-    *,
-    edge_order: int = 1,
-    accuracy: int = 2,
-    boundary: Boundary = None,
-    skipna: Skip = None,
-    geometry: Geometry | None = None,
+    u: xr.DataArray, v: xr.DataArray, **options: Unpack[HorizontalOptions]
 ) -> xr.DataArray:
     """∇·v = 1/(h_x h_y) ( ∂(h_y u)/∂x + ∂(h_x v)/∂y ), in units of u per metre.
 
@@ -88,22 +93,13 @@ def divergence(
     OptionError
         Units or standard names contradict that these are the two components of one vector.
     """
-    options = Options(edge_order, accuracy, boundary=boundary, skipna=skipna)
-    wind = WindPass(u, v, options=options, geometry=geometry)
-    (data,) = wind.solve(wind.divergence(), poles={0: wind.polar_divergence()})
-    return _label(wind, "divergence", data)
+    (result,) = _solve(Wind(u, v, **options), ["divergence"])
+    return result
 
 
 @takes_fields
 def vorticity(
-    u: xr.DataArray,
-    v: xr.DataArray,
-    *,
-    edge_order: int = 1,
-    accuracy: int = 2,
-    boundary: Boundary = None,
-    skipna: Skip = None,
-    geometry: Geometry | None = None,
+    u: xr.DataArray, v: xr.DataArray, **options: Unpack[HorizontalOptions]
 ) -> xr.DataArray:
     """ζ = 1/(h_x h_y) ( ∂(h_y v)/∂x − ∂(h_x u)/∂y ), in units of u per metre.
 
@@ -116,23 +112,13 @@ def vorticity(
         The dims, coords and chunks of u; at a pole the value of its cap. The row beside a pole
         is first order where the wind blows over the pole.
     """
-    options = Options(edge_order, accuracy, boundary=boundary, skipna=skipna)
-    wind = WindPass(u, v, options=options, geometry=geometry)
-    (data,) = wind.solve(wind.vorticity(), poles={0: wind.polar_vorticity()})
-    return _label(wind, "vorticity", data)
+    (result,) = _solve(Wind(u, v, **options), ["vorticity"])
+    return result
 
 
 @takes_fields
 def absolute_vorticity(
-    u: xr.DataArray,
-    v: xr.DataArray,
-    *,
-    edge_order: int = 1,
-    accuracy: int = 2,
-    boundary: Boundary = None,
-    skipna: Skip = None,
-    geometry: Geometry | None = None,
-    coriolis: float | None = None,
+    u: xr.DataArray, v: xr.DataArray, **options: Unpack[CoriolisOptions]
 ) -> xr.DataArray:
     """ζ + f, the vorticity and that of the Earth, f = 2 Ω sin φ, in s-1.
 
@@ -157,30 +143,22 @@ def absolute_vorticity(
     OptionError
         The units of the wind are not those of a speed.
     """
-    options = Options(edge_order, accuracy, boundary=boundary, skipna=skipna)
-    wind = WindPass(u, v, options=options, geometry=geometry, is_directed=coriolis is None)
+    wind = Wind(u, v, is_directed=options.get("coriolis") is None, **options)
     in_si = find_speed_factor(wind.template, "absolute vorticity")
-    f = wind.coriolis(coriolis, in_si)
+    f = wind.coriolis() / in_si
     poles = {end: row + f[end].item() for end, row in wind.polar_vorticity().items()}
     (data,) = wind.solve(wind.vorticity() + f, poles={0: poles})
-    made = _label(wind, "absolute_vorticity", data)
+    is_air = "wind" in _name_flow(wind)
+    name = "atmosphere_absolute_vorticity" if is_air else None
+    units = wind.per_metre()
     if in_si != 1:
-        attrs = made.attrs | {"units": "s-1"}
-        data = scale(made.data, np.asarray(in_si, made.dtype))
-        made = made.copy(data=data).assign_attrs(attrs)
-    return made
+        data, units = scale(data, np.asarray(in_si, data.dtype)), "s-1"
+    return wind.named(data, "absolute_vorticity", "absolute vorticity", units, name)
 
 
 @takes_fields
 def deformation(
-    u: xr.DataArray,
-    v: xr.DataArray,
-    *,
-    edge_order: int = 1,
-    accuracy: int = 2,
-    boundary: Boundary = None,
-    skipna: Skip = None,
-    geometry: Geometry | None = None,
+    u: xr.DataArray, v: xr.DataArray, **options: Unpack[HorizontalOptions]
 ) -> xr.Dataset:
     """Stretching ∂u/∂x − ∂v/∂y, shearing ∂v/∂x + ∂u/∂y and their length, in units of u per metre.
 
@@ -193,26 +171,13 @@ def deformation(
         ``stretching_deformation``, ``shearing_deformation`` and ``total_deformation``, with the
         dims, coords and chunks of u; NaN at a pole.
     """
-    options = Options(edge_order, accuracy, boundary=boundary, skipna=skipna)
-    wind = WindPass(u, v, options=options, geometry=geometry, is_directed=True)
-    u_x, u_y, v_x, v_y = wind.velocity_gradient()
-    stretching, shearing = u_x - v_y, v_x + u_y
-    made = wind.solve(stretching, shearing, hypot(stretching, shearing))
-    names = _KINEMATIC[2:]
-    return xr.Dataset({n: _label(wind, n, data) for n, data in zip(names, made, strict=True)})
+    wind = Wind(u, v, is_directed=True, **options)
+    return wind.to_dataset(_solve(wind, KINEMATIC[2:]))
 
 
 @takes_fields
 def kinematics(
-    u: xr.DataArray,
-    v: xr.DataArray,
-    *,
-    which: Sequence[str] = _KINEMATIC,
-    edge_order: int = 1,
-    accuracy: int = 2,
-    boundary: Boundary = None,
-    skipna: Skip = None,
-    geometry: Geometry | None = None,
+    u: xr.DataArray, v: xr.DataArray, **options: Unpack[KinematicsOptions]
 ) -> xr.Dataset:
     """Divergence, vorticity and deformations of a wind, in one pass over it.
 
@@ -234,36 +199,41 @@ def kinematics(
     OptionError
         ``which`` names something else, or nothing.
     """
-    which = [which] if isinstance(which, str) else which
-    unknown = [name for name in which if name not in _KINEMATIC]
-    if unknown or not which:
-        close = f" ({did_you_mean(unknown[0], _KINEMATIC)})" if unknown else ""
-        raise OptionError(
-            f"which is {which!r}; give a list of some of {', '.join(_KINEMATIC)}{close}"
-        )
-    options = Options(edge_order, accuracy, boundary=boundary, skipna=skipna)
-    is_directed = any("deformation" in name for name in which)
-    wind = WindPass(u, v, options=options, geometry=geometry, is_directed=is_directed)
-    outputs = {"divergence": wind.divergence(), "vorticity": wind.vorticity()}
-    poles = {"divergence": wind.polar_divergence, "vorticity": wind.polar_vorticity}
-    u_x, u_y, v_x, v_y = wind.velocity_gradient()
-    stretching, shearing = u_x - v_y, v_x + u_y
-    deformations = stretching, shearing, hypot(stretching, shearing)
-    outputs |= zip(_KINEMATIC[2:], deformations, strict=True)
+    which = options.get("which", KINEMATIC)
+    names = [which] if isinstance(which, str) else which
+    unknown = [name for name in names if name not in _KINDS]
+    if unknown or not names:
+        close = f" ({did_you_mean(unknown[0], _KINDS)})" if unknown else ""
+        raise OptionError(f"which is {names!r}; give a list of some of {', '.join(_KINDS)}{close}")
+    is_directed = any("deformation" in name for name in names)
+    wind = Wind(u, v, is_directed=is_directed, **options)
+    return wind.to_dataset(_solve(wind, names))
+
+
+def _solve(wind: Wind, names: Sequence[str]) -> list[xr.DataArray]:
+    """Some scalars made of a wind; if its components say what flows, with standard names."""
+    kinds = [_KINDS[name] for name in names]
     made = wind.solve(
-        *(outputs[name] for name in which),
-        poles={n: poles[name]() for n, name in enumerate(which) if name in poles},
+        *(kind.equation(wind) for kind in kinds),
+        poles={i: kind.at_poles(wind) for i, kind in enumerate(kinds)},
     )
-    named = {n: _label(wind, n, data) for n, data in zip(which, made, strict=True)}
-    # Their coordinates are one and the same, which xarray would find out at length.
-    return xr.Dataset({n: f.variable for n, f in named.items()}, coords=wind.outer.coords)
+    flow, units = _name_flow(wind), wind.per_metre()
+    return [
+        wind.named(
+            data,
+            name,
+            kind.long_name,
+            units,
+            {"wind": kind.of_air, "sea_water": kind.of_water}.get(flow),
+        )
+        for data, name, kind in zip(made, names, kinds, strict=True)
+    ]
 
 
-def _label(wind: WindPass, name: str, data: Any) -> xr.DataArray:
-    """One output with its words and, if the components say what flows, its standard name."""
-    kind = _KINDS[name]
-    units = wind.template.attrs.get("units")
+def _name_flow(wind: Wind) -> str:
+    """What flows, by the standard name of u, if that is a speed: wind, sea_water or nothing."""
+    attrs = wind.template.attrs
+    units, name = attrs.get("units"), str(attrs.get("standard_name", ""))
     is_speed = units is None or conversion_factor(units, "m s-1") is not None
-    flows = str(wind.template.attrs.get("standard_name", "")) if is_speed else ""
-    standard = kind.of_water if "sea_water" in flows else kind.of_air if "wind" in flows else None
-    return wind.label_wind(data, name, kind.long_name, wind.units_per_metre("1"), standard)
+    found = [flow for flow in ("sea_water", "wind") if is_speed and flow in name]
+    return found[0] if found else ""

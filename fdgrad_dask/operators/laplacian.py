@@ -4,34 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import xarray as xr
 
 from fdgrad_dask.grids.attributes import choose_long_name
-from fdgrad_dask.grids.coordinate import Axis, select_for_axis
-from fdgrad_dask.grids.geometry import Curvilinear, Geometry, Plane
+from fdgrad_dask.grids.coordinate import select_for_axis
+from fdgrad_dask.grids.geometry import Curvilinear, Plane
 from fdgrad_dask.grids.metric_terms import OrthogonalMetric, changes
 from fdgrad_dask.operators.entry import takes_fields
-from fdgrad_dask.operators.fused_pass import FusedPass, Options, choose_name
+from fdgrad_dask.operators.fused_pass import FusedPass, choose_name
 from fdgrad_dask.operators.horizontal import HorizontalPass, find_poles, metric_tables
-from fdgrad_dask.operators.options import Skip
-from fdgrad_dask.stencils.boundary import Boundary, boundary_pair, extended
+from fdgrad_dask.operators.options import HorizontalOptions
+from fdgrad_dask.stencils.boundary import boundary_pair, extended
 from fdgrad_dask.stencils.flux import flux_stencil
 from fdgrad_dask.stencils.table import StencilTable
 
 
 @takes_fields
-def laplacian(
-    field: xr.DataArray,
-    *,
-    edge_order: int = 1,
-    accuracy: int = 2,
-    boundary: Boundary = None,
-    skipna: Skip = None,
-    geometry: Geometry | None = None,
-) -> xr.DataArray:
+def laplacian(field: xr.DataArray, **options: Unpack[HorizontalOptions]) -> xr.DataArray:
     """∇²f = 1/h_x² ∂²f/∂x² + 1/(h_x h_y) ∂/∂y (h_x/h_y ∂f/∂y), in units of the field per m².
 
     In the compact flux form, which is not blind to a checkerboard as a derivative taken twice
@@ -44,14 +36,13 @@ def laplacian(
     DataArray
         The dims, coords and chunks of the field.
     """
-    options = Options(edge_order, accuracy, boundary=boundary, skipna=skipna)
-    fused = HorizontalPass(
-        field, options=options, geometry=geometry, is_directed=False, is_smooth=True
-    )
+    fused = HorizontalPass(field, is_directed=False, is_smooth=True, **options)
     is_curved = isinstance(fused.grid.geometry, Curvilinear)
-    solve = _solve_curvilinear if is_curved else _solve_along_axes
-    name, of = f"{choose_name(field)}_laplacian", choose_long_name(field.attrs, field.name)
-    return fused.label_per_metre(solve(fused), field, name, f"laplacian of {of}", power=2)
+    data = _solve_curvilinear(fused) if is_curved else _solve_along_axes(fused)
+    of = choose_long_name(field.attrs, field.name)
+    return fused.named(
+        data, f"{choose_name(field)}_laplacian", f"laplacian of {of}", fused.per_metre(2)
+    )
 
 
 def _solve_along_axes(fused: HorizontalPass) -> Any:
@@ -61,17 +52,16 @@ def _solve_along_axes(fused: HorizontalPass) -> Any:
     """
     s, grid, metric = fused.fields[0], fused.grid, fused.metric
     assert isinstance(metric, OrthogonalMetric)
-    s_xx = fused.differentiate(s, grid.x, _second_table(fused, grid.x))
-    is_flat = isinstance(grid.geometry, Plane)
-    table_y = _second_table(fused, grid.y) if is_flat else _flux_table(fused)
-    s_yy = fused.differentiate(s, grid.y, table_y)
+    s_xx, s_yy = fused.d(s, "x", order=2), fused.d(s, "y", order=2)
+    if not isinstance(grid.geometry, Plane):
+        s_yy = fused.differentiate(s, grid.y, _flux_table(fused))
     rows = {}
     for end, beside, _ in find_poles(grid):
         points = np.deg2rad(grid.y.points.astype(np.float64))
         half = abs(points[end] + points[beside]) / 2
         step = abs(points[end] - points[beside])
         radius = grid.h_y[0] / np.deg2rad(1.0)
-        flux = fused.zonal_mean(s, beside) - fused.zonal_mean(s, end)
+        flux = fused.mean_around(s, beside) - fused.mean_around(s, end)
         rows[end] = flux * (np.cos(half) / (step * radius**2 * (1 - np.sin(half))))
     x, y = metric.per_x, metric.per_y
     return fused.solve(x * (x * s_xx) + y * (y * s_yy), poles={0: rows})[0]
@@ -84,33 +74,27 @@ def _solve_curvilinear(fused: HorizontalPass) -> Any:
     the axes are not known to be at right angles they are fields of a pass before this one.
     """
     field, grid, s = fused.template, fused.grid, fused.fields[0]
-    xx, x, yy, y = _coefficients(fused)
     over_area, across = fused.metric.over_area, fused.metric.contravariant()[2]
     fluxes = []
     if not isinstance(across, int):
         made = fused.solve(across * fused.d(s, "y"), across * fused.d(s, "x"))
         fluxes = [field.copy(data=data) for data in made]
     second = FusedPass(field, *fluxes, plane=fused.plane)
-    s, *fields = second.fields
-
-    def first_table(options: Options, axis: Axis) -> StencilTable:
-        return options.make_table_on(grid, axis, field)
-
-    s_xx, s_yy = (
-        second.differentiate(s, axis, _second_table(fused, axis)) for axis in (grid.x, grid.y)
-    )
-    s_x, s_y = (
-        second.differentiate(s, axis, first_table(fused.options, axis)) for axis in (grid.x, grid.y)
-    )
-    made = xx * s_xx + x * s_x + yy * s_yy + y * s_y
+    s, *flux_fields = second.fields
+    laplacian: Any = 0
+    for axis, (k, slope) in zip((grid.x, grid.y), _coefficients(fused), strict=True):
+        for factor, order in ((k, 2), (slope, 1)):
+            table = replace(fused.options, order=order).make_table_on(grid, axis, field)
+            laplacian += factor * second.differentiate(s, axis, table)
     options = replace(fused.options, boundary=_zero_outside(fused.options.boundary))
-    for flux, axis in zip(fields, (grid.x, grid.y), strict=False):
-        made += over_area * second.differentiate(flux, axis, first_table(options, axis))
-    return second.solve(made)[0]
+    for flux, axis in zip(flux_fields, (grid.x, grid.y), strict=False):
+        table = options.make_table_on(grid, axis, field)
+        laplacian += over_area * second.differentiate(flux, axis, table)
+    return second.solve(laplacian)[0]
 
 
-def _coefficients(fused: HorizontalPass) -> tuple[Any, ...]:
-    """The factors of s_xx, s_x, s_yy and s_y, which may be 0.
+def _coefficients(fused: HorizontalPass) -> list[tuple[Any, Any]]:
+    """The factors of s_xx and s_x, of s_yy and s_y; those of first derivatives may be 0.
 
     With k = J g^xx, the flux k ∂s/∂x half a step off, with the mean of k there, differenced once
     more, is (k + δ²k/4) δ²s + δk δs: compact, and conserving.
@@ -118,22 +102,14 @@ def _coefficients(fused: HorizontalPass) -> tuple[Any, ...]:
     grid, field, options, metric = fused.grid, fused.template, fused.options, fused.metric
     tables = metric_tables(grid, field, options)
     seconds = metric_tables(grid, field, options, order=2) if options.accuracy == 2 else None
-    factors: list[Any] = []
+    factors = []
     for k, axis in zip(metric.contravariant()[:2], (1, 0), strict=True):
         slope = changes(k, axis, tables)
-        if isinstance(slope, int):
-            factors += [k * metric.over_area, 0]
-            continue
-        if seconds is not None:
-            k = k + changes(k, axis, seconds) / 4
-        factors += [k * metric.over_area, metric.over_area * slope]
-    return tuple(factors)
-
-
-def _second_table(fused: HorizontalPass, axis: Axis) -> StencilTable:
-    """The table of ∂²/∂axis²."""
-    options = replace(fused.options, order=2)
-    return options.make_table_on(fused.grid, axis, fused.template)
+        if not isinstance(slope, int):
+            slope = metric.over_area * slope
+            k = k if seconds is None else k + changes(k, axis, seconds) / 4
+        factors.append((k * metric.over_area, slope))
+    return factors
 
 
 def _zero_outside(boundary: Any) -> Any:

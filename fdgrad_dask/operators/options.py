@@ -1,18 +1,32 @@
-"""The keyword options of the operators, as types that editors and mypy complete and check."""
+"""The options of the operators: their types, which editors and mypy check, and their defaults."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
-from typing import Any, Literal, TypedDict
+import inspect
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, TypedDict, get_args, get_type_hints
 
 import xarray as xr
 
-from fdgrad_dask.grids.geometry import Geometry
-from fdgrad_dask.stencils.boundary import Boundary, Period
+from fdgrad_dask.errors import CoordinateError, OptionError
+from fdgrad_dask.grids.coordinate import Axis, select_for_axis
+from fdgrad_dask.grids.geometry import Curvilinear, Geometry, HorizontalGrid
+from fdgrad_dask.grids.times import convert_period
+from fdgrad_dask.halo.compute import length
+from fdgrad_dask.stencils.boundary import Boundary, Period, boundary_pair, check_period, full_turn
+from fdgrad_dask.stencils.table import StencilTable, stencil
 
 Skip = Literal["one-sided"] | None
 # Several dimensions, or None for all that have a coordinate: the result is a Dataset.
 Dims = list[Any] | tuple[Any, ...] | None
+KINEMATIC = (
+    "divergence",
+    "vorticity",
+    "stretching_deformation",
+    "shearing_deformation",
+    "total_deformation",
+)
 
 
 class GradientOptions(TypedDict, total=False):
@@ -60,3 +74,100 @@ class PotentialVorticityOptions(VerticalOptions, CoriolisOptions, total=False):
     """Options of `potential_vorticity`."""
 
     potential: bool | None
+
+
+@dataclass(frozen=True)
+class Options:
+    """Every option with its default, as the caller gave it."""
+
+    edge_order: int = 1
+    accuracy: int = 2
+    order: int = 1
+    boundary: Boundary = None
+    period: Period = None
+    datetime_unit: str | None = None
+    skipna: Skip = None
+    coordinate: xr.DataArray | None = None
+    geometry: Geometry | None = None
+    coriolis: float | None = None
+    vertical: Hashable | None = None
+    which: Sequence[str] = KINEMATIC
+    potential: bool | None = None
+
+    def make_table(self, axis: Axis, field: xr.DataArray) -> StencilTable:
+        """The stencil table for one axis of ``field``."""
+        if self.skipna not in (None, "one-sided"):
+            raise OptionError(f"skipna is {self.skipna!r}; choose None or 'one-sided'")
+        check_period(self.boundary, self.period)
+        low, high = boundary_pair(select_for_axis(self.boundary, axis, field))
+        period = convert_period(select_for_axis(self.period, axis, field), axis.units, axis.is_time)
+        if period is None and axis.period is not None and low == "periodic":
+            _require_gap(axis, axis.period)
+        return stencil(
+            axis.points,
+            length(field, axis.number),
+            order=self.order,
+            accuracy=self.accuracy,
+            edge_order=self.edge_order,
+            boundary=(low, high),
+            period=axis.period if period is None else period,
+            skipna=self.skipna is not None,
+            name=repr(axis.name),
+        )
+
+    def make_table_on(self, grid: HorizontalGrid, axis: Axis, field: xr.DataArray) -> StencilTable:
+        """`make_table`, where a longitude around the globe and an even plane have a period."""
+        options = self
+        low, _ = boundary_pair(select_for_axis(self.boundary, axis, field))
+        if not isinstance(grid.geometry, Curvilinear) and (axis is grid.x or axis is grid.y):
+            if grid.periodic[1] and axis is grid.x:
+                options = replace(self, boundary="periodic", period=360.0)
+            elif low == "periodic" and axis.period is None:
+                options = replace(self, boundary="periodic", period=_full_period(axis))
+        return options.make_table(axis, field)
+
+
+def required_fields(operator: Callable[..., Any]) -> list[str]:
+    """The fields that an operator cannot do without."""
+    parameters = inspect.signature(operator).parameters.values()
+    return [p.name for p in parameters if p.default is p.empty]
+
+
+def public_signature(operator: Callable[..., Any]) -> inspect.Signature:
+    """The signature of an operator with each of its options, for help, completion and the YAML."""
+    *fields, _ = inspect.signature(operator).parameters.values()
+    (options,) = get_args(get_type_hints(operator)["options"])
+    named = [
+        inspect.Parameter(
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=getattr(Options, name),
+            annotation=kind.__forward_arg__,
+        )
+        for name, kind in options.__annotations__.items()
+    ]
+    returned = inspect.signature(operator).return_annotation
+    return inspect.Signature([*fields, *named], return_annotation=returned)
+
+
+def _require_gap(axis: Axis, period: float) -> None:
+    """Raises if both ends of a longitude are the same meridian, or have passed each other."""
+    span = abs(float(axis.points[-1]) - float(axis.points[0]))
+    if span >= period:
+        raise CoordinateError(
+            f"the period {period:g} of {axis.name!r} must be longer than the {span:g} from "
+            "its first point to its last; if these are the same place, drop one of them: "
+            f".isel({axis.dim}=slice(None, -1))"
+        )
+
+
+def _full_period(axis: Axis) -> float:
+    """The length of a periodic axis that is even but for the rounding of its coordinate."""
+    turn = full_turn(axis.points)
+    if turn is None:
+        raise OptionError(
+            f"{axis.name!r} is periodic but unevenly spaced, so the gap from its last point to its "
+            "first is unknown; interpolate to even spacing, or leave its ends open: "
+            "boundary=None"
+        )
+    return turn

@@ -6,7 +6,6 @@ attributes of the fields, so the reasons printed are those that it would give.
 
 from __future__ import annotations
 
-import inspect
 import re
 import warnings
 from collections.abc import Callable, Hashable
@@ -23,6 +22,7 @@ from fdgrad_dask.grids.horizontal import find_horizontal_grid
 from fdgrad_dask.grids.projections import carry_grid_mapping, find_grid_mapping
 from fdgrad_dask.grids.units import kelvin_conversion
 from fdgrad_dask.halo.compute import is_dask
+from fdgrad_dask.operators.options import required_fields
 from fdgrad_dask.operators.roles import choose_components
 from fdgrad_dask.operators.verticals import find_vertical_axis
 from fdgrad_dask.stencils.boundary import full_turn
@@ -34,13 +34,12 @@ _PAIRS = (("eastward", "northward"), ("x_", "y_"))
 _NAMES = re.compile(r"[uU](?=$|[_\d]|a|o|grd|GRD|geo|vel)")
 
 
-Recognised = tuple[HorizontalGrid | None, str]
-
-
 class _Known:
     """A field and its horizontal grid, or the reason why it has none."""
 
-    def __init__(self, field: xr.DataArray, found: dict[Any, Recognised]) -> None:
+    def __init__(
+        self, field: xr.DataArray, found: dict[Any, tuple[HorizontalGrid | None, str]]
+    ) -> None:
         self.field = field
         self.name = "unnamed" if field.name is None else str(field.name)
         # Recognising a grid may mean reading large coordinates: once for all fields on it.
@@ -59,22 +58,19 @@ def describe_field(field: xr.DataArray) -> str:
     """Describe a field, its axes and its grid, and list the operators of one field."""
     known = _Known(field, {})
     sizes = ", ".join(f"{dim}: {n}" for dim, n in field.sizes.items())
-    rows = [*_axes([known]), ("grid", _grid(known)), ("boundary", _BOUNDARY)]
-    rows += [("data", _data(field)), *_verdicts("operators", [known])]
+    rows = [*_describe([known]), *_verdicts("operators", [known])]
     return _page(f"{known.name} ({sizes}) {field.dtype}{_units(field)}", rows)
 
 
 def describe_dataset(dataset: xr.Dataset) -> str:
     """Describe the fields of a dataset, and list the operators that apply to each of them."""
-    found: dict[Any, Recognised] = {}
+    found: dict[Any, Any] = {}
     fields = [
         _Known(carry_grid_mapping(field, dataset), found)
         for field in dataset.data_vars.values()
         if field.dtype.kind in "iufcmM" and field.ndim
     ]
-    rows = [*_axes(fields), *_grouped("grid", fields, _grid), ("boundary", _BOUNDARY)]
-    rows += _grouped("data", fields, lambda known: _data(known.field))
-    winds = _winds(fields)
+    rows, winds = _describe(fields), _winds(fields)
     rows += [("components", _components(*pair)) for pair in winds if len(pair) == 2]
     kinds: dict[Any, list[_Known]] = {}
     for known in fields:
@@ -98,13 +94,20 @@ def _units(field: xr.DataArray) -> str:
     return f" in {units}" if units else ""
 
 
-def _axes(fields: list[_Known]) -> list[tuple[str, str]]:
-    """Describe every dimension by the first field that has it."""
-    first: dict[Hashable, _Known] = {}
-    for known in fields:
-        first |= {dim: known for dim in known.field.dims if dim not in first}
-    texts = [f"{dim}: {_axis(known, dim)}" for dim, known in first.items()]
-    return [("axes" if i == 0 else "", text) for i, text in enumerate(texts)]
+def _describe(fields: list[_Known]) -> list[tuple[str, str]]:
+    """Describe every dimension by the first field that has it, the grids and the data."""
+    first = {dim: known for known in fields[::-1] for dim in known.field.dims}
+    dims = dict.fromkeys(dim for known in fields for dim in known.field.dims)
+    return [
+        *_rows("axes", [f"{dim}: {_axis(first[dim], dim)}" for dim in dims]),
+        *_rows("grid", _grouped(fields, _grid)),
+        ("boundary", _BOUNDARY),
+        *_rows("data", _grouped(fields, lambda known: _data(known.field))),
+    ]
+
+
+def _rows(title: str, texts: list[str]) -> list[tuple[str, str]]:
+    return [(title if i == 0 else "", text) for i, text in enumerate(texts)]
 
 
 def _axis(known: _Known, dim: Hashable) -> str:
@@ -146,17 +149,14 @@ def _grid(known: _Known) -> str:
     return f"{kind}{projection}, Earth radius {grid.radii[0]:.10g} m"
 
 
-def _grouped(
-    title: str, fields: list[_Known], describe: Callable[[_Known], str]
-) -> list[tuple[str, str]]:
-    """One row for each text, with the fields that it is about where there are several."""
+def _grouped(fields: list[_Known], describe: Callable[[_Known], str]) -> list[str]:
+    """The texts about fields, each with the names of these where there are several texts."""
     groups: dict[str, list[str]] = {}
     for known in fields:
         groups.setdefault(describe(known), []).append(known.name)
-    texts = [
-        f"{', '.join(names)}: {text}" if len(groups) > 1 else text for text, names in groups.items()
-    ]
-    return [(title if i == 0 else "", text) for i, text in enumerate(texts)]
+    if len(groups) < 2:
+        return [*groups]
+    return [f"{', '.join(names)}: {text}" for text, names in groups.items()]
 
 
 def _data(field: xr.DataArray) -> str:
@@ -197,37 +197,26 @@ def _winds(fields: list[_Known]) -> list[list[_Known]]:
 
 def _components(u: _Known, v: _Known) -> str:
     """Say in which directions the two components of a vector are taken to point."""
-    is_east = False
-    if u.grid is not None:
-        try:
-            is_east = choose_components(u.field, v.field, u.grid) == "earth" and u.grid.is_east
-        except Exception as error:
-            return f"{u.name} and {v.name}: {_sentence(error)}"
-    if is_east:
+    try:
+        components = choose_components(u.field, v.field, u.grid) if u.grid else "grid"
+    except Exception as error:
+        return f"{u.name} and {v.name}: {_sentence(error)}"
+    if u.grid and u.grid.is_east and components == "earth":
         return f"{u.name} eastward and {v.name} northward"
     return f"{u.name} along x and {v.name} along y"
 
 
 def _verdicts(title: str, fields: list[_Known]) -> list[tuple[str, str]]:
     """The operators that apply, in one row, and one row for each reason why others do not."""
-    applies = []
+    applies: list[str] = []
     refused: dict[str, list[str]] = {}
     for name in operators.__all__:
-        needed = _required_fields(getattr(operators, name))
-        if len(needed) != len(fields) or "w" in needed:
-            continue
-        reason = _why_not(name, fields)
-        if reason is None:
-            applies.append(name)
-        else:
-            refused.setdefault(reason, []).append(name)
-    rows = [(title, ", ".join(applies) or "none")]
-    return rows + [("", f"not {', '.join(names)}: {why}") for why, names in refused.items()]
-
-
-def _required_fields(operator: Callable[..., Any]) -> list[str]:
-    parameters = inspect.signature(operator).parameters.values()
-    return [p.name for p in parameters if p.kind is not p.KEYWORD_ONLY and p.default is p.empty]
+        needed = required_fields(getattr(operators, name))
+        if len(needed) == len(fields) and "w" not in needed:
+            reason = _why_not(name, fields)
+            (applies if reason is None else refused.setdefault(reason, [])).append(name)
+    rows = [f"not {', '.join(names)}: {why}" for why, names in refused.items()]
+    return _rows(title, [", ".join(applies) or "none", *rows])
 
 
 def _why_not(name: str, fields: list[_Known]) -> str | None:
@@ -239,12 +228,11 @@ def _why_not(name: str, fields: list[_Known]) -> str | None:
     return next((reason for reason in reasons if reason), None)
 
 
-def _failure(name: str, fields: list[_Known], *options: Any) -> str | None:
+def _failure(name: str, fields: list[_Known], *dim: Hashable) -> str | None:
     try:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
-            few = [_few_points(known.field) for known in fields]
-            getattr(operators, name)(*few, *options)
+            getattr(operators, name)(*(_few_points(known.field) for known in fields), *dim)
     except Exception as error:
         return _sentence(error)
     return None

@@ -33,26 +33,21 @@ def match_components(
     """``u`` and ``v`` in the unit of ``u``, if they can be the two components of one vector.
 
     Where one of them has no units, it has those of the other.
-
-    Raises
-    ------
-    OptionError
-        They cannot.
     """
-    hint = _suggest_order(u, v, others)
-    if _find_direction(u) == "y" and _find_direction(v) == "x":
+    hint, along = _suggest_order(u, v, others), (_find_direction(u), _find_direction(v))
+    if along == ("y", "x"):
         raise OptionError(
             f"{u.name!r} is the component along y and {v.name!r} the one along x, as their "
             f"standard_names say; give them the other way around: {v.name}, {u.name}"
         )
-    for component, place, other in ((u, "x", "y"), (v, "y", "x")):
+    for component, found, needed in zip((u, v), along, "xy", strict=True):
         name = str(component.attrs.get("standard_name", ""))
-        if _find_direction(component) == other:
+        if found not in (None, needed):
             raise OptionError(
-                f"{component.name!r} is the component along {other}, as its standard_name {name!r} "
-                f"says, but the one along {place} is needed here; {hint}"
+                f"{component.name!r} is the component along {found}, as its standard_name {name!r} "
+                f"says, but the one along {needed} is needed here; {hint}"
             )
-        if _find_direction(component) is None and _SCALAR.search(name):
+        if found is None and _SCALAR.search(name):
             raise OptionError(f"{component.name!r} is {name}, and no component of a vector; {hint}")
         if kelvin_conversion(component.attrs.get("units")) is not None:
             raise OptionError(
@@ -65,15 +60,8 @@ def match_components(
 
 
 def choose_components(u: xr.DataArray, v: xr.DataArray, grid: HorizontalGrid) -> str:
-    """``"earth"`` or ``"grid"``, what a wind is along: by the geometry, or by standard names.
-
-    Raises
-    ------
-    OptionError
-        Neither says it, or what they say cannot be followed on this grid.
-    """
-    geometry = grid.geometry
-    name = u.attrs.get("standard_name")
+    """``"earth"`` or ``"grid"``, what a wind is along: by the geometry, or by standard names."""
+    geometry, name = grid.geometry, u.attrs.get("standard_name")
     said = {_read_components(component) for component in (u, v)} - {None}
     if not isinstance(geometry, Curvilinear):
         if grid.is_rotated and said != {"grid"}:
@@ -132,15 +120,9 @@ def _read_components(component: xr.DataArray) -> str | None:
 
 
 def convert_to_unit(u: xr.DataArray, v: xr.DataArray, hint: str = "") -> xr.DataArray:
-    """``v`` in the unit of ``u``, where both say theirs; lazy if it is.
-
-    Raises
-    ------
-    OptionError
-        They are not of one kind.
-    """
+    """``v`` in the unit of ``u``, where both say theirs; lazy if it is."""
     unit, other = u.attrs.get("units"), v.attrs.get("units")
-    if not (_is_known(unit) and _is_known(other)):
+    if any(conversion_factor(one, str(one)) is None for one in (unit, other)):  # unknown
         return v
     factor = conversion_factor(other, str(unit))
     if factor is None:
@@ -154,17 +136,9 @@ def convert_to_unit(u: xr.DataArray, v: xr.DataArray, hint: str = "") -> xr.Data
 
 
 def find_speed_factor(wind: xr.DataArray, result: str) -> float:
-    """The factor from the unit of a wind to m s-1; 1 if it has no units.
-
-    Raises
-    ------
-    OptionError
-        Its units are not those of a speed.
-    """
-    if not _has_units(wind):
-        return 1.0
-    units = wind.attrs["units"]
-    factor = conversion_factor(units, "m s-1")
+    """The factor from the unit of a wind to m s-1; 1 if it has no units."""
+    units = wind.attrs.get("units")
+    factor = conversion_factor(units, "m s-1") if _has_units(wind) else 1.0
     if factor is None:
         raise OptionError(
             f"{wind.name!r} has the units {units!r}, but {result} needs a speed; convert it, or "
@@ -174,19 +148,13 @@ def find_speed_factor(wind: xr.DataArray, result: str) -> float:
 
 
 def find_kelvin_scale(temperature: xr.DataArray, result: str) -> tuple[float, float]:
-    """Scale and offset that turn a temperature into kelvin.
-
-    Raises
-    ------
-    OptionError
-        Its units are missing, or not those of a temperature.
-    """
-    found = kelvin_conversion(temperature.attrs.get("units"))
+    """Scale and offset that turn a temperature into kelvin."""
+    units = temperature.attrs.get("units")
+    found = kelvin_conversion(units)
     if found is None:
         raise OptionError(
-            f"{temperature.name!r} has the units {temperature.attrs.get('units')!r}, but {result} "
-            "needs a temperature in kelvin or degrees Celsius; state them, if it is one: "
-            ".assign_attrs(units='K')"
+            f"{temperature.name!r} has the units {units!r}, but {result} needs a temperature in "
+            "kelvin or degrees Celsius; state them, if it is one: .assign_attrs(units='K')"
         )
     return found
 
@@ -202,10 +170,6 @@ def is_potential(temperature: xr.DataArray) -> bool:
 
 def _has_units(field: xr.DataArray) -> bool:
     return bool(str(field.attrs.get("units") or "").strip())
-
-
-def _is_known(units: object) -> bool:
-    return isinstance(units, str) and conversion_factor(units, units) is not None
 
 
 def _find_direction(field: xr.DataArray) -> str | None:

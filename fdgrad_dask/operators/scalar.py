@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Unpack
+
 import xarray as xr
 
 from fdgrad_dask.errors import OptionError
 from fdgrad_dask.grids.attributes import choose_long_name, name_derivative
-from fdgrad_dask.grids.geometry import GRAVITY, Curvilinear, Geometry
+from fdgrad_dask.grids.geometry import GRAVITY, Curvilinear
 from fdgrad_dask.grids.metric_terms import inverse
 from fdgrad_dask.grids.units import conversion_factor
 from fdgrad_dask.operators.entry import takes_fields
 from fdgrad_dask.operators.expression import hypot
-from fdgrad_dask.operators.fused_pass import Options, choose_name
-from fdgrad_dask.operators.horizontal import HorizontalPass, coriolis_parameter
-from fdgrad_dask.operators.options import Skip
-from fdgrad_dask.stencils.boundary import Boundary
+from fdgrad_dask.operators.fused_pass import choose_name
+from fdgrad_dask.operators.horizontal import HorizontalPass
+from fdgrad_dask.operators.options import CoriolisOptions, HorizontalOptions
 
 
 @takes_fields
-def horizontal_gradient(
-    field: xr.DataArray,
-    *,
-    edge_order: int = 1,
-    accuracy: int = 2,
-    boundary: Boundary = None,
-    skipna: Skip = None,
-    geometry: Geometry | None = None,
-) -> xr.Dataset:
+def horizontal_gradient(field: xr.DataArray, **options: Unpack[HorizontalOptions]) -> xr.Dataset:
     """∇f = (1/h_x ∂f/∂x, 1/h_y ∂f/∂y), east and north, in units of the field per metre.
 
     On a sphere of radius a, h_x = a cos φ and h_y = a (Batchelor 1967, appendix 2).
@@ -55,29 +48,18 @@ def horizontal_gradient(
     CoordinateError
         The horizontal axes or their geometry cannot be determined.
     """
-    options = Options(edge_order, accuracy, boundary=boundary, skipna=skipna)
-    fused = HorizontalPass(field, options=options, geometry=geometry)
-    s_x, s_y = fused.gradient(fused.fields[0])
-    results = {}
-    for data, axis in zip(fused.solve(s_x, s_y), "xy", strict=True):
-        east = {"x": "eastward", "y": "northward"}[axis]
-        side = east if fused.grid.is_east else f"along {axis}"
-        long_name = f"derivative of {choose_long_name(field.attrs, field.name)} per metre {side}"
-        name = name_derivative(field.name, axis)
-        results[name] = fused.label_per_metre(data, field, name, long_name)
-    return xr.Dataset(results)
+    fused = HorizontalPass(field, **options)
+    made = fused.solve(*fused.gradient(fused.fields[0]))
+    sides = ("eastward", "northward") if fused.grid.is_east else ("along x", "along y")
+    of = f"derivative of {choose_long_name(field.attrs, field.name)} per metre"
+    return fused.to_dataset(
+        fused.named(data, name_derivative(field.name, axis), f"{of} {side}", fused.per_metre())
+        for data, axis, side in zip(made, "xy", sides, strict=True)
+    )
 
 
 @takes_fields
-def gradient_magnitude(
-    field: xr.DataArray,
-    *,
-    edge_order: int = 1,
-    accuracy: int = 2,
-    boundary: Boundary = None,
-    skipna: Skip = None,
-    geometry: Geometry | None = None,
-) -> xr.DataArray:
+def gradient_magnitude(field: xr.DataArray, **options: Unpack[HorizontalOptions]) -> xr.DataArray:
     """|∇f| = √( (1/h_x ∂f/∂x)² + (1/h_y ∂f/∂y)² ), in units of the field per metre.
 
     Parameters, scale factors and errors are those of `horizontal_gradient`.
@@ -87,25 +69,15 @@ def gradient_magnitude(
     DataArray
         The dims, coords and chunks of the field. NaN at a pole.
     """
-    options = Options(edge_order, accuracy, boundary=boundary, skipna=skipna)
-    fused = HorizontalPass(field, options=options, geometry=geometry, is_directed=False)
-    s_x, s_y = fused.gradient(fused.fields[0])
-    (data,) = fused.solve(hypot(s_x, s_y))
+    fused = HorizontalPass(field, is_directed=False, **options)
+    (data,) = fused.solve(hypot(*fused.gradient(fused.fields[0])))
     long_name = f"magnitude of the gradient of {choose_long_name(field.attrs, field.name)}"
-    return fused.label_per_metre(data, field, f"{choose_name(field)}_gradient_magnitude", long_name)
+    name = f"{choose_name(field)}_gradient_magnitude"
+    return fused.named(data, name, long_name, fused.per_metre())
 
 
 @takes_fields
-def geostrophic_wind(
-    field: xr.DataArray,
-    *,
-    edge_order: int = 1,
-    accuracy: int = 2,
-    boundary: Boundary = None,
-    skipna: Skip = None,
-    geometry: Geometry | None = None,
-    coriolis: float | None = None,
-) -> xr.Dataset:
+def geostrophic_wind(field: xr.DataArray, **options: Unpack[CoriolisOptions]) -> xr.Dataset:
     """(u_g, v_g) = (−(1/f) ∂Φ/∂y, (1/f) ∂Φ/∂x), in m s-1.
 
     Φ is the geopotential, or g times a geopotential height: the units tell. f = 2 Ω sin φ; where
@@ -140,22 +112,15 @@ def geostrophic_wind(
             "(m2 s-2) or a geopotential height (m): set them"
         )
     scale = geopotential if metres is None else metres * GRAVITY
-    options = Options(edge_order, accuracy, boundary=boundary, skipna=skipna)
-    fused = HorizontalPass(field, options=options, geometry=geometry)
-    over_f = scale * inverse(coriolis_parameter(fused.grid, coriolis, field.name))
+    fused = HorizontalPass(field, **options)
+    over_f = scale * inverse(fused.coriolis())
     s_x, s_y = fused.gradient(fused.fields[0])
     made = fused.solve(-(over_f * s_y), over_f * s_x)
-    grid = fused.grid
-    is_named = not (
-        grid.is_rotated or (isinstance(grid.geometry, Curvilinear) and not grid.is_east)
-    )
-    results = {}
+    is_oblique = isinstance(fused.grid.geometry, Curvilinear) and not fused.grid.is_east
+    is_named = not (fused.grid.is_rotated or is_oblique)
+    results = []
     for data, name, axis, side in zip(made, ("ug", "vg"), "xy", ("east", "north"), strict=True):
-        result = fused.label_per_metre(data, field, name, f"geostrophic wind along {axis}")
-        result.attrs["units"] = "m s-1"
-        if is_named:
-            standard_name = f"geostrophic_{side}ward_wind"
-            long_name = standard_name.replace("_", " ")
-            result.attrs |= {"long_name": long_name, "standard_name": standard_name}
-        results[name] = result
-    return xr.Dataset(results)
+        standard_name = f"geostrophic_{side}ward_wind" if is_named else None
+        words = f"geostrophic {side}ward wind" if is_named else f"geostrophic wind along {axis}"
+        results.append(fused.named(data, name, words, "m s-1", standard_name))
+    return fused.to_dataset(results)

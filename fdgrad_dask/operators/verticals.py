@@ -15,26 +15,19 @@ from fdgrad_dask.grids.units import conversion_factor, divide_units
 
 # CF appendix D: coordinates whose levels are computed by a formula from other fields.
 _PARAMETRIC = re.compile(r"(atmosphere|ocean)_.*_coordinate(_g[12])?")
+# What CF attributes call a vertical coordinate.
+_VERTICAL = ("Z", "vertical", "air_pressure")
 _LEVELS = re.compile(r"(p|p_?lev\w*|lev|level\w*|pressure\w*|isobaric\w*)")
 
 
 def find_vertical_axis(field: xr.DataArray, name: Hashable | None) -> Axis:
-    """The vertical axis: the one named, or the one that CF attributes or units of pressure tell.
-
-    Raises
-    ------
-    CoordinateError
-        No such axis, or several.
-    """
+    """The vertical axis: the one named, or the one that CF attributes or units of pressure tell."""
     if name is not None:
         return find_axis(field, name)
-    found = [n for n in _find_vertical_names(field) if field.coords[n].ndim == 1]
+    lines = {n: c.attrs.get("units") for n, c in field.coords.variables.items() if c.ndim == 1}
+    found = [n for n in find_cf_names(field, *_VERTICAL) if n in lines]
     # CF conventions 4.3: units of pressure identify a vertical coordinate by themselves.
-    found = found or [
-        n
-        for n, c in field.coords.items()
-        if c.ndim == 1 and conversion_factor(c.attrs.get("units"), "Pa") is not None
-    ]
+    found = found or [n for n, u in lines.items() if conversion_factor(u, "Pa") is not None]
     if len(found) != 1:
         raise CoordinateError(
             f"the vertical axis of {field.name!r} cannot be told from its coordinates "
@@ -46,13 +39,7 @@ def find_vertical_axis(field: xr.DataArray, name: Hashable | None) -> Axis:
 def find_pressure_levels(
     field: xr.DataArray, name: Hashable | None, result: str
 ) -> tuple[Axis, NDArray[np.float64]]:
-    """The vertical axis and the pressure of its levels in Pa, (n,).
-
-    Raises
-    ------
-    OptionError
-        It has no units of pressure, or its pressure is only nominal.
-    """
+    """The vertical axis and the pressure of its levels in Pa, (n,)."""
     axis = find_vertical_axis(field, name)
     if axis.name in field.coords:
         refuse_parametric(field.coords[axis.name], result)
@@ -65,30 +52,28 @@ def find_pressure_levels(
     return axis, axis.points.astype(np.float64) * pascals
 
 
-def find_single_pressure(field: xr.DataArray, name: Hashable | None, result: str) -> float | None:
-    """The pressure in Pa of a field on one level, if a scalar coordinate is its vertical one.
+def find_pressure(
+    field: xr.DataArray, name: Hashable | None, result: str
+) -> tuple[tuple[Axis] | None, NDArray[np.float64]]:
+    """The pressure in Pa and the axes along which it varies: of levels (n,), or of one level.
 
-    Others in Pa, such as a surface or a reference pressure, are not.
-
-    Raises
-    ------
-    OptionError
-        The pressure of that level is only nominal.
+    One level has a scalar coordinate that is the vertical one; others in Pa, such as a surface or
+    a reference pressure, are not.
     """
     coords = field.coords
     names = [name]
     if name is None:
-        names = _find_vertical_names(field)
-        if any(coords[n].ndim for n in names):
-            return None
-        names += [n for n in coords if _LEVELS.fullmatch(str(n).lower())]
+        names = find_cf_names(field, *_VERTICAL)
+        named = [n for n in coords if _LEVELS.fullmatch(str(n).lower())]
+        names = [] if any(coords[n].ndim for n in names) else names + named
     for level in names:
         if level in coords and coords[level].ndim == 0:
             pascals = conversion_factor(coords[level].attrs.get("units"), "Pa")
             if pascals is not None:
                 refuse_parametric(coords[level], result)
-                return float(coords[level]) * pascals
-    return None
+                return None, np.asarray(float(coords[level]) * pascals)
+    axis, levels = find_pressure_levels(field, name, result)
+    return (axis,), levels
 
 
 def refuse_parametric(level: xr.DataArray, result: str) -> None:
@@ -109,12 +94,6 @@ def find_rate_factor(w: xr.DataArray, axis: Axis, field: xr.DataArray) -> float:
     """What a vertical wind is to be multiplied by to be in units of the coordinate per second.
 
     −1 is in it where the wind is upward and the coordinate grows downward, or the reverse.
-
-    Raises
-    ------
-    OptionError
-        The units of ``w`` are not those of the coordinate per second, or nothing says whether
-        it points the way in which the coordinate grows.
     """
     unit = conversion_factor(divide_units(w.attrs.get("units"), "s-1"), str(axis.units))
     if unit is None:
@@ -173,8 +152,3 @@ def is_height(coordinate: xr.DataArray) -> bool | None:
         if re.search(r"height|altitude", str(words).lower()):
             return True
     return None
-
-
-def _find_vertical_names(field: xr.DataArray) -> list[Hashable]:
-    """The coordinates that CF attributes call vertical."""
-    return find_cf_names(field, "Z", "vertical", "air_pressure")

@@ -114,14 +114,14 @@ def test_fields_that_an_equation_contains_twice_are_differentiated_once():
     }
     plane = plane.assign_coords(metres)
     seen = []
-    original = operators.horizontal.WindPass._place
+    original = operators.horizontal.Wind._place
 
     def place(self, leaf):
         seen.append(leaf)
         return original(self, leaf)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(operators.horizontal.WindPass, "_place", place)
+        patch.setattr(operators.horizontal.Wind, "_place", place)
         made = operators.kinematics(plane.u, plane.v)
     assert sum(isinstance(leaf, Derivative) for leaf in seen) == 4
     xr.testing.assert_allclose(made.divergence, operators.divergence(plane.u, plane.v))

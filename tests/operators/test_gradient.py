@@ -11,6 +11,7 @@ import xarray as xr
 from numpy.testing import assert_allclose, assert_array_equal
 
 import fdgrad_dask as fd
+from fdgrad_dask.blocks import compute
 from fdgrad_dask.errors import CoordinateError, OptionError
 
 DAY = 86400
@@ -597,3 +598,26 @@ def test_a_dataset_hands_its_options_on(dataset):
 def test_a_name_that_no_variable_knows_is_an_error(dataset, dim):
     with pytest.raises(CoordinateError, match="'q'"):
         dataset.fdgrad.gradient(dim)
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_small_arrays_have_the_bits_of_a_table(dtype, monkeypatch):
+    """They are given to NumPy; a table is what larger ones and chunks are computed with."""
+    f = xr.DataArray(
+        np.random.default_rng(6).standard_normal((7, 9)).astype(dtype),
+        dims=("y", "x"),
+        coords={"y": np.arange(7) * 0.3, "x": 20.0 - np.arange(9) * 0.5},
+    )
+    small = {dim: f.fdgrad.gradient(dim) for dim in f.dims}
+    monkeypatch.setattr(compute, "SMALL", 0)
+    for dim, made in small.items():
+        assert made.identical(f.fdgrad.gradient(dim))
+        assert made.identical(f.chunk(4).fdgrad.gradient(dim).compute())
+
+
+def test_a_result_shares_its_coordinates_with_its_field():
+    """As in xarray's own arithmetic: large 2-D coordinates are not copied for each result."""
+    f = xr.DataArray(np.ones((3, 4)), dims=("y", "x"), coords={"z": (("y", "x"), np.ones((3, 4)))})
+    made = f.fdgrad.gradient("x")
+    assert np.shares_memory(made.z.values, f.z.values)
+    assert made.attrs != f.attrs
