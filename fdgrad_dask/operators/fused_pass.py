@@ -159,12 +159,14 @@ class FusedPass:
 
 
 def label(field: xr.DataArray, data: Any, name: Hashable, attrs: dict[str, Any]) -> xr.DataArray:
-    """A result with the coordinates of ``field``, the very same, as in xarray's arithmetic.
+    """A result with the coordinates of ``field``, whose values are shared and not copied.
 
-    The public constructor copies and checks them, which takes longer than small differences.
+    The constructor copies and checks them, which takes longer than small differences.
     """
     check_result_name(name, field)
-    return field._replace(xr.Variable(field.dims, data, attrs), name=name)
+    result = field.copy(deep=False, data=data)
+    result.name, result.attrs, result.encoding = name, attrs, {}
+    return result
 
 
 def choose_name(field: xr.DataArray) -> Hashable:
