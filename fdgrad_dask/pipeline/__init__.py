@@ -1,1 +1,1 @@
-"""From a YAML config to a finished target: one file for each thing that happens on the way."""
+"""From a YAML config to a finished target: seven rooms, and `run`, which leads through them."""

@@ -18,6 +18,7 @@ from fdgrad_dask.pipeline.console import say
 from fdgrad_dask.pipeline.execute import progress, verify
 from fdgrad_dask.pipeline.execute.distributed import Conductor, stoppable
 from fdgrad_dask.pipeline.execute.journal import Journal
+from fdgrad_dask.pipeline.execute.lock import locked
 from fdgrad_dask.pipeline.execute.record import RegionRecord
 from fdgrad_dask.pipeline.execute.region import Opened
 from fdgrad_dask.pipeline.execute.resume import Start, started
@@ -30,7 +31,6 @@ from fdgrad_dask.pipeline.report import picture
 from fdgrad_dask.pipeline.report.page import reported, write
 from fdgrad_dask.pipeline.source.open import fingerprint
 from fdgrad_dask.pipeline.store.base import Store
-from fdgrad_dask.pipeline.store.lock import locked
 from fdgrad_dask.pipeline.store.open import store_of
 
 _REBUILDS = 3
@@ -62,7 +62,7 @@ def run(config: Config, *, called: str, fresh: bool = False, repair: bool = Fals
         The class says whose turn it is; a target that is not whole does not bear its name.
     """
     began = time.monotonic()
-    job, store = looked_at(config), store_of(config.target)
+    job, store = _prepare(config), store_of(config.target)
     journal = Journal(config.target.path)
     with locked(journal.folder, config.target.path) as require_held:
         inputs = fingerprint(job.config.source)
@@ -219,9 +219,26 @@ def _require_whole(plan: Plan, store: Store, journal: Journal) -> None:
         )
 
 
+def _prepare(config: Config) -> Job:
+    """The job of a config, once picture and report are known to be possible.
+
+    Raises
+    ------
+    FdgradError
+        Whatever is wrong with source, steps, target, picture or report.
+    """
+    for section in ("picture", "report"):
+        if getattr(config, section):
+            picture.require_matplotlib(section)
+    job = looked_at(config)
+    if config.picture:
+        picture.require_drawable(config.picture, job.result)
+    return job
+
+
 def check(config: Config) -> str:
     """What ``run`` would read, do and write, found out without computing anything."""
-    job = looked_at(config)
+    job = _prepare(config)
     return "\n".join(describe.what_is_read(job) + describe.what_is_planned(job))
 
 
@@ -233,6 +250,6 @@ def planned(config: Config, *, sample: bool = False) -> str:
     ClusterError
         A worker has not the memory for a region.
     """
-    job = looked_at(config)
+    job = _prepare(config)
     lines = describe.what_is_read(job) + describe.what_is_planned(job)
     return "\n".join([*lines, *describe.regions(job), *(sampled(job) if sample else [])])

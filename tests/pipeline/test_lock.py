@@ -16,8 +16,8 @@ import psutil
 import pytest
 
 from fdgrad_dask.errors import OutputError
+from fdgrad_dask.pipeline.execute import lock
 from fdgrad_dask.pipeline.execute.journal import Journal
-from fdgrad_dask.pipeline.store import lock
 
 Called = Callable[..., tuple[int, str, str]]
 Write = Callable[..., str]

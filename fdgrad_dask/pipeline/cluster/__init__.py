@@ -1,1 +1,1 @@
-"""How each kind of cluster is opened: a function that gives a client, and closes all again."""
+"""How each kind of cluster is started, connected to and closed."""

@@ -17,13 +17,13 @@ from fdgrad_dask.errors import OutputError
 from fdgrad_dask.pipeline.console import say
 from fdgrad_dask.pipeline.execute import verify
 from fdgrad_dask.pipeline.execute.journal import Journal
+from fdgrad_dask.pipeline.execute.ownership import require_only_ours, require_ours
 from fdgrad_dask.pipeline.execute.record import RegionRecord, RunRecord
 from fdgrad_dask.pipeline.plan import identity
 from fdgrad_dask.pipeline.plan.job import Job
 from fdgrad_dask.pipeline.plan.regions import Plan
 from fdgrad_dask.pipeline.source.versions import recording
 from fdgrad_dask.pipeline.store.base import Store
-from fdgrad_dask.pipeline.store.ownership import require_only_ours, require_ours
 
 _COMPRESSED = 4  # times that no codec makes real fields smaller
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from fdgrad_dask.errors import InputError, OutputError
 from fdgrad_dask.pipeline.config.schema import Config
 from fdgrad_dask.pipeline.execute.journal import Journal
+from fdgrad_dask.pipeline.execute.ownership import known, require_ours
 from fdgrad_dask.pipeline.execute.record import RunRecord
 from fdgrad_dask.pipeline.plan import identity
 from fdgrad_dask.pipeline.plan.job import looked_at
@@ -19,7 +20,6 @@ from fdgrad_dask.pipeline.source.inputs import Inputs
 from fdgrad_dask.pipeline.source.places import files_of
 from fdgrad_dask.pipeline.store.base import Store
 from fdgrad_dask.pipeline.store.open import store_of
-from fdgrad_dask.pipeline.store.ownership import known, require_ours
 
 _READERS = 8
 _SHOWN = 20
@@ -139,9 +139,8 @@ def verify(config: Config) -> str:
 def _require_same_job(config: Config, run: RunRecord, journal: Journal) -> str:
     """Compares config and inputs with those of the run, as far as the source is still there."""
     path = config.target.path
-    own = config.model_copy(update={"picture": None, "report": None})
     try:
-        job = looked_at(own)
+        job = looked_at(config)
     except InputError as error:
         require_config(identity.in_file(run.identity), identity.of_config(config), path)
         return _require_inputs_that_are_left(config, run, journal, error)

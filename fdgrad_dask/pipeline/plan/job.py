@@ -18,7 +18,6 @@ from fdgrad_dask.pipeline.plan.cutting import Chunks, Halo
 from fdgrad_dask.pipeline.plan.graph import field_of, found_halos, pieces_of
 from fdgrad_dask.pipeline.plan.layout import Layout, laid_out, template
 from fdgrad_dask.pipeline.plan.regions import Plan, Workload
-from fdgrad_dask.pipeline.report import picture
 from fdgrad_dask.pipeline.source.inputs import Inputs
 from fdgrad_dask.pipeline.source.open import chunked, open_files, pinned
 from fdgrad_dask.pipeline.source.places import files_of
@@ -147,11 +146,8 @@ def looked_at(config: Config) -> Job:
     Raises
     ------
     FdgradError
-        Whatever is wrong with source, steps, target or picture.
+        Whatever is wrong with source, steps or target.
     """
-    for section in ("picture", "report"):
-        if getattr(config, section):
-            picture.require_matplotlib(section)
     config = config.model_copy(update={"source": pinned(config.source)})
     files = tuple(files_of(config.source))
     # HDF5 hands out again what this process still has open, though the file was rewritten since.
@@ -161,8 +157,6 @@ def looked_at(config: Config) -> Job:
         sizes = {str(dim): size for dim, size in source.sizes.items()}
         whole = chunked(source, {**config.source.chunks, **sizes})
         result = steps.build(config, whole)
-    if config.picture:
-        picture.require_drawable(config.picture, result)
     return Job(config, source, result, files, read)
 
 

@@ -1,1 +1,1 @@
-"""The report of a run: numbers, figures and sections of one page."""
+"""The report of a run, and the picture of its result."""

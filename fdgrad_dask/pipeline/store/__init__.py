@@ -1,1 +1,1 @@
-"""Where results are written: one class per format, all behind `store.Store`."""
+"""Where results are written: one class per format, all behind `base.Store`."""

@@ -27,7 +27,7 @@ from fdgrad_dask.pipeline.source import snapshots
 from fdgrad_dask.pipeline.store.base import Held, Replaces, Shard, State, checksum_of
 from fdgrad_dask.pipeline.store.encoding import codecs, encoded
 from fdgrad_dask.pipeline.store.files import advice, room, writing
-from fdgrad_dask.pipeline.store.ownership import is_of_arrays
+from fdgrad_dask.pipeline.store.keys import is_of_arrays
 from fdgrad_dask.pipeline.store.zarr import ZarrWriter, quiet
 
 _GROWING = "fdgrad-partial"

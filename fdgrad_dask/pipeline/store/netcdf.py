@@ -27,7 +27,7 @@ from fdgrad_dask.pipeline.console import say
 from fdgrad_dask.pipeline.store.base import Held, Replaces, Shard, State, checksum_of
 from fdgrad_dask.pipeline.store.encoding import stored
 from fdgrad_dask.pipeline.store.files import advice, room
-from fdgrad_dask.pipeline.store.ownership import WHOLE, remove, strangers_in
+from fdgrad_dask.pipeline.store.keys import WHOLE, remove, strangers_in
 from fdgrad_dask.pipeline.store.zarr import (
     ZarrStore,
     ZarrWriter,

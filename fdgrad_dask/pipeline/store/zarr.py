@@ -29,7 +29,7 @@ from fdgrad_dask.pipeline.console import say
 from fdgrad_dask.pipeline.store.base import Held, Replaces, Shard, State, checksum_of
 from fdgrad_dask.pipeline.store.encoding import codecs, encoded, stored
 from fdgrad_dask.pipeline.store.files import room, writing
-from fdgrad_dask.pipeline.store.ownership import remove, remove_leftovers, strangers_in
+from fdgrad_dask.pipeline.store.keys import remove, remove_leftovers, strangers_in
 
 if TYPE_CHECKING:
     _Wrapper = WrapperStore[ZarrHierarchy]

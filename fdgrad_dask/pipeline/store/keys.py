@@ -1,7 +1,4 @@
-"""What of that which lies at a target is ours: the journal says so, and the target agrees.
-
-Nothing else is ever deleted or replaced, whatever it is called.
-"""
+"""Which files of a Zarr folder belong to given arrays; others are never deleted."""
 
 from __future__ import annotations
 
@@ -10,68 +7,10 @@ import re
 from collections.abc import Collection, Iterator
 from contextlib import suppress
 
-from fdgrad_dask.errors import OutputError
-from fdgrad_dask.pipeline.execute.journal import Journal
-from fdgrad_dask.pipeline.execute.record import RunRecord
-from fdgrad_dask.pipeline.store.base import State, Store
-
 WHOLE = "fdgrad-whole.nc"
 """The netCDF file that is put together inside the folder that grew."""
 _OF_AN_ARRAY = re.compile(r"(?:zarr\.json|c(?:/\d+)*|(?:zarr|c(?:/\d+)*)\.[0-9a-f]{32}\.partial)")
 _OF_THE_GROUP = re.compile(r"zarr\.json|zarr\.[0-9a-f]{32}\.partial|" + re.escape(WHOLE))
-
-
-def require_ours(store: Store, journal: Journal) -> State:
-    """What is there, which is ours or nothing.
-
-    Raises
-    ------
-    OutputError
-        Somebody else wrote it, or nothing says that we did.
-    """
-    state, run = store.state(), journal.run()
-    if state == "foreign":
-        found = next(iter(each.path for each in store.held()), journal.folder)
-        raise OutputError(
-            f"{found} exists and is not what would be written there, so it is not replaced; move "
-            "it, or name another target"
-        )
-    for each in store.held():
-        if each.digest in known(run) or (each.partial and run and not run.laid_out):
-            continue
-        why = f"{journal.folder} is of another one" if run else f"it has no {journal.folder}"
-        raise OutputError(
-            f"{each.path} exists, and nothing shows that fdgrad wrote it ({why}), so it is not "
-            "replaced; move it and run with --fresh, or name another target"
-        )
-    return state
-
-
-def require_only_ours(store: Store, run: RunRecord | None) -> None:
-    """Refuses to replace what somebody else has put something into.
-
-    Raises
-    ------
-    OutputError
-        With the name of what is not ours.
-    """
-    for each in store.held():
-        if os.path.islink(each.path):
-            raise OutputError(
-                f"{each.path} is a symbolic link, which fdgrad did not make, so it is not "
-                "replaced; name the target that it leads to, or another one"
-            )
-        names = known(run).get(each.digest or "", [] if run is None else run.names)
-        if strange := next(iter(store.strangers(each, names)), None):
-            raise OutputError(
-                f"{each.path} holds {strange}, which fdgrad did not write, so it is not replaced; "
-                "move that away, or name another target"
-            )
-
-
-def known(run: RunRecord | None) -> dict[str, list[str]]:
-    """The targets that a journal is about, by digest, with the names of their arrays."""
-    return {} if run is None else {run.digest: run.names, **run.replaces}
 
 
 def is_of_arrays(key: str, names: Collection[str]) -> bool:

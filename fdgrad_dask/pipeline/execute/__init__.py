@@ -1,0 +1,1 @@
+"""How regions are computed, recorded, resumed and verified."""
