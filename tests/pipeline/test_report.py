@@ -157,7 +157,7 @@ def test_a_run_that_ended_early_says_how_far_it_came(
     config: configs.Config, run: RunRecord, sst: xr.Dataset
 ) -> None:
     page = made(config, replace(run, ended=None), REGIONS[:3], sst)
-    assert "out.zarr is not whole yet: 3 of 4 regions are written" in page.text
+    assert "out.zarr is incomplete: 3 of 4 regions are written" in page.text
     assert "To resume, call fdgrad run config.yaml again." in page.text
     assert "Regions 3 of 4" in page.text
     assert "Regions that are not written yet are missing too." in page.text

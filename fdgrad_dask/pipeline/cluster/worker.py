@@ -65,7 +65,7 @@ class Ready(WorkerPlugin):
 
     async def setup(self, worker: Worker) -> None:
         """Compiles in a thread, so that the worker answers meanwhile; errors reach the driver."""
-        # A task that fails is told by the driver, once and in words.
+        # The driver reports a failed task, once and in words.
         logging.getLogger("distributed").setLevel(logging.CRITICAL)
         # What a worker holds is the region that it computes, and memory kept for the next: it must
         # not pause for that, or it may wait for ever; nor is there anything to spill.
@@ -125,8 +125,8 @@ def _require_versions(client: Client) -> None:
     here = {name: _version(name) for name in _AGREE} | {"python": platform.python_version()}
     found = cast(dict[str, Any], client.get_versions(packages=list(_AGREE)))
     differ: dict[str, None] = {}  # in order, each once
-    for told in found["workers"].values():
-        there = told["packages"] | {"python": told["host"]["python"]}
+    for seen in found["workers"].values():
+        there = seen["packages"] | {"python": seen["host"]["python"]}
         for name, numbers in (_AGREE | {"python": 2}).items():
             mine, other = here[name], there.get(name)
             if _first(mine, numbers) != _first(other, numbers):

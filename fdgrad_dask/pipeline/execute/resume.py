@@ -109,7 +109,7 @@ def _from_the_start(
         began=time.time(),
     )
     with recording() as read:
-        template = _told(job.template, called, number)
+        template = _with_history(job.template, called, number)
         left = [] if begun is None else begun.names
         journal.begin(run)
         labels = store.lay_out(template, [*run.names, *left])
@@ -117,7 +117,7 @@ def _from_the_start(
     return Start(plan, list(range(plan.count)))
 
 
-def _told(template: xr.Dataset, called: str, digest: str) -> xr.Dataset:
+def _with_history(template: xr.Dataset, called: str, digest: str) -> xr.Dataset:
     """With CF's audit trail, the newest line first, and what finds the journal again."""
     # https://reproducible-builds.org/specs/source-date-epoch: so that two runs can be equal.
     now = float(os.environ.get("SOURCE_DATE_EPOCH", time.time()))
@@ -187,10 +187,10 @@ def _missing(plan: Plan, store: Store, journal: Journal) -> list[int]:
     records = journal.regions()
     vanished = store.absent(key for record in records.values() for key in record.checksums)
 
-    def whole(record: RegionRecord | None) -> bool:
+    def is_complete(record: RegionRecord | None) -> bool:
         return record is not None and vanished.isdisjoint(record.checksums)
 
-    return [number for number in range(plan.count) if not whole(records.get(number))]
+    return [number for number in range(plan.count) if not is_complete(records.get(number))]
 
 
 def _require_same(begun: RunRecord, keys: dict[str, str], path: str) -> None:
@@ -206,9 +206,9 @@ def _require_space(job: Job, store: Store, plan: Plan, regions: int) -> None:
     free, needed = store.free(), plan.bytes_written * regions // max(plan.count, 1)
     if free is None or free >= needed:
         return
-    told = f"{format_bytes(needed)} are to be written beside {job.config.target.path}, and "
+    space = f"{format_bytes(needed)} are to be written beside {job.config.target.path}, and "
     if free < needed // _COMPRESSED:
         raise OutputError(
-            f"{told}{format_bytes(free)} are free; make room, or name a target on another disk"
+            f"{space}{format_bytes(free)} are free; make room, or name a target on another disk"
         )
-    say(f"{told}only {format_bytes(free)} are free: it fits if it compresses well")
+    say(f"{space}only {format_bytes(free)} are free: it fits if it compresses well")

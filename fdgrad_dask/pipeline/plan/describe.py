@@ -20,8 +20,8 @@ def what_is_read(job: Job) -> list[str]:
     for name in sorted(job.read):
         chunks = stored_chunks(job.source.variables[name])
         largest = {dim: c if isinstance(c, int) else max(c) for dim, c in chunks.items()}
-        told = f", {_pieces(job.source[name], largest)}" if largest else ""
-        fields.append(_array(name, job.source[name]) + told)
+        chunked = f", {_pieces(job.source[name], largest)}" if largest else ""
+        fields.append(_array(name, job.source[name]) + chunked)
     return [f"read     {job.config.source.shown}", *fields]
 
 
@@ -30,8 +30,8 @@ def what_is_planned(job: Job) -> list[str]:
     steps = job.config.steps
     lines = [f"step     {_call(step.operator, step.inputs, step.options)}" for step in steps]
     path = job.config.target.path
-    there = [f"         {path} exists: run resumes it, or needs --fresh"]
-    return [*lines, f"target   {path}", *_written(job), *(there if os.path.exists(path) else [])]
+    exists = [f"         {path} exists: run resumes it, or needs --fresh"]
+    return [*lines, f"target   {path}", *_written(job), *(exists if os.path.exists(path) else [])]
 
 
 def what_is_written(job: Job) -> list[str]:
@@ -76,8 +76,8 @@ def _pieces(array: xr.DataArray, chunks: Mapping[str, int]) -> str:
 
 
 def _call(operator: str, inputs: Iterable[str], options: Mapping[str, Any]) -> str:
-    told = [*inputs, *(f"{name}={value!r}" for name, value in options.items())]
-    return f"{operator}({', '.join(told)})"
+    arguments = [*inputs, *(f"{name}={value!r}" for name, value in options.items())]
+    return f"{operator}({', '.join(arguments)})"
 
 
 def _array(name: str, array: xr.DataArray) -> str:

@@ -40,21 +40,21 @@ def identity(
     config: Config, layout: Layout, source: xr.Dataset, read: set[str], result: xr.Dataset
 ) -> dict[str, str]:
     """Every key with a short value, long ones hashed."""
-    told: dict[str, Any] = dict(of_config(config))
-    told.update(_flat("layout.chunks", layout.chunks))
+    keys: dict[str, Any] = dict(of_config(config))
+    keys.update(_flat("layout.chunks", layout.chunks))
     if layout.shards != layout.chunks:
-        told.update(_flat("layout.shards", layout.shards))
+        keys.update(_flat("layout.shards", layout.shards))
     labels = {str(name) for name in source.coords if source.variables[name]._in_memory}
     for name in sorted(read | labels):
-        told[f"input {name}"] = _described(source.variables[name])
+        keys[f"input {name}"] = _described(source.variables[name])
     for name in sorted(map(str, result.coords)):
-        told[f"coordinate {name}"] = _described(result.variables[name])
-    told |= {f"{_VERSION}{name}": version(name) for name in _COMPUTING}
-    return {key: _short(value) for key, value in told.items()}
+        keys[f"coordinate {name}"] = _described(result.variables[name])
+    keys |= {f"{_VERSION}{name}": version(name) for name in _COMPUTING}
+    return {key: _short(value) for key, value in keys.items()}
 
 
 def of_config(config: Config) -> dict[str, str]:
-    """Those of the keys that stand in the file; paths are told from where the target is.
+    """Those of the keys that stand in the file; paths are relative to the folder of the target.
 
     So a folder with source and target may move. Keys to a store may change: they are no part of it.
     """

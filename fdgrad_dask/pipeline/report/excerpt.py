@@ -39,15 +39,15 @@ def excerpt(array: xr.DataArray) -> Excerpt:
         dim: max(1, math.ceil((part.stop - part.start) / _POINTS)) for dim, part in window.items()
     }
     parts = {dim: slice(part.start, part.stop, stride[dim]) for dim, part in window.items()}
-    told = [f"{dim} {_point(array[dim], place)}" for dim, place in middle.items()]
+    words = [f"{dim} {_point(array[dim], place)}" for dim, place in middle.items()]
     for dim, part in window.items():
         if part.stop - part.start < array.sizes[dim]:
             first, last = _point(array[dim], part.start), _point(array[dim], part.stop - 1)
-            told.append(f"{dim} {first} to {last}")
+            words.append(f"{dim} {first} to {last}")
     skipped = [f"{_ordinal(step)} {dim}" for dim, step in stride.items() if step > 1]
     if skipped:
-        told.append(f"every {' and '.join(skipped)}")
-    return Excerpt(array.isel({**middle, **parts}).load(), ", ".join(told))
+        words.append(f"every {' and '.join(skipped)}")
+    return Excerpt(array.isel({**middle, **parts}).load(), ", ".join(words))
 
 
 def _drawn(array: xr.DataArray) -> list[Hashable]:

@@ -38,7 +38,7 @@ def reported(config: Config, journal: Journal) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        with suppress(Exception):  # what ended the run is what must be told
+        with suppress(Exception):  # the error that ended the run must be reported
             write(config, journal)
         raise
     write(config, journal)
@@ -57,7 +57,7 @@ def write(config: Config, journal: Journal) -> None:
         return
     path = config.report.path
     regions = list(journal.regions().values())
-    with _target(config.target.path, _is_whole(run, regions)) as target:
+    with _target(config.target.path, _is_complete(run, regions)) as target:
         text = page(config, run, regions, target)
     try:
         os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
@@ -70,10 +70,10 @@ def write(config: Config, journal: Journal) -> None:
 
 
 @contextmanager
-def _target(path: str, whole: bool) -> Iterator[xr.Dataset | None]:
+def _target(path: str, is_complete: bool) -> Iterator[xr.Dataset | None]:
     """What there is of the target, finished or not, opened lazily."""
     partial = f"{path}.partial"
-    if whole:
+    if is_complete:
         source = Source(path=(path,))
     elif is_zarr(partial):
         source = Source(path=(partial,), missing_chunks="fill")
@@ -88,9 +88,9 @@ def page(
     config: Config, run: RunRecord, regions: list[RegionRecord], target: xr.Dataset | None
 ) -> str:
     """The page as HTML."""
-    whole = _is_whole(run, regions)
+    is_complete = _is_complete(run, regions)
     parts = [
-        *sections.results(target, whole),
+        *sections.results(target, is_complete),
         *sections.history(run, regions),
         *sections.events(run),
         *sections.provenance(config, run),
@@ -98,27 +98,27 @@ def page(
     template = files("fdgrad_dask.pipeline.report").joinpath("page.html")
     return string.Template(template.read_text(encoding="utf-8")).substitute(
         title=pieces.text(f"{os.path.basename(config.target.path)} · fdgrad"),
-        colour="green" if whole else "ochre",
+        colour="green" if is_complete else "ochre",
         state=pieces.text(f"fdgrad run · {pieces.date(run.began)}"),
-        outcome=pieces.text(_outcome(config, run, len(regions), whole)),
-        lead=_lead(config, run, regions, whole),
+        outcome=pieces.text(_outcome(config, run, len(regions), is_complete)),
+        lead=_lead(config, run, regions, is_complete),
         numbers="\n".join(_numbers(config, run, regions)),
         sections="\n".join(parts),
     )
 
 
-def _is_whole(run: RunRecord, regions: list[RegionRecord]) -> bool:
+def _is_complete(run: RunRecord, regions: list[RegionRecord]) -> bool:
     return run.ended is not None and len(regions) == run.regions
 
 
-def _outcome(config: Config, run: RunRecord, done: int, whole: bool) -> str:
-    if whole:
+def _outcome(config: Config, run: RunRecord, done: int, is_complete: bool) -> str:
+    if is_complete:
         counted = f"all {done:,} regions are" if done > 1 else "its only region is"
         return f"{config.target.path} is complete: {counted} written"
-    return f"{config.target.path} is not whole yet: {done:,} of {run.regions:,} regions are written"
+    return f"{config.target.path} is incomplete: {done:,} of {run.regions:,} regions are written"
 
 
-def _lead(config: Config, run: RunRecord, regions: list[RegionRecord], whole: bool) -> str:
+def _lead(config: Config, run: RunRecord, regions: list[RegionRecord], is_complete: bool) -> str:
     """What was done, in a sentence or two, as HTML."""
     operators = list(dict.fromkeys(step.operator.replace("_", " ") for step in config.steps))
     named = " and ".join([*([", ".join(operators[:-1])] if operators[1:] else []), operators[-1]])
@@ -133,7 +133,7 @@ def _lead(config: Config, run: RunRecord, regions: list[RegionRecord], whole: bo
     did = pieces.text(f"{did[:1].upper()}{did[1:]}.")
     again = pieces.inline(run.called.replace(" --fresh", ""))
     again = f"To resume, call {again} again."
-    return did if whole else f"{did} {again}"
+    return did if is_complete else f"{did} {again}"
 
 
 def _numbers(config: Config, run: RunRecord, regions: list[RegionRecord]) -> Iterator[str]:

@@ -19,25 +19,25 @@ from fdgrad_dask.pipeline.source.related import named_in
 
 _LISTED = 8  # rows of a table of regions
 _INPUTS = 8
-_TOLD = 50  # events; only the last are told
+_MOST_EVENTS = 50  # events; only the last are shown
 _CHARTS = 24  # results that are drawn; the others are in the target all the same
 
 
-def results(target: xr.Dataset | None, whole: bool) -> Iterator[str]:
+def results(target: xr.Dataset | None, is_complete: bool) -> Iterator[str]:
     """A chart of each result, with its numbers."""
     found = _fields(target) if target is not None else []
     if not found:
         return
     cards = [_card(array) for array in found[:_CHARTS]]
-    told = (
+    text = (
         "Colours change between the 2nd and the 98th percentile, so that single points do not "
         "wash them out. Where there are both signs, zero is white; what is missing is grey."
     )
-    if not whole:
-        told += " Regions that are not written yet are missing too."
+    if not is_complete:
+        text += " Regions that are not written yet are missing too."
     if left := len(found) - len(cards):
-        told += f" {left} more are in the target."
-    yield pieces.section("What came out", told, f'<div class="figures">{"".join(cards)}</div>')
+        text += f" {left} more are in the target."
+    yield pieces.section("What came out", text, f'<div class="figures">{"".join(cards)}</div>')
 
 
 def _fields(target: xr.Dataset) -> list[xr.DataArray]:
@@ -63,14 +63,14 @@ def _card(array: xr.DataArray) -> str:
     cells = "".join(f"<td>{value}</td>" for value in stats.values())
     shape = " × ".join(f"{size:,}" for size in array.shape)
     sizes = f"{shape} ({', '.join(map(str, array.dims))})" if array.dims else "One value"
-    told = f"{sizes}. Shown, and in these numbers: {part.where}." if part.where else f"{sizes}."
+    text = f"{sizes}. Shown, and in these numbers: {part.where}." if part.where else f"{sizes}."
     name, meaning = str(array.name), str(array.attrs.get("long_name", ""))
     title = f"{name}, {meaning}" if meaning not in ("", name) else name
     drawn = figures.result(part.field) if part.field.ndim else ""
     return (
         f"<figure><h3>{pieces.text(title)}</h3>{drawn}"
         f'<table class="stats"><tr>{head}</tr><tr>{cells}</tr></table>'
-        f"<figcaption>{pieces.text(told)}</figcaption></figure>"
+        f"<figcaption>{pieces.text(text)}</figcaption></figure>"
     )
 
 
@@ -81,12 +81,12 @@ def history(run: RunRecord, regions: list[RegionRecord]) -> Iterator[str]:
     if len(regions) > 1:  # one alone has no course
         yield _course(run, regions)
     mean = sum(region.seconds for region in regions) / len(regions)
-    told = f"A region took {pieces.duration(mean)} on average."
-    yield pieces.section("The slowest regions", told, _regions(slowest(regions, _LISTED)))
+    text = f"A region took {pieces.duration(mean)} on average."
+    yield pieces.section("The slowest regions", text, _regions(slowest(regions, _LISTED)))
     if again := repeated(regions):
         many = f"{len(again)} regions were" if len(again) > 1 else "One region was"
-        told = f"{many} begun more than once, since a worker was lost or a file could not be read."
-        yield pieces.section("Retries", told, _regions(again[:_LISTED]))
+        text = f"{many} begun more than once, since a worker was lost or a file could not be read."
+        yield pieces.section("Retries", text, _regions(again[:_LISTED]))
 
 
 def _course(run: RunRecord, regions: list[RegionRecord]) -> str:
@@ -109,13 +109,13 @@ def _course(run: RunRecord, regions: list[RegionRecord]) -> str:
         "time they took. A long tail to the right makes the others wait at the end.",
     }
     charts = "".join(
-        f"<figure>{chart}<figcaption>{pieces.text(told)}</figcaption></figure>"
-        for chart, told in drawn.items()
+        f"<figure>{chart}<figcaption>{pieces.text(text)}</figcaption></figure>"
+        for chart, text in drawn.items()
     )
-    told = "Over the time of work, from the first region to the last."
+    text = "Over the time of work, from the first region to the last."
     if len(clock.begins) > 1:
-        told += " A dotted line is a pause, after which the run was resumed."
-    return pieces.section("How it went", told, f'<div class="figures">{charts}</div>')
+        text += " A dotted line is a pause, after which the run was resumed."
+    return pieces.section("How it went", text, f'<div class="figures">{charts}</div>')
 
 
 def _regions(regions: list[RegionRecord]) -> str:
@@ -136,9 +136,9 @@ def _regions(regions: list[RegionRecord]) -> str:
 def events(run: RunRecord) -> Iterator[str]:
     """What happened on the way."""
     if run.events:
-        rows = [(pieces.date(e.time), e.kind, e.text) for e in run.events[-_TOLD:]]
-        told = "What else happened; the run went on from what was finished by then."
-        yield pieces.section("Events", told, pieces.table(("when", "what", ""), rows))
+        rows = [(pieces.date(e.time), e.kind, e.text) for e in run.events[-_MOST_EVENTS:]]
+        text = "What else happened; the run went on from what was finished by then."
+        yield pieces.section("Events", text, pieces.table(("when", "what", ""), rows))
 
 
 def provenance(config: Config, run: RunRecord) -> Iterator[str]:
@@ -153,13 +153,13 @@ def provenance(config: Config, run: RunRecord) -> Iterator[str]:
         )
         for step in config.steps
     ]
-    whole = yaml.safe_dump(run.config, sort_keys=False, allow_unicode=True)
-    told = "In this order; a step may take what an earlier one gave."
+    text_of_config = yaml.safe_dump(run.config, sort_keys=False, allow_unicode=True)
+    text = "In this order; a step may take what an earlier one gave."
     details = (
         f"<p>Begun by {pieces.inline(run.called)}</p>"
-        f"<details><summary>The whole config</summary>{pieces.code(whole)}</details>"
+        f"<details><summary>The complete config</summary>{pieces.code(text_of_config)}</details>"
     )
-    yield pieces.section("What was run", told, pieces.table(head, steps) + details)
+    yield pieces.section("What was run", text, pieces.table(head, steps) + details)
     facts = [
         ("began", pieces.date(run.began)),
         ("ended", pieces.date(run.ended) if run.ended else "not yet"),
@@ -169,12 +169,12 @@ def provenance(config: Config, run: RunRecord) -> Iterator[str]:
     ]
     if (left := len(run.inputs) - _INPUTS) > 0:
         facts.append(("inputs", f"and {left:,} more, in run.json of the journal"))
-    told = (
+    text = (
         "The digest stands for all that decides what is computed: the same digest, the same "
         "values. Every stored object has a checksum in the journal beside the target; "
         "the command fdgrad verify compares the two."
     )
-    yield pieces.section("Provenance", told, pieces.facts(facts))
+    yield pieces.section("Provenance", text, pieces.facts(facts))
 
 
 def _flow(value: object) -> str:
