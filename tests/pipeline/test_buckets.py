@@ -1,0 +1,152 @@
+"""Source and target in a bucket: S3 as moto's server on this machine speaks it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+
+from fdgrad_dask.errors import OutputError
+from fdgrad_dask.pipeline.store import bucket as buckets
+from fdgrad_dask.pipeline.store.bucket import Bucket
+
+Options = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    """The address of a server of S3 that lives as long as the tests of this file."""
+    running = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    running.start()
+    host, port = running.get_host_and_port()
+    yield f"http://{host}:{port}"
+    running.stop()
+
+
+@pytest.fixture
+def options(server: str) -> Options:
+    return {
+        "endpoint": server,
+        "region": "us-east-1",
+        "access_key_id": "an-access-key",
+        "secret_access_key": "a-secret-key",
+        "allow_http": True,
+    }
+
+
+@pytest.fixture
+def client(server: str, options: Options) -> Any:
+    """The same server as boto3 sees it, with an empty bucket ``data``."""
+    client = boto3.client(
+        "s3",
+        endpoint_url=server,
+        region_name=options["region"],
+        aws_access_key_id=options["access_key_id"],
+        aws_secret_access_key=options["secret_access_key"],
+    )
+    client.create_bucket(Bucket="data")
+    yield client
+    for key in keys(client):
+        client.delete_object(Bucket="data", Key=key)
+
+
+def keys(client: Any) -> list[str]:
+    pages = client.get_paginator("list_objects_v2").paginate(Bucket="data")
+    return [each["Key"] for page in pages for each in page.get("Contents", ())]
+
+
+# The place of small objects
+
+
+@pytest.fixture
+def place(client: Any, options: Options) -> Callable[[], Bucket]:
+    """The same place again, as another process sees it."""
+    return lambda: Bucket("s3://data/deep/out.journal", options)
+
+
+def test_objects_are_there_whole_or_not_at_all(place: Any, client: Any) -> None:
+    bucket = place()
+    assert bucket.read("run.json") is None
+    bucket.write("run.json", b"one")
+    bucket.write("run.json", b"two")
+    assert place().read("run.json") == b"two"
+    assert keys(client) == ["deep/out.journal/run.json"]
+    bucket.delete("run.json")
+    bucket.delete("run.json")
+    assert (bucket.read("run.json"), list(bucket.keys())) == (None, [])
+
+
+def test_what_is_appended_is_kept_in_order_across_processes(place: Any, client: Any) -> None:
+    first, second = place(), place()
+    for number in range(3):
+        first.append("log", b"%d" % number)
+    assert keys(client) == []  # it waits for more
+    assert first.read("log") == b"012"
+    first.append("log", b"3")
+    first.flush()
+    second.append("log", b"4")
+    assert list(second.keys()) == ["log"]
+    assert place().read("log") == b"01234"
+    assert len(keys(client)) == 3
+    second.delete("log")
+    assert keys(client) == []
+
+
+def test_what_is_appended_is_put_after_a_while(
+    place: Any, client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(buckets, "_HELD", 0.01)
+    bucket = place()
+    bucket.append("log", b"a")
+    until = time.monotonic() + 10
+    while not keys(client) and time.monotonic() < until:
+        time.sleep(0.01)
+    assert place().read("log") == b"a"
+
+
+def test_an_object_that_is_written_anew_has_nothing_appended(place: Any, client: Any) -> None:
+    bucket = place()
+    bucket.write("log", b"old")
+    bucket.append("log", b" more")
+    assert bucket.read("log") == b"old more"
+    # As a process that is killed when the object is put, and what continued the old one is there.
+    client.put_object(Bucket="data", Key="deep/out.journal/log", Body=b"new")
+    assert place().read("log") == b"new"
+    bucket = place()
+    bucket.append("log", b" end")
+    assert bucket.read("log") == b"new end"
+    bucket.write("log", b"last")
+    assert bucket.read("log") == b"last"
+    assert keys(client) == ["deep/out.journal/log"]
+
+
+def test_one_of_two_creates_or_replaces_an_object(place: Any) -> None:
+    one, other = place(), place()
+    assert one.create("lock", b"one")
+    assert not other.create("lock", b"other")
+    assert not other.replace("lock", b"what was there", b"other")
+    assert other.replace("lock", b"one", b"other")
+    assert not one.replace("lock", b"one", b"one again")
+    assert one.read("lock") == b"other"
+    one.delete("lock")
+    assert not one.replace("lock", b"other", b"one")
+
+
+def test_a_bucket_that_is_not_there_is_told_in_a_sentence(client: Any, options: Options) -> None:
+    nowhere = Bucket("s3://nowhere/out.journal", options)
+    for call in (
+        lambda: nowhere.read("a"),
+        lambda: nowhere.write("a", b""),
+        lambda: nowhere.create("a", b""),
+        lambda: nowhere.sizes(),
+    ):
+        with pytest.raises(OutputError) as told:
+            call()
+        assert str(told.value) == (
+            "s3://nowhere/out.journal cannot be reached: there is no such bucket; make it, or fix "
+            "the URL"
+        )
