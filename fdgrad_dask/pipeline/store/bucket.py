@@ -48,14 +48,22 @@ class Bucket:
         with answering(self.path):
             return remote.objects(self.path, self._options)
 
+    def get(self, key: str) -> bytes | None:
+        """What was put; None where nothing was."""
+        try:
+            with answering(self.path):
+                return bytes(self.objects.get(key).bytes())
+        except FileNotFoundError:
+            return None
+
     def read(self, key: str) -> bytes | None:
         self.flush()
-        base = self._get(key)
+        base = self.get(key)
         segments = self._segments(key, base or b"")
         if base is None and not segments:
             return None
         with ThreadPoolExecutor(_READERS) as readers:
-            return (base or b"") + b"".join(filter(None, readers.map(self._get, segments)))
+            return (base or b"") + b"".join(filter(None, readers.map(self.get, segments)))
 
     def write(self, key: str, content: bytes) -> None:
         with self._lock:
@@ -113,7 +121,7 @@ class Bucket:
                 self._timer = None
             for key in list(self._appended):
                 if key not in self._next:
-                    base = self._get(key) or b""
+                    base = self.get(key) or b""
                     numbers = [int(each[-6:]) for each in self._segments(key, base)]
                     self._next[key] = checksum_of(base), 1 + max(numbers, default=0)
                 summed, number = self._next[key]
@@ -145,22 +153,16 @@ class Bucket:
             listed = self.objects.list(prefix, chunk_size=1000)
             return {each["path"]: each["size"] for some in listed for each in some}
 
-    def folders(self) -> list[str]:
+    def top(self) -> set[str]:
         """What stands before the first slash of keys."""
         with answering(self.path):
-            return [str(each) for each in self.objects.list_with_delimiter()["common_prefixes"]]
+            found = self.objects.list_with_delimiter()
+        return {*found["common_prefixes"], *(each["path"] for each in found["objects"])}
 
     def remove(self, keys: Iterable[str]) -> None:
         """Deletes objects, which may be gone already, and nothing that was appended to them."""
         with answering(self.path), suppress(FileNotFoundError):
             self.objects.delete([*keys])
-
-    def _get(self, key: str) -> bytes | None:
-        try:
-            with answering(self.path):
-                return bytes(self.objects.get(key).bytes())
-        except FileNotFoundError:
-            return None
 
     def _segments(self, key: str, base: bytes) -> list[str]:
         begin = f"{key}{_MORE}/{checksum_of(base)}-"

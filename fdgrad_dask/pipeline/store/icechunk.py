@@ -7,7 +7,6 @@ what comes back and is the only one that commits. Readers of main see nothing un
 from __future__ import annotations
 
 import errno
-import json
 import os
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
@@ -28,7 +27,7 @@ from fdgrad_dask.pipeline.store.base import Held, Replaces, Shard, State, checks
 from fdgrad_dask.pipeline.store.encoding import codecs, encoded
 from fdgrad_dask.pipeline.store.files import advice, room, writing
 from fdgrad_dask.pipeline.store.keys import is_of_arrays
-from fdgrad_dask.pipeline.store.zarr import ZarrWriter, quiet
+from fdgrad_dask.pipeline.store.zarr import ZarrWriter, digest_of, quiet
 
 _GROWING = "fdgrad-partial"
 _TOGETHER = 32  # regions of a commit: what a run that is killed may have to compute again
@@ -205,8 +204,6 @@ def _writing(path: str) -> Iterator[None]:
 
 
 def _digest_in(store: ZarrHierarchy) -> str | None:
-    """The digest of the run that wrote what a branch holds, as its attributes have it."""
+    """The digest of the run that wrote what a branch holds."""
     held = sync(store.get("zarr.json", default_buffer_prototype()))
-    attributes = json.loads(held.to_bytes()).get("attributes", {}) if held is not None else {}
-    digest = attributes.get("fdgrad_digest")
-    return None if digest is None else str(digest)
+    return digest_of(held.to_bytes() if held is not None else None)
