@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+import hashlib
+import logging
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
+import xarray as xr
 from moto.server import ThreadedMotoServer
 
 from fdgrad_dask.errors import OutputError
+from fdgrad_dask.pipeline.config.source import Source
+from fdgrad_dask.pipeline.execute import region
+from fdgrad_dask.pipeline.source.open import open_files
 from fdgrad_dask.pipeline.store import bucket as buckets
 from fdgrad_dask.pipeline.store.bucket import Bucket
 
 Options = dict[str, Any]
+Fdgrad = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
     """The address of a server of S3 that lives as long as the tests of this file."""
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)  # not a line for every request
     running = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     running.start()
     host, port = running.get_host_and_port()
@@ -150,3 +159,92 @@ def test_a_bucket_that_is_not_there_is_told_in_a_sentence(client: Any, options: 
             "s3://nowhere/out.journal cannot be reached: there is no such bucket; make it, or fix "
             "the URL"
         )
+
+
+# Targets
+
+
+@pytest.fixture
+def config(
+    write: Callable[..., str], source: str, client: Any, options: Options
+) -> Callable[..., str]:
+    """A config of four regions with the source in the bucket, and a target there or elsewhere."""
+    for file in filter(Path.is_file, Path(source).rglob("*")):
+        client.put_object(Bucket="data", Key=file.as_posix(), Body=file.read_bytes())
+
+    def written(path: str = "s3://data/deep/out.zarr", **sections: Any) -> str:
+        target = {"path": path, "regions": {"time": 2, "longitude": 4}}
+        if "://" in path:
+            target["storage_options"] = options
+        there = {"path": f"s3://data/{source}", "storage_options": options}
+        return write(**{"source": there, "target": target, **sections})
+
+    return written
+
+
+def values(path: str, options: Options) -> xr.Dataset:
+    found = open_files(Source(path=(path,), storage_options=options)).load()
+    return found.assign_attrs(history="", fdgrad_digest="")
+
+
+def failing(monkeypatch: pytest.MonkeyPatch, last: int) -> Callable[[], None]:
+    """Regions after ``last`` fail, until what is returned is called."""
+    original = region.compute
+
+    def compute(work: Any, attempts: Any) -> Any:
+        if attempts[-1].region > last:
+            raise OutputError("enough of it")
+        return original(work, attempts)
+
+    monkeypatch.setattr(region, "compute", compute)
+    return lambda: monkeypatch.setattr(region, "compute", original)
+
+
+def sums(client: Any, prefix: str) -> dict[str, str]:
+    """The SHA-256 of every object below ``prefix``."""
+    found = {}
+    for key in keys(client):
+        if key.startswith(prefix):
+            content = client.get_object(Bucket="data", Key=key)["Body"].read()
+            found[key.removeprefix(prefix)] = hashlib.sha256(content).hexdigest()
+    return found
+
+
+def test_a_bucket_holds_the_bytes_of_a_folder(
+    fdgrad: Fdgrad, config: Any, client: Any, threads_only: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "0")
+    assert fdgrad("run", config("out.zarr"))[0] == 0
+    code, _, told = fdgrad("run", config())
+    assert code == 0, told
+    files = (file for file in Path("out.zarr").rglob("*") if file.is_file())
+    folder = {
+        file.relative_to("out.zarr").as_posix(): hashlib.sha256(file.read_bytes()).hexdigest()
+        for file in files
+    }
+    assert sums(client, "deep/out.zarr/") == folder
+    code, said, told = fdgrad("verify", config())
+    assert code == 0, told
+    assert "s3://data/deep/out.zarr is complete: all 4 shards of 4 regions are intact" in said
+    code, said, told = fdgrad("run", config())
+    assert (code, "already complete" in said) == (0, True), told
+
+
+def test_an_icechunk_repository_grows_in_a_bucket(
+    fdgrad: Fdgrad, config: Any, options: Options, threads_only: None, monkeypatch: Any
+) -> None:
+    pytest.importorskip("icechunk")
+    assert fdgrad("run", config("out.zarr"))[0] == 0
+    path = "s3://data/deep/out.icechunk"
+    restore = failing(monkeypatch, 1)
+    code, _, told = fdgrad("run", config(path))
+    assert (code, "enough of it" in told) == (4, True), told
+    restore()
+    code, _, told = fdgrad("run", config(path))
+    assert (code, "2 of 4 regions are finished" in told) == (0, True), told
+    xr.testing.assert_identical(values(path, options), values("out.zarr", {}))
+    code, said, told = fdgrad("verify", config(path))
+    assert (code, "all 4 shards of 4 regions are intact" in said) == (0, True), told
+    code, _, told = fdgrad("run", config(path), "--fresh")
+    assert code == 0, told
+    xr.testing.assert_identical(values(path, options), values("out.zarr", {}))
