@@ -9,8 +9,10 @@ from importlib.util import find_spec
 from fdgrad_dask.errors import OutputError
 from fdgrad_dask.pipeline.config.target import Target
 from fdgrad_dask.pipeline.store.base import Store
+from fdgrad_dask.pipeline.store.folder import Folder
 from fdgrad_dask.pipeline.store.icechunk import IcechunkStore
 from fdgrad_dask.pipeline.store.netcdf import NetcdfStore
+from fdgrad_dask.pipeline.store.place import Place
 from fdgrad_dask.pipeline.store.zarr import ZarrStore
 
 _OF: dict[str, Callable[[Target], Store]] = {
@@ -37,3 +39,8 @@ def store_of(target: Target) -> Store:
             f"pip install 'fdgrad_dask[{extra}]', or name a target that ends in .zarr"
         )
     return _OF[ending](target)
+
+
+def beside(path: str) -> Place:
+    """Where journal and lock of the target at ``path`` lie."""
+    return Folder(f"{path}.journal")
