@@ -63,8 +63,8 @@ def run(config: Config, *, called: str, fresh: bool = False, repair: bool = Fals
     """
     began = time.monotonic()
     job, store = _prepare(config), store_of(config.target)
-    journal = Journal(config.target.path)
-    with locked(journal.folder, config.target.path) as require_held:
+    journal = Journal(config.target.path, config.target.storage_options)
+    with locked(journal.place.path, config.target.path) as require_held:
         inputs = fingerprint(job.config.source)
         start = started(job, store, journal, called, inputs, fresh=fresh, repair=repair)
         if start.complete:
@@ -209,7 +209,7 @@ def _on_clusters(
 
 def _require_whole(plan: Plan, store: Store, journal: Journal) -> None:
     """Refuses to publish what has holes, whoever made them."""
-    records = journal.regions()
+    records = journal.numbered()
     keys = [key for record in records.values() for key in record.checksums]
     holes = len(store.absent(keys))
     if holes or len(records) < plan.count:

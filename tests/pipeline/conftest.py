@@ -167,6 +167,6 @@ def stopped(
     config = write(target={"path": "out.zarr", "regions": {"time": 2, "longitude": 4}})
     assert fdgrad("run", config)[0] == 4
     monkeypatch.setattr(region, "compute", original)
-    assert sorted(Journal("out.zarr").regions()) == [0, 1]
+    assert sorted(Journal("out.zarr").numbered()) == [0, 1]
     computed.clear()
     return config

@@ -108,7 +108,7 @@ def test_what_is_finished_before_a_failure_is_kept(
     assert code == 4
     assert "fdgrad: enough" in err
     assert [some for some in tasks if 24 in some] == [[4, 14, 24, 34], [24]]
-    records = Journal("out.zarr").regions()
+    records = Journal("out.zarr").numbered()
     assert {4, 14, 24} & records.keys() == {4, 14}
     assert {record.attempt for record in records.values()} == {1}
     monkeypatch.setattr(Row, "computed", computed)
@@ -132,6 +132,6 @@ def test_a_worker_that_dies_of_one_of_several(
     assert code == 0, err
     assert "tcp://1 died of one of the regions 4, 14, 24, 34, or was killed" in err
     assert all([number] in tasks for number in (4, 14, 24, 34))
-    again = {n for n, record in Journal("out.zarr").regions().items() if record.attempt == 2}
+    again = {n for n, record in Journal("out.zarr").numbered().items() if record.attempt == 2}
     assert again == {4, 14, 24, 34}
     assert Path("out.zarr").is_dir()

@@ -23,8 +23,8 @@ import psutil
 
 from fdgrad_dask.errors import OutputError
 from fdgrad_dask.pipeline.console import say
-from fdgrad_dask.pipeline.execute.journal import make_folder, write_whole
 from fdgrad_dask.pipeline.store.files import writing
+from fdgrad_dask.pipeline.store.folder import Folder
 
 _BEAT = 15.0  # seconds between two signs of life
 _LEASE = 180.0  # seconds without one, after which an owner elsewhere is taken for dead
@@ -62,7 +62,6 @@ def locked(folder: str, shown: str) -> Iterator[Callable[[], None]]:
     now, pid = time.time(), os.getpid()
     mine = Owner(socket.gethostname(), pid, _born(pid) or now, now, now, uuid4().hex, _space())
     with writing(folder):
-        make_folder(folder)
         _acquire(path, mine, shown)
     over = threading.Event()
     beating = threading.Thread(target=_beat, args=(path, mine, over), daemon=True)
@@ -97,6 +96,11 @@ def _read(path: str) -> Owner | None:
             return Owner(**json.load(file))
     except (FileNotFoundError, ValueError, TypeError):
         return None
+
+
+def _write(path: str, owner: Owner) -> None:
+    folder, name = os.path.split(path)
+    Folder(folder).write(name, json.dumps(asdict(owner)).encode())
 
 
 def _acquire(path: str, mine: Owner, shown: str) -> None:
@@ -145,7 +149,7 @@ def _held(other: Owner, shown: str, path: str) -> OutputError:
 def _taken(path: str, mine: Owner) -> bool:
     """Whether the lock is ours now."""
     own = f"{path}.{mine.token}"
-    write_whole(own, asdict(mine))
+    _write(own, mine)
     try:
         return _placed(own, path)
     finally:
@@ -184,7 +188,7 @@ def _beat(path: str, mine: Owner, over: threading.Event) -> None:
     while not over.wait(_BEAT):
         with suppress(OSError):
             if (held := _read(path)) and held.token == mine.token:
-                write_whole(path, asdict(replace(mine, seen=time.time())))
+                _write(path, replace(mine, seen=time.time()))
 
 
 def _is_near(other: Owner | None) -> bool:

@@ -21,9 +21,9 @@ def require_ours(store: Store, journal: Journal) -> State:
     OutputError
         Somebody else wrote it, or nothing says that we did.
     """
-    state, run = store.state(), journal.run()
+    state, run, beside = store.state(), journal.run(), journal.place.path
     if state == "foreign":
-        found = next(iter(each.path for each in store.held()), journal.folder)
+        found = next(iter(each.path for each in store.held()), beside)
         raise OutputError(
             f"{found} exists and is not what would be written there, so it is not replaced; move "
             "it, or name another target"
@@ -31,7 +31,7 @@ def require_ours(store: Store, journal: Journal) -> State:
     for each in store.held():
         if each.digest in known(run) or (each.partial and run and not run.laid_out):
             continue
-        why = f"{journal.folder} is of another one" if run else f"it has no {journal.folder}"
+        why = f"{beside} is of another one" if run else f"it has no {beside}"
         raise OutputError(
             f"{each.path} exists, and nothing shows that fdgrad wrote it ({why}), so it is not "
             "replaced; move it and run with --fresh, or name another target"

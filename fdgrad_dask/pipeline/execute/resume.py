@@ -18,7 +18,7 @@ from fdgrad_dask.pipeline.console import say
 from fdgrad_dask.pipeline.execute import verify
 from fdgrad_dask.pipeline.execute.journal import Journal
 from fdgrad_dask.pipeline.execute.ownership import require_only_ours, require_ours
-from fdgrad_dask.pipeline.execute.record import RegionRecord, RunRecord
+from fdgrad_dask.pipeline.execute.record import RegionRecord, RunRecord, key_of
 from fdgrad_dask.pipeline.plan import identity
 from fdgrad_dask.pipeline.plan.job import Job
 from fdgrad_dask.pipeline.plan.regions import Plan
@@ -160,7 +160,7 @@ def _repaired(job: Job, store: Store, journal: Journal, begun: RunRecord) -> Sta
     if labels := [fault for fault in found if fault.region is None]:
         raise OutputError(f"{labels[0]} of {path}, which no region writes; run with --fresh")
     broken = sorted({fault.region for fault in found if fault.region is not None})
-    journal.forget(broken)
+    journal.forget(key_of(plan.span(number)) for number in broken)
     say(f"{len(found)} shards are broken, in {len(broken)} of {plan.count} regions")
     return Start(plan, broken, resumed=True)
 
@@ -176,15 +176,15 @@ def _require_complete(job: Job, store: Store, journal: Journal, begun: RunRecord
     verify.require_inputs(job.inputs, begun, journal, path)
 
 
-def _stale(job: Job, records: Mapping[int, RegionRecord]) -> list[int]:
+def _stale(job: Job, records: Mapping[str, RegionRecord]) -> list[str]:
     """The finished regions that read what has changed since."""
     changed = job.inputs.changed(record.inputs for record in records.values())
-    return [number for number, each in records.items() if not changed.isdisjoint(each.inputs)]
+    return [key for key, each in records.items() if not changed.isdisjoint(each.inputs)]
 
 
 def _missing(plan: Plan, store: Store, journal: Journal) -> list[int]:
     """Regions that are not finished, or of which something has vanished since."""
-    records = journal.regions()
+    records = journal.numbered()
     vanished = store.absent(key for record in records.values() for key in record.checksums)
 
     def is_complete(record: RegionRecord | None) -> bool:

@@ -68,6 +68,7 @@ class Bucket:
     def write(self, key: str, content: bytes) -> None:
         with self._lock:
             self._appended.pop(key, None)
+            self.flush()
             with answering(self.path):
                 self.objects.put(key, content)
             self._next.pop(key, None)
@@ -108,12 +109,12 @@ class Bucket:
                 self._timer.start()
 
     def flush(self) -> None:
-        """Puts what was appended and waits.
+        """Puts what was appended and waits, as all that reads and writes does first.
 
         Raises
         ------
         OutputError
-            It cannot be put; it waits for the next time.
+            It cannot be put, and goes on waiting.
         """
         with self._lock:
             if self._timer is not None:
@@ -139,6 +140,7 @@ class Bucket:
     def delete(self, key: str) -> None:
         with self._lock:
             self._appended.pop(key, None)
+            self.flush()
             self._next.pop(key, None)
             self.remove([key])
             self.remove(self.sizes(key + _MORE))

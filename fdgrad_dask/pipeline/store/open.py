@@ -5,13 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from importlib.util import find_spec
+from typing import Any
 
 from fdgrad_dask.errors import OutputError
 from fdgrad_dask.pipeline.config.target import Target
 from fdgrad_dask.pipeline.source.remote import is_bucket
 from fdgrad_dask.pipeline.store.base import Store
+from fdgrad_dask.pipeline.store.bucket import Bucket
+from fdgrad_dask.pipeline.store.folder import Folder
 from fdgrad_dask.pipeline.store.icechunk import IcechunkStore
 from fdgrad_dask.pipeline.store.netcdf import NetcdfStore
+from fdgrad_dask.pipeline.store.place import Place
 from fdgrad_dask.pipeline.store.zarr import ZarrFolder
 from fdgrad_dask.pipeline.store.zarr_bucket import ZarrBucket
 
@@ -40,3 +44,9 @@ def store_of(target: Target) -> Store:
                 f"pip install 'fdgrad_dask[{extra}]', or name a Zarr folder on this machine"
             )
     return ZarrBucket(target) if in_bucket and ending == ".zarr" else _OF[ending](target)
+
+
+def beside(path: str, options: dict[str, Any]) -> Place:
+    """Where journal and lock of the target at ``path`` lie."""
+    there = f"{path}.journal"
+    return Bucket(there, options) if is_bucket(path) else Folder(there)

@@ -27,7 +27,8 @@ class Place(Protocol):
     def append(self, key: str, content: bytes) -> None:
         """Adds to the end of an object, which need not be there; one process at a time does.
 
-        What an earlier process was killed in the middle of may be its torn end.
+        What an earlier process was killed in the middle of may be its torn end. In a bucket it
+        waits, for some seconds at most, until there is more of it, or another call of any kind.
         """
 
     def delete(self, key: str) -> None:
