@@ -17,12 +17,14 @@ from moto.server import ThreadedMotoServer
 from fdgrad_dask.errors import OutputError
 from fdgrad_dask.pipeline.config.source import Source
 from fdgrad_dask.pipeline.execute import region
+from fdgrad_dask.pipeline.source import remote
 from fdgrad_dask.pipeline.source.open import open_files
 from fdgrad_dask.pipeline.store import bucket as buckets
 from fdgrad_dask.pipeline.store.bucket import Bucket
 
 Options = dict[str, Any]
 Fdgrad = Callable[..., tuple[int, str, str]]
+OUT = "s3://data/deep/out.zarr"
 
 
 @pytest.fixture(scope="module")
@@ -172,7 +174,7 @@ def config(
     for file in filter(Path.is_file, Path(source).rglob("*")):
         client.put_object(Bucket="data", Key=file.as_posix(), Body=file.read_bytes())
 
-    def written(path: str = "s3://data/deep/out.zarr", **sections: Any) -> str:
+    def written(path: str = OUT, **sections: Any) -> str:
         target = {"path": path, "regions": {"time": 2, "longitude": 4}}
         if "://" in path:
             target["storage_options"] = options
@@ -248,3 +250,132 @@ def test_an_icechunk_repository_grows_in_a_bucket(
     code, _, told = fdgrad("run", config(path), "--fresh")
     assert code == 0, told
     xr.testing.assert_identical(values(path, options), values("out.zarr", {}))
+
+
+def test_no_reader_finds_a_target_that_is_half_done(
+    fdgrad: Fdgrad, config: Any, client: Any, options: Options, threads_only: None, monkeypatch: Any
+) -> None:
+    restore = failing(monkeypatch, 1)
+    code, _, told = fdgrad("run", config())
+    assert (code, "enough of it" in told) == (4, True), told
+    assert len([key for key in keys(client) if "/dsst_dlatitude/c/" in key]) == 2
+    with pytest.raises(FileNotFoundError):
+        xr.open_zarr(remote.zarr_store(OUT, options), consolidated=False)
+    code, _, told = fdgrad("verify", config())
+    assert (code, "is not finished, 2 of 4 regions are" in told) == (4, True), told
+    restore()
+    client.delete_object(Bucket="data", Key="deep/out.zarr/dsst_dlatitude/c/0/0/0")
+    code, _, told = fdgrad("run", config())
+    assert (code, f"resuming {OUT}: 1 of 4 regions are finished" in told) == (0, True), told
+    assert fdgrad("verify", config())[0] == 0
+    assert {key.split("/")[1] for key in keys(client)} >= {"out.zarr", "out.zarr.journal"}
+
+
+def test_what_is_gone_or_flipped_is_found_and_written_anew(
+    fdgrad: Fdgrad, config: Any, client: Any, threads_only: None
+) -> None:
+    assert fdgrad("run", config())[0] == 0
+    before = sums(client, "deep/out.zarr/")
+    gone, flipped = (f"deep/out.zarr/dsst_dlatitude/c/0/0/{number}" for number in (0, 1))
+    client.delete_object(Bucket="data", Key=gone)
+    held = bytearray(client.get_object(Bucket="data", Key=flipped)["Body"].read())
+    held[9] ^= 1
+    client.put_object(Bucket="data", Key=flipped, Body=bytes(held))
+    code, _, told = fdgrad("verify", config())
+    assert code == 4
+    assert "dsst_dlatitude/c/0/0/0 is missing" in told
+    assert "dsst_dlatitude/c/0/0/1 has other bytes than were written" in told
+    code, _, told = fdgrad("run", config())
+    assert (code, "shards of 1 regions are missing now; fdgrad run --repair" in told) == (4, True)
+    code, _, told = fdgrad("run", config(), "--repair")
+    assert (code, "2 shards are broken, in 2 of 4 regions" in told) == (0, True), told
+    assert sums(client, "deep/out.zarr/") == before
+    assert fdgrad("verify", config())[0] == 0
+
+
+OTHER = {"operator": "gradient", "inputs": ["sst"], "options": {"dim": "time"}, "output": "other"}
+
+
+def test_fresh_replaces_what_is_ours_and_nothing_else(
+    fdgrad: Fdgrad, config: Any, client: Any, options: Options, threads_only: None
+) -> None:
+    assert fdgrad("run", config())[0] == 0
+    code, _, told = fdgrad("run", config(steps=[OTHER]))
+    assert (code, f"{OUT} is the result of something else" in told) == (4, True), told
+    client.put_object(Bucket="data", Key="deep/out.zarr/notes.txt", Body=b"four years")
+    before = sums(client, "deep/out.zarr/")
+    code, _, told = fdgrad("run", config(steps=[OTHER]), "--fresh")
+    assert (code, f"{OUT} holds notes.txt, which fdgrad did not write" in told) == (4, True), told
+    assert sums(client, "deep/out.zarr/") == before
+    client.delete_object(Bucket="data", Key="deep/out.zarr/notes.txt")
+    code, _, told = fdgrad("run", config(steps=[OTHER]), "--fresh")
+    assert code == 0, told
+    assert list(values(OUT, options).data_vars) == ["other"]
+    assert not [key for key in keys(client) if "dsst_dlatitude" in key]
+
+
+@pytest.mark.parametrize("moment", ["remove", "write"])
+def test_fresh_goes_on_where_it_was_killed_while_it_made_room(
+    moment: str,
+    fdgrad: Fdgrad,
+    config: Any,
+    client: Any,
+    options: Options,
+    threads_only: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert fdgrad("run", config())[0] == 0
+    original = getattr(Bucket, moment)
+
+    def killed(bucket: Bucket, what: Any, *more: Any) -> None:
+        if "journal" in bucket.path:
+            return original(bucket, what, *more)
+        if moment == "remove":  # the group and one more
+            original(bucket, ["zarr.json", "dsst_dlatitude/c/0/0/0"])
+        raise OutputError("killed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Bucket, moment, killed)
+        assert fdgrad("run", config(steps=[OTHER]), "--fresh")[0] == 4
+    code, _, told = fdgrad("run", config(steps=[OTHER]))
+    assert code == 0, told
+    assert list(values(OUT, options).data_vars) == ["other"]
+    assert not [key for key in keys(client) if "dsst_dlatitude" in key]
+
+
+def test_a_run_killed_while_it_publishes_goes_on(
+    fdgrad: Fdgrad, config: Any, client: Any, threads_only: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = Bucket.remove
+
+    def killed(bucket: Bucket, found: Any) -> None:
+        if found == ["fdgrad-partial.json"]:
+            raise OutputError("killed")
+        original(bucket, found)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Bucket, "remove", killed)
+        assert fdgrad("run", config())[0] == 4
+    assert "deep/out.zarr/zarr.json" in keys(client)
+    code, _, told = fdgrad("run", config())
+    assert code == 0, told
+    assert "deep/out.zarr/fdgrad-partial.json" not in keys(client)
+
+
+def test_what_somebody_else_put_there_is_not_touched(
+    fdgrad: Fdgrad, config: Any, client: Any, threads_only: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client.put_object(Bucket="data", Key="deep/out.zarr/thesis.txt", Body=b"four years")
+    for flags in ([], ["--fresh"]):
+        code, _, told = fdgrad("run", config(), *flags)
+        assert code == 4
+        assert f"{OUT} exists, and nothing shows that fdgrad wrote it (it has no {OUT}.j" in told
+    assert sorted(sums(client, "deep/")) == ["out.zarr/thesis.txt"]
+    client.delete_object(Bucket="data", Key="deep/out.zarr/thesis.txt")
+    restore = failing(monkeypatch, 1)
+    assert fdgrad("run", config())[0] == 4
+    restore()
+    client.put_object(Bucket="data", Key="deep/out.zarr/zarr.json", Body=b"{}")
+    code, _, told = fdgrad("run", config())
+    assert (code, f"{OUT} exists, and nothing shows" in told) == (4, True), told
+    assert client.get_object(Bucket="data", Key="deep/out.zarr/zarr.json")["Body"].read() == b"{}"

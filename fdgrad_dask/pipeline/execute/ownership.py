@@ -53,7 +53,7 @@ def require_only_ours(store: Store, run: RunRecord | None) -> None:
                 f"{each.path} is a symbolic link, which fdgrad did not make, so it is not "
                 "replaced; name the target that it leads to, or another one"
             )
-        names = known(run).get(each.digest or "", [] if run is None else run.names)
+        names = known(run).get(each.digest or "", all_names(run))
         if strange := next(iter(store.strangers(each, names)), None):
             raise OutputError(
                 f"{each.path} holds {strange}, which fdgrad did not write, so it is not replaced; "
@@ -64,3 +64,8 @@ def require_only_ours(store: Store, run: RunRecord | None) -> None:
 def known(run: RunRecord | None) -> dict[str, list[str]]:
     """The targets that a journal is about, by digest, with the names of their arrays."""
     return {} if run is None else {run.digest: run.names, **run.replaces}
+
+
+def all_names(run: RunRecord | None) -> list[str]:
+    """The arrays of them all: what is left where one was cut off that made room for another."""
+    return [name for names in known(run).values() for name in names]
