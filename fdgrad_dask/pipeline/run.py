@@ -64,7 +64,7 @@ def run(config: Config, *, called: str, fresh: bool = False, repair: bool = Fals
     began = time.monotonic()
     job, store = _prepare(config), store_of(config.target)
     journal = Journal(config.target.path)
-    with locked(journal.place.path, config.target.path) as require_held:
+    with locked(journal.place, config.target.path) as require_held:
         inputs = fingerprint(job.config.source)
         start = started(job, store, journal, called, inputs, fresh=fresh, repair=repair)
         if start.complete:

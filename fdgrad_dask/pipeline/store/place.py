@@ -30,6 +30,15 @@ class Place(Protocol):
         What an earlier process was killed in the middle of may be its torn end.
         """
 
+    def create(self, key: str, content: bytes) -> bool:
+        """Puts an object where there is none; whether there was none."""
+
+    def replace(self, key: str, seen: bytes, content: bytes) -> bool:
+        """Puts an object in place of one that holds ``seen``; whether it did.
+
+        Of several that try at once, one does.
+        """
+
     def delete(self, key: str) -> None:
         """Removes an object, which may be gone already."""
 
