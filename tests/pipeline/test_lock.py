@@ -30,7 +30,7 @@ pytestmark = pytest.mark.usefixtures("threads_only")
 
 
 def test_t19_a_second_run_is_refused_and_the_first_unharmed(stopped: str, fdgrad: Called) -> None:
-    before = Journal("out.zarr").run()
+    before = Journal(PLACE).run()
     with lock.locked(PLACE, "out.zarr"):
         code, _, err = fdgrad("run", stopped)
         assert code == 4
@@ -38,7 +38,7 @@ def test_t19_a_second_run_is_refused_and_the_first_unharmed(stopped: str, fdgrad
         assert "wait for that run, or stop it" in err
         assert Path("out.zarr.journal", "lock.json").exists()
     assert not Path("out.zarr.journal", "lock.json").exists()
-    assert Journal("out.zarr").run() == before
+    assert Journal(PLACE).run() == before
 
 
 def owner(**changes: Any) -> None:

@@ -41,6 +41,6 @@ def store_of(target: Target) -> Store:
     return _OF[ending](target)
 
 
-def beside(path: str) -> Place:
-    """Where journal and lock of the target at ``path`` lie."""
-    return Folder(f"{path}.journal")
+def beside(target: Target) -> Place:
+    """Where journal and lock of a target lie."""
+    return Folder(f"{target.path}.journal")
