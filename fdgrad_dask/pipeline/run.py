@@ -31,7 +31,7 @@ from fdgrad_dask.pipeline.report import picture
 from fdgrad_dask.pipeline.report.page import reported, write
 from fdgrad_dask.pipeline.source.open import fingerprint
 from fdgrad_dask.pipeline.store.base import Store
-from fdgrad_dask.pipeline.store.open import store_of
+from fdgrad_dask.pipeline.store.open import beside, store_of
 
 _REBUILDS = 3
 _SCHEDULER = {
@@ -63,8 +63,8 @@ def run(config: Config, *, called: str, fresh: bool = False, repair: bool = Fals
     """
     began = time.monotonic()
     job, store = _prepare(config), store_of(config.target)
-    journal = Journal(config.target.path, config.target.storage_options)
-    with locked(journal.place.path, config.target.path) as require_held:
+    journal = Journal(beside(config.target))
+    with locked(journal.place, config.target.path) as require_held:
         inputs = fingerprint(job.config.source)
         start = started(job, store, journal, called, inputs, fresh=fresh, repair=repair)
         if start.complete:

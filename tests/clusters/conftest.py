@@ -22,6 +22,7 @@ import yaml
 
 from fdgrad_dask.pipeline.execute.journal import Journal
 from fdgrad_dask.pipeline.execute.record import RegionRecord
+from fdgrad_dask.pipeline.store.folder import Folder
 from tests.clusters.namespaces import Namespaces
 from tests.clusters.services import Slurm, Sshd
 
@@ -113,7 +114,7 @@ class Workflow:
 
     def records(self, name: str) -> Collection[RegionRecord]:
         """Those of the regions that the journal has."""
-        return Journal(f"{self.folder}/{name}.zarr").regions().values()
+        return Journal(Folder(f"{self.folder}/{name}.zarr.journal")).regions().values()
 
     def bytes_of(self, name: str) -> dict[str, str]:
         """The SHA-256 of every chunk file of a target."""

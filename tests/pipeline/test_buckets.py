@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 import time
 from collections.abc import Callable, Iterator
@@ -16,11 +17,13 @@ from moto.server import ThreadedMotoServer
 
 from fdgrad_dask.errors import OutputError
 from fdgrad_dask.pipeline.config.source import Source
-from fdgrad_dask.pipeline.execute import region
+from fdgrad_dask.pipeline.config.target import Target
+from fdgrad_dask.pipeline.execute import lock, region
 from fdgrad_dask.pipeline.source import remote
 from fdgrad_dask.pipeline.source.open import open_files
 from fdgrad_dask.pipeline.store import bucket as buckets
 from fdgrad_dask.pipeline.store.bucket import Bucket
+from fdgrad_dask.pipeline.store.open import beside
 
 Options = dict[str, Any]
 Fdgrad = Callable[..., tuple[int, str, str]]
@@ -379,3 +382,52 @@ def test_what_somebody_else_put_there_is_not_touched(
     code, _, told = fdgrad("run", config())
     assert (code, f"{OUT} exists, and nothing shows" in told) == (4, True), told
     assert client.get_object(Bucket="data", Key="deep/out.zarr/zarr.json")["Body"].read() == b"{}"
+
+
+# Two drivers
+
+
+def test_of_two_drivers_one_waits_and_is_refused(
+    fdgrad: Fdgrad, config: Any, options: Options, threads_only: None, monkeypatch: Any
+) -> None:
+    place = beside(Target(path=OUT, storage_options=options))
+    now, said = time.time(), list[str]()
+    other = {"host": "elsewhere", "pid": 7, "born": now, "since": now, "seen": now, "token": "t"}
+    assert place.create("lock.json", json.dumps(other).encode())
+
+    def say(text: str) -> None:  # and meanwhile the other one gives a sign of life
+        said.append(text)
+        place.write("lock.json", json.dumps({**other, "seen": now + 1}).encode())
+
+    with monkeypatch.context() as patch:
+        patch.setattr(lock, "say", say)
+        code, _, told = fdgrad("run", config())
+    assert code == 4
+    assert said[0].startswith(f"{OUT} is locked by elsewhere:7; waiting up to 1")
+    assert f"the target {OUT} is locked by elsewhere:7 since " in told
+    assert f"(if it is surely gone, delete {OUT}.journal/lock.json)" in told
+    # Once its lease is over it is taken for dead.
+    place.write("lock.json", json.dumps({**other, "seen": now - 1000}).encode())
+    code, _, told = fdgrad("run", config())
+    assert code == 0, told
+    assert place.read("lock.json") is None
+
+
+def test_a_lock_in_a_bucket_is_kept_alive_and_given_back(
+    client: Any, options: Options, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lock, "_BEAT", 0.02)
+    place = beside(Target(path=OUT, storage_options=options))
+    with lock.locked(place, OUT) as require_held:
+        began = lock.owner(place)
+        until = time.monotonic() + 10
+        while lock.owner(place) == began and time.monotonic() < until:
+            time.sleep(0.02)
+        assert lock.owner(place) != began
+        with pytest.raises(OutputError, match=f"the target {OUT} is locked by .*; wait for that"):
+            lock.locked(beside(Target(path=OUT, storage_options=options)), OUT).__enter__()
+        require_held()
+        place.delete("lock.json")
+        with pytest.raises(OutputError, match=r"lock.json was taken by another run while this"):
+            require_held()
+    assert keys(client) == []

@@ -30,6 +30,7 @@ RUN = RunRecord(
     plan=asdict(PLAN),
     began=10.0,
 )
+PLACE = Folder("out.zarr.journal")
 LINES = Path("out.zarr.journal", "journal.jsonl")
 
 
@@ -52,7 +53,7 @@ def region(number: int) -> RegionRecord:
 
 @pytest.fixture
 def journal() -> Journal:
-    begun = Journal("out.zarr")
+    begun = Journal(PLACE)
     begun.begin(RUN)
     return begun
 
@@ -69,7 +70,7 @@ def test_what_goes_in_comes_out(journal: Journal) -> None:
     journal.finish(region(2))
     journal.finish(region(0))
     journal.note("worker lost", "it died of region 1")
-    again = Journal("out.zarr")
+    again = Journal(PLACE)
     assert again.numbered() == {0: region(0), 2: region(2)}
     found = again.run()
     assert found is not None
@@ -108,7 +109,7 @@ def test_wherever_it_is_torn_all_before_is_finished_and_the_rest_can_follow(
     ends = [end + 1 for end, byte in enumerate(whole) if byte == ord("\n")]
     for length in range(ends[0], len(whole) + 1):
         LINES.write_bytes(whole[:length])
-        killed = Journal("out.zarr")
+        killed = Journal(PLACE)
         left = [number for number in range(3) if ends[number] > length]
         assert killed.numbered() == {n: region(n) for n in range(3) if n not in left}
         for number in left:
@@ -139,12 +140,12 @@ def test_a_line_that_was_not_taken_is_no_part_of_the_next(
 def test_a_folder_that_takes_no_file_is_told() -> None:
     Path("out.zarr.journal").write_text("a file where the folder should be")
     with pytest.raises(OutputError, match=r"out.zarr.journal.* cannot be written: .*; fix the"):
-        Journal("out.zarr").begin(RUN)
+        Journal(PLACE).begin(RUN)
 
 
 def test_where_nothing_was_begun_there_is_nothing() -> None:
-    assert Journal("out.zarr").run() is None
-    assert Journal("out.zarr").regions() == Journal("out.zarr").numbered() == {}
+    assert Journal(PLACE).run() is None
+    assert Journal(PLACE).regions() == Journal(Folder("out.zarr.journal")).numbered() == {}
     assert not Path("out.zarr.journal").exists()
 
 
@@ -157,7 +158,7 @@ def test_what_is_forgotten_or_begun_anew_is_gone(journal: Journal) -> None:
     journal.finish(again)
     journal.finish(replace(region(0), attempt=2))
     journal.finish(region(0))
-    assert Journal("out.zarr").numbered() == {0: region(0), 1: again}
+    assert Journal(PLACE).numbered() == {0: region(0), 1: again}
     journal.begin(RUN)
     assert journal.regions() == {}
 
@@ -166,7 +167,7 @@ def test_a_run_that_goes_on_drops_what_no_longer_counts(journal: Journal) -> Non
     for number in (0, 1, 2, 1):
         journal.finish(region(number))
     journal.forget([region(2).key])
-    Journal("out.zarr").finish(region(3))
+    Journal(PLACE).finish(region(3))
     records = map(json.loads, LINES.read_text().splitlines())
     assert [record["number"] for record in records] == [0, 1, 3]
 
@@ -203,13 +204,15 @@ def test_a_journal_of_a_file_a_region_is_taken_over(journal: Journal) -> None:
 def test_a_run_of_an_earlier_version_goes_on(
     stopped: str, fdgrad: Called, computed: list[int]
 ) -> None:
-    records = Journal("out.zarr").numbered()
+    records = Journal(PLACE).numbered()
     LINES.unlink()
     as_it_was("out.zarr.journal", [*records.values()])
     assert fdgrad("run", stopped)[0] == 0
     assert sorted(computed) == [2, 3]
     assert fdgrad("verify", stopped)[0] == 0
-    assert {**Journal("out.zarr").numbered(), **records} == Journal("out.zarr").numbered()
+    assert {**Journal(PLACE).numbered(), **records} == Journal(
+        Folder("out.zarr.journal")
+    ).numbered()
 
 
 @pytest.mark.parametrize(("cut", "left"), [(1, [1, 2, 3]), (100, [1, 2, 3]), (700, [0, 1, 2, 3])])

@@ -17,6 +17,7 @@ from fdgrad_dask.pipeline.execute.region import Opened, compute
 from fdgrad_dask.pipeline.execute.row import Row
 from fdgrad_dask.pipeline.execute.work import Attempt, Work
 from fdgrad_dask.pipeline.plan.job import looked_at
+from fdgrad_dask.pipeline.store.folder import Folder
 from fdgrad_dask.pipeline.store.open import store_of
 
 # Small blocks are computed in NumPy, and never compiled.
@@ -79,4 +80,4 @@ def test_a_worker_rehearses_once_and_one_that_cannot_works_all_the_same(
     assert code == 0, err
     assert "made up" not in err
     assert tried == [{"time": (2, 4), "latitude": (0, 5), "longitude": (4, 8)}]
-    assert len(Journal("out.zarr").regions()) == 4
+    assert len(Journal(Folder("out.zarr.journal")).regions()) == 4

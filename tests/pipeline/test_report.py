@@ -24,6 +24,7 @@ from fdgrad_dask.pipeline.execute.record import Event, RegionRecord, RunRecord
 from fdgrad_dask.pipeline.report import page as pages
 from fdgrad_dask.pipeline.report.excerpt import excerpt
 from fdgrad_dask.pipeline.report.numbers import Clock, course
+from fdgrad_dask.pipeline.store.folder import Folder
 
 BEGAN = 1_000_000_000.0  # 9 September 2001, 01:46:40 UTC
 MIB = 2**20
@@ -122,7 +123,7 @@ def made(
 
 def journal_of(run: RunRecord, regions: list[RegionRecord]) -> Journal:
     """The journal beside out.zarr."""
-    journal = Journal("out.zarr")
+    journal = Journal(Folder("out.zarr.journal"))
     journal.begin(run)
     for record in regions:
         journal.finish(record)
@@ -388,7 +389,7 @@ def test_the_command_writes_it(
     page = Page(Path("report.html").read_text(encoding="utf-8"))
     assert f"{path} is complete" in page.text
     assert "derivative of" in page.text
-    regions = Journal(path).regions().values()
+    regions = Journal(Folder(f"{path}.journal")).regions().values()
     told = f"Read {format_bytes(sum(each.bytes_read for each in regions))} each value"
     assert told in page.text
 

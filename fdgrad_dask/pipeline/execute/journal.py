@@ -18,20 +18,17 @@ from typing import Any
 from fdgrad_dask.pipeline.config.redaction import scrub_all
 from fdgrad_dask.pipeline.execute.record import Event, RegionRecord, RunRecord, key_of
 from fdgrad_dask.pipeline.plan.regions import Plan
-from fdgrad_dask.pipeline.store.open import beside
+from fdgrad_dask.pipeline.store.place import Place
 
 _RUN, _LINES = "run.json", "journal.jsonl"
 _OLD = re.compile(r"regions/r\d{6,}\.json")  # a file a region, which fdgrad_dask 0.1 wrote
 
 
 class Journal:
-    """The journal of the target at ``path``, opened with ``options``.
+    """The journal that lies, or is to lie, at a place; nothing is made before ``begin``."""
 
-    Nothing is made before ``begin``.
-    """
-
-    def __init__(self, path: str, options: dict[str, Any] | None = None) -> None:
-        self.place = beside(path, options or {})
+    def __init__(self, place: Place) -> None:
+        self.place = place
         self._is_whole = False  # whether the last line is known to have its end
 
     def run(self) -> RunRecord | None:

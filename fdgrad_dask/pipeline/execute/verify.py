@@ -19,7 +19,7 @@ from fdgrad_dask.pipeline.plan.job import looked_at
 from fdgrad_dask.pipeline.source.inputs import Inputs
 from fdgrad_dask.pipeline.source.places import files_of
 from fdgrad_dask.pipeline.store.base import Store
-from fdgrad_dask.pipeline.store.open import store_of
+from fdgrad_dask.pipeline.store.open import beside, store_of
 
 _READERS = 8
 _SHOWN = 20
@@ -112,7 +112,7 @@ def verify(config: Config) -> str:
         It does not exist, or is not finished, or of something else, or broken; with the keys.
     """
     store, path = store_of(config.target), config.target.path
-    journal = Journal(path, config.target.storage_options)
+    journal = Journal(beside(config.target))
     run, state = journal.run(), store.state()
     if state == "absent":
         raise OutputError(f"there is no target {path}; fdgrad run makes it")

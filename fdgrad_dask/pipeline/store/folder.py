@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
+from uuid import uuid4
 
 from fdgrad_dask.pipeline.store.files import writing
 
@@ -45,10 +46,36 @@ class Folder:
             with open(file, "ab", opener=_privately) as grown:
                 grown.write(content)
 
+    def create(self, key: str, content: bytes) -> bool:
+        file = os.path.join(self.path, key)
+        with writing(file):
+            self._make()
+            # A hard link would come with its content, but gcsfuse, blobfuse and CIFS have none.
+            with suppress(FileExistsError), open(file, "xb", opener=_privately) as made:
+                made.write(content)
+                return True
+        return False
+
+    def replace(self, key: str, seen: bytes, content: bytes) -> bool:
+        file = os.path.join(self.path, key)
+        aside = f"{file}.{uuid4().hex}.tmp"
+        if self.read(key) != seen:
+            return False
+        with writing(file), suppress(FileNotFoundError):
+            os.rename(file, aside)  # which one of several that try can do
+            found = Path(aside).read_bytes()  # of another, if that was quicker
+            is_put = self.create(key, content if found == seen else found)
+            os.unlink(aside)
+            return is_put and found == seen
+        return False
+
     def delete(self, key: str) -> None:
+        """The folder goes with the last object in it."""
         file = os.path.join(self.path, key)
         with writing(file), suppress(FileNotFoundError):
             os.unlink(file)
+            with suppress(OSError):
+                os.rmdir(os.path.dirname(file))
 
     def keys(self) -> Iterable[str]:
         for at, _, files in os.walk(self.path):

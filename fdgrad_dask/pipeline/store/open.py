@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from importlib.util import find_spec
-from typing import Any
 
 from fdgrad_dask.errors import OutputError
 from fdgrad_dask.pipeline.config.target import Target
@@ -46,7 +45,7 @@ def store_of(target: Target) -> Store:
     return ZarrBucket(target) if in_bucket and ending == ".zarr" else _OF[ending](target)
 
 
-def beside(path: str, options: dict[str, Any]) -> Place:
-    """Where journal and lock of the target at ``path`` lie."""
-    there = f"{path}.journal"
-    return Bucket(there, options) if is_bucket(path) else Folder(there)
+def beside(target: Target) -> Place:
+    """Where journal and lock of a target lie."""
+    there = f"{target.path}.journal"
+    return Bucket(there, target.storage_options) if is_bucket(there) else Folder(there)

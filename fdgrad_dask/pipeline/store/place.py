@@ -31,6 +31,15 @@ class Place(Protocol):
         waits, for some seconds at most, until there is more of it, or another call of any kind.
         """
 
+    def create(self, key: str, content: bytes) -> bool:
+        """Puts an object where there is none; whether there was none."""
+
+    def replace(self, key: str, seen: bytes, content: bytes) -> bool:
+        """Puts an object in place of one that holds ``seen``; whether it did.
+
+        Of several that try at once, one does.
+        """
+
     def delete(self, key: str) -> None:
         """Removes an object, which may be gone already."""
 
