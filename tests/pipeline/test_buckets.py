@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -431,3 +432,53 @@ def test_a_lock_in_a_bucket_is_kept_alive_and_given_back(
         with pytest.raises(OutputError, match=r"lock.json was taken by another run while this"):
             require_held()
     assert keys(client) == []
+
+
+# What goes wrong, and what is told
+
+
+@pytest.mark.parametrize("path", [OUT, "s3://data/deep/out.icechunk"])
+def test_missing_keys_and_buckets_are_told_in_a_sentence(
+    path: str, fdgrad: Fdgrad, write: Callable[..., str], options: Options, monkeypatch: Any
+) -> None:
+    """Nothing but this machine is asked: where it would ask the cloud, nobody listens."""
+    nowhere = {"path": path.replace("data", "nowhere"), "storage_options": options}
+    code, _, told = fdgrad("run", write(target=nowhere))
+    assert (code, len(told.splitlines())) == (4, 1), told
+    assert "cannot be reached: there is no such bucket; make it, or fix the URL" in told
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_METADATA_ENDPOINT", "http://127.0.0.1:9")
+    keyless = {key: options[key] for key in ("endpoint", "allow_http")}
+    keyless["retry_config"] = {"max_retries": 0}
+    for command in ("run", "verify"):
+        code, _, told = fdgrad(command, write(target={"path": path, "storage_options": keyless}))
+        assert (code, len(told.splitlines())) == (4, 1), told
+        assert "cannot be reached: there are no keys for it, or they open nothing; if it" in told
+        assert "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY" in told
+
+
+def test_no_key_is_written_or_printed(
+    fdgrad: Fdgrad, config: Any, client: Any, options: Options, threads_only: None
+) -> None:
+    report, picture = {"path": "out.html"}, {"path": "out.png", "variable": "dsst_dlatitude"}
+    picture["mean"] = "time"
+    code, said, told = fdgrad("run", config(report=report, picture=picture))
+    assert code == 0, told
+    assert Path("out.png").stat().st_size > 1000
+    page = Path("out.html").read_text()
+    assert "data:image" in page or "<svg" in page
+    everything = [said.encode(), told.encode(), page.encode()]
+    for key in keys(client):
+        everything.append(client.get_object(Bucket="data", Key=key)["Body"].read())
+    for secret in (options["access_key_id"], options["secret_access_key"]):
+        assert not any(secret.encode() in each for each in everything)
+
+
+def test_workers_in_processes_write_into_the_bucket(
+    fdgrad: Fdgrad, config: Any, client: Any, options: Options
+) -> None:
+    code, _, told = fdgrad("run", config())
+    assert code == 0, told
+    assert fdgrad("verify", config())[0] == 0
+    assert len([key for key in keys(client) if "/dsst_dlatitude/c/" in key]) == 4

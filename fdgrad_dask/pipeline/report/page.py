@@ -16,6 +16,7 @@ from dask.utils import format_bytes
 from fdgrad_dask.errors import OutputError
 from fdgrad_dask.pipeline.config.schema import Config
 from fdgrad_dask.pipeline.config.source import Source
+from fdgrad_dask.pipeline.config.target import Target
 from fdgrad_dask.pipeline.execute.journal import Journal
 from fdgrad_dask.pipeline.execute.record import RegionRecord, RunRecord
 from fdgrad_dask.pipeline.report import pieces, sections
@@ -57,7 +58,7 @@ def write(config: Config, journal: Journal) -> None:
         return
     path = config.report.path
     regions = list(journal.regions().values())
-    with _target(config.target.path, _is_complete(run, regions)) as target:
+    with _target(config.target, _is_complete(run, regions)) as target:
         text = page(config, run, regions, target)
     try:
         os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
@@ -70,11 +71,11 @@ def write(config: Config, journal: Journal) -> None:
 
 
 @contextmanager
-def _target(path: str, is_complete: bool) -> Iterator[xr.Dataset | None]:
+def _target(config: Target, is_complete: bool) -> Iterator[xr.Dataset | None]:
     """What there is of the target, finished or not, opened lazily."""
-    partial = f"{path}.partial"
+    partial = f"{config.path}.partial"
     if is_complete:
-        source = Source(path=(path,))
+        source = Source(path=(config.path,), storage_options=config.storage_options)
     elif is_zarr(partial):
         source = Source(path=(partial,), missing_chunks="fill")
     else:

@@ -69,7 +69,8 @@ def draw(picture: Picture, target: Target) -> None:
     """
     from matplotlib.figure import Figure
 
-    whole = open_source(Source(path=(target.path,)))[picture.variable]
+    source = Source(path=(target.path,), storage_options=target.storage_options)
+    whole = open_source(source)[picture.variable]
     field = chart.upright(whole.mean(list(picture.mean), keep_attrs=True).compute())
     tall = chart.height(field, _WIDTH, *_HEIGHTS)
     figure = Figure(figsize=(_WIDTH, tall), layout="constrained")
