@@ -205,5 +205,5 @@ def test_a_damaged_file_among_many_is_named(four: xr.Dataset) -> None:
     kept = Path("part2.nc").read_bytes()
     lazy = pickle.loads(pickle.dumps(lazy))  # nothing is open any more
     Path("part2.nc").write_bytes(kept[:1000])
-    with pytest.raises(InputError, match=r"part2.nc is 1000 bytes, its header promises \d+"):
+    with pytest.raises(InputError, match=r"part2.nc (changed while it was read|cannot be op)"):
         lazy.sst.load()

@@ -136,7 +136,7 @@ def test_a_netcdf_file_cut_short_behind_a_url(memory: Any, sst: xr.Dataset) -> N
     sst.to_netcdf("in.nc")
     whole = Path("in.nc").read_bytes()
     memory.pipe("/in.nc", whole[:-100])
-    with pytest.raises(InputError, match=f"is {len(whole) - 100} bytes, its header promises"):
+    with pytest.raises(InputError, match=r"truncated file.*give the URL of complete netcdf"):
         open_files(source_of("memory://in.nc"))
 
 

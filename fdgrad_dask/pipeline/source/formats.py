@@ -20,9 +20,8 @@ from zarr.storage import FsspecStore, LocalStore
 from fdgrad_dask.errors import FdgradError, InputError
 from fdgrad_dask.pipeline.config.redaction import without_secrets
 from fdgrad_dask.pipeline.config.source import Source
-from fdgrad_dask.pipeline.source import remote, snapshots, versions
+from fdgrad_dask.pipeline.source import netcdf, remote, snapshots, versions
 from fdgrad_dask.pipeline.source.guarded import Guarded, Rules
-from fdgrad_dask.pipeline.source.headers import require_whole
 from fdgrad_dask.pipeline.source.related import named_in
 from fdgrad_dask.pipeline.source.stored import File, Stored
 
@@ -131,18 +130,8 @@ def _zarr(this: File, source: Source) -> xr.Dataset:
 
 
 def _netcdf(this: File, source: Source) -> xr.Dataset:
-    file = this.path
-    if not remote.is_url(file):
-        with open(file, "rb") as header:
-            require_whole(header, os.path.getsize(file), file)
-        return _read(file, source, engine=None)
-    handle, size = remote.reading(file, source.storage_options)
-    require_whole(handle, size, file)
-    handle.seek(0)
-    if handle.read(3) == b"CDF":  # only the C library reads netCDF-3 piece by piece, and from disk
-        return _read(remote.local_copy(file, source.storage_options), source, engine=None)
-    handle.seek(0)
-    return _read(handle, source, engine="h5netcdf")
+    what, engine = netcdf.opening(this.path, this.options)
+    return _read(what, source, engine=engine)
 
 
 OPEN: dict[str, Callable[[File, Source], xr.Dataset]] = {
