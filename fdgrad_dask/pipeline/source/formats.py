@@ -113,9 +113,9 @@ def zarr_store(file: str, source: Source) -> Store:
             asynchronous=True,
         )
         return FsspecStore(system, read_only=True, path="")
-    if remote.is_url(file):
-        return remote.zarr_store(file, source.storage_options)
-    return LocalStore(file, read_only=True) if os.path.isdir(file) else remote.zip_store(file)
+    if os.path.isdir(file):
+        return LocalStore(file, read_only=True)
+    return remote.zarr_store(file, source.storage_options)
 
 
 def _zarr(this: File, source: Source) -> xr.Dataset:
