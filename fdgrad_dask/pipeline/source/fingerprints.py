@@ -12,8 +12,8 @@ from fdgrad_dask.errors import InputError
 from fdgrad_dask.pipeline.config.redaction import without_secrets
 from fdgrad_dask.pipeline.config.source import Source
 from fdgrad_dask.pipeline.source import snapshots, versions
-from fdgrad_dask.pipeline.source.formats import format_of, zarr_store
-from fdgrad_dask.pipeline.source.places import files_of
+from fdgrad_dask.pipeline.source.places import files_of, format_of
+from fdgrad_dask.pipeline.source.zarr import zarr_store
 
 _LISTED = 16  # files told one by one; more are told by a digest of them all
 

@@ -5,7 +5,6 @@ A format is one function and one row of ``OPEN``.
 
 from __future__ import annotations
 
-import os
 import re
 import warnings
 from collections.abc import Callable
@@ -14,19 +13,17 @@ from typing import Any
 
 import xarray as xr
 from xarray.core import indexing
-from zarr.abc.store import Store
-from zarr.storage import FsspecStore, LocalStore
 
 from fdgrad_dask.errors import FdgradError, InputError
 from fdgrad_dask.pipeline.config.redaction import without_secrets
 from fdgrad_dask.pipeline.config.source import Source
-from fdgrad_dask.pipeline.source import netcdf, remote, snapshots, versions
-from fdgrad_dask.pipeline.source.guarded import Guarded, Rules
+from fdgrad_dask.pipeline.source import netcdf, remote, versions
+from fdgrad_dask.pipeline.source.places import format_of
 from fdgrad_dask.pipeline.source.related import named_in
 from fdgrad_dask.pipeline.source.stored import File, Stored
+from fdgrad_dask.pipeline.source.zarr import Guarded, zarr_store
 
 _TIMES = re.compile(r"decod|since|calendar", re.IGNORECASE)  # what xarray says of bad times
-_NETCDF = (".nc", ".nc4", ".cdf", ".netcdf", ".h5", ".hdf5")
 
 
 def version_of(file: str, source: Source) -> str | None:
@@ -82,51 +79,9 @@ def opened(file: str, source: Source, *, number: int = 0, version: str | None = 
     return _telling(dataset.set_coords(sorted(belonging)), this)
 
 
-def format_of(file: str, source: Source) -> str:
-    """Which row of ``OPEN`` a file is for, by its name and what it looks like."""
-    if source.format != "auto":
-        return source.format
-    name = file.rstrip("/").lower()
-    if source.branch or source.tag or source.snapshot or name.endswith(".icechunk"):
-        return "icechunk"
-    if name.endswith(".json"):
-        return "kerchunk"
-    if remote.is_url(file):
-        return "netcdf" if name.endswith(_NETCDF) else "zarr"
-    if os.path.isdir(file):
-        return "icechunk" if snapshots.is_repository(file) else "zarr"
-    return "zarr" if name.endswith(".zip") else "netcdf"
-
-
-def zarr_store(file: str, source: Source) -> Store:
-    """The store that holds a Zarr hierarchy, whatever the format around it."""
-    kind = format_of(file, source)
-    if kind == "icechunk":
-        return snapshots.store(file, source)
-    if kind == "kerchunk":
-        from fsspec.implementations.reference import ReferenceFileSystem
-
-        system = ReferenceFileSystem(
-            fo=file,
-            remote_options=source.storage_options,
-            target_options=source.storage_options if remote.is_url(file) else {},
-            asynchronous=True,
-        )
-        return FsspecStore(system, read_only=True, path="")
-    if os.path.isdir(file):
-        return LocalStore(file, read_only=True)
-    return remote.zarr_store(file, source.storage_options)
-
-
 def _zarr(this: File, source: Source) -> xr.Dataset:
-    rules = Rules(
-        this.path.rstrip("/"),
-        this.options,
-        this.number,
-        fill=source.missing_chunks == "fill",
-        pinned=format_of(this.path, source) == "icechunk",
-    )
-    return _read(Guarded(zarr_store(this.path, source), rules), source, engine="zarr")
+    store = Guarded(zarr_store(this.path, source), this.path, source, this.number)
+    return _read(store, source, engine="zarr")
 
 
 def _netcdf(this: File, source: Source) -> xr.Dataset:

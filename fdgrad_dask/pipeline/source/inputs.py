@@ -10,7 +10,8 @@ from fdgrad_dask.errors import InputError
 from fdgrad_dask.pipeline.config.redaction import without_secrets
 from fdgrad_dask.pipeline.config.source import Source
 from fdgrad_dask.pipeline.source import remote, versions
-from fdgrad_dask.pipeline.source.formats import format_of, zarr_store
+from fdgrad_dask.pipeline.source.places import format_of
+from fdgrad_dask.pipeline.source.zarr import zarr_store
 
 _LOOKING = 8  # objects at a time
 _SHOWN = 5
