@@ -313,7 +313,7 @@ def test_what_a_repository_does_not_have(repository: Any) -> None:
 
 def test_icechunk_needs_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a.icechunk").mkdir()
-    monkeypatch.setattr("fdgrad_dask.pipeline.source.snapshots.find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "icechunk", None)
     with pytest.raises(InputError, match=r"needs icechunk, .*'fdgrad_dask\[icechunk\]'"):
         open_files(source_of("a.icechunk"))
 

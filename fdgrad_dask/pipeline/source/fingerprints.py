@@ -39,7 +39,7 @@ def _of(file: str, source: Source) -> str:
     kind = format_of(file, source)
     try:
         if kind == "icechunk":
-            return f"snapshot {snapshots.snapshot_of(file, source)}"
+            return f"snapshot {snapshots.session(file, source).snapshot_id}"
         if kind == "zarr":
             return f"metadata of sha256 {_digest(_metadata(file, source))}"
         return versions.of(file, source.storage_options)

@@ -76,8 +76,11 @@ def open_files(source: Source, files: Sequence[str] | None = None) -> xr.Dataset
 
 def pinned(source: Source) -> Source:
     """``source`` as it is now, for all who open it later: a branch becomes its snapshot."""
-    files = files_of(source)
-    return snapshots.pinned(source, files) if format_of(files[0], source) == "icechunk" else source
+    [first, *others] = files_of(source)
+    if others or source.tag or source.snapshot or format_of(first, source) != "icechunk":
+        return source
+    now = snapshots.session(first, source).snapshot_id
+    return source.model_copy(update={"branch": None, "snapshot": now, "format": "icechunk"})
 
 
 def chunked(dataset: xr.Dataset, wanted: Chunks) -> xr.Dataset:

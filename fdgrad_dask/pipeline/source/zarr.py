@@ -36,7 +36,8 @@ def zarr_store(file: str, source: Source) -> Store:
     """The store that holds a Zarr hierarchy, whatever the format around it."""
     kind = format_of(file, source)
     if kind == "icechunk":
-        return snapshots.store(file, source)
+        store: Store = snapshots.session(file, source).store
+        return store
     if kind == "kerchunk":
         from fsspec.implementations.reference import ReferenceFileSystem
 
