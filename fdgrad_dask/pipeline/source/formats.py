@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import Any
 
+import numpy as np
 import xarray as xr
+from xarray.backends import BackendArray
 from xarray.core import indexing
 
 from fdgrad_dask.errors import FdgradError, InputError
@@ -20,10 +23,60 @@ from fdgrad_dask.pipeline.config.source import Source
 from fdgrad_dask.pipeline.source import netcdf, remote, versions
 from fdgrad_dask.pipeline.source.places import format_of
 from fdgrad_dask.pipeline.source.related import named_in
-from fdgrad_dask.pipeline.source.stored import File, Stored
 from fdgrad_dask.pipeline.source.zarr import Guarded, zarr_store
 
 _TIMES = re.compile(r"decod|since|calendar", re.IGNORECASE)  # what xarray says of bad times
+
+
+@dataclass(frozen=True)
+class File:
+    """One file or store of a source, as it was when it was opened."""
+
+    path: str
+    options: dict[str, Any] = field(default_factory=dict)
+    number: int = 0
+    version: str | None = None
+    """None of a store, whose objects have a version each."""
+
+
+class Stored(BackendArray):
+    """A variable in one file."""
+
+    def __init__(self, variable: xr.Variable, name: Hashable, file: File) -> None:
+        self.variable, self.name, self.file = variable, name, file
+        self.shape = variable.shape
+        self.dtype = variable.dtype
+
+    def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:
+        outer = indexing.IndexingSupport.OUTER
+        return indexing.explicit_indexing_adapter(key, self.shape, outer, self._read)
+
+    def _read(self, key: tuple[Any, ...]) -> np.ndarray[Any, Any]:
+        if (file := self.file).version is not None:
+            versions.require_same(str(file.number), file.path, file.version, file.options)
+        try:
+            return np.asarray(self.variable[key].values)
+        except MemoryError:
+            raise
+        except Exception as error:
+            ours = isinstance(error, FdgradError)
+            cause = str(error) if ours else f"{type(error).__name__}: {error}"
+            advice = "" if ours else "; the file is damaged there, fetch it again"
+            place = ", ".join(map(_shown, key, self.shape))
+            raise InputError(
+                f"{self.name}[{place}] of {without_secrets(file.path)} cannot be read ({cause})"
+                f"{advice}"
+            ) from error
+
+
+def _shown(part: int | slice | np.ndarray[Any, Any], size: int) -> str:
+    """The rows that an index takes, from the first to the last of them."""
+    if isinstance(part, slice):
+        rows = range(size)[part]
+        return f"{min(rows)}:{max(rows) + 1}" if rows else "0:0"
+    if isinstance(part, np.ndarray):
+        return f"{part.min()}:{part.max() + 1}" if part.size else "0:0"
+    return str(part)
 
 
 def version_of(file: str, source: Source) -> str | None:

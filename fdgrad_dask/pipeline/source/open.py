@@ -18,9 +18,9 @@ from fdgrad_dask.errors import ConfigError
 from fdgrad_dask.pipeline.config.operators import did_you_mean
 from fdgrad_dask.pipeline.config.source import Source
 from fdgrad_dask.pipeline.source import snapshots
-from fdgrad_dask.pipeline.source.fingerprints import fingerprint as fingerprint
+from fdgrad_dask.pipeline.source.concat import joined
 from fdgrad_dask.pipeline.source.formats import opened, version_of
-from fdgrad_dask.pipeline.source.joining import joined
+from fdgrad_dask.pipeline.source.inputs import fingerprint as fingerprint
 from fdgrad_dask.pipeline.source.labels import labelled
 from fdgrad_dask.pipeline.source.places import files_of, format_of
 from fdgrad_dask.pipeline.source.selection import renamed, selected

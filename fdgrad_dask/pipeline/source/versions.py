@@ -85,7 +85,7 @@ def of(place: str, options: dict[str, Any]) -> str:
     return f"{info['size']} bytes, changed {changed[0] if changed else 'at a time unknown'}"
 
 
-def of_key(store: Store, root: str, key: str, options: dict[str, Any]) -> str:
+def of_key(store: Store | None, root: str, key: str, options: dict[str, Any]) -> str:
     """The version of an object in the Zarr store at ``root``."""
     references = getattr(getattr(store, "fs", None), "references", None)
     if references is not None:  # kerchunk: what it refers to, or the file of references itself
