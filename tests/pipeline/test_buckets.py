@@ -16,11 +16,11 @@ import pytest
 import xarray as xr
 from moto.server import ThreadedMotoServer
 
-from fdgrad_dask.errors import OutputError
+from fdgrad_dask.errors import ConfigError, OutputError
 from fdgrad_dask.pipeline.config.source import Source
 from fdgrad_dask.pipeline.config.target import Target
 from fdgrad_dask.pipeline.execute import lock, region
-from fdgrad_dask.pipeline.source import remote
+from fdgrad_dask.pipeline.source import remote, snapshots
 from fdgrad_dask.pipeline.source.open import open_files
 from fdgrad_dask.pipeline.store import bucket as buckets
 from fdgrad_dask.pipeline.store.bucket import Bucket
@@ -482,3 +482,16 @@ def test_workers_in_processes_write_into_the_bucket(
     assert code == 0, told
     assert fdgrad("verify", config())[0] == 0
     assert len([key for key in keys(client) if "/dsst_dlatitude/c/" in key]) == 4
+
+
+def test_icechunk_has_the_option_names_of_obstore() -> None:
+    icechunk = pytest.importorskip("icechunk")
+    known = {
+        "s3://data/a.icechunk": {"skip_signature": True, "region": "eu-west-1"},
+        "gs://data/a.icechunk": {"service_account": "key.json"},
+        "az://data/a.icechunk": {"account_name": "me", "account_key": "a2V5"},
+    }
+    for url, given in known.items():
+        assert isinstance(snapshots.storage(url, given), icechunk.Storage)
+    with pytest.raises(ConfigError, match="'retry_config': icechunk has no such storage option"):
+        snapshots.storage("s3://data/a.icechunk", {"retry_config": {"max_retries": 0}})

@@ -15,7 +15,7 @@ import xarray as xr
 
 from fdgrad_dask.errors import InputError
 from fdgrad_dask.pipeline.config.source import Source
-from fdgrad_dask.pipeline.source import joining
+from fdgrad_dask.pipeline.source import concat
 from fdgrad_dask.pipeline.source.open import chunked, open_files, open_source
 
 MANY = 1000
@@ -44,14 +44,14 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def opens() -> Iterator[list[str]]:
     """The files that are opened, in order."""
     seen: list[str] = []
-    original = joining.opened
+    original = concat.opened
 
     def counted(file: str, source: Source, **options: Any) -> xr.Dataset:
         seen.append(os.path.basename(file))
         return original(file, source, **options)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(joining, "opened", counted)
+        patch.setattr(concat, "opened", counted)
         yield seen
 
 
@@ -142,7 +142,7 @@ def test_chunks_do_not_follow_the_files(four: xr.Dataset, chunks: dict[str, int]
 
 
 def test_large_files_are_cut(sst: xr.Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(joining, "_CHUNK", 5 * 8 * 4)
+    monkeypatch.setattr(concat, "_CHUNK", 5 * 8 * 4)
     for number in range(2):
         sst.isel(time=slice(2 * number, 2 * number + 2)).to_netcdf(f"part{number}.nc")
     assert open_source(Source(path=("part*.nc",))).sst.chunks == ((1, 1, 1, 1), (5,), (8,))
@@ -196,7 +196,7 @@ def test_files_of_another_make(sst: xr.Dataset, how: str, message: str) -> None:
 def test_fields_beside_one_another_at_other_points(sst: xr.Dataset) -> None:
     sst[["sst"]].to_netcdf("a.nc")
     sst[["sst"]].rename(sst="other").isel(time=slice(1, 4)).to_netcdf("b.nc")
-    with pytest.raises(InputError, match="other and the other fields have other points along 'ti"):
+    with pytest.raises(InputError, match=r"a.nc and 1 more do not fit .*'exact'.*'time'.*; give"):
         open_files(Source(path=("a.nc", "b.nc")))
 
 
@@ -205,5 +205,5 @@ def test_a_damaged_file_among_many_is_named(four: xr.Dataset) -> None:
     kept = Path("part2.nc").read_bytes()
     lazy = pickle.loads(pickle.dumps(lazy))  # nothing is open any more
     Path("part2.nc").write_bytes(kept[:1000])
-    with pytest.raises(InputError, match=r"part2.nc is 1000 bytes, its header promises \d+"):
+    with pytest.raises(InputError, match=r"part2.nc (changed while it was read|cannot be op)"):
         lazy.sst.load()

@@ -8,8 +8,10 @@ import json
 import os
 import pickle
 import shutil
+import sys
 import threading
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -136,7 +138,7 @@ def test_a_netcdf_file_cut_short_behind_a_url(memory: Any, sst: xr.Dataset) -> N
     sst.to_netcdf("in.nc")
     whole = Path("in.nc").read_bytes()
     memory.pipe("/in.nc", whole[:-100])
-    with pytest.raises(InputError, match=f"is {len(whole) - 100} bytes, its header promises"):
+    with pytest.raises(InputError, match=r"truncated file.*give the URL of complete netcdf"):
         open_files(source_of("memory://in.nc"))
 
 
@@ -213,25 +215,39 @@ def test_a_bucket_without_keys_is_told_in_a_sentence(
     assert len(str(told.value).splitlines()) == 1
 
 
-def test_what_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    import fsspec
+@pytest.mark.parametrize(
+    ("url", "needed"),
+    [
+        ("s3://b/in.zarr", "obstore.store"),
+        ("s3://b/in.nc", "obstore.fsspec"),
+        ("memory://in.nc", "fsspec.core"),
+    ],
+)
+def test_what_is_not_installed_is_named(
+    url: str, needed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, needed, None)
+    with pytest.raises(InputError, match=rf"{url} cannot be opened: .*{needed}.*; pip install .*r"):
+        open_files(source_of(url))
 
+
+def test_a_scheme_of_a_package_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(scheme: str) -> None:
         raise ImportError(f"install a package for {scheme}")
 
-    monkeypatch.setattr(fsspec, "get_filesystem_class", missing)
-    with pytest.raises(InputError, match=r"ftp://.* install a package for ftp; pip install .*rem"):
-        open_files(source_of("ftp://127.0.0.1/in.zarr"))
-    monkeypatch.setattr(remote, "find_spec", lambda name: None if name == "obstore" else name)
-    with pytest.raises(InputError, match=r"s3://b/in.zarr needs obstore, .* pip install .*remote"):
-        open_files(source_of("s3://b/in.zarr"))
+    for module in ("fsspec.registry", "fsspec.core"):
+        monkeypatch.setattr(import_module(module), "get_filesystem_class", missing)
+    for name in ("in.zarr", "in.nc", "*.nc"):
+        with pytest.raises(InputError, match=r"ftp://.* a package for ftp; pip install .*remote"):
+            open_files(source_of(f"ftp://127.0.0.1/{name}"))
 
 
 URLS = [
     ("memory://nowhere/in.zarr", "cannot be opened .*give the URL of complete zarr"),
     ("memory://nowhere/in.nc", "cannot be opened .*give the URL of complete netcdf"),
     ("memory://nowhere/*.nc", "nothing matches 'memory://nowhere/\\*.nc'; fix the pattern"),
-    ("s4://bucket/in.zarr", "no scheme 's4'; there are .* and more of fsspec's"),
+    ("s4://bucket/in.zarr", "cannot be opened .*Protocol not known: s4.*; give the URL of"),
+    ("s4://bucket/*.zarr", "cannot be listed: .*Protocol not known: s4; fix the URL"),
 ]
 
 
@@ -239,12 +255,6 @@ URLS = [
 def test_a_url_with_nothing_behind_it(url: str, message: str, memory: Any) -> None:
     with pytest.raises(InputError, match=message):
         open_files(source_of(url))
-
-
-def test_urls_need_their_packages(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fdgrad_dask.pipeline.source.remote.find_spec", lambda name: None)
-    with pytest.raises(InputError, match=r"needs fsspec, .*pip install 'fdgrad_dask\[remote\]'"):
-        open_files(source_of("memory://in.zarr"))
 
 
 # Icechunk
@@ -303,7 +313,7 @@ def test_what_a_repository_does_not_have(repository: Any) -> None:
 
 def test_icechunk_needs_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a.icechunk").mkdir()
-    monkeypatch.setattr("fdgrad_dask.pipeline.source.snapshots.find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "icechunk", None)
     with pytest.raises(InputError, match=r"needs icechunk, .*'fdgrad_dask\[icechunk\]'"):
         open_files(source_of("a.icechunk"))
 

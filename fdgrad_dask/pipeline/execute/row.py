@@ -13,7 +13,6 @@ import socket
 import sys
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -33,6 +32,7 @@ from fdgrad_dask.pipeline.execute.record import RegionRecord
 from fdgrad_dask.pipeline.execute.work import Attempt, Result, Work
 from fdgrad_dask.pipeline.plan.cutting import Span
 from fdgrad_dask.pipeline.plan.graph import Region, culled, ends_of
+from fdgrad_dask.pipeline.source.versions import ContextPool
 from fdgrad_dask.pipeline.store.base import Shard, Writer
 
 
@@ -110,13 +110,12 @@ def _execute(
 ) -> tuple[Shard, ...]:
     """What the tasks of ``keys`` give; where there is one thread it is that which waits."""
     shards: tuple[Shard, ...]
-    if on_device:
-        with ThreadPoolExecutor(threads, initializer=_keep_64_bits) as pool:
-            shards = dask.threaded.get(tasks, keys, pool=pool)
-    elif threads == 1:
+    if threads == 1 and not on_device:
         shards = dask.local.get_sync(tasks, keys)
     else:
-        shards = dask.threaded.get(tasks, keys, num_workers=threads)
+        # What these threads read is noted for this region, and not for one beside it.
+        with ContextPool(threads, initializer=_keep_64_bits if on_device else None) as pool:
+            shards = dask.threaded.get(tasks, keys, pool=pool)
     return shards
 
 

@@ -90,4 +90,6 @@ def template(result: xr.Dataset, layout: Layout, target: Target) -> xr.Dataset:
             attribute = "_QuantizeBitRoundNumberOfSignificantBits"  # as the netCDF library has it
             arrays[name].attrs[attribute] = target.round_bits
     labelled = result.assign(arrays)
-    return labelled.assign_coords({name: c.load() for name, c in labelled.coords.items()})
+    # In this thread, where versions are noted: threads of dask before 2026 would note nothing.
+    coords = {name: c.load(scheduler="sync") for name, c in labelled.coords.items()}
+    return labelled.assign_coords(coords)

@@ -5,29 +5,78 @@ A format is one function and one row of ``OPEN``.
 
 from __future__ import annotations
 
-import os
 import re
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import Any
 
+import numpy as np
 import xarray as xr
+from xarray.backends import BackendArray
 from xarray.core import indexing
-from zarr.abc.store import Store
-from zarr.storage import FsspecStore, LocalStore
 
 from fdgrad_dask.errors import FdgradError, InputError
 from fdgrad_dask.pipeline.config.redaction import without_secrets
 from fdgrad_dask.pipeline.config.source import Source
-from fdgrad_dask.pipeline.source import remote, snapshots, versions
-from fdgrad_dask.pipeline.source.guarded import Guarded, Rules
-from fdgrad_dask.pipeline.source.headers import require_whole
+from fdgrad_dask.pipeline.source import netcdf, remote, versions
+from fdgrad_dask.pipeline.source.places import format_of
 from fdgrad_dask.pipeline.source.related import named_in
-from fdgrad_dask.pipeline.source.stored import File, Stored
+from fdgrad_dask.pipeline.source.zarr import Guarded, zarr_store
 
 _TIMES = re.compile(r"decod|since|calendar", re.IGNORECASE)  # what xarray says of bad times
-_NETCDF = (".nc", ".nc4", ".cdf", ".netcdf", ".h5", ".hdf5")
+
+
+@dataclass(frozen=True)
+class File:
+    """One file or store of a source, as it was when it was opened."""
+
+    path: str
+    options: dict[str, Any] = field(default_factory=dict)
+    number: int = 0
+    version: str | None = None
+    """None of a store, whose objects have a version each."""
+
+
+class Stored(BackendArray):
+    """A variable in one file."""
+
+    def __init__(self, variable: xr.Variable, name: Hashable, file: File) -> None:
+        self.variable, self.name, self.file = variable, name, file
+        self.shape = variable.shape
+        self.dtype = variable.dtype
+
+    def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:
+        outer = indexing.IndexingSupport.OUTER
+        return indexing.explicit_indexing_adapter(key, self.shape, outer, self._read)
+
+    def _read(self, key: tuple[Any, ...]) -> np.ndarray[Any, Any]:
+        if (file := self.file).version is not None:
+            versions.require_same(str(file.number), file.path, file.version, file.options)
+        try:
+            return np.asarray(self.variable[key].values)
+        except MemoryError:
+            raise
+        except Exception as error:
+            ours = isinstance(error, FdgradError)
+            cause = str(error) if ours else f"{type(error).__name__}: {error}"
+            advice = "" if ours else "; the file is damaged there, fetch it again"
+            place = ", ".join(map(_shown, key, self.shape))
+            raise InputError(
+                f"{self.name}[{place}] of {without_secrets(file.path)} cannot be read ({cause})"
+                f"{advice}"
+            ) from error
+
+
+def _shown(part: int | slice | np.ndarray[Any, Any], size: int) -> str:
+    """The rows that an index takes, from the first to the last of them."""
+    if isinstance(part, slice):
+        rows = range(size)[part]
+        return f"{min(rows)}:{max(rows) + 1}" if rows else "0:0"
+    if isinstance(part, np.ndarray):
+        return f"{part.min()}:{part.max() + 1}" if part.size else "0:0"
+    return str(part)
 
 
 def version_of(file: str, source: Source) -> str | None:
@@ -83,66 +132,14 @@ def opened(file: str, source: Source, *, number: int = 0, version: str | None = 
     return _telling(dataset.set_coords(sorted(belonging)), this)
 
 
-def format_of(file: str, source: Source) -> str:
-    """Which row of ``OPEN`` a file is for, by its name and what it looks like."""
-    if source.format != "auto":
-        return source.format
-    name = file.rstrip("/").lower()
-    if source.branch or source.tag or source.snapshot or name.endswith(".icechunk"):
-        return "icechunk"
-    if name.endswith(".json"):
-        return "kerchunk"
-    if remote.is_url(file):
-        return "netcdf" if name.endswith(_NETCDF) else "zarr"
-    if os.path.isdir(file):
-        return "icechunk" if snapshots.is_repository(os.listdir(file)) else "zarr"
-    return "zarr" if name.endswith(".zip") else "netcdf"
-
-
-def zarr_store(file: str, source: Source) -> Store:
-    """The store that holds a Zarr hierarchy, whatever the format around it."""
-    kind = format_of(file, source)
-    if kind == "icechunk":
-        return snapshots.store(file, source)
-    if kind == "kerchunk":
-        from fsspec.implementations.reference import ReferenceFileSystem
-
-        system = ReferenceFileSystem(
-            fo=file,
-            remote_options=source.storage_options,
-            target_options=source.storage_options if remote.is_url(file) else {},
-            asynchronous=True,
-        )
-        return FsspecStore(system, read_only=True, path="")
-    if remote.is_url(file):
-        return remote.zarr_store(file, source.storage_options)
-    return LocalStore(file, read_only=True) if os.path.isdir(file) else remote.zip_store(file)
-
-
 def _zarr(this: File, source: Source) -> xr.Dataset:
-    rules = Rules(
-        this.path.rstrip("/"),
-        this.options,
-        this.number,
-        fill=source.missing_chunks == "fill",
-        pinned=format_of(this.path, source) == "icechunk",
-    )
-    return _read(Guarded(zarr_store(this.path, source), rules), source, engine="zarr")
+    store = Guarded(zarr_store(this.path, source), this.path, source, this.number)
+    return _read(store, source, engine="zarr")
 
 
 def _netcdf(this: File, source: Source) -> xr.Dataset:
-    file = this.path
-    if not remote.is_url(file):
-        with open(file, "rb") as header:
-            require_whole(header, os.path.getsize(file), file)
-        return _read(file, source, engine=None)
-    handle, size = remote.reading(file, source.storage_options)
-    require_whole(handle, size, file)
-    handle.seek(0)
-    if handle.read(3) == b"CDF":  # only the C library reads netCDF-3 piece by piece, and from disk
-        return _read(remote.local_copy(file, source.storage_options), source, engine=None)
-    handle.seek(0)
-    return _read(handle, source, engine="h5netcdf")
+    what, engine = netcdf.opening(this.path, this.options)
+    return _read(what, source, engine=engine)
 
 
 OPEN: dict[str, Callable[[File, Source], xr.Dataset]] = {

@@ -1,19 +1,62 @@
-"""Whether what was read is still what it was: each object of the source, by its version."""
+"""By what a source is known again: before it is read, and each object of it that was read."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from typing import Any
+
+import zarr
 
 from fdgrad_dask.errors import InputError
 from fdgrad_dask.pipeline.config.redaction import without_secrets
 from fdgrad_dask.pipeline.config.source import Source
-from fdgrad_dask.pipeline.source import remote, versions
-from fdgrad_dask.pipeline.source.formats import format_of, zarr_store
+from fdgrad_dask.pipeline.source import remote, snapshots, versions
+from fdgrad_dask.pipeline.source.places import files_of, format_of
+from fdgrad_dask.pipeline.source.zarr import zarr_store
 
+_LISTED = 16  # files told one by one; more are told by a digest of them all
 _LOOKING = 8  # objects at a time
 _SHOWN = 5
+
+
+def fingerprint(source: Source) -> dict[str, str]:
+    """What a source is now, in a few words a file, or in one digest where there are many.
+
+    A file is known by its bytes and the time of its last change or its ETag, a Zarr store by the
+    digest of all its metadata, an Icechunk repository by its snapshot.
+
+    Raises
+    ------
+    InputError
+        It is not there, or cannot be opened.
+    """
+    found = {without_secrets(file): _fingerprint(file, source) for file in files_of(source)}
+    if len(found) <= _LISTED:
+        return found
+    return {f"{len(found)} files": f"sha256 {_digest(found)}"}
+
+
+def _fingerprint(file: str, source: Source) -> str:
+    kind = format_of(file, source)
+    try:
+        if kind == "icechunk":
+            return f"snapshot {snapshots.session(file, source).snapshot_id}"
+        if kind == "netcdf":
+            return versions.of(file, source.storage_options)
+        store = zarr_store(file, source)
+        group = zarr.open_group(store, mode="r", path=source.group or "")
+        metadata = {name: each.metadata.to_dict() for name, each in group.members(max_depth=None)}
+        return f"metadata of sha256 {_digest(metadata)}"
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(f"{file} cannot be looked at ({error}); fix the path") from error
+
+
+def _digest(value: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
 
 
 class Inputs:
@@ -29,7 +72,7 @@ class Inputs:
 
     def __init__(self, source: Source, files: Sequence[str]) -> None:
         self._source, self._files = source, tuple(files)
-        self._references: dict[int, Any] = {}
+        self._store = cache(lambda file: zarr_store(file, source))
 
     def changed(self, read: Iterable[Mapping[str, str]]) -> set[str]:
         """The objects that some of ``read`` have in another version than the one of now."""
@@ -37,50 +80,40 @@ class Inputs:
         for seen in read:
             for name, version in seen.items():
                 known.setdefault(name, set()).add(version)
-        names = sorted(known)
         with ThreadPoolExecutor(_LOOKING) as looking:
-            now = dict(zip(names, looking.map(self._now, names), strict=True))
-        return {name for name in names if known[name] != {now[name]}}
+            now = dict(zip(known, looking.map(self._now, known), strict=True))
+        return {name for name in known if known[name] != {now[name]}}
 
     def are_gone(self, read: Iterable[Mapping[str, str]]) -> bool:
         """Whether nothing of what was read exists any more."""
-        return all(
-            self._now(name) == versions.MISSING for name in {n for seen in read for n in seen}
-        )
+        names = {name for seen in read for name in seen}
+        return all(self._now(name) == versions.MISSING for name in names)
 
     def shown(self, names: Iterable[str]) -> str:
         """Some of these objects, as a message names them."""
         listed = sorted(names)
-        paths = [without_secrets("/".join([self._file(name), *self._key(name)])) for name in listed]
-        more = f" and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else ""
-        return ", ".join(paths[:_SHOWN]) + more
+        paths = ["/".join(filter(None, self._place(name))) for name in listed[:_SHOWN]]
+        more = f" and {len(listed) - _SHOWN} more" if len(listed) > _SHOWN else ""
+        return ", ".join(map(without_secrets, paths)) + more
+
+    def _place(self, name: str) -> tuple[str, str]:
+        """The file and the key in it; no file where the source has fewer now."""
+        number, _, key = name.partition("/")
+        return (self._files[int(number)] if int(number) < len(self._files) else ""), key
 
     def _now(self, name: str) -> str:
-        file, options = self._file(name), self._source.storage_options
+        (file, key), options = self._place(name), self._source.storage_options
         if not file:
             return versions.MISSING
         try:
-            if not (key := self._key(name)):
+            if not key:
                 return versions.of(file, options)
-            return versions.of_key(self._store(name), file.rstrip("/"), key[0], options)
+            # References say in which file a key lies; of all others the path does.
+            refers = format_of(file, self._source) == "kerchunk"
+            store = self._store(file) if refers else None
+            return versions.of_key(store, file.rstrip("/"), key, options)
         except Exception as error:  # of whatever library opens the URL
             raise InputError(
                 f"{self.shown([name])} cannot be looked at ({remote.cause_of(error)}), so nobody "
                 "knows whether it has changed; run again when it can"
             ) from error
-
-    def _file(self, name: str) -> str:
-        number = int(name.partition("/")[0])
-        return self._files[number] if number < len(self._files) else ""
-
-    def _key(self, name: str) -> list[str]:
-        return name.split("/", 1)[1:]
-
-    def _store(self, name: str) -> Any:
-        """Of references only, which say in which file a key lies."""
-        number = int(name.partition("/")[0])
-        if format_of(self._files[number], self._source) != "kerchunk":
-            return None
-        if number not in self._references:
-            self._references[number] = zarr_store(self._files[number], self._source)
-        return self._references[number]

@@ -18,11 +18,11 @@ from fdgrad_dask.errors import ConfigError
 from fdgrad_dask.pipeline.config.operators import did_you_mean
 from fdgrad_dask.pipeline.config.source import Source
 from fdgrad_dask.pipeline.source import snapshots
-from fdgrad_dask.pipeline.source.fingerprints import fingerprint as fingerprint
-from fdgrad_dask.pipeline.source.formats import format_of, opened, version_of
-from fdgrad_dask.pipeline.source.joining import joined
+from fdgrad_dask.pipeline.source.concat import joined
+from fdgrad_dask.pipeline.source.formats import opened, version_of
+from fdgrad_dask.pipeline.source.inputs import fingerprint as fingerprint
 from fdgrad_dask.pipeline.source.labels import labelled
-from fdgrad_dask.pipeline.source.places import files_of
+from fdgrad_dask.pipeline.source.places import files_of, format_of
 from fdgrad_dask.pipeline.source.selection import renamed, selected
 
 _IN_MEMORY = 2**20  # values; a coordinate up to this size is read when the source is opened
@@ -76,8 +76,11 @@ def open_files(source: Source, files: Sequence[str] | None = None) -> xr.Dataset
 
 def pinned(source: Source) -> Source:
     """``source`` as it is now, for all who open it later: a branch becomes its snapshot."""
-    files = files_of(source)
-    return snapshots.pinned(source, files) if format_of(files[0], source) == "icechunk" else source
+    [first, *others] = files_of(source)
+    if others or source.tag or source.snapshot or format_of(first, source) != "icechunk":
+        return source
+    now = snapshots.session(first, source).snapshot_id
+    return source.model_copy(update={"branch": None, "snapshot": now, "format": "icechunk"})
 
 
 def chunked(dataset: xr.Dataset, wanted: Chunks) -> xr.Dataset:

@@ -1,4 +1,4 @@
-"""From a path of the config to the files that it names, here or behind a URL."""
+"""From a path of the config to the files that it names, here or behind a URL, and their format."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from fdgrad_dask.errors import InputError
 from fdgrad_dask.pipeline.config.operators import did_you_mean
 from fdgrad_dask.pipeline.config.section import SAMPLE
 from fdgrad_dask.pipeline.config.source import Source
-from fdgrad_dask.pipeline.source import remote
+from fdgrad_dask.pipeline.source import remote, snapshots
+
+_NETCDF = (".nc", ".nc4", ".cdf", ".netcdf", ".h5", ".hdf5")
 
 
 def files_of(source: Source) -> list[str]:
@@ -23,6 +25,22 @@ def files_of(source: Source) -> list[str]:
         Nothing is there.
     """
     return [file for path in source.path for file in _named(path, source.storage_options)]
+
+
+def format_of(file: str, source: Source) -> str:
+    """What a file is, by its name and what it looks like."""
+    if source.format != "auto":
+        return source.format
+    name = file.rstrip("/").lower()
+    if source.branch or source.tag or source.snapshot or name.endswith(".icechunk"):
+        return "icechunk"
+    if name.endswith(".json"):
+        return "kerchunk"
+    if remote.is_url(file):
+        return "netcdf" if name.endswith(_NETCDF) else "zarr"
+    if os.path.isdir(file):
+        return "icechunk" if snapshots.is_repository(os.listdir(file)) else "zarr"
+    return "zarr" if name.endswith(".zip") else "netcdf"
 
 
 def _named(path: str, options: dict[str, Any]) -> list[str]:

@@ -10,8 +10,9 @@ import os
 import shutil
 import tempfile
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
-from importlib.util import find_spec
 from typing import Any, BinaryIO
 
 from zarr.abc.store import Store
@@ -21,19 +22,10 @@ from fdgrad_dask.errors import InputError
 from fdgrad_dask.pipeline.config.redaction import without_secrets
 from fdgrad_dask.pipeline.config.source import STORES
 
-_INSTALL = "pip install 'fdgrad_dask[remote]'"
 # What the errors of obstore hold where it found no key and asked the machine, or was turned away.
-_BUCKETS = "Buckets_"
 _NO_KEYS = (
-    "/latest/api/token",
-    "/latest/meta-data",
-    "metadata.google",
-    "/metadata/identity",
-    "PermissionDenied",
-    "Unauthenticated",
-    "Forbidden",
-    "status: 403",
-    "status: 401",
+    *("/latest/api/token", "/latest/meta-data", "metadata.google", "/metadata/identity"),
+    *("PermissionDenied", "Unauthenticated", "Forbidden", "status: 403", "status: 401"),
 )
 _VARIABLES = {  # by the first letter of the scheme
     "s": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
@@ -49,23 +41,24 @@ def is_url(path: str) -> bool:
 
 def is_bucket(url: str) -> bool:
     """Whether obstore opens it."""
-    return _scheme(url) in STORES
+    return url.partition("://")[0] in STORES
 
 
 def zarr_store(url: str, options: dict[str, Any]) -> Store:
-    """The Zarr store at a URL.
+    """The Zarr store at a URL, or in a zip file on this machine or at ``zip://::URL``.
 
     Raises
     ------
     InputError
-        The package that opens it is not installed, or there is no such scheme.
+        The package that opens it is not installed.
     """
-    if url.startswith("zip://"):  # fsspec's reads with one handle for all threads
-        return zip_store(local_copy(url.partition("::")[2], options))
+    if url.startswith("zip://") or not is_url(url):  # fsspec's has one handle for all threads
+        archive = url.partition("::")[2] or url
+        return ZipStore(local_copy(archive, options), mode="r", read_only=True)
     if is_bucket(url):
         return ObjectStore(objects(url, options), read_only=True)
-    _require(url)
-    return FsspecStore.from_url(url, storage_options=options, read_only=True)
+    with _installed(url):
+        return FsspecStore.from_url(url, storage_options=options, read_only=True)
 
 
 def objects(url: str, options: dict[str, Any]) -> Any:
@@ -76,15 +69,10 @@ def objects(url: str, options: dict[str, Any]) -> Any:
     InputError
         obstore is not installed.
     """
-    _require(url)
-    from obstore.store import from_url
+    with _installed(url):
+        from obstore.store import from_url
 
-    return from_url(url, **_for_obstore(options))
-
-
-def zip_store(path: str) -> Store:
-    """The Zarr store in a zip file on this machine."""
-    return ZipStore(path, mode="r", read_only=True)
+        return from_url(url, **_for_obstore(options))
 
 
 def file_system(url: str, options: dict[str, Any]) -> tuple[Any, str]:
@@ -93,31 +81,30 @@ def file_system(url: str, options: dict[str, Any]) -> tuple[Any, str]:
     Raises
     ------
     InputError
-        The package that opens it is not installed, or there is no such scheme.
+        The package that opens it is not installed.
     """
-    _require(url)
-    if is_bucket(url):
-        system = _buckets(_scheme(url))(**_for_obstore(options))
-        return system, system._strip_protocol(url)
-    from fsspec.core import url_to_fs
+    with _installed(url):
+        if is_bucket(url):  # not by fsspec's register: others may use their own
+            from obstore.fsspec import FsspecStore as Buckets
 
-    found: tuple[Any, str] = url_to_fs(url, **options)
-    return found
+            scheme: Any
+            scheme, _, path = url.partition("://")
+            return Buckets(scheme, **_for_obstore(options)), path
+        from fsspec.core import url_to_fs
 
-
-@cache
-def _buckets(scheme: str) -> Any:
-    """obstore's file system for one scheme, which is not registered: others may use their own."""
-    from obstore.fsspec import FsspecStore as Buckets
-
-    return type(f"{_BUCKETS}{scheme}", (Buckets,), {"protocol": scheme, "__module__": __name__})
+        found: tuple[Any, str] = url_to_fs(url, **options)
+        return found
 
 
-def __getattr__(name: str) -> Any:
-    """Where pickle finds the class of a file system that it sends to a worker."""
-    if name.startswith(_BUCKETS) and name.removeprefix(_BUCKETS) in STORES:
-        return _buckets(name.removeprefix(_BUCKETS))
-    raise AttributeError(name)
+@contextmanager
+def _installed(url: str) -> Iterator[None]:
+    """Says what to install, where that is what is missing."""
+    try:
+        yield
+    except ImportError as error:
+        raise InputError(
+            f"{without_secrets(url)} cannot be opened: {error}; pip install 'fdgrad_dask[remote]'"
+        ) from error
 
 
 def _for_obstore(options: dict[str, Any]) -> dict[str, Any]:
@@ -135,7 +122,7 @@ def without_keys(error: Exception, url: str) -> str | None:
         return None
     return (
         "there are no keys for it, or they open nothing; if it is public, set storage_options: "
-        f"{{skip_signature: true}}, else the environment variables {_VARIABLES[_scheme(url)[0]]}"
+        f"{{skip_signature: true}}, else the environment variables {_VARIABLES[url[0]]}"
     )
 
 
@@ -153,9 +140,11 @@ def matching(url: str, options: dict[str, Any]) -> list[str]:
         There is none.
     """
     shown = without_secrets(url)
-    system, pattern = file_system(url, options)
     try:
+        system, pattern = file_system(url, options)
         found = [system.unstrip_protocol(path) for path in sorted(system.glob(pattern))]
+    except InputError:
+        raise
     except Exception as error:
         cause = without_keys(error, url) or f"{cause_of(error)}; fix the URL or storage_options"
         raise InputError(f"{shown} cannot be listed: {cause}") from error
@@ -172,7 +161,10 @@ def reading(url: str, options: dict[str, Any]) -> tuple[BinaryIO, int]:
 
 
 def local_copy(path: str, options: dict[str, Any]) -> str:
-    """``path`` itself, or a copy of what is at the URL that lives as long as the process."""
+    """``path`` itself, or a copy of what is at the URL that lives as long as the process.
+
+    Not fsspec's ``simplecache``, which knows a copy by its URL though the content has changed.
+    """
     if not is_url(path):
         return path
     system, there = file_system(path, options)
@@ -189,28 +181,3 @@ def _copies() -> str:
     folder = tempfile.mkdtemp(prefix="fdgrad-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder
-
-
-def _require(url: str) -> None:
-    """Refuses a URL that nothing installed here can open, and says what to install."""
-    shown, scheme = without_secrets(url), _scheme(url)
-    for package in ("fsspec", *(["obstore"] if is_bucket(url) else [])):
-        if find_spec(package) is None:
-            raise InputError(f"{shown} needs {package}, which is not installed; {_INSTALL}")
-    if is_bucket(url):
-        return
-    from fsspec import get_filesystem_class
-    from fsspec.registry import known_implementations
-
-    if scheme not in known_implementations:
-        known = ", ".join(sorted(known_implementations)[:8])
-        raise InputError(f"{shown}: no scheme {scheme!r}; there are {known} and more of fsspec's")
-    try:
-        get_filesystem_class(scheme)
-    except ImportError as error:
-        raise InputError(f"{shown} cannot be opened: {error}; {_INSTALL}") from error
-
-
-def _scheme(url: str) -> str:
-    """``s3`` of ``s3://bucket``, and of a chain ``a::s3://bucket`` the first."""
-    return url.split("://")[0].split("::")[0]

@@ -1,13 +1,10 @@
-"""Icechunk repositories: which snapshot is read, and the Zarr store that it is."""
+"""Icechunk repositories: where they are kept, and which of their snapshots is read."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Collection
-from importlib.util import find_spec
 from typing import Any
-
-from zarr.abc.store import Store
 
 from fdgrad_dask.errors import ConfigError, InputError
 from fdgrad_dask.pipeline.config.operators import did_you_mean
@@ -28,8 +25,8 @@ def is_repository(found: Collection[str]) -> bool:
     return {"snapshots", "refs"} <= {*found}
 
 
-def store(path: str, source: Source) -> Store:
-    """The read-only store of the branch, tag or snapshot that the source names.
+def session(path: str, source: Source) -> Any:
+    """The read-only session of the branch, tag or snapshot that the source names.
 
     Raises
     ------
@@ -38,22 +35,22 @@ def store(path: str, source: Source) -> Store:
     ConfigError
         It has no such branch, tag or snapshot.
     """
-    found: Store = _session(path, source).store
-    return found
+    found = repository(path, source.storage_options)
+    import icechunk
 
-
-def snapshot_of(path: str, source: Source) -> str:
-    """The id of the snapshot that the source names now."""
-    return str(_session(path, source).snapshot_id)
-
-
-def pinned(source: Source, files: list[str]) -> Source:
-    """``source``, but of a branch, which may move while a run reads it, the snapshot of now."""
-    if len(files) != 1 or source.tag or source.snapshot:
-        return source
-    return source.model_copy(
-        update={"branch": None, "snapshot": snapshot_of(files[0], source), "format": "icechunk"}
-    )
+    if source.snapshot:
+        kind, name, wanted = "snapshot", source.snapshot, {"snapshot_id": source.snapshot}
+    else:
+        kind, name = ("tag", source.tag) if source.tag else ("branch", source.branch or "main")
+        wanted = {kind: name}
+    try:
+        return found.readonly_session(**wanted)
+    except icechunk.IcechunkError as error:
+        known = {"tag": found.list_tags, "branch": found.list_branches}
+        advice = "give the id of one that is there"
+        if kind in known:
+            advice = did_you_mean(name, known[kind]())
+        raise ConfigError(f"source.{kind}: {path} has no {kind} {name!r}; {advice}") from error
 
 
 def repository(path: str, options: dict[str, Any]) -> Any:
@@ -64,12 +61,12 @@ def repository(path: str, options: dict[str, Any]) -> Any:
     InputError
         There is none, or icechunk is not installed.
     """
-    if find_spec("icechunk") is None:
+    try:
+        import icechunk
+    except ImportError as error:
         raise InputError(
             f"{path} needs icechunk, which is not installed; pip install 'fdgrad_dask[icechunk]'"
-        )
-    import icechunk
-
+        ) from error
     try:
         return icechunk.Repository.open(storage(path, options))
     except icechunk.IcechunkError as error:
@@ -81,15 +78,21 @@ def repository(path: str, options: dict[str, Any]) -> Any:
 
 
 def storage(path: str, options: dict[str, Any]) -> Any:
-    """Where icechunk keeps a repository: a folder, or a bucket and what its names begin with."""
+    """Where icechunk keeps a repository: a folder, or a bucket and what its names begin with.
+
+    Raises
+    ------
+    ConfigError
+        icechunk keeps none behind such a URL.
+    """
     import icechunk
 
     # It warns of folders that several commit to; a source is read, and a target has a lock.
     icechunk.set_logs_filter("error")
     scheme, _, rest = path.rpartition("://")
-    bucket, _, prefix = rest.partition("/")
     if scheme in ("", "file"):
         return icechunk.local_filesystem_storage(rest)
+    bucket, _, prefix = rest.partition("/")
     own = {_AS_ICECHUNK.get(name, name): value for name, value in options.items()}
     # Without credentials of its own, a bucket is opened with those of the environment.
     given = {"prefix": prefix, **(own or {"from_env": True})}
@@ -104,26 +107,8 @@ def storage(path: str, options: dict[str, Any]) -> Any:
             return icechunk.azure_storage(container=bucket, account=account, **given)
     except TypeError as error:
         raise ConfigError(
-            f"{path}: icechunk has another idea of storage_options: {error}"
+            f"{path}: {error}: icechunk has no such storage option; take it away"
         ) from error
     raise ConfigError(
         f"{path}: icechunk reads folders, s3://, gs:// and az://, not {scheme!r}; name one of these"
     )
-
-
-def _session(path: str, source: Source) -> Any:
-    import icechunk
-
-    found = repository(path, source.storage_options)
-    if source.snapshot:
-        wanted, kind, known = {"snapshot_id": source.snapshot}, "snapshot", set()
-    elif source.tag:
-        wanted, kind, known = {"tag": source.tag}, "tag", found.list_tags()
-    else:
-        wanted, kind, known = {"branch": source.branch or "main"}, "branch", found.list_branches()
-    try:
-        return found.readonly_session(**wanted)
-    except icechunk.IcechunkError as error:
-        [name] = wanted.values()
-        advice = did_you_mean(name, known) if known else "give the id of one that is there"
-        raise ConfigError(f"source.{kind}: {path} has no {kind} {name!r}; {advice}") from error

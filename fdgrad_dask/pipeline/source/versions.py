@@ -7,9 +7,10 @@ shard of a store. So two versions of one object can never end in one target unse
 from __future__ import annotations
 
 import os
-import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import ContextVar, copy_context
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,37 +21,43 @@ from fdgrad_dask.pipeline.source import remote
 
 MISSING = "missing"
 _CHANGED = ("ETag", "etag", "e_tag", "md5", "LastModified", "last_modified", "mtime", "created")
-_lock = threading.Lock()
-_recorders: list[dict[str, str]] = []
+# Per context, so that runs in several threads of one process note their own reads only. zarr takes
+# the context along to its event loop; a pool of threads has to be a `ContextPool`.
+_recorders: ContextVar[tuple[dict[str, str], ...]] = ContextVar("_recorders", default=())
 
 
 @contextmanager
 def recording() -> Iterator[dict[str, str]]:
-    """The version of every object that this process reads meanwhile, by its name.
+    """The version of every object that is read meanwhile in this context, by its name.
 
     A name is the number of a file of the source, or that and the key of an object in a store.
     """
     seen: dict[str, str] = {}
-    with _lock:
-        _recorders.append(seen)
+    token = _recorders.set((*_recorders.get(), seen))
     try:
         yield seen
     finally:
-        with _lock:
-            _recorders[:] = [each for each in _recorders if each is not seen]
+        _recorders.reset(token)
+
+
+class ContextPool(ThreadPoolExecutor):
+    """Threads that do each task in the context of whoever submits it."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """As of any pool; each task in a copy, as two threads cannot enter one context."""
+        return super().submit(copy_context().run, fn, *args, **kwargs)
 
 
 def is_noted(name: str) -> bool:
     """Whether all that record have this object already, so that it need not be looked at again."""
-    with _lock:
-        return bool(_recorders) and all(name in seen for seen in _recorders)
+    recorders = _recorders.get()
+    return bool(recorders) and all(name in seen for seen in recorders)
 
 
 def note(name: str, version: str) -> None:
     """An object is about to be read in this version."""
-    with _lock:
-        for seen in _recorders:
-            seen.setdefault(name, version)
+    for seen in _recorders.get():
+        seen.setdefault(name, version)
 
 
 def of_path(path: str) -> str:
@@ -78,7 +85,7 @@ def of(place: str, options: dict[str, Any]) -> str:
     return f"{info['size']} bytes, changed {changed[0] if changed else 'at a time unknown'}"
 
 
-def of_key(store: Store, root: str, key: str, options: dict[str, Any]) -> str:
+def of_key(store: Store | None, root: str, key: str, options: dict[str, Any]) -> str:
     """The version of an object in the Zarr store at ``root``."""
     references = getattr(getattr(store, "fs", None), "references", None)
     if references is not None:  # kerchunk: what it refers to, or the file of references itself

@@ -1,4 +1,4 @@
-"""A Zarr store in which a missing chunk is an error, and every chunk that is read is noted.
+"""Zarr stores, in which a missing chunk is an error, and every chunk that is read is noted.
 
 zarr reads a chunk or shard that is missing as the fill value, and a shard of no bytes too, which
 after a full disk or a broken copy is half a store of NaN. Seeing what each read gives back costs
@@ -10,17 +10,19 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import os
 import socket
-from dataclasses import dataclass
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from zarr.abc.store import ByteRequest, Store
 from zarr.core.buffer import Buffer, BufferPrototype
-from zarr.storage import WrapperStore
+from zarr.storage import FsspecStore, LocalStore, WrapperStore
 
 from fdgrad_dask.errors import InputError
-from fdgrad_dask.pipeline.source import versions
+from fdgrad_dask.pipeline.config.source import Source
+from fdgrad_dask.pipeline.source import remote, snapshots, versions
+from fdgrad_dask.pipeline.source.places import format_of
 
 if TYPE_CHECKING:
     _Wrapper = WrapperStore[Store]
@@ -30,29 +32,51 @@ else:
 _METADATA = ("zarr.json", ".zarray", ".zgroup", ".zattrs", ".zmetadata")
 
 
-@dataclass(frozen=True)
-class Rules:
-    """Where a store lies, and what a missing chunk in it is."""
+def zarr_store(file: str, source: Source) -> Store:
+    """The store that holds a Zarr hierarchy, whatever the format around it."""
+    kind = format_of(file, source)
+    if kind == "icechunk":
+        store: Store = snapshots.session(file, source).store
+        return store
+    if kind == "kerchunk":
+        from fsspec.implementations.reference import ReferenceFileSystem
 
-    root: str
-    options: dict[str, Any]
-    number: int
-    """Of the file in the source."""
-    fill: bool
-    """Whether a missing chunk is the fill value after all; one of no bytes never is."""
-    pinned: bool
-    """Whether nothing can change what is read, as in a snapshot."""
+        system = ReferenceFileSystem(
+            fo=file,
+            remote_options=source.storage_options,
+            target_options=source.storage_options if remote.is_url(file) else {},
+            asynchronous=True,
+        )
+        return FsspecStore(system, read_only=True, path="")
+    if os.path.isdir(file):
+        return LocalStore(file, read_only=True)
+    return remote.zarr_store(file, source.storage_options)
 
 
 class Guarded(_Wrapper):
-    """A store that is read, whose chunks have to exist."""
+    """A store that is read, whose chunks have to exist.
 
-    def __init__(self, store: Store, rules: Rules) -> None:
+    Parameters
+    ----------
+    store : zarr.abc.store.Store
+        What is read.
+    file : str
+        Where it lies.
+    source : Source
+        How it is opened; with ``missing_chunks: fill`` a missing chunk is the fill value after
+        all, but one of no bytes never is.
+    number : int
+        Of the file in the source.
+    """
+
+    def __init__(self, store: Store, file: str, source: Source, number: int) -> None:
         super().__init__(store)
-        self.rules = rules
+        self._given = file, source, number
+        # Nothing can change what is read in a snapshot.
+        self._is_pinned = format_of(file, source) == "icechunk"
 
     def _with_store(self, store: Store) -> Guarded:
-        return Guarded(store, self.rules)
+        return Guarded(store, *self._given)
 
     async def get(
         self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None
@@ -70,13 +94,12 @@ class Guarded(_Wrapper):
 
     async def _note(self, key: str) -> None:
         """Before the read: what is written after this look is found to be another version."""
-        name = f"{self.rules.number}/{key}"
-        if self.rules.pinned or versions.is_noted(name):
+        file, source, number = self._given
+        name = f"{number}/{key}"
+        if self._is_pinned or versions.is_noted(name):
             return
-        rules = self.rules
-        version = await asyncio.to_thread(
-            versions.of_key, self._store, rules.root, key, rules.options
-        )
+        root, options = file.rstrip("/"), source.storage_options
+        version = await asyncio.to_thread(versions.of_key, self._store, root, key, options)
         versions.note(name, version)
 
     async def _require_fill(self, key: str, prototype: BufferPrototype) -> None:
@@ -84,19 +107,19 @@ class Guarded(_Wrapper):
 
         A lone 0, such as a grid mapping or a single member, is what xarray never writes a chunk of.
         """
-        values = await self._values(key, prototype)
+        values = await self._count_values(key, prototype)
         if values is None:
             raise InputError(
                 f"neither the chunk {key!r} nor the metadata of its array can be seen by "
                 f"{socket.gethostname()}; mount the store there, at the same path"
             )
-        if not self.rules.fill and values != 1:
+        if self._given[1].missing_chunks == "error" and values != 1:
             raise InputError(
                 f"the chunk {key!r} is missing, and a fill value is no data; restore it, or, if "
                 "this dataset omits empty chunks, set source.missing_chunks: fill"
             )
 
-    async def _values(self, key: str, prototype: BufferPrototype) -> int | None:
+    async def _count_values(self, key: str, prototype: BufferPrototype) -> int | None:
         """How many values the array of a chunk has; None where its metadata is missing too."""
         parents = [*accumulate(key.split("/")[:-1], "{}/{}".format)]
         for parent in reversed(parents):

@@ -6,28 +6,26 @@ and few are open at a time. So ten thousand files are ten thousand names, not a 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from itertools import pairwise
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import xarray as xr
+from xarray.backends import BackendArray
 from xarray.core import indexing
 
 from fdgrad_dask.errors import InputError
 from fdgrad_dask.pipeline.config.source import Source
 from fdgrad_dask.pipeline.source.formats import opened, version_of
-from fdgrad_dask.pipeline.source.stored import Joined, preferred
-
-Points = Any  # a pandas.Index
 
 _KNOWN = 32  # datasets that a process keeps; how many handles, says xarray's file_cache_maxsize
 _HELD = 2**16  # values; labels of a file up to this size are read while it is open anyway
 _CHUNK = 2**27  # bytes of a chunk where the file itself has none
-_ADVICE = "give files that follow one another along one coordinate"
 
 
 class Files:
@@ -52,20 +50,69 @@ class Files:
             self.versions[number] = version_of(name, self.source)
         return opened(name, self.source, number=number, version=self.versions[number])
 
-    def variable(self, number: int, name: str) -> xr.Variable:
-        """The variable ``name`` in a file."""
-        return self.dataset(number).variables[name]
+
+class Joined(BackendArray):
+    """A variable whose rows along one axis lie in many files, each opened when it is read."""
+
+    def __init__(self, files: Files, parts: Sequence[Part], name: str, dim: str) -> None:
+        dims, shape, _ = parts[0].variables[name]
+        self.files, self.name, self.axis = files, name, dims.index(dim)
+        self.numbers = [part.number for part in parts]
+        self.starts = np.cumsum([0, *(len(part.points[dim]) for part in parts)])
+        self.dtype = np.result_type(*{part.variables[name][2] for part in parts})
+        self.shape = (*shape[: self.axis], int(self.starts[-1]), *shape[self.axis + 1 :])
+
+    def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:
+        outer = indexing.IndexingSupport.OUTER
+        return indexing.explicit_indexing_adapter(key, self.shape, outer, self._read)
+
+    def _read(self, key: tuple[Any, ...]) -> np.ndarray[Any, Any]:
+        wanted = key[self.axis]
+        before, after = key[: self.axis], key[self.axis + 1 :]
+
+        def read(place: int, rows: Any) -> np.ndarray[Any, Any]:
+            variable = self.files.dataset(self.numbers[place]).variables[self.name]
+            values: np.ndarray[Any, Any] = variable[(*before, rows, *after)].values
+            return values.astype(self.dtype, copy=False)
+
+        if isinstance(wanted, (int, np.integer)):
+            place = int(np.searchsorted(self.starts, wanted, side="right")) - 1
+            return read(place, int(wanted - self.starts[place]))
+        pieces = [read(place, rows) for place, rows in self._runs(wanted)]
+        # An axis that an integer takes away is not there in a piece.
+        axis = sum(not isinstance(part, (int, np.integer)) for part in before)
+        return pieces[0] if len(pieces) == 1 else np.concatenate(pieces, axis)
+
+    def _runs(self, wanted: slice | np.ndarray[Any, Any]) -> Iterator[tuple[int, Any]]:
+        """Each file that ``wanted`` takes rows of, in order, and these rows counted in it."""
+        rows = np.arange(self.shape[self.axis])[wanted]
+        places = np.searchsorted(self.starts, rows, side="right") - 1
+        for run in np.split(np.arange(rows.size), np.flatnonzero(np.diff(places)) + 1):
+            place = int(places[run[0]]) if run.size else 0
+            yield place, _as_slice(rows[run] - self.starts[place])
+
+
+def _as_slice(rows: np.ndarray[Any, Any]) -> slice | np.ndarray[Any, Any]:
+    """``rows`` as a slice where they are evenly spaced and rise, which files read faster."""
+    if not rows.size:
+        return slice(0, 0)
+    step = int(rows[1] - rows[0]) if rows.size > 1 else 1
+    even = step > 0 and (np.diff(rows) == step).all()
+    return slice(int(rows[0]), int(rows[-1]) + 1, step) if even else rows
 
 
 @dataclass(frozen=True)
-class _Part:
+class Part:
     """What is remembered of a file: its labels, and the kinds of its variables."""
 
     number: int
-    points: dict[str, Points]
+    name: str
+    fields: frozenset[str]
+    points: dict[str, Any]
+    """Labels by dimension, each a pandas.Index."""
     variables: dict[str, tuple[tuple[str, ...], tuple[int, ...], np.dtype[Any]]]
     held: dict[str, np.ndarray[Any, Any]]
-    fields: frozenset[str]
+    """Values of small labels that are not the same in each file."""
 
 
 def joined(names: Sequence[str], source: Source) -> xr.Dataset:
@@ -81,21 +128,21 @@ def joined(names: Sequence[str], source: Source) -> xr.Dataset:
     """
     files = Files(names, source)
     first = _part(files, 0, {})
-    parts = [first, *(_part(files, number, first.points) for number in range(1, len(names)))]
-    groups: dict[frozenset[str], list[_Part]] = {}
-    for part in parts:
+    groups = {first.fields: [first]}
+    for number in range(1, len(names)):
+        part = _part(files, number, first.points)
         groups.setdefault(part.fields, []).append(part)
     try:
         datasets = [_followed(files, group) for group in groups.values()]
-        _require_same_points(datasets)
         return xr.merge(datasets, compat="override", join="exact", combine_attrs="override")
     except ValueError as error:
         raise InputError(
-            f"the {len(names)} files of {source.shown} do not fit together: {error}; {_ADVICE}"
+            f"the {len(names)} files of {source.shown} do not fit together: {error}; "
+            "give files that follow one another along one coordinate"
         ) from error
 
 
-def _part(files: Files, number: int, known: dict[str, Points]) -> _Part:
+def _part(files: Files, number: int, known: dict[str, Any]) -> Part:
     dataset = files.dataset(number)
     points = {
         # One object for the labels that are the same in each file.
@@ -112,30 +159,25 @@ def _part(files: Files, number: int, known: dict[str, Points]) -> _Part:
         str(name): (tuple(map(str, variable.dims)), variable.shape, variable.dtype)
         for name, variable in dataset.variables.items()
     }
-    return _Part(number, points, variables, held, frozenset(map(str, dataset.data_vars)))
+    fields = frozenset(map(str, dataset.data_vars))
+    return Part(number, files.names[number], fields, points, variables, held)
 
 
-def _followed(files: Files, parts: list[_Part]) -> xr.Dataset:
+def _followed(files: Files, parts: list[Part]) -> xr.Dataset:
     """Files with the same fields, one after another."""
     if len(parts) == 1:
         return files.dataset(parts[0].number)
-    dim = _joined_dim(files, parts)
-    parts = _ordered(files, parts, dim)
+    dim = _joined_dim(parts)
+    parts = _ordered(parts, dim)
+    _require_same_kinds(parts, dim)
     like = files.dataset(parts[0].number)
-    sizes = [len(part.points[dim]) for part in parts]
-    _require_same_kinds(files, parts, dim)
-    variables = {
-        name: _variable(files, parts, name, dim, sizes)
-        for name, variable in like.variables.items()
-        if dim in variable.dims
-    }
-    labels = [name for name in like.coords if name in variables]
-    kept = like.drop_vars(list(variables))
-    together = kept.assign({n: v for n, v in variables.items() if n not in labels})
-    return together.assign_coords({name: variables[name] for name in labels})
+    long = [name for name in parts[0].variables if dim in parts[0].variables[name][0]]
+    variables = {name: _variable(files, parts, name, dim, like.variables[name]) for name in long}
+    labels = {name: variables.pop(name) for name in long if name in like.coords}
+    return like.drop_vars(long).assign(variables).assign_coords(labels)
 
 
-def _joined_dim(files: Files, parts: list[_Part]) -> str:
+def _joined_dim(parts: list[Part]) -> str:
     """The one dimension in whose labels the files differ."""
     first = parts[0]
     differing = sorted(
@@ -145,7 +187,7 @@ def _joined_dim(files: Files, parts: list[_Part]) -> str:
     )
     if not differing:
         raise ValueError(
-            f"{_name(files, first)} and {_name(files, parts[1])} have the same points along "
+            f"{first.name} and {parts[1].name} have the same points along "
             f"{', '.join(map(repr, first.points)) or 'no coordinate'}, so nothing tells their order"
         )
     if len(differing) > 1:
@@ -153,25 +195,25 @@ def _joined_dim(files: Files, parts: list[_Part]) -> str:
     return differing[0]
 
 
-def _ordered(files: Files, parts: list[_Part], dim: str) -> list[_Part]:
+def _ordered(parts: list[Part], dim: str) -> list[Part]:
     """The files by their points, in the direction of the points in each; none may overlap."""
     parts = [part for part in parts if len(part.points[dim])]
-    parts = sorted(parts, key=lambda part: part.points[dim].min())
+    parts.sort(key=lambda part: part.points[dim].min())
     for one, other in pairwise(parts):
         last, following = one.points[dim].max(), other.points[dim].min()
         if not last < following:
             raise ValueError(
-                f"they overlap along {dim!r}: {_name(files, one)} ends at {last}, "
-                f"{_name(files, other)} begins at {following}"
+                f"they overlap along {dim!r}: {one.name} ends at {last}, "
+                f"{other.name} begins at {following}"
             )
     falling = any(part.points[dim][0] > part.points[dim][-1] for part in parts)
     return parts[::-1] if falling else parts
 
 
-def _require_same_kinds(files: Files, parts: list[_Part], dim: str) -> None:
+def _require_same_kinds(parts: list[Part], dim: str) -> None:
     """Refuses files that have a variable with other dimensions, sizes or another kind."""
 
-    def kind(part: _Part, name: str) -> tuple[Any, ...]:
+    def kind(part: Part, name: str) -> tuple[Any, ...]:
         dims, shape, dtype = part.variables.get(name, ((), (), np.dtype("V")))
         numeric = "number" if dtype.kind in "fiub" else dtype.kind
         return numeric, *((d, n) for d, n in zip(dims, shape, strict=True) if d != dim)
@@ -180,50 +222,27 @@ def _require_same_kinds(files: Files, parts: list[_Part], dim: str) -> None:
         for name, (dims, _, _) in parts[0].variables.items():
             if dim in dims and kind(part, name) != kind(parts[0], name):
                 raise ValueError(
-                    f"{name!r} has other dimensions or another type in {_name(files, part)} than "
-                    f"in {_name(files, parts[0])}"
+                    f"{name!r} has other dimensions or another type in {part.name} than in "
+                    f"{parts[0].name}"
                 )
 
 
 def _variable(
-    files: Files, parts: list[_Part], name: Any, dim: str, sizes: list[int]
+    files: Files, parts: list[Part], name: str, dim: str, like: xr.Variable
 ) -> xr.Variable:
-    like = files.variable(parts[0].number, name)
+    """One variable of all files; small labels are in memory already."""
+    axis = like.dims.index(dim)
     if name == dim:
         points = np.concatenate([part.points[dim].values for part in parts])
         return xr.Variable(dim, points, like.attrs, like.encoding)
-    axis = like.dims.index(dim)
     if all(name in part.held for part in parts[1:]):
-        values = np.concatenate([p.held.get(name, like.values) for p in parts], axis)
+        values = np.concatenate([part.held.get(name, like.values) for part in parts], axis)
         return xr.Variable(like.dims, values, like.attrs, like.encoding)
-    numbers = [part.number for part in parts]
-    array = Joined(
-        partial(_numbered, files, numbers, name),
-        like,
-        axis,
-        np.cumsum([0, *sizes]),
-        np.result_type(*{part.variables[name][2] for part in parts}),
-    )
-    whole = {**(like.encoding.get("preferred_chunks") or {})}
-    chunks = {**whole, dim: preferred(like, dim, sizes, _CHUNK)}
-    encoding = {**like.encoding, "preferred_chunks": chunks}
-    return xr.Variable(like.dims, indexing.LazilyIndexedArray(array), like.attrs, encoding)
-
-
-def _numbered(files: Files, numbers: list[int], name: str, place: int) -> xr.Variable:
-    return files.variable(numbers[place], name)
-
-
-def _require_same_points(datasets: list[xr.Dataset]) -> None:
-    known: dict[Any, Points] = {}
-    for dataset in datasets:
-        for dim, points in dataset.indexes.items():
-            if not known.setdefault(dim, points).equals(points):
-                raise ValueError(
-                    f"{', '.join(map(str, dataset.data_vars))} and the other fields have other "
-                    f"points along {dim!r}"
-                )
-
-
-def _name(files: Files, part: _Part) -> str:
-    return files.names[part.number]
+    # The chunks of each file, or what some bytes hold.
+    native = dict(like.encoding.get("preferred_chunks") or {})
+    row = max(1, math.prod(like.shape) // like.sizes[dim] * like.dtype.itemsize)
+    most = native.get(dim, max(1, _CHUNK // row))
+    sizes = [len(part.points[dim]) for part in parts]
+    native[dim] = tuple(min(most, size - at) for size in sizes for at in range(0, size, most))
+    lazy = indexing.LazilyIndexedArray(Joined(files, parts, name, dim))
+    return xr.Variable(like.dims, lazy, like.attrs, {**like.encoding, "preferred_chunks": native})
