@@ -60,6 +60,7 @@ def test_a_map_has_degrees_a_title_and_a_colour_bar(saved: list[Figure], sst: xr
     assert figure.axes[0].get_title() == "Sst, mean over time, 2000-01-01 to 2000-04-01"
     assert "60°E" in x
     assert {"12°S", "0°", "12°N"} <= set(y)
+    assert (figure.axes[0].get_ylim(), figure.axes[0].get_xlim()) == ((-25, 25), (-5, 75))
     assert figure.axes[1].get_ylabel() == "sst [K]"
     mesh = figure.axes[0].collections[0]
     assert_allclose(mesh.get_array(), sst.sst.mean("time"), rtol=1e-6)

@@ -200,12 +200,13 @@ def test_the_numbers_are_those_of_the_journal(complete: Page) -> None:
         "Gradient of sst.zarr.",
         "Run time 10.00 s first to last region, without interruptions",
         "Throughput 12.00 MiB/s",  # (4 × 20 + 4 × 10) MiB in 10 s
-        "Read 80.00 MiB decoded; the source 1.25 times, as regions share halos",
+        "Read 80.00 MiB decoded; each value 1.25 times, as regions share halos",
         "Written 40.00 MiB decoded Workers",
         "Workers 2 local, busy 100 % of the time",  # 14 s of 2 × 4 s and 1 × 6 s
         "Peak memory of a worker 303.00 MiB resident; 512.00 MiB planned",
         "Retries 2",
-        "A region took 3.50 s on average: 50 % of it were spent on reading and 25 % on writing",
+        "Slowest region 6.00 s 3.50 s on average",
+        "Threads spent 50 % of the time of their regions on reading and 25 % on writing",
         "time 3–4, latitude 0–5 127.0.0.1:4001 6.00 s 3.00 s 1.50 s 20.00 MiB 1",
         "Regions computed more than once, because a worker was lost or an error occurred: 1.",
         "A dotted line marks where the run was resumed",
@@ -427,7 +428,7 @@ def test_the_command_writes_it(
     assert "derivative of" in page.text
     regions = Journal(path).regions().values()
     read = format_bytes(sum(each.bytes_read for each in regions))
-    assert f"Read {read} decoded; the source once" in page.text
+    assert f"Read {read} decoded; each value once" in page.text
 
 
 def test_no_report_unless_asked_for(write: Callable[..., str], run: RunRecord) -> None:

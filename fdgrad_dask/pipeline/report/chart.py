@@ -57,6 +57,7 @@ def draw_field(
             rasterized=True,
             cbar_kwargs={"pad": 0.02, "aspect": 30, **bar},
         )
+        axes.autoscale(tight=True)  # xarray ends the axes in the middle of the outer cells
         _label_axis(axes.yaxis, field[dims[0]])
     _label_axis(axes.xaxis, field[dims[-1]])
     return figure

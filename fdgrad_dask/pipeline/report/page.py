@@ -89,7 +89,7 @@ def render(
         "date": lambda time: f"{datetime.fromtimestamp(time, UTC):%-d %B %Y, %H:%M UTC}",
         "region": _describe_region,
         "yaml": lambda value: yaml.safe_dump(value, sort_keys=False, allow_unicode=True),
-        "options": lambda value: yaml.safe_dump(value, default_flow_style=True, width=1e9)[1:-2],
+        "options": _list_options,
     }
     history = summarize(records) if records else None
     # One region alone has no course in time.
@@ -167,6 +167,15 @@ def _estimate_stored(path: str, records: Sequence[RegionRecord]) -> int:
     sizes = [os.path.getsize(path) for path in paths if os.path.isfile(path)]
     total = sum(len(record.checksums) for record in records)
     return round(sum(sizes) / max(len(sizes), 1) * total)
+
+
+def _list_options(options: dict[str, Any]) -> str:
+    """
+    >>> _list_options({"dim": "x", "accuracy": 4})
+    'dim: x, accuracy: 4'
+    """
+    flow = yaml.safe_dump(options, default_flow_style=True, sort_keys=False, width=1e9)
+    return str(flow)[1:-2]
 
 
 def _describe_region(key: str) -> str:
