@@ -77,17 +77,17 @@ def _draw_memory(history: History, planned: int) -> Figure:
     most = max(history.regions.peak_memory.max(), planned)
     unit, size = _choose_unit(most)
     alpha = 1.0 if history.regions.worker.nunique() <= _NAMED else 0.4
+    line: dict[str, Any] = {"color": _BLUE, "linewidth": 1.2, "alpha": alpha}
+    line |= {"marker": ".", "markersize": 4, "markevery": [0]}
     for _, own in history.regions.sort_values("end").groupby("worker"):
         peak = own.peak_memory.cummax() / size
         rises = peak.diff() != 0  # thousands of regions, of which few raise the peak
         times = np.append(own.end[rises], history.seconds) / scale
         values = np.append(peak[rises], peak.iloc[-1])
-        axes.step(times, values, _BLUE, where="post", linewidth=1.2, alpha=alpha)
-        axes.plot(times[:1], values[:1], ".", color=_BLUE, markersize=4, alpha=alpha)
+        axes.step(times, values, where="post", **line)
     axes.axhline(planned / size, color=_OCHRE, linewidth=1.2, linestyle="--")
-    at_the_right = axes.get_yaxis_transform()
-    where: dict[str, Any] = {"transform": at_the_right, "ha": "right", "va": "bottom"}
-    axes.text(1, planned / size, "planned ", color=_OCHRE, **where)
+    right = axes.get_yaxis_transform()
+    axes.text(1, planned / size, "planned ", color=_OCHRE, ha="right", va="bottom", transform=right)
     axes.set_ylabel(unit)
     axes.set_ylim(0, 1.15 * most / size)
     return figure
