@@ -228,7 +228,7 @@ def test_a_run_that_ended_early_says_how_far_it_came(incomplete: Page) -> None:
         "ended not yet",
     ):
         assert text in incomplete.text, text
-    assert incomplete.tags.count("svg") == 1  # one region alone has no course
+    assert incomplete.tags.count("svg") == 1  # a single region makes no curve
     assert "Events" not in incomplete.text
 
 

@@ -92,7 +92,7 @@ def render(
         "options": _list_options,
     }
     history = summarize(records) if records else None
-    # One region alone has no course in time.
+    # A single region makes no curve.
     drawn = figures.draw_history(history, run.plan["memory"]) if history and records[1:] else {}
     related = named_in(target) if target else ()  # bounds and grid mappings
     results = [
