@@ -80,6 +80,11 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         {"target": {"path": "s3://b/x.zarr", "storage_options": {"key": "x"}}},
         r"key is a name of fsspec, .* write access_key_id in its place",
     ),
+    ({"target": {"path": "s3://x.zarr"}}, r"no place in a bucket; write s3://BUCKET/NAME.zarr"),
+    (
+        {"source": {"path": "s3://b/x.zarr"}, "target": {"path": "s3://b/x.zarr"}},
+        r"'s3://b/x.zarr' and the source 's3://b/x.zarr' overlap; name another path",
+    ),
     ({"report": {"path": "s3://b/x.html"}}, r"is a URL, and this is a file on this machine; name"),
     ({"source": {"path": " "}}, r"source.path: the path is empty; write one"),
     ({"source": {"path": 3}}, r"source.path: this is a name, or a list of at least one, got 3"),

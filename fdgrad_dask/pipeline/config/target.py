@@ -57,6 +57,9 @@ class Target(Section):
                 f"{without_secrets(path)!r} is a URL at which only Zarr and Icechunk are written, "
                 "and only to s3://, gs:// and az://; name one of these, or a path on this machine"
             )
-        if "@" in place.partition("/")[0]:
+        bucket, _, key = place.partition("/")
+        if not (bucket and key):
+            raise ValueError(f"{path!r} is no place in a bucket; write {scheme}://BUCKET/NAME.zarr")
+        if "@" in bucket:
             raise ValueError("a key to a bucket belongs into target.storage_options, not the URL")
         return path
