@@ -1,6 +1,7 @@
 """The command ``fdgrad``: arguments in, exit code out, and every error as a message.
 
-Heavy imports wait until a command needs them, so that help and typing errors come at once.
+Heavy imports wait until a config is read and found right, so that help and the errors of a config
+come at once.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import shlex
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from importlib import resources
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
@@ -53,28 +55,31 @@ def _main(given: list[str]) -> int:
 
 
 def _run(arguments: argparse.Namespace, called: str) -> str:
+    config = _config(arguments)
     from fdgrad_dask.pipeline.run import run
 
-    config = _config(arguments)
     return run(config, called=called, fresh=arguments.fresh, repair=arguments.repair)
 
 
 def _plan(arguments: argparse.Namespace, called: str) -> str:
+    config = _config(arguments)
     from fdgrad_dask.pipeline.run import planned
 
-    return planned(_config(arguments), sample=arguments.sample)
+    return planned(config, sample=arguments.sample)
 
 
 def _check(arguments: argparse.Namespace, called: str) -> str:
+    config = _config(arguments)
     from fdgrad_dask.pipeline.run import check
 
-    return check(_config(arguments))
+    return check(config)
 
 
 def _verify(arguments: argparse.Namespace, called: str) -> str:
+    config = _config(arguments)
     from fdgrad_dask.pipeline.execute.verify import verify
 
-    return verify(_config(arguments))
+    return verify(config)
 
 
 def _config(arguments: argparse.Namespace) -> Config:
@@ -87,9 +92,7 @@ def _config(arguments: argparse.Namespace) -> Config:
 
 
 def _init(arguments: argparse.Namespace, called: str) -> str:
-    from fdgrad_dask.pipeline.config.starter import STARTER
-
-    return STARTER
+    return resources.files("fdgrad_dask.pipeline.config").joinpath("example.yaml").read_text()
 
 
 def _operators(arguments: argparse.Namespace, called: str) -> str:

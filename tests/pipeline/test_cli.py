@@ -162,6 +162,20 @@ def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
         assert text in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("command", ["--help", "--version", "init", "schema", "run nothing.yaml"])
+def test_what_computes_nothing_starts_without_jax_and_dask_arrays(command: str) -> None:
+    script = (
+        "import sys; from fdgrad_dask.cli import main\n"
+        "try: main(sys.argv[1:])\n"
+        "except SystemExit: pass\n"
+        "sys.exit(sorted({'jax', 'dask.array', 'distributed', 'zarr'} & set(sys.modules)) or 0)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, *command.split()], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+
+
 def test_exit_2_a_wrong_command_line_or_config(fdgrad: Called, write: Write) -> None:
     with pytest.raises(SystemExit) as ended:
         cli.main(["rum", "config.yaml"])
