@@ -11,13 +11,14 @@ import json
 import shlex
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib import resources
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from fdgrad_dask.errors import FdgradError
 from fdgrad_dask.pipeline import console
+from fdgrad_dask.pipeline.config.redaction import scrub
 
 if TYPE_CHECKING:
     from fdgrad_dask.pipeline.config.schema import Config
@@ -39,7 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _main(given: list[str]) -> int:
     arguments = _parser().parse_args(given)
     try:
-        console.write(arguments.command(arguments, shlex.join(["fdgrad", *given])), sys.stdout)
+        for text in arguments.command(arguments, shlex.join(["fdgrad", *given])):
+            console.write(text, sys.stdout)
         return 0
     except FdgradError as error:
         return _failed(arguments, str(error), error.exit_code)
@@ -54,57 +56,75 @@ def _main(given: list[str]) -> int:
         )
 
 
-def _run(arguments: argparse.Namespace, called: str) -> str:
-    config = _config(arguments)
-    from fdgrad_dask.pipeline.run import run
+def _run(arguments: argparse.Namespace, called: str) -> Iterator[str]:
+    def do(config: Config) -> str:
+        from fdgrad_dask.pipeline.run import run
 
-    return run(config, called=called, fresh=arguments.fresh, repair=arguments.repair)
+        # A setting of the command may hold a secret; by now the config has made it known.
+        return run(config, called=scrub(called), fresh=arguments.fresh, repair=arguments.repair)
 
-
-def _plan(arguments: argparse.Namespace, called: str) -> str:
-    config = _config(arguments)
-    from fdgrad_dask.pipeline.run import planned
-
-    return planned(config, sample=arguments.sample)
+    return _each(arguments, do)
 
 
-def _check(arguments: argparse.Namespace, called: str) -> str:
-    config = _config(arguments)
-    from fdgrad_dask.pipeline.run import check
+def _plan(arguments: argparse.Namespace, called: str) -> Iterator[str]:
+    def do(config: Config) -> str:
+        from fdgrad_dask.pipeline.run import planned
 
-    return check(config)
+        return planned(config, sample=arguments.sample)
 
-
-def _verify(arguments: argparse.Namespace, called: str) -> str:
-    config = _config(arguments)
-    from fdgrad_dask.pipeline.execute.verify import verify
-
-    return verify(config)
+    return _each(arguments, do)
 
 
-def _config(arguments: argparse.Namespace) -> Config:
-    from fdgrad_dask.pipeline.config import schema as configs
+def _check(arguments: argparse.Namespace, called: str) -> Iterator[str]:
+    def do(config: Config) -> str:
+        from fdgrad_dask.pipeline.run import check
 
-    config = configs.load(arguments.config)
-    if getattr(arguments, "cluster", None):
-        config = config.model_copy(update={"cluster": configs.load_cluster(arguments.cluster)})
-    return config
+        return check(config)
 
-
-def _init(arguments: argparse.Namespace, called: str) -> str:
-    return resources.files("fdgrad_dask.pipeline.config").joinpath("example.yaml").read_text()
+    return _each(arguments, do)
 
 
-def _operators(arguments: argparse.Namespace, called: str) -> str:
+def _verify(arguments: argparse.Namespace, called: str) -> Iterator[str]:
+    def do(config: Config) -> str:
+        from fdgrad_dask.pipeline.execute.verify import verify
+
+        return verify(config)
+
+    return _each(arguments, do)
+
+
+def _each(arguments: argparse.Namespace, do: Callable[[Config], str]) -> Iterator[str]:
+    """Do the same with all configs in order; the first that fails is the last."""
+    from fdgrad_dask.pipeline.config.schema import load_all
+
+    configs = load_all(arguments.config, cluster=arguments.cluster, settings=arguments.set)
+    names = list(configs)
+    for number, (name, config) in enumerate(configs.items()):
+        try:
+            text = do(config)
+        except BaseException:
+            if len(names) > 1:
+                done = f"{', '.join(names[:number])} done" if number else "none done"
+                left = f"; {', '.join(rest)} not begun" if (rest := names[number + 1 :]) else ""
+                console.say(f"fdgrad: {done}; {name} failed{left}")
+            raise
+        yield f"config   {name}\n{text}" if len(names) > 1 else text
+
+
+def _init(arguments: argparse.Namespace, called: str) -> list[str]:
+    return [resources.files("fdgrad_dask.pipeline.config").joinpath("example.yaml").read_text()]
+
+
+def _operators(arguments: argparse.Namespace, called: str) -> Iterable[str]:
     from fdgrad_dask.pipeline.config import operators as catalog
 
-    return "\n".join(map(catalog.described, catalog.operator_names()))
+    return map(catalog.described, catalog.operator_names())
 
 
-def _schema(arguments: argparse.Namespace, called: str) -> str:
+def _schema(arguments: argparse.Namespace, called: str) -> list[str]:
     from fdgrad_dask.pipeline.config.schema import Config
 
-    return json.dumps(Config.model_json_schema(), indent=2)
+    return [json.dumps(Config.model_json_schema(), indent=2)]
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -120,7 +140,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
     def add(
-        name: str, does: Callable[[argparse.Namespace, str], str], help: str
+        name: str, does: Callable[[argparse.Namespace, str], Iterable[str]], help: str
     ) -> argparse.ArgumentParser:
         command = commands.add_parser(name, parents=[shared], help=help, description=help)
         command.set_defaults(command=does)
@@ -131,10 +151,20 @@ def _parser() -> argparse.ArgumentParser:
     check = add("check", _check, "tell what a config would read and write; compute nothing")
     verify = add("verify", _verify, "prove a target complete and intact")
     for command in (run, plan, check, verify):
-        command.add_argument("config", metavar="CONFIG", help="a YAML file")
-    for command in (run, plan):
         command.add_argument(
-            "--cluster", metavar="FILE", help="a YAML file in place of the section cluster"
+            "config", nargs="+", metavar="CONFIG", help="a YAML file; - is standard input"
+        )
+        command.add_argument(
+            "--set",
+            action="append",
+            default=[],
+            metavar="a.b=c",
+            help="put the YAML c at a.b, like source.select.time=[2001-01,2001-12]; repeatable",
+        )
+        command.add_argument(
+            "--cluster",
+            metavar="NAME",
+            help="a file, or NAME of ~/.config/fdgrad/clusters/NAME.yaml, instead of cluster",
         )
     instead = run.add_mutually_exclusive_group()
     instead.add_argument("--fresh", action="store_true", help="replace a target that exists")

@@ -146,5 +146,7 @@ def test_the_page_names_every_room():
 
 
 def test_importing_starts_no_backend():
-    code = "import fdgrad_dask.accessor, jax; from jax._src import xla_bridge as b; assert not b._backends"
+    code = (
+        "import fdgrad_dask.accessor; from jax._src import xla_bridge as b; assert not b._backends"
+    )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -19,6 +20,7 @@ import xarray as xr
 from fdgrad_dask import cli, operators
 from fdgrad_dask.pipeline import run as conductor
 from fdgrad_dask.pipeline.cluster import open as cluster
+from fdgrad_dask.pipeline.config import redaction
 from fdgrad_dask.pipeline.execute.journal import Journal
 from fdgrad_dask.pipeline.source import open as sources
 
@@ -102,6 +104,78 @@ def test_history_grows_and_the_cluster_may_come_from_a_file(
     assert lines[1] == "1999 made by hand"
 
 
+def test_several_configs_run_in_order_until_one_fails(
+    fdgrad: Called, write: Write, threads_only: None
+) -> None:
+    good = Path(write()).read_text()
+    for name in "abd":
+        Path(f"{name}.yaml").write_text(good.replace("out.zarr", f"{name}.zarr"))
+    Path("c.yaml").write_text(good.replace("sst.zarr", "nothing.zarr").replace("out", "c"))
+    code, out, err = fdgrad("run", "a.yaml", "b.yaml", "c.yaml", "d.yaml")
+    assert code == 3
+    assert [line for line in out.splitlines() if line[:6] in ("config", "wrote ")] == [
+        "config   a.yaml",
+        "wrote    a.zarr",
+        "config   b.yaml",
+        "wrote    b.zarr",
+    ]
+    assert "fdgrad: a.yaml, b.yaml done; c.yaml failed; d.yaml not begun\n" in err
+    assert err.splitlines()[-1].startswith("fdgrad: no source 'nothing.zarr'")
+    assert not Path("d.zarr").exists()
+    code, out, _ = fdgrad("verify", "a.yaml", "b.yaml")
+    assert (code, out.count("config   ")) == (0, 2)
+
+
+def test_a_mistake_in_the_last_config_stops_the_first(fdgrad: Called, write: Write) -> None:
+    Path("b.yaml").write_text("steps: []")
+    code, out, err = fdgrad("run", write(), "b.yaml")
+    assert (code, out) == (2, "")
+    assert "b.yaml: 3 errors" in err
+    assert not Path("out.zarr").exists()
+
+
+def test_a_config_from_standard_input_with_settings(
+    fdgrad: Called, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = Path(write()).read_text()
+    monkeypatch.setattr("sys.stdin", io.StringIO(text))
+    code, out, _ = fdgrad("check", "-", "--set", "steps.0.options.dim=longitude", "--set", "a=1")
+    assert (code, out) == (2, "")
+    monkeypatch.setattr("sys.stdin", io.StringIO(text))
+    code, out, _ = fdgrad("check", "-", "--set", "steps.0.options.dim=longitude")
+    assert code == 0
+    assert "step     gradient(sst, dim='longitude')" in out
+
+
+def test_a_setting_is_part_of_what_a_target_is(
+    fdgrad: Called, write: Write, threads_only: None
+) -> None:
+    assert fdgrad("run", write())[0] == 0
+    setting = ("--set", "steps.0.options.dim=longitude")
+    code, _, err = fdgrad("run", write(), *setting)
+    assert code == 4
+    assert "steps[0].options.dim (was latitude, is longitude)" in err
+    assert fdgrad("verify", write(), *setting)[0] == 4
+    assert fdgrad("verify", write())[0] == 0
+
+
+def test_a_secret_in_a_setting_is_not_written(
+    fdgrad: Called, write: Write, sst: xr.Dataset, threads_only: None
+) -> None:
+    sst.chunk(time=2).to_zarr("memory://set/in.zarr", zarr_format=3, consolidated=False, mode="w")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(redaction, "_hidden", {})
+        config = write(source={"path": "memory://set/in.zarr"}, report={"path": "r.html"})
+        setting = "source.storage_options.secret=opensesame"
+        code, out, err = fdgrad("run", config, "--set", setting)
+    assert code == 0
+    files = [path for path in Path().rglob("*") if path.is_file() and path.name != "config.yaml"]
+    assert Path("r.html") in files
+    assert [path for path in files if b"opensesame" in path.read_bytes()] == []
+    assert "opensesame" not in out + err
+    assert "secret=***" in xr.open_zarr("out.zarr").attrs["history"]
+
+
 def test_every_source_chunk_is_read_once(
     fdgrad: Called, write: Write, threads_only: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -150,7 +224,7 @@ def test_operators_and_schema(fdgrad: Called) -> None:
     assert [line.split(":")[0] for line in out.splitlines() if line[0] != " "] == operators.__all__
     code, out, _ = fdgrad("schema")
     assert code == 0
-    sections = {"source", "steps", "target", "cluster", "picture", "report"}
+    sections = {"source", "steps", "target", "cluster", "picture", "report", "parameters"}
     assert set(json.loads(out)["properties"]) == sections
 
 

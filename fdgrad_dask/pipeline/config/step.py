@@ -8,8 +8,9 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from fdgrad_dask.pipeline.config import operators as catalog
-from fdgrad_dask.pipeline.config import yaml as strict_yaml
+from fdgrad_dask.pipeline.config.read import FieldError
 from fdgrad_dask.pipeline.config.section import Listed, Section
+from fdgrad_dask.pipeline.config.yaml import Path
 
 
 def _known_operator(name: str) -> str:
@@ -61,11 +62,11 @@ class Step(Section):
     def _known_options(cls, options: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
         operator = info.data.get("operator")
         known = catalog.options_of(operator) if operator else options
-        problems: list[tuple[strict_yaml.Path, str]] = [
+        problems: list[tuple[Path, str]] = [
             ((name,), f"{operator} has no such option; {catalog.did_you_mean(name, known)}")
             for name in options
             if name not in known
         ]
         if problems:
-            raise strict_yaml.FieldError(problems)
+            raise FieldError(problems)
         return options
