@@ -12,6 +12,7 @@ import shlex
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from importlib import resources
 from importlib.metadata import version
 from typing import TYPE_CHECKING
@@ -22,6 +23,8 @@ from fdgrad_dask.pipeline.config.redaction import scrub
 
 if TYPE_CHECKING:
     from fdgrad_dask.pipeline.config.schema import Config
+
+    _Command = Callable[[Config, argparse.Namespace, str], str]
 
 _BUG = 1
 
@@ -56,52 +59,40 @@ def _main(given: list[str]) -> int:
         )
 
 
-def _run(arguments: argparse.Namespace, called: str) -> Iterator[str]:
-    def do(config: Config) -> str:
-        from fdgrad_dask.pipeline.run import run
+def _run(config: Config, arguments: argparse.Namespace, called: str) -> str:
+    from fdgrad_dask.pipeline.run import run
 
-        # A setting of the command may hold a secret; by now the config has made it known.
-        return run(config, called=scrub(called), fresh=arguments.fresh, repair=arguments.repair)
-
-    return _each(arguments, do)
+    # A setting may hold a secret, which reading the config has made known.
+    return run(config, called=scrub(called), fresh=arguments.fresh, repair=arguments.repair)
 
 
-def _plan(arguments: argparse.Namespace, called: str) -> Iterator[str]:
-    def do(config: Config) -> str:
-        from fdgrad_dask.pipeline.run import planned
+def _plan(config: Config, arguments: argparse.Namespace, called: str) -> str:
+    from fdgrad_dask.pipeline.run import planned
 
-        return planned(config, sample=arguments.sample)
-
-    return _each(arguments, do)
+    return planned(config, sample=arguments.sample)
 
 
-def _check(arguments: argparse.Namespace, called: str) -> Iterator[str]:
-    def do(config: Config) -> str:
-        from fdgrad_dask.pipeline.run import check
+def _check(config: Config, arguments: argparse.Namespace, called: str) -> str:
+    from fdgrad_dask.pipeline.run import check
 
-        return check(config)
-
-    return _each(arguments, do)
+    return check(config)
 
 
-def _verify(arguments: argparse.Namespace, called: str) -> Iterator[str]:
-    def do(config: Config) -> str:
-        from fdgrad_dask.pipeline.execute.verify import verify
+def _verify(config: Config, arguments: argparse.Namespace, called: str) -> str:
+    from fdgrad_dask.pipeline.execute.verify import verify
 
-        return verify(config)
-
-    return _each(arguments, do)
+    return verify(config)
 
 
-def _each(arguments: argparse.Namespace, do: Callable[[Config], str]) -> Iterator[str]:
-    """Do the same with all configs in order; the first that fails is the last."""
+def _each(do: _Command, arguments: argparse.Namespace, called: str) -> Iterator[str]:
+    """Do the same with all configs in order, until one fails."""
     from fdgrad_dask.pipeline.config.schema import load_all
 
     configs = load_all(arguments.config, cluster=arguments.cluster, settings=arguments.set)
     names = list(configs)
     for number, (name, config) in enumerate(configs.items()):
         try:
-            text = do(config)
+            text = do(config, arguments, called)
         except BaseException:
             if len(names) > 1:
                 done = f"{', '.join(names[:number])} done" if number else "none done"
@@ -146,26 +137,19 @@ def _parser() -> argparse.ArgumentParser:
         command.set_defaults(command=does)
         return command
 
-    run = add("run", _run, "compute what a config says, and write it; again: go on")
-    plan = add("plan", _plan, "tell regions, bytes and memory of a run; compute nothing")
-    check = add("check", _check, "tell what a config would read and write; compute nothing")
-    verify = add("verify", _verify, "prove a target complete and intact")
-    for command in (run, plan, check, verify):
-        command.add_argument(
-            "config", nargs="+", metavar="CONFIG", help="a YAML file; - is standard input"
-        )
-        command.add_argument(
-            "--set",
-            action="append",
-            default=[],
-            metavar="a.b=c",
-            help="put the YAML c at a.b, like source.select.time=[2001-01,2001-12]; repeatable",
-        )
-        command.add_argument(
-            "--cluster",
-            metavar="NAME",
-            help="a file, or NAME of ~/.config/fdgrad/clusters/NAME.yaml, instead of cluster",
-        )
+    def add_configured(name: str, do: _Command, help: str) -> argparse.ArgumentParser:
+        command = add(name, partial(_each, do), help)
+        command.add_argument("config", nargs="+", help="a YAML file; - is standard input")
+        what = "put the YAML c at a.b, like steps.0.options.dim=time; repeatable"
+        command.add_argument("--set", action="append", default=[], metavar="a.b=c", help=what)
+        what = "a file, or NAME for ~/.config/fdgrad/clusters/NAME.yaml; replaces section cluster"
+        command.add_argument("--cluster", metavar="NAME", help=what)
+        return command
+
+    run = add_configured("run", _run, "run a workflow, or resume it")
+    plan = add_configured("plan", _plan, "show regions, bytes and memory of a run; compute nothing")
+    add_configured("check", _check, "show what a config would read and write; compute nothing")
+    add_configured("verify", _verify, "prove a target complete and intact")
     instead = run.add_mutually_exclusive_group()
     instead.add_argument("--fresh", action="store_true", help="replace a target that exists")
     instead.add_argument("--repair", action="store_true", help="write its broken shards again")

@@ -53,10 +53,10 @@ def test_nan_is_a_number() -> None:
 
 def test_lines_are_those_of_the_keys() -> None:
     lines = parse("a:\n  b:\n    - 1\n    - {c: 2}\nd: 3").places
-    assert lines["a",] == 1
-    assert lines["a", "b"] == 2
-    assert lines["a", "b", 1, "c"] == 4
-    assert lines["d",] == 5
+    assert lines["a",] == "line 1"
+    assert lines["a", "b"] == "line 2"
+    assert lines["a", "b", 1, "c"] == "line 4"
+    assert lines["d",] == "line 5"
 
 
 def test_an_alias_repeats_its_anchor() -> None:

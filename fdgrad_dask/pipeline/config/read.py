@@ -21,7 +21,7 @@ _LEAST = 5  # characters of a value that is shown as its variable; a shorter one
 class FieldError(ValueError):
     """Several errors inside one field, each with its path below that field."""
 
-    def __init__(self, problems: list[tuple[Path, str]]) -> None:
+    def __init__(self, *problems: tuple[Path, str]) -> None:
         super().__init__("; ".join(message for _, message in problems))
         self.problems = problems
 
@@ -101,14 +101,16 @@ def _document(
             if not equals:
                 raise ConfigError("there is no = in it; write --set a.b=c")
             path = tuple(int(part) if part.isdigit() else part for part in key.split("."))
-            _put(document, path, parse(value, chosen, path), "--set")
+            given = parse(value, chosen, path)
+            given.places = dict.fromkeys(given.places, "--set")
+            _put(document, path, given, "--set")
         except ConfigError as error:
             raise ConfigError(f"--set {key}: {error}") from error
         _open_cluster(document, chosen)
     return document
 
 
-def _put(document: Document, path: Path, given: Document, place: str | None = None) -> None:
+def _put(document: Document, path: Path, given: Document, place: str) -> None:
     """Put what is given at ``path``, where it replaces what is there."""
     holder = document.values
     for depth, part in enumerate(path):
@@ -120,12 +122,11 @@ def _put(document: Document, path: Path, given: Document, place: str | None = No
             holder[part] = given.values
         elif not counted and holder.get(part) is None:
             holder[part] = {}
-            document.places[path[: depth + 1]] = place or 1
+            document.places[path[: depth + 1]] = place
         holder = holder[part]
     for at in [at for at in document.places if at[: len(path)] == path]:
         del document.places[at]
-    for at, line in ({path: 1} | given.places).items():
-        document.places[at] = place or line
+    document.places |= {path: place, **given.places}
     document.problems = [p for p in document.problems if p[0][: len(path)] != path] + given.problems
     document.filled |= given.filled
 
@@ -151,8 +152,8 @@ def _open_cluster(document: Document, chosen: dict[str, str]) -> None:
         raise ConfigError(f"cluster {name}: {error}") from error
     if not isinstance(given.values, dict):
         raise ConfigError(f"{file} holds no section of a cluster, such as `kind: local`")
-    given.places = {at: f"{file} line {line}" for at, line in given.places.items()}
-    _put(document, path, given)
+    given.places = {at: f"{file} {line}" for at, line in given.places.items()}
+    _put(document, path, given, file)
 
 
 def _checked(name: str, document: Document, model: Any) -> Any:
@@ -160,27 +161,25 @@ def _checked(name: str, document: Document, model: Any) -> Any:
     try:
         found = TypeAdapter(model).validate_python(document.values)
     except ValidationError as error:
-        told = [path for path, _ in problems]
+        unset = [path for path, _ in problems]
         problems += [
             (path, message)
             for path, message in _described(error, model)
-            if not any(path[: len(at)] == at for at in told)
+            if not any(path[: len(at)] == at for at in unset)
         ]
     if not problems:
         return found
-    lines = []
+    order = list(document.places)
+    rows = []
     for path, message in problems:
         near = max((path[:n] for n in range(len(path) + 1) if path[:n] in document.places), key=len)
         # A single name is a list of one to the model, but not in the file.
-        path = near if near == path[:-1] and path[-1] == 0 else path
+        where = near if near == path[:-1] and path[-1] == 0 else path
         for value, variable in document.filled.items():
             message = message.replace(value, variable) if len(value) >= _LEAST else message
-        line = document.places[near]
-        number, place = (0, line) if isinstance(line, str) else (line, f"line {line}")
-        lines.append((number, f"  {place}, {_shown(path)}", message))
-    count = f"{len(lines)} error{'s' if len(lines) > 1 else ''}"
-    rows = [f"{where}: {message}" for _, where, message in sorted(lines)]
-    raise ConfigError("\n".join([f"{name}: {count}", *rows]))
+        rows.append((order.index(near), f"  {document.places[near]}, {_shown(where)}: {message}"))
+    count = f"{len(rows)} error{'s' if len(rows) > 1 else ''}"
+    raise ConfigError("\n".join([f"{name}: {count}", *(row for _, row in sorted(rows))]))
 
 
 def _described(error: ValidationError, model: Any) -> Iterator[tuple[Path, str]]:

@@ -8,21 +8,106 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 from collections.abc import Iterable, Sequence
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
 
-from fdgrad_dask.errors import ConfigError
+from fdgrad_dask.errors import ConfigError, did_you_mean
+from fdgrad_dask.pipeline.config import operators as catalog
 from fdgrad_dask.pipeline.config.cluster import Cluster, Local
-from fdgrad_dask.pipeline.config.picture import Picture
 from fdgrad_dask.pipeline.config.read import FieldError, read
-from fdgrad_dask.pipeline.config.report import Report
-from fdgrad_dask.pipeline.config.section import SAMPLE, Listed, Section, absolute
+from fdgrad_dask.pipeline.config.section import SAMPLE, FileName, Listed, Section, absolute
 from fdgrad_dask.pipeline.config.source import Source
-from fdgrad_dask.pipeline.config.step import Step
 from fdgrad_dask.pipeline.config.target import Target
 from fdgrad_dask.pipeline.config.yaml import Path
+
+
+def _known_operator(name: str) -> str:
+    if name not in (known := catalog.operator_names()):
+        raise ValueError(f"no operator {name!r}; {did_you_mean(name, known)}")
+    return name
+
+
+def _variable_name(name: str) -> str:
+    if not re.fullmatch(r"\w[\w.-]*", name):
+        raise ValueError(f"{name!r} cannot name a variable; use letters, digits and _")
+    return name
+
+
+def _ending(ending: str) -> AfterValidator:
+    def check(path: str) -> str:
+        if not path.endswith(ending):
+            raise ValueError(f"{path!r} does not end in {ending}; rename it")
+        return path
+
+    return AfterValidator(check)
+
+
+def _name_the_operators(schema: dict[str, Any]) -> None:
+    schema["enum"] = list(catalog.operator_names())
+
+
+OutputName = Annotated[str, AfterValidator(_variable_name)]
+
+
+class Step(Section):
+    """One operator, what goes into it and what its result is called."""
+
+    operator: Annotated[
+        str, AfterValidator(_known_operator), Field(json_schema_extra=_name_the_operators)
+    ]
+    """What `fdgrad operators` lists."""
+    inputs: Annotated[tuple[str, ...], Listed]
+    """Variables of the source, or outputs of earlier steps."""
+    output: Annotated[tuple[OutputName, ...], Listed] | None = None
+    """The name of the result; a list where there are several. Without it the operator names."""
+    options: dict[str, Any] = {}
+    """Keywords of the operator."""
+
+    @field_validator("inputs")
+    @classmethod
+    def _as_many_as_needed(cls, inputs: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        needed = catalog.inputs_of(info.data["operator"]) if "operator" in info.data else inputs
+        if len(inputs) != len(needed):
+            raise ValueError(
+                f"{info.data['operator']} needs {len(needed)} ({', '.join(needed)}), got "
+                f"{len(inputs)}"
+            )
+        return inputs
+
+    @field_validator("options")
+    @classmethod
+    def _known_options(cls, options: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        operator = info.data.get("operator")
+        known = catalog.options_of(operator) if operator else options
+        unknown = [name for name in options if name not in known]
+        if unknown:
+            message = f"{operator} has no such option; "
+            raise FieldError(*(((n,), message + did_you_mean(n, known)) for n in unknown))
+        return options
+
+
+class Picture(Section):
+    """A map or a section of one result, drawn at the end."""
+
+    path: Annotated[FileName, _ending(".png")]
+    """A PNG file; one that is there is replaced."""
+    variable: str
+    """Which result."""
+    mean: Annotated[tuple[str, ...], Listed] = ()
+    """Dimensions to take the mean over first; two must be left."""
+    title: str | None = None
+    """In place of the one made from names and period."""
+
+
+class Report(Section):
+    """One page about the run, its numbers and its results, that needs no network."""
+
+    path: Annotated[FileName, _ending(".html")]
+    """An HTML file; one that is there is replaced."""
+
 
 _Page = TypeVar("_Page", Picture | None, Report | None)
 _Placed = TypeVar("_Placed", Source, Target, Picture | None, Report | None)
@@ -67,7 +152,7 @@ class Config(Section):
                     problems.append(((number, "output"), message))
                 seen.setdefault(name, number)
         if problems:
-            raise FieldError(problems)
+            raise FieldError(*problems)
         return steps
 
     @field_validator("target")
@@ -77,7 +162,7 @@ class Config(Section):
             for file in [] if path.startswith(SAMPLE) else glob.glob(path) or [path]:
                 if _overlap(file, target.path) or _overlap(file, target.path + ".partial"):
                     message = f"{target.path!r} and the source {file!r} overlap; name another path"
-                    raise FieldError([(("path",), message)])
+                    raise FieldError((("path",), message))
         return target
 
     @field_validator("picture", "report")
@@ -85,7 +170,7 @@ class Config(Section):
     def _outside_target(cls, page: _Page, info: ValidationInfo) -> _Page:
         if page and "target" in info.data and _overlap(page.path, info.data["target"].path):
             message = f"{page.path!r} lies inside the target; put it beside it"
-            raise FieldError([(("path",), message)])
+            raise FieldError((("path",), message))
         return page
 
 

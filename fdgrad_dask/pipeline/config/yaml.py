@@ -36,24 +36,15 @@ _NO_NUMBER = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 
 @dataclass
 class Document:
-    """What a text holds.
-
-    Attributes
-    ----------
-    values : dict, list or scalar
-        What a model is made of.
-    places : dict
-        Where the value at each path is given: a line, or what is shown in place of one.
-    problems : list
-        Paths and errors of values whose variables are not set.
-    filled : dict
-        The values that came from the environment, each with its variable.
-    """
+    """What a text holds: mappings, lists and scalars, and where they are given."""
 
     values: Any = None
-    places: dict[Path, int | str] = field(default_factory=dict)
+    places: dict[Path, str] = field(default_factory=dict)
+    """``line 3``, or what is shown in place of it, in the order of the text."""
     problems: list[tuple[Path, str]] = field(default_factory=list)
+    """Variables that are not set."""
     filled: dict[str, str] = field(default_factory=dict)
+    """The values that came from the environment, each with its variable."""
 
 
 def parse(text: str, parameters: Mapping[str, str] | None = None, path: Path = ()) -> Document:
@@ -121,7 +112,7 @@ class _Reader:
             return [self.value(item, (*path, index)) for index, item in enumerate(node.value)]
         if node.tag not in ("plain", "quoted"):
             raise ConfigError(
-                f"line {_line(node)}: the tag {node.tag.replace('tag:yaml.org,2002:', '!!')} is "
+                f"{_line(node)}: the tag {node.tag.replace('tag:yaml.org,2002:', '!!')} is "
                 "not allowed, nothing in a config is run; write a plain value"
             )
         if path[:1] == (PARAMETERS,):  # as they are written: 01 is a month, and 1 is none
@@ -135,10 +126,10 @@ class _Reader:
             key, line = key_node.value, _line(key_node)
             plain = key_node.tag == "plain"
             if not (key_node.tag == "quoted" or (plain and isinstance(_plain(key), str))):
-                raise ConfigError(f"line {line}: a key must be a name; put the key in quotes")
+                raise ConfigError(f"{line}: a key must be a name; put the key in quotes")
             if key in values:
                 raise ConfigError(
-                    f"line {line}: {key!r} is already given in line "
+                    f"{line}: {key!r} is already given in "
                     f"{self.document.places[*path, key]}; keep one of the two"
                 )
             self.document.places[*path, key] = line
@@ -191,5 +182,5 @@ def _plain(text: str) -> Any:
     return float(text.replace(".", "")) if _NO_NUMBER.fullmatch(text) else text
 
 
-def _line(node: yaml.Node) -> int:
-    return int(node.start_mark.line) + 1
+def _line(node: yaml.Node) -> str:
+    return f"line {node.start_mark.line + 1}"
