@@ -88,7 +88,8 @@ def _each(do: _Command, arguments: argparse.Namespace, called: str) -> Iterator[
     """Do the same with all configs in order, until one fails."""
     from fdgrad_dask.pipeline.config.schema import load_all
 
-    configs = load_all(arguments.config, cluster=arguments.cluster, settings=arguments.set)
+    named = [f"cluster={json.dumps(arguments.cluster)}"] if arguments.cluster else []
+    configs = load_all(arguments.config, named + arguments.set)
     names = list(configs)
     for number, (name, config) in enumerate(configs.items()):
         try:

@@ -55,7 +55,7 @@ def test_a_config_says_how_to_run_it(path: Path) -> None:
 
 
 def kind_of(cluster: Path) -> str:
-    [config] = load_all([str(CONFIGS[0])], cluster=str(cluster)).values()
+    [config] = load_all([str(CONFIGS[0])], [f"cluster={cluster}"]).values()
     return config.cluster.kind
 
 

@@ -104,26 +104,37 @@ def test_history_grows_and_the_cluster_may_come_from_a_file(
     assert lines[1] == "1999 made by hand"
 
 
-def test_several_configs_run_in_order_until_one_fails(
-    fdgrad: Called, write: Write, threads_only: None
-) -> None:
+def test_several_configs_are_done_in_order_until_one_fails(fdgrad: Called, write: Write) -> None:
     good = Path(write()).read_text()
     for name in "abd":
         Path(f"{name}.yaml").write_text(good.replace("out.zarr", f"{name}.zarr"))
     Path("c.yaml").write_text(good.replace("sst.zarr", "nothing.zarr").replace("out", "c"))
-    code, out, err = fdgrad("run", "a.yaml", "b.yaml", "c.yaml", "d.yaml")
+    code, out, err = fdgrad("check", "a.yaml", "b.yaml", "c.yaml", "d.yaml")
     assert code == 3
-    assert [line for line in out.splitlines() if line[:6] in ("config", "wrote ")] == [
+    assert [line for line in out.splitlines() if line[:6] in ("config", "target")] == [
         "config   a.yaml",
-        "wrote    a.zarr",
+        "target   a.zarr",
         "config   b.yaml",
-        "wrote    b.zarr",
+        "target   b.zarr",
     ]
-    assert "fdgrad: a.yaml, b.yaml done; c.yaml failed; d.yaml not begun\n" in err
-    assert err.splitlines()[-1].startswith("fdgrad: no source 'nothing.zarr'")
-    assert not Path("d.zarr").exists()
-    code, out, _ = fdgrad("verify", "a.yaml", "b.yaml")
-    assert (code, out.count("config   ")) == (0, 2)
+    first, last = err.splitlines()
+    assert first == "fdgrad: a.yaml, b.yaml done; c.yaml failed; d.yaml not begun"
+    assert last.startswith("fdgrad: no source 'nothing.zarr'")
+    assert fdgrad("check", "a.yaml", "b.yaml")[::2] == (0, "")
+
+
+def test_the_runs_of_a_config_with_parameters(
+    fdgrad: Called, write: Write, threads_only: None
+) -> None:
+    step = {"operator": "gradient", "inputs": ["sst"], "options": {"dim": "${dim}"}}
+    parameters = {"dim": ["latitude", "longitude"]}
+    path = write(steps=[step], target={"path": "${dim}.zarr"}, parameters=parameters)
+    code, out, _ = fdgrad("run", path)
+    assert code == 0
+    assert "config   config.yaml (dim=latitude)\nread" in out
+    for dim in parameters["dim"]:
+        assert f"dsst_d{dim}" in xr.open_zarr(f"{dim}.zarr")
+    assert fdgrad("run", path)[1].count("already complete") == 2
 
 
 def test_a_mistake_in_the_last_config_stops_the_first(fdgrad: Called, write: Write) -> None:
@@ -218,10 +229,13 @@ def test_check_computes_nothing_and_tells_everything(
     assert "out.zarr exists: run resumes it, or needs --fresh" in fdgrad("check", write())[1]
 
 
-def test_operators_and_schema(fdgrad: Called) -> None:
+def test_operators_init_and_schema(fdgrad: Called) -> None:
     code, out, _ = fdgrad("operators")
     assert code == 0
     assert [line.split(":")[0] for line in out.splitlines() if line[0] != " "] == operators.__all__
+    code, out, _ = fdgrad("init")
+    Path("init.yaml").write_text(out)
+    assert (code, fdgrad("check", "init.yaml")[0]) == (0, 0)
     code, out, _ = fdgrad("schema")
     assert code == 0
     sections = {"source", "steps", "target", "cluster", "picture", "report", "parameters"}
@@ -236,18 +250,25 @@ def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
         assert text in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("command", ["--help", "--version", "init", "schema", "run nothing.yaml"])
-def test_what_computes_nothing_starts_without_jax_and_dask_arrays(command: str) -> None:
-    script = (
-        "import sys; from fdgrad_dask.cli import main\n"
-        "try: main(sys.argv[1:])\n"
-        "except SystemExit: pass\n"
-        "sys.exit(sorted({'jax', 'dask.array', 'distributed', 'zarr'} & set(sys.modules)) or 0)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", script, *command.split()], capture_output=True, text=True
-    )
+QUICK = """
+import sys
+from fdgrad_dask.cli import main
+
+for command in "--help", "--version", "init", "schema", "check wrong.yaml", "run nothing.yaml":
+    try:
+        main(command.split())
+    except SystemExit:
+        pass
+    heavy = {"jax", "dask.array", "distributed", "zarr", "netCDF4"} & set(sys.modules)
+    assert not heavy, (command, heavy)
+"""
+
+
+def test_what_computes_nothing_starts_without_jax_and_dask_arrays() -> None:
+    Path("wrong.yaml").write_text("steps: [{operator: gradeint, inputs: a}]")
+    done = subprocess.run([sys.executable, "-c", QUICK], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+    assert "no operator 'gradeint'; did you mean 'gradient'?" in done.stderr
 
 
 def test_exit_2_a_wrong_command_line_or_config(fdgrad: Called, write: Write) -> None:

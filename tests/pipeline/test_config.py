@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
 
@@ -211,7 +211,7 @@ def test_a_setting_of_the_command_replaces_a_value(
         "picture.variable='1'",
         "source.rename.a=b=c",
     ]
-    config = load_one(write(report={"path": "r.html"}), None, [*settings, "report="])
+    config = load_one(write(report={"path": "r.html"}), *settings, "report=")
     assert config.steps[0].options == {"dim": "time"}
     assert config.source.select == {"time": ("2001-01", "2001-12")}
     assert config.source.rename == {"a": "b=c"}
@@ -237,7 +237,7 @@ WRONG_SETTINGS = [
 @pytest.mark.parametrize(("setting", "message"), WRONG_SETTINGS)
 def test_an_error_names_the_setting(setting: str, message: str, write: Callable[..., str]) -> None:
     with pytest.raises(ConfigError) as caught:
-        load_one(write(), None, [setting])
+        load_one(write(), setting)
     assert message in str(caught.value)
 
 
@@ -254,20 +254,20 @@ def test_parameters_make_a_run_of_each_combination(write: Callable[..., str]) ->
     assert last.source.path == (f"{here}/in-01.nc",)
     assert "parameters" not in last.model_dump()
     settings = ["parameters.month=[03]", "parameters.year=0x1"]
-    assert list(load_all([str(path)], settings=settings)) == [f"{path} (year=0x1, month=03)"]
+    assert list(load_all([str(path)], settings)) == [f"{path} (year=0x1, month=03)"]
     with pytest.raises(ConfigError, match="describes 4 runs by its parameters; give one value"):
         load(str(path))
     with pytest.raises(ConfigError, match=r"month=01\) and .*month=02\) both write .*/x.zarr"):
-        load_all([str(path)], settings=["target.path=x.zarr"])
+        load_all([str(path)], ["target.path=x.zarr"])
     with pytest.raises(ConfigError, match=r"\(year=2001, month=01\): 1 error\n  --set, source.grp"):
-        load_all([str(path)], settings=["source.grp=x"])
+        load_all([str(path)], ["source.grp=x"])
     for wrong, message in [
         ("parameters.month=[]", r"parameters.month: this is a name, or a list of at least one"),
         ("parameters=3", r"parameters: input should be a valid dictionary"),
         ("parameters.month={a: b}", r"parameters.month: this is a name, or a list"),
     ]:
         with pytest.raises(ConfigError, match=message):
-            load_all([str(path)], settings=[wrong])
+            load_all([str(path)], [wrong])
 
 
 def test_one_name_is_a_list_of_one(write: Callable[..., str]) -> None:
@@ -290,26 +290,28 @@ def test_a_config_is_frozen(write: Callable[..., str]) -> None:
         config.target = config.target  # type: ignore[misc]
 
 
-def load_one(path: str, cluster: str | None = None, settings: Sequence[str] = ()) -> Config:
-    [config] = load_all([path], cluster=cluster, settings=settings).values()
+def load_one(path: str, *settings: str) -> Config:
+    [config] = load_all([path], settings).values()
     return config
 
 
 def test_a_cluster_file_holds_nothing_but_the_section(write: Callable[..., str]) -> None:
     path = Path("cluster.yaml")
     path.write_text("kind: local\nworkers: 3\nmemory_limit: 2 GiB\n")
-    assert load_one(write(cluster={"workers": "wrong"}), "cluster.yaml").cluster.workers == 3
+    assert (
+        load_one(write(cluster={"workers": "wrong"}), "cluster=cluster.yaml").cluster.workers == 3
+    )
     assert load(write(cluster="./cluster.yaml")).cluster.workers == 3
     path.write_text("\ncluster: {workers: 3}\n")
     wrong = r"cluster.yaml line 2, cluster.cluster: unknown key; there is: kind, workers"
     with pytest.raises(ConfigError, match=wrong):
-        load_one(write(), "cluster.yaml")
+        load_one(write(), "cluster=cluster.yaml")
     path.write_text("- 3")
     with pytest.raises(ConfigError, match=r"cluster.yaml holds no section of a cluster"):
-        load_one(write(), "cluster.yaml")
+        load_one(write(), "cluster=cluster.yaml")
     path.write_text("a: 1\na: 2")
     with pytest.raises(ConfigError, match=r"cluster cluster.yaml: line 2: 'a' is already given"):
-        load_one(write(), "cluster.yaml")
+        load_one(write(), "cluster=cluster.yaml")
 
 
 def test_a_cluster_has_a_name_in_the_folder_of_the_user(
@@ -325,10 +327,10 @@ def test_a_cluster_has_a_name_in_the_folder_of_the_user(
     (folder / "hpc.yaml").write_text("workers: ${N:-7}")
     (folder / "laptop.yaml").write_text("workers: 2")
     assert load(write(cluster="${SITE}")).cluster.workers == 7
-    assert load_one(write(), "laptop").cluster.workers == 2
-    assert load_one(write(), "laptop", ["cluster.threads=3"]).cluster.threads == 3
+    assert load_one(write(), "cluster=laptop").cluster.workers == 2
+    assert load_one(write(), "cluster=laptop", "cluster.threads=3").cluster.threads == 3
     with pytest.raises(ConfigError, match=r"--cluster, cluster: no cluster 'hcp' in .*: hpc, lap"):
-        load_one(write(), "hcp")
+        load_one(write(), "cluster=hcp")
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "elsewhere"))
     with pytest.raises(ConfigError, match=r"no cluster 'hpc' in .*elsewhere/fdgrad/clusters"):
         load(write(cluster="hpc"))

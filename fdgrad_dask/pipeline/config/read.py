@@ -26,9 +26,7 @@ class FieldError(ValueError):
         self.problems = problems
 
 
-def read(
-    path: str, model: Any, *, cluster: str | None = None, settings: Sequence[str] = ()
-) -> dict[str, Any]:
+def read(path: str, model: Any, settings: Sequence[str] = ()) -> dict[str, Any]:
     """Read a file into models, one for each combination of its parameters.
 
     Parameters
@@ -37,8 +35,6 @@ def read(
         A YAML file, or ``-`` for standard input.
     model : type
         A section, or a union of sections with tags.
-    cluster : str, optional
-        A name or a file, in place of the section ``cluster``.
     settings : sequence of str
         ``a.b=c``: the place of a value and the YAML that is put there.
 
@@ -54,10 +50,10 @@ def read(
     """
     text, models = _text(path), {}
     name = "standard input" if path == "-" else path
-    for chosen in _combinations(_document(name, text, cluster, settings, {}).values):
+    for chosen in _combinations(_document(name, text, settings, {}).values):
         label = ", ".join(f"{key}={value}" for key, value in chosen.items())
         label = f"{name} ({label})" if label else name
-        document = _document(name, text, cluster, settings, chosen)
+        document = _document(name, text, settings, chosen)
         models[label] = _checked(label, document, model)
     return models
 
@@ -85,27 +81,24 @@ def _combinations(values: dict[str, Any]) -> Iterator[dict[str, str]]:
         yield dict(zip(given, chosen, strict=True))
 
 
-def _document(
-    name: str, text: str, cluster: str | None, settings: Sequence[str], chosen: dict[str, str]
-) -> Document:
+def _document(name: str, text: str, settings: Sequence[str], chosen: dict[str, str]) -> Document:
     try:
         document = parse(text, chosen)
     except ConfigError as error:
         raise ConfigError(f"{name}: {error}") from error
-    if cluster:
-        _put(document, ("cluster",), Document(cluster), "--cluster")
     _open_cluster(document, chosen)
     for setting in settings:
         key, equals, value = setting.partition("=")
+        option = "--cluster" if key == "cluster" else "--set"
+        path = tuple(int(part) if part.isdigit() else part for part in key.split("."))
         try:
             if not equals:
                 raise ConfigError("there is no = in it; write --set a.b=c")
-            path = tuple(int(part) if part.isdigit() else part for part in key.split("."))
             given = parse(value, chosen, path)
-            given.places = dict.fromkeys(given.places, "--set")
-            _put(document, path, given, "--set")
+            given.places = dict.fromkeys(given.places, option)
+            _put(document, path, given, option)
         except ConfigError as error:
-            raise ConfigError(f"--set {key}: {error}") from error
+            raise ConfigError(f"{option} {key}: {error}") from error
         _open_cluster(document, chosen)
     return document
 

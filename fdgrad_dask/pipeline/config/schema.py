@@ -188,19 +188,16 @@ def load(path: str) -> Config:
     return configs[0]
 
 
-def load_all(
-    paths: Iterable[str], *, cluster: str | None = None, settings: Sequence[str] = ()
-) -> dict[str, Config]:
+def load_all(paths: Iterable[str], settings: Sequence[str] = ()) -> dict[str, Config]:
     """The configs in several files, by file and parameters.
 
     Parameters
     ----------
     paths : iterable of str
         YAML files; ``-`` is standard input.
-    cluster : str, optional
-        A name or a file, in place of the section ``cluster`` of all of them.
     settings : sequence of str
-        ``a.b=c``: the place of a value in all of them, and the YAML that is put there.
+        ``a.b=c``: the place of a value in all of them, and the YAML that is put there, such as
+        the name or the file of a cluster.
 
     Raises
     ------
@@ -210,7 +207,7 @@ def load_all(
     configs: dict[str, Config] = {}
     targets: dict[str, str] = {}
     for path in paths:
-        configs |= read(path, Config, cluster=cluster, settings=settings)
+        configs |= read(path, Config, settings)
     for name, config in configs.items():
         other = targets.setdefault(config.target.path, name)
         if other != name:

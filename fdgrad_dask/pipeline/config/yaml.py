@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,11 +27,15 @@ PARAMETERS = "parameters"
 _MOST_VALUES = 10_000  # a config has a hundred; aliases of aliases can make billions
 _VARIABLE = re.compile(r"\$\$\{|\$\{(?:(\w+)(?::-([^{}]*))?\})?")
 _SECRET = {"storage_options", "prologue", "directives"}  # what may hold passwords
-_WORDS = {"": None, "~": None, "null": None, "true": True, "false": False}
-_INTEGER = re.compile(r"[-+]?[0-9]+")
-_OTHER_BASE = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
-_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
-_NO_NUMBER = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
+# What a scalar without quotes is; all others are text. Longer integers Python refuses to read.
+_SCALARS: dict[str, Callable[[str], Any]] = {
+    r"|~|null|Null|NULL": lambda text: None,
+    r"true|True|TRUE|false|False|FALSE": lambda text: text.lower() == "true",
+    r"[-+]?[0-9]{1,999}": int,
+    r"0o[0-7]+|0x[0-9a-fA-F]+": lambda text: int(text, 0),
+    r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?": float,
+    r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)": lambda text: float(text.replace(".", "")),
+}
 
 
 @dataclass
@@ -104,7 +108,7 @@ class _Reader:
     def value(self, node: yaml.Node, path: Path) -> Any:
         if len(self.document.places) > _MOST_VALUES:
             raise ConfigError(f"more than {_MOST_VALUES} values; write fewer aliases (*)")
-        # An alias stands at the line of its anchor, so the first line of a path is kept.
+        # A value stands at the line of its key, also where an alias takes it from an anchor.
         self.document.places.setdefault(path, _line(node))
         if node.tag == "map":
             return self.mapping(node, path)
@@ -152,9 +156,7 @@ class _Reader:
                 return held
             if default is not None:
                 return default
-            message = (
-                "'${' begins no variable; write ${NAME}, ${NAME:-default}, or $${ for the sign"
-            )
+            message = "'${' begins no variable; write ${NAME}, ${NAME:-default}, or $${ for itself"
             if name:
                 message = f"the environment variable {name!r} is not set; export it, or write "
                 message += f"${{{name}:-default}}"
@@ -170,16 +172,10 @@ class _Reader:
 
 
 def _plain(text: str) -> Any:
-    """What a scalar without quotes is."""
-    if text in _WORDS or (text in (text.title(), text.upper()) and text.lower() in _WORDS):
-        return _WORDS[text.lower()]
-    if _INTEGER.fullmatch(text):
-        return int(text)
-    if _OTHER_BASE.fullmatch(text):
-        return int(text, 0)
-    if _FLOAT.fullmatch(text):
-        return float(text)
-    return float(text.replace(".", "")) if _NO_NUMBER.fullmatch(text) else text
+    for pattern, value in _SCALARS.items():
+        if re.fullmatch(pattern, text):
+            return value(text)
+    return text
 
 
 def _line(node: yaml.Node) -> str:
