@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -20,6 +21,7 @@ import xarray as xr
 from fdgrad_dask import cli, operators
 from fdgrad_dask.pipeline import run as conductor
 from fdgrad_dask.pipeline.cluster import open as cluster
+from fdgrad_dask.pipeline.config import redaction
 from fdgrad_dask.pipeline.execute.journal import Journal
 from fdgrad_dask.pipeline.source import open as sources
 
@@ -103,6 +105,89 @@ def test_history_grows_and_the_cluster_may_come_from_a_file(
     assert lines[1] == "1999 made by hand"
 
 
+def test_several_configs_are_done_in_order_until_one_fails(fdgrad: Called, write: Write) -> None:
+    good = Path(write()).read_text()
+    for name in "abd":
+        Path(f"{name}.yaml").write_text(good.replace("out.zarr", f"{name}.zarr"))
+    Path("c.yaml").write_text(good.replace("sst.zarr", "nothing.zarr").replace("out", "c"))
+    code, out, err = fdgrad("check", "a.yaml", "b.yaml", "c.yaml", "d.yaml")
+    assert code == 3
+    assert [line for line in out.splitlines() if line[:6] in ("config", "target")] == [
+        "config   a.yaml",
+        "target   a.zarr",
+        "config   b.yaml",
+        "target   b.zarr",
+    ]
+    first, last = err.splitlines()
+    assert first == "fdgrad: a.yaml, b.yaml done; c.yaml failed; d.yaml not begun"
+    assert last.startswith("fdgrad: no source 'nothing.zarr'")
+    assert fdgrad("check", "a.yaml", "b.yaml")[::2] == (0, "")
+
+
+def test_the_runs_of_a_config_with_parameters(
+    fdgrad: Called, write: Write, threads_only: None
+) -> None:
+    step = {"operator": "gradient", "inputs": ["sst"], "options": {"dim": "${dim}"}}
+    parameters = {"dim": ["latitude", "longitude"]}
+    path = write(steps=[step], target={"path": "${dim}.zarr"}, parameters=parameters)
+    code, out, _ = fdgrad("run", path)
+    assert code == 0
+    assert "config   config.yaml (dim=latitude)\nread" in out
+    for dim in parameters["dim"]:
+        assert f"dsst_d{dim}" in xr.open_zarr(f"{dim}.zarr")
+    assert fdgrad("run", path)[1].count("already complete") == 2
+
+
+def test_a_mistake_in_the_last_config_stops_the_first(fdgrad: Called, write: Write) -> None:
+    Path("b.yaml").write_text("steps: []")
+    code, out, err = fdgrad("run", write(), "b.yaml")
+    assert (code, out) == (2, "")
+    assert "b.yaml: 3 errors" in err
+    assert not Path("out.zarr").exists()
+
+
+def test_a_config_from_standard_input_with_settings(
+    fdgrad: Called, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = Path(write()).read_text()
+    monkeypatch.setattr("sys.stdin", io.StringIO(text))
+    code, out, _ = fdgrad("check", "-", "--set", "steps.0.options.dim=longitude", "--set", "a=1")
+    assert (code, out) == (2, "")
+    monkeypatch.setattr("sys.stdin", io.StringIO(text))
+    code, out, _ = fdgrad("check", "-", "--set", "steps.0.options.dim=longitude")
+    assert code == 0
+    assert "step     gradient(sst, dim='longitude')" in out
+
+
+def test_a_setting_is_part_of_what_a_target_is(
+    fdgrad: Called, write: Write, threads_only: None
+) -> None:
+    assert fdgrad("run", write())[0] == 0
+    setting = ("--set", "steps.0.options.dim=longitude")
+    code, _, err = fdgrad("run", write(), *setting)
+    assert code == 4
+    assert "steps[0].options.dim (was latitude, is longitude)" in err
+    assert fdgrad("verify", write(), *setting)[0] == 4
+    assert fdgrad("verify", write())[0] == 0
+
+
+def test_a_secret_in_a_setting_is_not_written(
+    fdgrad: Called, write: Write, sst: xr.Dataset, threads_only: None
+) -> None:
+    sst.chunk(time=2).to_zarr("memory://set/in.zarr", zarr_format=3, consolidated=False, mode="w")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(redaction, "_hidden", {})
+        config = write(source={"path": "memory://set/in.zarr"}, report={"path": "r.html"})
+        setting = "source.storage_options.secret=opensesame"
+        code, out, err = fdgrad("run", config, "--set", setting)
+    assert code == 0
+    files = [path for path in Path().rglob("*") if path.is_file() and path.name != "config.yaml"]
+    assert Path("r.html") in files
+    assert [path for path in files if b"opensesame" in path.read_bytes()] == []
+    assert "opensesame" not in out + err
+    assert "secret=***" in xr.open_zarr("out.zarr").attrs["history"]
+
+
 def test_every_source_chunk_is_read_once(
     fdgrad: Called, write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -145,13 +230,16 @@ def test_check_computes_nothing_and_tells_everything(
     assert "out.zarr exists: run resumes it, or needs --fresh" in fdgrad("check", write())[1]
 
 
-def test_operators_and_schema(fdgrad: Called) -> None:
+def test_operators_init_and_schema(fdgrad: Called) -> None:
     code, out, _ = fdgrad("operators")
     assert code == 0
     assert [line.split(":")[0] for line in out.splitlines() if line[0] != " "] == operators.__all__
+    code, out, _ = fdgrad("init")
+    Path("init.yaml").write_text(out)
+    assert (code, fdgrad("check", "init.yaml")[0]) == (0, 0)
     code, out, _ = fdgrad("schema")
     assert code == 0
-    sections = {"source", "steps", "target", "cluster", "picture", "report"}
+    sections = {"source", "steps", "target", "cluster", "picture", "report", "parameters"}
     assert set(json.loads(out)["properties"]) == sections
 
 
@@ -161,6 +249,27 @@ def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
             cli.main(arguments)
         assert ended.value.code == 0
         assert text in capsys.readouterr().out
+
+
+QUICK = """
+import sys
+from fdgrad_dask.cli import main
+
+for command in "--help", "--version", "init", "schema", "check wrong.yaml", "run nothing.yaml":
+    try:
+        main(command.split())
+    except SystemExit:
+        pass
+    heavy = {"jax", "dask.array", "distributed", "zarr", "netCDF4"} & set(sys.modules)
+    assert not heavy, (command, heavy)
+"""
+
+
+def test_what_computes_nothing_starts_without_jax_and_dask_arrays() -> None:
+    Path("wrong.yaml").write_text("steps: [{operator: gradeint, inputs: a}]")
+    done = subprocess.run([sys.executable, "-c", QUICK], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "no operator 'gradeint'; did you mean 'gradient'?" in done.stderr
 
 
 def test_exit_2_a_wrong_command_line_or_config(fdgrad: Called, write: Write) -> None:

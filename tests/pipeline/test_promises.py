@@ -599,7 +599,9 @@ def test_e4_keys_that_were_rotated_stop_no_run(
     monkeypatch.delenv("KEY")
     code, _, err = fdgrad("run", config)
     assert code == 2
-    assert "source.storage_options: the environment variable 'KEY' is not set; export it" in err
+    assert (
+        "source.storage_options.secret: the environment variable 'KEY' is not set; export it" in err
+    )
 
 
 # --- E6, E7 -------------------------------------------------------------------------------------

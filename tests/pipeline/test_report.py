@@ -413,7 +413,7 @@ def test_a_report_that_cannot_be_written(
 
 
 REFUSED = [
-    ("report.txt", r"'report.txt' does not end in .html, and the report is HTML; rename it"),
+    ("report.txt", r"'report.txt' does not end in .html; rename it"),
     ("out.zarr/report.html", r"'.*out.zarr/report.html' lies inside the target; put it beside it"),
 ]
 

@@ -18,10 +18,10 @@ from fdgrad_dask.pipeline.config.measures import (
     MemoryOrAuto,
     visible_gpus,
 )
-from fdgrad_dask.pipeline.config.section import FileName, Listed, Section, Strict
+from fdgrad_dask.pipeline.config.section import FileName, Listed, Section
 
 
-class Tls(Strict):
+class Tls(Section):
     """Files of an encrypted cluster, each in PEM."""
 
     ca: FileName
