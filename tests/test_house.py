@@ -47,7 +47,7 @@ ROOMS = {
     ),
     "pipeline.report": (
         "pipeline.config pipeline.source pipeline.store pipeline.execute",
-        "dask matplotlib numpy xarray yaml",
+        "dask jinja2 matplotlib numpy pandas xarray yaml",
     ),
     "pipeline.run": (
         "pipeline.config pipeline.console pipeline.source pipeline.store pipeline.cluster "

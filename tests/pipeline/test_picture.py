@@ -1,8 +1,9 @@
-"""The picture: refused early, drawn with what CF says about the axes."""
+"""The picture: refused early, drawn with what CF says about the axes, in bounded memory."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -10,19 +11,23 @@ import numpy as np
 import pytest
 import xarray as xr
 from matplotlib.figure import Figure
+from numpy.testing import assert_allclose
 from PIL import Image
 
 from fdgrad_dask.errors import ConfigError, OutputError
 from fdgrad_dask.pipeline.config.schema import Picture
 from fdgrad_dask.pipeline.config.target import Target
 from fdgrad_dask.pipeline.report import picture as pictures
+from fdgrad_dask.pipeline.report.chart import draw_field
+from fdgrad_dask.pipeline.source import open as sources
 
 TARGET = Target(path="out.zarr")
+PICTURE = Picture(path="deep/map.png", variable="sst", mean=("time",))
 
 
 @pytest.fixture
-def drawn(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Figure]:
-    """Writes a dataset, draws one variable of it and gives the figure back."""
+def saved(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
+    """The figures that are written to files."""
     figures: list[Figure] = []
     save = Figure.savefig
 
@@ -31,87 +36,121 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Figure]:
         save(figure, *arguments, **options)
 
     monkeypatch.setattr(Figure, "savefig", keep)
-
-    def draw(dataset: xr.Dataset, **options: Any) -> Figure:
-        dataset.to_zarr(TARGET.path, consolidated=False, write_empty_chunks=True)
-        pictures.draw(Picture(path="deep/map.png", variable="sst", **options), TARGET)
-        return figures[-1]
-
-    return draw
+    return figures
 
 
-def texts(figure: Figure) -> tuple[str, list[str], list[str]]:
+def draw(field: xr.DataArray) -> Figure:
+    figure = draw_field(field, 11, (3.4, 7), "right")
+    figure.draw_without_rendering()
+    return figure
+
+
+def ticks(figure: Figure) -> list[list[str]]:
     axes = figure.axes[0]
-    labels = [
+    return [
         [text.get_text() for text in axis.get_ticklabels()] for axis in (axes.xaxis, axes.yaxis)
     ]
-    return axes.get_title(), labels[0], labels[1]
 
 
-def test_a_map_has_degrees_a_title_and_a_colour_bar(
-    drawn: Callable[..., Figure], sst: xr.Dataset
-) -> None:
-    figure = drawn(sst, mean=["time"])
-    title, x, y = texts(figure)
-    assert title == "Sst, mean over time, 2000-01-01 to 2000-04-01"
+def test_a_map_has_degrees_a_title_and_a_colour_bar(saved: list[Figure], sst: xr.Dataset) -> None:
+    sst.to_zarr(TARGET.path, consolidated=False)
+    pictures.draw(PICTURE, TARGET)
+    figure = saved[0]
+    x, y = ticks(figure)
+    assert figure.axes[0].get_title() == "Sst, mean over time, 2000-01-01 to 2000-04-01"
     assert "60°E" in x
     assert {"12°S", "0°", "12°N"} <= set(y)
+    assert (figure.axes[0].get_ylim(), figure.axes[0].get_xlim()) == ((-25, 25), (-5, 75))
     assert figure.axes[1].get_ylabel() == "sst [K]"
+    mesh = figure.axes[0].collections[0]
+    assert_allclose(mesh.get_array(), sst.sst.mean("time"), rtol=1e-6)
     with Image.open("deep/map.png") as image:
         assert image.size[0] > 1000
         assert len(image.convert("L").getcolors()) > 20
 
 
-def test_longitude_lies_along_the_page_however_it_is_stored(
-    drawn: Callable[..., Figure], sst: xr.Dataset
+def test_a_large_mean_is_read_once_and_chunk_by_chunk(
+    saved: list[Figure], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _, x, y = texts(drawn(sst.transpose("longitude", "latitude", ...), mean=["time"]))
+    values = np.random.default_rng(0).random((40, 2, 4000), np.float32)
+    dataset = xr.Dataset({"sst": (("time", "y", "x"), values)})
+    dataset.chunk(time=1, x=2000).to_zarr(TARGET.path, consolidated=False)
+    read, lock = sources._read, threading.RLock()
+    starts: list[tuple[int, ...]] = []
+    held, most = 0, 0
+
+    def release() -> None:
+        nonlocal held
+        with lock:
+            held -= 1
+
+    def count(lazy: Any, key: tuple[slice, ...]) -> Any:
+        nonlocal held, most
+        chunk = read(lazy, key).copy()
+        with lock:
+            starts.append(tuple(part.start for part in key))
+            held += 1
+            most = max(most, held)
+        weakref.finalize(chunk, release)
+        return chunk
+
+    monkeypatch.setattr(sources, "_read", count)
+    pictures.draw(PICTURE.model_copy(update={"title": "Mine"}), TARGET)
+    assert saved[0].axes[0].get_title() == "Mine"
+    assert sorted(starts) == [(time, 0, x) for time in range(40) for x in (0, 2000)]
+    assert most <= 8  # of 80: those of four threads, and what a thread is about to let go
+    drawn = saved[0].axes[0].collections[0].get_array()
+    assert drawn.shape == (2, 1334)
+    assert_allclose(drawn, values[:, :, ::3].mean(0), rtol=1e-5)
+
+
+def test_longitude_lies_along_the_page_however_it_is_stored(sst: xr.Dataset) -> None:
+    x, y = ticks(draw(sst.sst[0].transpose("longitude", "latitude")))
     assert "60°E" in x
     assert "12°N" in y
 
 
-def test_both_signs_share_the_middle_and_missing_is_grey(
-    drawn: Callable[..., Figure], sst: xr.Dataset
-) -> None:
-    field = (sst.sst - 300).where(sst.latitude < 15)
-    figure = drawn(field.to_dataset(name="sst"), mean=["time"], title="Mine")
-    mesh = figure.axes[0].collections[0]
-    low, high = mesh.get_clim()
+def test_both_signs_share_the_middle_and_missing_is_grey(sst: xr.Dataset) -> None:
+    axes = draw((sst.sst[0] - 300).where(sst.latitude < 15)).axes[0]
+    low, high = axes.collections[0].get_clim()
     assert low == -high
-    assert mesh.get_cmap().name == "RdBu_r"
-    assert figure.axes[0].get_facecolor()[:3] == (0.85, 0.85, 0.85)
-    assert figure.axes[0].get_title() == "Mine"
+    assert axes.collections[0].get_cmap().name == "RdBu_r"
+    assert axes.get_facecolor()[:3] == (0.85, 0.85, 0.85)
 
 
-def test_outliers_do_not_wash_the_colours_out(
-    drawn: Callable[..., Figure], sst: xr.Dataset
-) -> None:
+def test_outliers_do_not_wash_the_colours_out() -> None:
     values = np.ones((100, 100))
     values[0, 0] = 1e6
     values[1:, 1:] += np.linspace(0, 1, 99)
-    figure = drawn(xr.Dataset({"sst": (("y", "x"), values)}))
+    figure = draw(xr.DataArray(values, dims=("y", "x"), name="sst"))
     low, high = figure.axes[0].collections[0].get_clim()
     assert low == 1
     assert high <= 2
-    assert figure.axes[0].get_title() == "Sst"
     assert figure.axes[0].get_xlabel() == "x"
 
 
-def test_a_section_through_time_and_depth(drawn: Callable[..., Figure]) -> None:
+def test_a_section_through_time_and_depth() -> None:
     times = xr.date_range("2000-01-30", periods=4, freq="YS", calendar="360_day", use_cftime=True)
-    dataset = xr.Dataset(
-        {"sst": (("level", "time"), np.arange(12.0).reshape(3, 4))},
-        coords={"time": times, "level": ("level", [1, 5, 9], {"units": "m", "positive": "down"})},
-    )
-    axes = drawn(dataset).axes[0]
+    levels = ("level", [1, 5, 9], {"units": "m", "positive": "down"})
+    values = np.arange(12.0).reshape(3, 4)
+    section = xr.DataArray(values, {"level": levels, "time": times}, ("level", "time"), "sst")
+    axes = draw(section).axes[0]
     assert axes.get_ylabel() == "level [m]"
     assert axes.yaxis_inverted()
     assert 2000 < axes.get_xlim()[0] + 1 < 2003
 
 
-def test_nothing_but_missing_values(drawn: Callable[..., Figure], sst: xr.Dataset) -> None:
-    drawn(sst[["sst"]] * np.nan, mean=["time"])
-    assert Path("deep/map.png").exists()
+def test_an_axis_of_names_and_one_that_does_not_ascend() -> None:
+    names = np.array(["north", "south"], object)
+    values = np.arange(8.0).reshape(2, 4)
+    coords = {"basin": names, "lon": [0, 90, -180, -90]}
+    with pytest.warns(UserWarning, match="not monotonically"):
+        axes = draw(xr.DataArray(values, coords, ("basin", "lon"), "sst")).axes[0]
+    assert axes.get_ylabel() == "basin"
+
+
+def test_nothing_but_missing_values(sst: xr.Dataset) -> None:
+    assert draw(sst.sst[0] * np.nan).axes[0].collections
 
 
 REFUSED = [
@@ -146,10 +185,11 @@ def test_it_needs_matplotlib(monkeypatch: pytest.MonkeyPatch) -> None:
         pictures.require_matplotlib("report")
 
 
-def test_a_picture_that_cannot_be_written(drawn: Callable[..., Figure], sst: xr.Dataset) -> None:
+def test_a_picture_that_cannot_be_written(sst: xr.Dataset) -> None:
+    sst.to_zarr(TARGET.path, consolidated=False)
     Path("deep").write_text("a file")
     with pytest.raises(
         OutputError,
         match=r"deep/map.png cannot be written .*, but the target out.zarr is complete;",
     ):
-        drawn(sst, mean=["time"])
+        pictures.draw(PICTURE, TARGET)

@@ -1,114 +1,127 @@
-"""A field on axes: colours that outliers do not wash out, degrees and units where CF says so."""
+"""Draws a field: robust colours, degrees and units where CF attributes state them."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, ScalarFormatter
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.axis import Axis
-
-_SHOWN = (2, 98)  # percentiles between which colours change
 _DEGREES = {"degrees_north": ("°N", "°S"), "degrees_east": ("°E", "°W")}
 
 
-def upright(field: xr.DataArray) -> xr.DataArray:
-    """With eastward distance along the page where there is one."""
-    eastward = [dim for dim in field.dims if units(field[dim]) == "degrees_east"]
-    return field.transpose(..., *eastward)
+def draw_field(
+    field: xr.DataArray,
+    width: float,
+    heights: tuple[float, float],
+    colorbar: Literal["right", "bottom"] = "bottom",
+) -> Figure:
+    """Draw a map or a section, or a line where there is one dimension.
 
+    Colours are those of xarray: between the 2nd and 98th percentiles, white at zero where there
+    are both signs. Missing values are grey.
 
-def height(field: xr.DataArray, width: float, least: float, most: float) -> float:
-    """Inches that give degrees of latitude and longitude the same length, within limits."""
-    y, x = (field[dim] for dim in field.dims)
-    if {units(y), units(x)} != _DEGREES.keys() or field.size == 0 or np.ptp(x.values) == 0:
-        return (least + most) / 2
-    return float(np.clip(width * np.ptp(y.values) / np.ptp(x.values), least, most))
-
-
-def paint(axes: Axes, field: xr.DataArray, bar: Literal["right", "bottom"]) -> None:
-    """A field of two dims: zero in white where there are both signs, grey where it is missing."""
-    from matplotlib.ticker import ScalarFormatter
-
-    values = field.values[np.isfinite(field.values)]
-    low, high = np.percentile(values, _SHOWN) if values.size else (0.0, 1.0)
-    both_signs = low < 0 < high
-    if both_signs:
-        high = max(-low, high)
-        low = -high
-    y, x = (numbers(field[dim]) for dim in field.dims)
-    axes.set_facecolor("0.85")
-    mesh = axes.pcolormesh(
-        x,
-        y,
-        field.values,
-        vmin=low,
-        vmax=high,
-        cmap="RdBu_r" if both_signs else "viridis",
-        rasterized=True,
-    )
-    beyond = {(True, True): "both", (True, False): "min", (False, True): "max"}
-    ends = beyond.get((bool((values < low).any()), bool((values > high).any())), "neither")
-    short = ScalarFormatter(useMathText=True)
-    short.set_powerlimits((-2, 4))
-    drawn = axes.figure.colorbar(
-        mesh, ax=axes, extend=ends, pad=0.02, format=short, location=bar, aspect=30
-    )
-    drawn.set_label(named(field))
-    label(axes.xaxis, field[field.dims[1]])
-    label(axes.yaxis, field[field.dims[0]])
-
-
-def label(axis: Axis, points: xr.DataArray) -> None:
-    """Degrees with their hemisphere; anything else with its name and unit."""
-    hemispheres = _DEGREES.get(units(points))
-    if hemispheres is None:
-        axis.set_label_text(named(points) if units(points) else plain(str(points.name)))
+    Parameters
+    ----------
+    field : xarray.DataArray
+        In memory, with one or two dimensions.
+    width : float
+        Of the figure, in inches.
+    heights : (float, float)
+        Limits in inches, within which degrees of latitude and longitude get the same length.
+    colorbar : {"right", "bottom"}
+        Where the colour bar lies.
+    """
+    dims = sorted(field.dims, key=lambda dim: get_units(field[dim]) == "degrees_east")
+    field = field.transpose(*dims)
+    figure = Figure(figsize=(width, _choose_height(field, width, *heights)), layout="constrained")
+    axes = add_open_axes(figure) if len(dims) == 1 else figure.add_subplot()
+    placed = field.assign_coords({dim: (dim, _locate(field[dim])) for dim in dims})
+    if len(dims) == 1:
+        axes.plot(placed[dims[0]], field.values, color="#2f6f9f", linewidth=1.2)
+        axes.set_ylabel(_label(field))
     else:
-        from matplotlib.ticker import MaxNLocator
+        numbers = ScalarFormatter(useMathText=True)
+        numbers.set_powerlimits((-2, 4))
+        bar = {"location": colorbar, "label": _label(field), "format": numbers}
+        axes.set_facecolor("0.85")
+        placed.plot.pcolormesh(
+            ax=axes,
+            robust=True,
+            infer_intervals=False,  # matplotlib does, also where points do not ascend
+            add_labels=False,
+            rasterized=True,
+            cbar_kwargs={"pad": 0.02, "aspect": 30, **bar},
+        )
+        axes.autoscale(tight=True)  # xarray ends the axes in the middle of the outer cells
+        _label_axis(axes.yaxis, field[dims[0]])
+    _label_axis(axes.xaxis, field[dims[-1]])
+    return figure
 
+
+def add_open_axes(figure: Figure) -> Axes:
+    """Axes without a frame at the top and the right, and with horizontal grid lines."""
+    axes = figure.add_subplot()
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(True, axis="y")
+    return axes
+
+
+def _choose_height(field: xr.DataArray, width: float, least: float, most: float) -> float:
+    degrees = [field[dim].values for dim in field.dims if get_units(field[dim]) in _DEGREES]
+    if len(degrees) < 2 or np.ptp(degrees[1]) == 0:
+        return (least + most) / 2
+    return float(np.clip(width * np.ptp(degrees[0]) / np.ptp(degrees[1]), least, most))
+
+
+def _label_axis(axis: Axis, points: xr.DataArray) -> None:
+    """Degrees with their hemisphere; anything else with its name and units."""
+    if hemispheres := _DEGREES.get(get_units(points)):
         axis.set_major_locator(MaxNLocator(nbins=9, steps=[1, 2, 3, 6, 10]))
-        axis.set_major_formatter(lambda value, _: _degrees(value, *hemispheres))
+        axis.set_major_formatter(lambda value, _: _format_degrees(value, *hemispheres))
+    else:
+        axis.set_label_text(_label(points) if get_units(points) else escape(str(points.name)))
     if points.attrs.get("positive") == "down":
         axis.set_inverted(True)
 
 
-def _degrees(value: float, positive: str, negative: str) -> str:
+def _format_degrees(value: float, positive: str, negative: str) -> str:
     """
-    >>> _degrees(270.0, "°E", "°W")
+    >>> _format_degrees(270.0, "°E", "°W")
     '90°W'
     """
     folded = (value + 180) % 360 - 180
-    side = positive if folded > 0 else negative
-    return f"{abs(folded):g}{'°' if folded in (0, -180) else side}"
+    hemisphere = positive if folded > 0 else negative
+    return f"{abs(folded):g}{'°' if folded in (0, -180) else hemisphere}"
 
 
-def numbers(points: xr.DataArray) -> np.ndarray[Any, Any]:
-    """What matplotlib can place: a calendar that it does not know becomes years."""
-    if points.dtype != object:
+def _locate(points: xr.DataArray) -> np.ndarray[Any, Any]:
+    """Numbers or dates that matplotlib can place on an axis."""
+    if points.dtype.kind in "biufM":
         return points.values
-    days = points.dt.dayofyear - 1
-    return np.asarray(points.dt.year + days / points.dt.days_in_year)
+    if is_time(points):  # a calendar without datetime64: matplotlib knows only years
+        return np.asarray(points.dt.year + (points.dt.dayofyear - 1) / points.dt.days_in_year)
+    return np.arange(points.size)
 
 
-def named(array: xr.DataArray) -> str:
-    """Name and units, for an axis."""
-    return plain(f"{array.name} [{units(array) or '?'}]")
+def _label(array: xr.DataArray) -> str:
+    return escape(f"{array.name} [{get_units(array) or '?'}]")
 
 
-def plain(text: str) -> str:
-    """What shows a text as it is: a dollar begins no formula."""
+def escape(text: str) -> str:
+    """Text in which matplotlib finds no formula."""
     return text.replace("$", r"\$")
 
 
-def units(array: xr.DataArray) -> str:
-    """As the attributes have them, or nothing."""
+def get_units(array: xr.DataArray) -> str:
+    """The units in the attributes, or an empty string."""
     return str(array.attrs.get("units", ""))
 
 
 def is_time(points: xr.DataArray) -> bool:
     """Whether these are dates, of any calendar."""
-    return points.dtype.kind == "M" or points.dtype == object
+    return points.dtype.kind == "M" or hasattr(points.values.flat[0], "calendar")

@@ -1,64 +1,69 @@
-"""The report: one page on what was run, how it went and what came out, without a network."""
+"""The report: one HTML page about a run and its results that needs no network."""
 
 from __future__ import annotations
 
+import json
 import os
-import string
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from importlib.resources import files
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import xarray as xr
-from dask.utils import format_bytes
+import yaml
+from dask.utils import format_bytes, format_time
+from jinja2 import Environment, StrictUndefined
 
 from fdgrad_dask.errors import OutputError
 from fdgrad_dask.pipeline.config.schema import Config
 from fdgrad_dask.pipeline.config.source import Source
 from fdgrad_dask.pipeline.execute.journal import Journal
 from fdgrad_dask.pipeline.execute.record import RegionRecord, RunRecord
-from fdgrad_dask.pipeline.report import pieces, sections
-from fdgrad_dask.pipeline.report.numbers import Clock, crew, slowest
+from fdgrad_dask.pipeline.report.stats import summarize
 from fdgrad_dask.pipeline.source.open import open_files
+from fdgrad_dask.pipeline.source.related import named_in
 from fdgrad_dask.pipeline.store.zarr import is_zarr
 
-_SIZED = 1000  # objects whose stored size is looked up; that of more is estimated from them
+_CHARTS = 24  # results that are drawn
+_SIZED = 1000  # objects whose stored size is looked up; the size of all is estimated from them
 
 
 @contextmanager
 def reported(config: Config, journal: Journal) -> Iterator[None]:
-    """Writes the report of what is done within, if one is asked for, however that ends.
+    """Write the report of the run within, if one is asked for, however the run ends.
 
     Raises
     ------
     OutputError
-        The page cannot be written; the target is what it was all the same.
+        The page cannot be written; the target is unchanged.
     """
     try:
         yield
     except BaseException:
-        with suppress(Exception):  # the error that ended the run must be reported
+        with suppress(Exception):  # the error that ended the run must be raised
             write(config, journal)
         raise
     write(config, journal)
 
 
 def write(config: Config, journal: Journal) -> None:
-    """Writes the page about a run as its journal has it, finished or not.
+    """Write the page about a run, complete or not, from its journal.
 
     Raises
     ------
     OutputError
-        The page cannot be written; the target is what it was all the same.
+        The page cannot be written; the target is unchanged.
     """
     run = journal.run()
     if config.report is None or run is None:
         return
     path = config.report.path
-    regions = list(journal.regions().values())
-    with _target(config.target.path, _is_complete(run, regions)) as target:
-        text = page(config, run, regions, target)
+    records = list(journal.regions().values())
+    with _open_target(config.target.path, _is_complete(run, records)) as target:
+        text = render(config, run, records, target)
     try:
         os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
         Path(path).write_text(text, encoding="utf-8")
@@ -69,9 +74,53 @@ def write(config: Config, journal: Journal) -> None:
         ) from error
 
 
+def render(
+    config: Config, run: RunRecord, records: Sequence[RegionRecord], target: xr.Dataset | None
+) -> str:
+    """Render the page as HTML; matplotlib draws what it shows."""
+    from fdgrad_dask.pipeline.report import figures
+
+    environment = Environment(
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined
+    )
+    environment.filters |= {
+        "bytes": format_bytes,
+        "time": format_time,
+        "date": lambda time: f"{datetime.fromtimestamp(time, UTC):%-d %B %Y, %H:%M UTC}",
+        "region": _describe_region,
+        "yaml": lambda value: yaml.safe_dump(value, sort_keys=False, allow_unicode=True),
+        "options": _list_options,
+    }
+    history = summarize(records) if records else None
+    # A single region makes no curve.
+    drawn = figures.draw_history(history, run.plan["memory"]) if history and records[1:] else {}
+    related = named_in(target) if target else ()  # bounds and grid mappings
+    results = [
+        array
+        for name, array in (target.data_vars.items() if target else ())
+        if name not in related and array.dtype.kind == "f"
+    ]
+    template = files(__package__).joinpath("page.html").read_text(encoding="utf-8")
+    return environment.from_string(template).render(
+        config=config,
+        run=run,
+        records=records,
+        is_complete=_is_complete(run, records),
+        history=history,
+        figures=drawn,
+        results=[_preview(array) for array in results[:_CHARTS]],
+        more_results=len(results[_CHARTS:]),
+        stored=_estimate_stored(config.target.path, records),
+    )
+
+
+def _is_complete(run: RunRecord, records: Sequence[RegionRecord]) -> bool:
+    return run.ended is not None and len(records) == run.regions
+
+
 @contextmanager
-def _target(path: str, is_complete: bool) -> Iterator[xr.Dataset | None]:
-    """What there is of the target, finished or not, opened lazily."""
+def _open_target(path: str, is_complete: bool) -> Iterator[xr.Dataset | None]:
+    """Open the target lazily, finished or not."""
     partial = f"{path}.partial"
     if is_complete:
         source = Source(path=(path,))
@@ -84,109 +133,54 @@ def _target(path: str, is_complete: bool) -> Iterator[xr.Dataset | None]:
         yield target
 
 
-def page(
-    config: Config, run: RunRecord, regions: list[RegionRecord], target: xr.Dataset | None
-) -> str:
-    """The page as HTML."""
-    is_complete = _is_complete(run, regions)
-    parts = [
-        *sections.results(target, is_complete),
-        *sections.history(run, regions),
-        *sections.events(run),
-        *sections.provenance(config, run),
-    ]
-    template = files("fdgrad_dask.pipeline.report").joinpath("page.html")
-    return string.Template(template.read_text(encoding="utf-8")).substitute(
-        title=pieces.text(f"{os.path.basename(config.target.path)} · fdgrad"),
-        colour="green" if is_complete else "ochre",
-        state=pieces.text(f"fdgrad run · {pieces.date(run.began)}"),
-        outcome=pieces.text(_outcome(config, run, len(regions), is_complete)),
-        lead=_lead(config, run, regions, is_complete),
-        numbers="\n".join(_numbers(config, run, regions)),
-        sections="\n".join(parts),
-    )
+def _preview(array: xr.DataArray) -> dict[str, Any]:
+    """Chart and statistics of the part of a result that is shown."""
+    from fdgrad_dask.pipeline.report import figures
+    from fdgrad_dask.pipeline.report.preview import take_preview
+
+    part, where = take_preview(array)
+    values = part.astype(float)
+    return {
+        "array": array,
+        "where": where,
+        "chart": figures.draw_result(part) if part.ndim else "",
+        "statistics": {
+            "minimum": _format_number(values.min()),
+            "mean": _format_number(values.mean()),
+            "maximum": _format_number(values.max()),
+            "missing": f"{_format_number(100 * values.isnull().mean())} %",
+        },
+    }
 
 
-def _is_complete(run: RunRecord, regions: list[RegionRecord]) -> bool:
-    return run.ended is not None and len(regions) == run.regions
+def _format_number(value: xr.DataArray) -> str:
+    return f"{float(value):.3g}".replace("-", "−").replace("nan", "–")
 
 
-def _outcome(config: Config, run: RunRecord, done: int, is_complete: bool) -> str:
-    if is_complete:
-        counted = f"all {done:,} regions are" if done > 1 else "its only region is"
-        return f"{config.target.path} is complete: {counted} written"
-    return f"{config.target.path} is incomplete: {done:,} of {run.regions:,} regions are written"
-
-
-def _lead(config: Config, run: RunRecord, regions: list[RegionRecord], is_complete: bool) -> str:
-    """What was done, in a sentence or two, as HTML."""
-    operators = list(dict.fromkeys(step.operator.replace("_", " ") for step in config.steps))
-    named = " and ".join([*([", ".join(operators[:-1])] if operators[1:] else []), operators[-1]])
-    did = f"{named} of {config.source.shown}"
-    if regions:
-        clock = Clock.of(regions)
-        workers, _ = crew(regions, clock)
-        did += (
-            f", computed in {pieces.duration(clock.length)} by {workers} "
-            f"worker{'s' * (workers > 1)} ({config.cluster.kind})"
-        )
-    did = pieces.text(f"{did[:1].upper()}{did[1:]}.")
-    again = pieces.inline(run.called.replace(" --fresh", ""))
-    again = f"To resume, call {again} again."
-    return did if is_complete else f"{did} {again}"
-
-
-def _numbers(config: Config, run: RunRecord, regions: list[RegionRecord]) -> Iterator[str]:
-    """Each number with a word on what it means."""
-    done = len(regions)
-    share = f"{done:,}" if done == run.regions else f"{done:,} of {run.regions:,}"
-    yield pieces.number("Regions", share, "what is written, and retried, in one piece")
-    if not done:
-        return
-    read = sum(region.bytes_read for region in regions)
-    written = sum(region.bytes_written for region in regions)
-    clock = Clock.of(regions)
-    longest = pieces.duration(slowest(regions, 1)[0].seconds)
-    pauses = len(clock.begins) - 1
-    paused = f"{pauses} pause{'s' * (pauses > 1)} left out; " if pauses else ""
-    yield pieces.number(
-        "Time of work", pieces.duration(clock.length), f"{paused}the longest region took {longest}"
-    )
-    rate = format_bytes(int((read + written) / clock.length))
-    yield pieces.number("Throughput", f"{rate}/s", "read and written together, decoded")
-    told = "decoded, with the edges of neighbours"
-    if done == run.regions:
-        often = read / max(run.plan["bytes_needed"], 1)
-        more = f"{often:.2f} times, since neighbours share edges"
-        told = f"each value {more if often > 1.005 else 'once'}"
-    yield pieces.number("Read", format_bytes(read), told)
-    yield pieces.number("Written", format_bytes(written), _stored(config, regions))
-    workers, busy = crew(regions, clock)
-    yield pieces.number(
-        "Workers", f"{workers:,}", f"at work on regions {100 * busy:.0f} % of the time"
-    )
-    yield pieces.number(
-        "Most memory of a worker",
-        format_bytes(max(region.peak_memory for region in regions)),
-        f"resident; planned were {format_bytes(run.plan['memory'])}",
-    )
-    again = sum(region.attempt - 1 for region in regions)
-    yield pieces.number("Retries", f"{again:,}", "of regions that did not succeed at once")
-
-
-def _stored(config: Config, regions: list[RegionRecord]) -> str:
-    """What lies on disk, from the sizes of at most so many objects."""
-    path = config.target.path
+def _estimate_stored(path: str, records: Sequence[RegionRecord]) -> int:
+    """Bytes on disk, from the sizes of at most so many objects; 0 where they are not files."""
     if os.path.isfile(path):
-        return f"decoded; {format_bytes(os.path.getsize(path))} stored, compressed"
-    keys = [key for region in islice(regions, _SIZED) for key in region.checksums]
-    total = sum(len(region.checksums) for region in regions)
-    partial = f"{path}.partial"
-    folder = partial if is_zarr(partial) else path
-    files = (os.path.join(folder, key) for key in keys[:_SIZED])
-    sizes = [os.path.getsize(file) for file in files if os.path.isfile(file)]
-    if not sizes:
-        return "decoded"
-    about = "" if len(sizes) == total else "about "
-    stored = format_bytes(round(sum(sizes) / len(sizes) * total))
-    return f"decoded; {about}{stored} stored, compressed"
+        return os.path.getsize(path)
+    keys = (key for record in records for key in record.checksums)
+    folder = f"{path}.partial" if is_zarr(f"{path}.partial") else path
+    paths = [os.path.join(folder, key) for key in islice(keys, _SIZED)]
+    sizes = [os.path.getsize(path) for path in paths if os.path.isfile(path)]
+    total = sum(len(record.checksums) for record in records)
+    return round(sum(sizes) / max(len(sizes), 1) * total)
+
+
+def _list_options(options: dict[str, Any]) -> str:
+    """
+    >>> _list_options({"dim": "x", "accuracy": 4})
+    'dim: x, accuracy: 4'
+    """
+    flow = yaml.safe_dump(options, default_flow_style=True, sort_keys=False, width=1e9)
+    return str(flow)[1:-2]
+
+
+def _describe_region(key: str) -> str:
+    """
+    >>> _describe_region('{"time": [0, 24], "lat": [0, 721]}')
+    'time 0–24, lat 0–721'
+    """
+    return ", ".join(f"{dim} {start}–{stop}" for dim, (start, stop) in json.loads(key).items())

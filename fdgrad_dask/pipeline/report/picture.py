@@ -1,7 +1,8 @@
-"""One result as a PNG: a map or a section, with axes in degrees where CF says so."""
+"""The picture of one result: a map or a section, as PNG."""
 
 from __future__ import annotations
 
+import math
 import os
 from importlib.util import find_spec
 
@@ -12,15 +13,15 @@ from fdgrad_dask.pipeline.config.operators import did_you_mean
 from fdgrad_dask.pipeline.config.schema import Picture
 from fdgrad_dask.pipeline.config.source import Source
 from fdgrad_dask.pipeline.config.target import Target
-from fdgrad_dask.pipeline.report import chart
 from fdgrad_dask.pipeline.source.open import open_source
 
-_WIDTH = 11.0  # inches
-_HEIGHTS = (3.4, 7.0)  # inches, between which the shape of the map decides
+_SIZE = 11.0, (3.4, 7.0)  # inches: width, limits of the height
+_POINTS = 1500  # along a dimension; the picture has no more pixels for it
+_READERS = 4  # chunks in memory at a time
 
 
 def require_matplotlib(section: str) -> None:
-    """Refuses a picture or a report that nothing could draw, before anything is computed.
+    """Check that a picture or a report can be drawn, before anything is computed.
 
     Raises
     ------
@@ -35,12 +36,12 @@ def require_matplotlib(section: str) -> None:
 
 
 def require_drawable(picture: Picture, result: xr.Dataset) -> None:
-    """Refuses a picture of what the steps do not give, or that is not two-dimensional.
+    """Check that the steps give the variable of a picture, and that its mean has two dimensions.
 
     Raises
     ------
     ConfigError
-        No such variable or dim, or not two dims left.
+        No such variable or dimension, or not two dimensions left.
     """
     if picture.variable not in result.data_vars:
         raise ConfigError(
@@ -60,22 +61,26 @@ def require_drawable(picture: Picture, result: xr.Dataset) -> None:
 
 
 def draw(picture: Picture, target: Target) -> None:
-    """Draws one variable of the finished target.
+    """Draw one variable of the finished target, chunk by chunk.
 
     Raises
     ------
     OutputError
         The file cannot be written; the target is complete all the same.
     """
-    from matplotlib.figure import Figure
+    from fdgrad_dask.pipeline.report import chart
 
-    whole = open_source(Source(path=(target.path,)))[picture.variable]
-    field = chart.upright(whole.mean(list(picture.mean), keep_attrs=True).compute())
-    tall = chart.height(field, _WIDTH, *_HEIGHTS)
-    figure = Figure(figsize=(_WIDTH, tall), layout="constrained")
-    axes = figure.add_subplot()
-    chart.paint(axes, field, bar="right")
-    axes.set_title(picture.title or _title(whole, picture))
+    variable = open_source(Source(path=(target.path,)))[picture.variable]
+    steps = {
+        dim: slice(None, None, math.ceil(size / _POINTS))
+        for dim, size in variable.sizes.items()
+        if dim not in picture.mean
+    }
+    mean = variable.isel(steps).mean(list(picture.mean), keep_attrs=True)
+    # In this process: the cluster of the run is closed by now.
+    field = mean.compute(scheduler="threads", num_workers=_READERS)
+    figure = chart.draw_field(field, *_SIZE, colorbar="right")
+    figure.axes[0].set_title(picture.title or chart.escape(_make_title(variable, picture)))
     try:
         os.makedirs(os.path.dirname(picture.path) or ".", exist_ok=True)
         figure.savefig(picture.path, dpi=130)
@@ -86,14 +91,14 @@ def draw(picture: Picture, target: Target) -> None:
         ) from error
 
 
-def _title(whole: xr.DataArray, picture: Picture) -> str:
-    """Name, what the mean was taken over, and the period where that was time."""
-    name = str(whole.attrs.get("long_name", whole.name))
+def _make_title(variable: xr.DataArray, picture: Picture) -> str:
+    """Name, dimensions of the mean, and the period where one of them is time."""
+    name = str(variable.attrs.get("long_name", variable.name))
     parts = [name[:1].upper() + name[1:]]
     if picture.mean:
         parts.append(f"mean over {' and '.join(picture.mean)}")
     for dim in picture.mean:
-        if chart.is_time(whole[dim]):
-            first, last = (str(whole[dim].values[end])[:10] for end in (0, -1))
+        if variable[dim].dtype.kind in "MO":
+            first, last = (str(variable[dim].values[end])[:10] for end in (0, -1))
             parts.append(f"{first} to {last}")
-    return chart.plain(", ".join(parts))
+    return ", ".join(parts)
