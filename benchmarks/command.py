@@ -100,8 +100,8 @@ def run(
     ended = time.time()
     if process.returncode:
         raise RuntimeError(f"fdgrad run ended with {process.returncode}:\n{said}")
-    files = (folder / f"{target}.journal" / "regions").iterdir()
-    records = sorted((json.loads(file.read_text()) for file in files), key=itemgetter("began"))
+    lines = (folder / f"{target}.journal" / "journal.jsonl").read_text().splitlines()
+    records = sorted(map(json.loads, lines), key=itemgetter("began"))
     return Ran(began, ended, records, seen)
 
 

@@ -88,10 +88,7 @@ def table(c: Costs) -> str:
             "`fdgrad run`: memory left in client and scheduler",
             f"{number(regions * c.memory / 1e9)} GB",
         ),
-        (
-            "`fdgrad run`: files and bytes of the journal",
-            f"{regions:.1e}, {number(regions * c.record / 1e9)} GB",
-        ),
+        ("`fdgrad run`: the journal", f"{number(regions * c.record / 1e9)} GB"),
         ("breaks first", _first(most, regions * c.memory)),
     )
 

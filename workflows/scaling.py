@@ -34,7 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
         cluster.write_text(f"{{workers: {workers}, threads: 1}}\n")
         if code := fdgrad(["run", str(CONFIG), "--cluster", str(cluster), "--fresh"]):
             return code
-        seconds[workers] = span(FOLDER / "target.zarr.journal")
+        seconds[workers] = span(FOLDER / "target.zarr.journal" / "journal.jsonl")
     table = ["| workers | seconds | MB/s read | speed-up |", "|---|---|---|---|"]
     for workers, took in seconds.items():
         shown = f"{took:.1f} | {asked.megabytes / took:.0f} | {seconds[1] / took:.2f}"
@@ -61,7 +61,7 @@ def wind(megabytes: int) -> None:
 
 def span(journal: Path) -> float:
     """Seconds from the beginning of the first region to the end of the last."""
-    regions = [json.loads(path.read_text()) for path in journal.glob("regions/*.json")]
+    regions = [json.loads(line) for line in journal.read_text().splitlines()]
     return max(r["began"] + r["seconds"] for r in regions) - min(r["began"] for r in regions)
 
 

@@ -28,7 +28,7 @@ from fdgrad_dask.pipeline.report import picture
 from fdgrad_dask.pipeline.report.page import reported, write
 from fdgrad_dask.pipeline.source.open import fingerprint
 from fdgrad_dask.pipeline.store.base import Store
-from fdgrad_dask.pipeline.store.open import store_of
+from fdgrad_dask.pipeline.store.open import beside, store_of
 
 
 def run(config: Config, *, called: str, fresh: bool = False, repair: bool = False) -> str:
@@ -52,8 +52,8 @@ def run(config: Config, *, called: str, fresh: bool = False, repair: bool = Fals
     """
     began = time.monotonic()
     job, store = _prepare(config), store_of(config.target)
-    journal = Journal(config.target.path)
-    with locked(journal.folder, config.target.path) as require_held:
+    journal = Journal(beside(config.target))
+    with locked(journal.place, config.target.path) as require_held:
         inputs = fingerprint(job.config.source)
         start = started(job, store, journal, called, inputs, fresh=fresh, repair=repair)
         if start.complete:
@@ -172,7 +172,7 @@ def _execute(
 
 def _require_whole(plan: Plan, store: Store, journal: Journal) -> None:
     """Refuses to publish what has holes, whoever made them."""
-    records = journal.regions()
+    records = journal.numbered()
     keys = [key for record in records.values() for key in record.checksums]
     holes = len(store.absent(keys))
     if holes or len(records) < plan.count:

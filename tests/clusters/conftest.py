@@ -10,7 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,9 @@ import pytest
 import xarray as xr
 import yaml
 
+from fdgrad_dask.pipeline.execute.journal import Journal
+from fdgrad_dask.pipeline.execute.record import RegionRecord
+from fdgrad_dask.pipeline.store.folder import Folder
 from tests.clusters.namespaces import Namespaces
 from tests.clusters.services import Slurm, Sshd
 
@@ -107,7 +110,11 @@ class Workflow:
 
     def finished(self, name: str) -> int:
         """How many regions the journal has."""
-        return len(list((self.folder / f"{name}.zarr.journal" / "regions").glob("*.json")))
+        return len(self.records(name))
+
+    def records(self, name: str) -> Collection[RegionRecord]:
+        """Those of the regions that the journal has."""
+        return Journal(Folder(f"{self.folder}/{name}.zarr.journal")).regions().values()
 
     def bytes_of(self, name: str) -> dict[str, str]:
         """The SHA-256 of every chunk file of a target."""

@@ -5,7 +5,6 @@ They come last by name: the link that goes down stays down.
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -85,7 +84,6 @@ def test_the_link_of_a_worker_goes_down(
         more(long, "cut")
         namespaces.cut("two")
         ended(run)
-    records = (long.folder / "cut.zarr.journal" / "regions").glob("*.json")
-    hosts = {json.loads(path.read_text())["worker"].split(":")[1] for path in records}
+    hosts = {record.worker.split(":")[1] for record in long.records("cut")}
     assert hosts == {f"//{MEMBERS[name]}" for name in ("one", "two")}  # it had begun
     assert long.bytes_of("cut") == long_clean

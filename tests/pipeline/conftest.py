@@ -22,6 +22,7 @@ from fdgrad_dask.pipeline.cluster import open as cluster
 from fdgrad_dask.pipeline.execute.journal import Journal
 from fdgrad_dask.pipeline.execute.pending import Pending
 from fdgrad_dask.pipeline.execute.task import Attempt, Task
+from fdgrad_dask.pipeline.store.folder import Folder
 
 
 @pytest.fixture(autouse=True)
@@ -167,6 +168,6 @@ def stopped(
     config = write(target={"path": "out.zarr", "regions": {"time": 2, "longitude": 4}})
     assert fdgrad("run", config)[0] == 4
     monkeypatch.setattr(Task, "compute", original)
-    assert sorted(Journal("out.zarr").regions()) == [0, 1]
+    assert sorted(Journal(Folder("out.zarr.journal")).numbered()) == [0, 1]
     computed.clear()
     return config

@@ -24,6 +24,7 @@ from fdgrad_dask.pipeline.cluster import open as cluster
 from fdgrad_dask.pipeline.config import redaction
 from fdgrad_dask.pipeline.execute.journal import Journal
 from fdgrad_dask.pipeline.source import open as sources
+from fdgrad_dask.pipeline.store.folder import Folder
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 HARMLESS = "ignore:numpy.ndarray size changed"  # of netCDF4 with an older NumPy
@@ -434,7 +435,8 @@ def test_the_rest_of_an_interrupted_run_is_mentioned(fdgrad: Called, write: Writ
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(conductor, "_require_whole", lambda *_: 1 / 0)
         assert fdgrad("run", write())[0] == 1
-    Journal("out.zarr").amend(laid_out=False)  # as when it is killed while it lays out
+    # As when it is killed while it lays out.
+    Journal(Folder("out.zarr.journal")).amend(laid_out=False)
     code, _, err = fdgrad("run", write())
     assert code == 0
     assert "what an earlier run left of out.zarr is replaced" in err

@@ -67,7 +67,23 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"steps": []}, r"steps: list should have at least 1 item"),
     ({"steps": None}, r"steps: is missing; write it"),
     ({"source": {"path": []}}, r"source.path: this is a name, or a list of at least one, got \[\]"),
-    ({"target": {"path": "s3://b/x.zarr"}}, r"is a URL, only files on this machine are written"),
+    (
+        {"target": {"path": "s3://b/x.nc"}},
+        r"a URL at which only Zarr and Icechunk are",
+    ),
+    (
+        {"target": {"path": "ftp://b/x.zarr"}},
+        r"and only to s3://, gs:// and az://; name",
+    ),
+    (
+        {"target": {"path": "s3://me:secret@b/x.zarr"}},
+        r"a key to a bucket belongs into target",
+    ),
+    (
+        {"target": {"path": "s3://b/x.zarr", "storage_options": {"key": "x"}}},
+        r"key is a name of fsspec, .* write access_key_id in its place",
+    ),
+    ({"report": {"path": "s3://b/x.html"}}, r"is a URL, and this is a file on this machine; name"),
     ({"source": {"path": " "}}, r"source.path: the path is empty; write one"),
     ({"source": {"path": 3}}, r"source.path: this is a name, or a list of at least one, got 3"),
     ({"steps": [{**STEP, "output": "../up"}]}, r"'../up' cannot name a variable; use letters"),

@@ -30,6 +30,7 @@ from fdgrad_dask import cli
 from fdgrad_dask.pipeline.cluster import open as cluster
 from fdgrad_dask.pipeline.execute import distributed
 from fdgrad_dask.pipeline.execute.journal import Journal
+from fdgrad_dask.pipeline.store.folder import Folder
 
 Write = Callable[..., str]
 
@@ -117,7 +118,7 @@ def contents(folder: Path) -> dict[str, str]:
 
 def finished(folder: Path, least: int) -> None:
     """Returns when so many regions are in the journal."""
-    journal = Journal(str(folder / "out.zarr"))
+    journal = Journal(Folder(f"{folder}/out.zarr.journal"))
     for _ in range(1200):
         if len(journal.regions()) >= least:
             return
@@ -139,7 +140,7 @@ def test_t1_a_worker_is_killed(here: Path, clean: dict[str, str]) -> None:
         _, err = process.communicate(timeout=120)
         assert process.returncode == 0, err
     assert contents(here / "out.zarr") == clean
-    journal = Journal(str(here / "out.zarr"))
+    journal = Journal(Folder(f"{here}/out.zarr.journal"))
     run, records = journal.run(), journal.regions().values()
     assert run is not None
     assert [event.kind for event in run.events] == ["worker lost"]
@@ -162,7 +163,7 @@ def test_t2_the_driver_is_killed_again_and_again(here: Path, clean: dict[str, st
             time.sleep(luck.uniform(0, 0.3))
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-        done = len(Journal(str(here / "out.zarr")).regions())
+        done = len(Journal(Folder(f"{here}/out.zarr.journal")).regions())
         assert not (here / "out.zarr").exists()
         assert (here / "out.zarr.journal" / "lock.json").exists()
     assert 4 <= done < TIMES
@@ -180,7 +181,7 @@ def test_t3_a_run_that_is_asked_to_stop(here: Path, clean: dict[str, str]) -> No
         process.send_signal(signal.SIGTERM)
         _, err = process.communicate(timeout=60)
         assert process.returncode == 6, err
-    done = len(Journal(str(here / "out.zarr")).regions())
+    done = len(Journal(Folder(f"{here}/out.zarr.journal")).regions())
     last = err.splitlines()[-1]
     assert last == (
         f"fdgrad: interrupted, {done} of {TIMES} regions are finished and kept. "
@@ -289,7 +290,7 @@ def test_t7_the_disk_is_full(here: Path, capsys: pytest.CaptureFixture[str]) -> 
         assert "small/out.zarr.partial" in told
         assert "cannot be written: the disk is full, " in told
         assert not Path("small/out.zarr").exists()
-        done = len(Journal("small/out.zarr").regions())
+        done = len(Journal(Folder("small/out.zarr.journal")).regions())
         assert done >= 1
         subprocess.run(["mount", "-o", "remount,size=20m", str(here / "small")], check=True)
         assert cli.main(["run", "config.yaml"]) == 0

@@ -11,6 +11,7 @@ import xarray as xr
 import zarr
 
 from fdgrad_dask.pipeline.execute.journal import Journal
+from fdgrad_dask.pipeline.store.folder import Folder
 
 Called = Callable[..., tuple[int, str, str]]
 Write = Callable[..., str]
@@ -39,7 +40,7 @@ def test_peak_memory_stays_under_the_estimate(fdgrad: Called, write: Write) -> N
     )
     code, _, err = fdgrad("run", config)
     assert code == 0, err
-    journal = Journal("out.zarr")
+    journal = Journal(Folder("out.zarr.journal"))
     run = journal.run()
     assert run is not None
     peak = max(record.peak_memory for record in journal.regions().values())

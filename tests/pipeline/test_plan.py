@@ -21,6 +21,7 @@ from fdgrad_dask.pipeline.plan.cutting import Field, Halo, cuts, outwards
 from fdgrad_dask.pipeline.plan.graph import Region
 from fdgrad_dask.pipeline.plan.job import looked_at
 from fdgrad_dask.pipeline.plan.regions import Workload
+from fdgrad_dask.pipeline.store.folder import Folder
 
 Called = Callable[..., tuple[int, str, str]]
 Write = Callable[..., str]
@@ -232,7 +233,8 @@ def test_a_run_reads_what_the_plan_says(format: str, fdgrad: Called, write: Writ
     code, out, err = fdgrad("plan", config)
     assert code == 0, err
     assert fdgrad("run", config)[0] == 0
-    read = sum(record.bytes_read for record in Journal("out.zarr").regions().values())
+    records = Journal(Folder("out.zarr.journal")).regions().values()
+    read = sum(record.bytes_read for record in records)
     needed = values.nbytes
     line = next(line for line in out.splitlines() if line.startswith("reads"))
     assert line == (

@@ -15,6 +15,7 @@ from distributed import KilledWorker
 from fdgrad_dask.pipeline.execute.journal import Journal
 from fdgrad_dask.pipeline.execute.task import Task
 from fdgrad_dask.pipeline.store import zarr as zarr_target
+from fdgrad_dask.pipeline.store.folder import Folder
 
 Called = Callable[..., tuple[int, str, str]]
 Write = Callable[..., str]
@@ -28,7 +29,7 @@ def test_t24_broken_shards_are_found_and_only_they_repaired(
     config = write(target=TARGET)
     assert fdgrad("run", config)[0] == 0
     whole = {file: file.read_bytes() for file in Path("out.zarr").rglob("*") if file.is_file()}
-    records = Journal("out.zarr").regions()
+    records = Journal(Folder("out.zarr.journal")).numbered()
     keys = [next(iter(records[number].checksums)) for number in range(4)]
     computed.clear()
     Path("out.zarr", keys[0]).unlink()
@@ -56,7 +57,7 @@ def test_t24_a_shard_in_the_place_of_another_is_found(fdgrad: Called, write: Wri
     step = {"operator": "gradient", "inputs": ["sst"], "options": {"dim": "longitude"}}
     config = write(target=TARGET, steps=[step])
     assert fdgrad("run", config)[0] == 0
-    records = Journal("out.zarr").regions()
+    records = Journal(Folder("out.zarr.journal")).numbered()
     one, other = (Path("out.zarr", next(iter(records[i].checksums))) for i in (0, 1))
     assert one.read_bytes() != other.read_bytes()
     one.write_bytes(other.read_bytes())

@@ -23,6 +23,7 @@ from fdgrad_dask.pipeline.execute.record import Event, RegionRecord, RunRecord
 from fdgrad_dask.pipeline.report import page as pages
 from fdgrad_dask.pipeline.report.preview import take_preview
 from fdgrad_dask.pipeline.report.stats import compute_rate, summarize
+from fdgrad_dask.pipeline.store.folder import Folder
 
 BEGAN = 1_000_000_000.0  # 9 September 2001, 01:46:40 UTC
 MIB = 2**20
@@ -187,7 +188,7 @@ def render(
 
 def write_journal(run: RunRecord, records: list[RegionRecord]) -> Journal:
     """Write the journal beside out.zarr."""
-    journal = Journal("out.zarr")
+    journal = Journal(Folder("out.zarr.journal"))
     journal.begin(run)
     for record in records:
         journal.finish(record)
@@ -425,7 +426,7 @@ def test_the_command_writes_it(
     page = Page(Path("report.html").read_text(encoding="utf-8"))
     assert f"{path} is complete" in page.text
     assert "derivative of" in page.text
-    regions = Journal(path).regions().values()
+    regions = Journal(Folder(f"{path}.journal")).regions().values()
     read = format_bytes(sum(each.bytes_read for each in regions))
     assert f"Read {read} decoded; each value once" in page.text
 

@@ -20,7 +20,7 @@ from fdgrad_dask.pipeline.config.source import Source
 from fdgrad_dask.pipeline.config.target import Target
 from fdgrad_dask.pipeline.plan.layout import laid_out, template
 from fdgrad_dask.pipeline.store.files import writing
-from fdgrad_dask.pipeline.store.zarr import ZarrStore
+from fdgrad_dask.pipeline.store.zarr import ZarrFolder
 
 TARGET = Target(path="deep/out.zarr")
 
@@ -37,7 +37,7 @@ def laid(result: xr.Dataset, target: Target, wanted: dict[str, Any] | None = Non
     chunks = {"time": 3, "longitude": 5} if wanted is None else wanted
     source = Source(path=("in",), chunks={d: n for d, n in chunks.items() if d in result.sizes})
     layout = laid_out(result, target, source, {})
-    store = ZarrStore(target)
+    store = ZarrFolder(target)
     store.lay_out(template(result, layout, target), list(map(str, result.variables)))
     return layout, store
 
@@ -173,7 +173,7 @@ def test_durations_are_whole_nanoseconds() -> None:
 
 
 def test_what_lies_there_is_told(result: xr.Dataset) -> None:
-    store = ZarrStore(TARGET)
+    store = ZarrFolder(TARGET)
     assert store.state() == "absent"
     assert (store.free() or 0) > 0
     laid(result, TARGET)
@@ -209,7 +209,7 @@ def test_the_rest_of_a_run_that_ended_early_is_replaced(result: xr.Dataset) -> N
 def test_what_is_no_zarr_is_foreign(path: str) -> None:
     Path(path).mkdir(parents=True)
     Path(path, "thesis.txt").write_text("four years")
-    assert ZarrStore(TARGET).state() == "foreign"
+    assert ZarrFolder(TARGET).state() == "foreign"
 
 
 def test_a_target_under_a_file(result: xr.Dataset, tmp_path: Path) -> None:
@@ -235,10 +235,10 @@ SAID: list[tuple[OSError, str]] = [
 def test_what_the_file_system_says_is_told(error: OSError, message: str, tmp_path: Path) -> None:
     (tmp_path / "deep").mkdir()
     arrived: Any = pickle.loads(pickle.dumps(error))
-    with pytest.raises(OutputError, match=message), writing(ZarrStore(TARGET)._partial):
+    with pytest.raises(OutputError, match=message), writing(ZarrFolder(TARGET)._partial):
         raise arrived
 
 
 def test_errors_of_ours_pass() -> None:
-    with pytest.raises(InputError, match="damaged"), writing(ZarrStore(TARGET)._partial):
+    with pytest.raises(InputError, match="damaged"), writing(ZarrFolder(TARGET)._partial):
         raise InputError("damaged")

@@ -18,6 +18,7 @@ from fdgrad_dask.pipeline.execute.pending import Pending
 from fdgrad_dask.pipeline.execute.task import Attempt, Row, Task
 from fdgrad_dask.pipeline.plan import steps
 from fdgrad_dask.pipeline.plan.job import looked_at
+from fdgrad_dask.pipeline.store.folder import Folder
 from fdgrad_dask.pipeline.store.open import store_of
 
 Called = Callable[..., tuple[int, str, str]]
@@ -55,7 +56,7 @@ def test_tasks_grow_along_rows_and_shrink_at_the_end(
     assert tasks[6] == [6, 16, 26, 36, 7]
     assert [len(some) for some in tasks[-6:]] == [1] * 6
     assert sorted(number for some in tasks for number in some) == list(range(40))
-    assert len(Journal("out.zarr").regions()) == 40
+    assert len(Journal(Folder("out.zarr.journal")).regions()) == 40
 
 
 def test_regions_that_take_long_travel_alone(
@@ -104,12 +105,12 @@ def test_what_is_finished_before_a_failure_is_kept(
     assert code == 4
     assert "fdgrad: enough" in err
     assert [some for some in tasks if 24 in some] == [[4, 14, 24, 34], [24]]
-    records = Journal("out.zarr").regions()
+    records = Journal(Folder("out.zarr.journal")).numbered()
     assert {4, 14, 24} & records.keys() == {4, 14}
     assert {record.attempt for record in records.values()} == {1}
     monkeypatch.setattr(Row, "compute", compute)
     assert fdgrad("run", "config.yaml")[0] == 0
-    assert len(Journal("out.zarr").regions()) == 40
+    assert len(Journal(Folder("out.zarr.journal")).regions()) == 40
 
 
 def test_a_worker_that_dies_of_one_of_several(
@@ -131,6 +132,10 @@ def test_a_worker_that_dies_of_one_of_several(
     assert code == 0, err
     assert "tcp://1 died of one of the regions 4, 14, 24, 34, or was killed" in err
     assert all([number] in tasks for number in (4, 14, 24, 34))
-    again = {n for n, record in Journal("out.zarr").regions().items() if record.attempt == 2}
+    again = {
+        n
+        for n, record in Journal(Folder("out.zarr.journal")).numbered().items()
+        if record.attempt == 2
+    }
     assert again == {4, 14, 24, 34}
     assert Path("out.zarr").is_dir()

@@ -35,7 +35,7 @@ def absolute(path: str) -> str:
 
 def _on_this_machine(path: str) -> str:
     if "://" in path:
-        raise ValueError(f"{path!r} is a URL, only files on this machine are written; name one")
+        raise ValueError(f"{path!r} is a URL, and this is a file on this machine; name one")
     return path
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -79,6 +80,20 @@ _OF_FSSPEC = {
 }
 STORES = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss")
 """The schemes of buckets, which obstore and icechunk open; fsspec opens every other one."""
+
+
+def of_a_store(options: dict[str, Any], paths: Sequence[str]) -> dict[str, Any]:
+    """Hides the options of what opens ``paths``, and refuses those of another library."""
+    hide_options(options)
+    if any(path.split("://")[0] in STORES for path in paths):
+        for name in options.keys() & _OF_FSSPEC.keys():
+            raise ValueError(
+                f"{name} is a name of fsspec, and {paths[0].split('://')[0]}:// is opened by "
+                f"obstore; write {_OF_FSSPEC[name]} in its place"
+            )
+    return options
+
+
 _LABELS_ONLY = ("_FillValue", "missing_value", "scale_factor", "add_offset", "dtype")
 
 
@@ -138,15 +153,7 @@ class Source(Section):
     @field_validator("storage_options")
     @classmethod
     def _of_one_kind(cls, options: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
-        hide_options(options)
-        paths = info.data.get("path", ())
-        if any(path.split("://")[0] in STORES for path in paths):
-            for name in options.keys() & _OF_FSSPEC.keys():
-                raise ValueError(
-                    f"{name} is a name of fsspec, and {paths[0].split('://')[0]}:// is opened by "
-                    f"obstore; write {_OF_FSSPEC[name]} in its place"
-                )
-        return options
+        return of_a_store(options, info.data.get("path", ()))
 
     @field_validator("path")
     @classmethod

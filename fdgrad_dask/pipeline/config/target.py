@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, PositiveInt, field_validator
+from pydantic import Field, PositiveInt, ValidationInfo, field_validator
 
-from fdgrad_dask.pipeline.config.section import FileName, Section
+from fdgrad_dask.pipeline.config.redaction import without_secrets
+from fdgrad_dask.pipeline.config.section import Place, Section
+from fdgrad_dask.pipeline.config.source import STORES, of_a_store
 
 ENDINGS = (".zarr", ".icechunk", ".nc")
 
@@ -14,9 +16,10 @@ ENDINGS = (".zarr", ".icechunk", ".nc")
 class Target(Section):
     """What is written."""
 
-    path: FileName
+    path: Place
     """What does not exist yet: a Zarr folder (.zarr), a netCDF file (.nc), or an Icechunk
-    repository (.icechunk), whose main branch moves when all is written."""
+    repository (.icechunk), whose main branch moves when all is written. Zarr and Icechunk may lie
+    in a bucket too, under a URL that begins with s3://, gs:// or az://."""
     chunks: dict[str, PositiveInt] = {}
     """Points per chunk, by dimension; what is not named keeps the chunks of the source."""
     shards: dict[str, PositiveInt] = {}
@@ -28,6 +31,14 @@ class Target(Section):
     """fast: LZ4 with shuffle; archive: Zstandard with bitshuffle, smaller and slower."""
     round_bits: Annotated[int, Field(ge=1, le=52)] | None = None
     """Bits of the mantissa that are kept; the others become zero and compress to nothing."""
+    storage_options: dict[str, Any] = Field(default={}, exclude=True, repr=False)
+    """Of obstore and icechunk, for a bucket. Write secrets as ${NAME}, and set that environment
+    variable; no option is ever written."""
+
+    @field_validator("storage_options")
+    @classmethod
+    def _of_one_kind(cls, options: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        return of_a_store(options, [info.data.get("path", "")])
 
     @field_validator("path")
     @classmethod
@@ -38,4 +49,14 @@ class Target(Section):
                 f"{path!r} does not end in {', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}, by which "
                 "its format is told; rename it"
             )
+        scheme, is_url, place = path.partition("://")
+        if not is_url:
+            return path
+        if scheme not in STORES or path.endswith(".nc"):
+            raise ValueError(
+                f"{without_secrets(path)!r} is a URL at which only Zarr and Icechunk are written, "
+                "and only to s3://, gs:// and az://; name one of these, or a path on this machine"
+            )
+        if "@" in place.partition("/")[0]:
+            raise ValueError("a key to a bucket belongs into target.storage_options, not the URL")
         return path

@@ -1,76 +1,84 @@
 """The journal beside a target: which regions are finished, and what was computed how.
 
-A folder of small files, each written whole or not at all, so that a run can die at any moment and
-go on later. It stays when the run is over, as provenance and for ``fdgrad verify``.
+``run.json`` is whole or not there. ``journal.jsonl`` grows by a line a region: a run can die at any
+moment and go on later, for a line counts once its end is there. Both stay when the run is over, as
+provenance and for ``fdgrad verify``.
 """
 
 from __future__ import annotations
 
-import glob
 import json
-import os
+import re
 import time
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from fdgrad_dask.pipeline.config.redaction import scrub_all
-from fdgrad_dask.pipeline.execute.record import (
-    Event,
-    Record,
-    RegionRecord,
-    RunRecord,
-    as_json,
-    from_json,
-)
-from fdgrad_dask.pipeline.store.files import writing
+from fdgrad_dask.pipeline.execute.record import Event, RegionRecord, RunRecord, key_of
+from fdgrad_dask.pipeline.plan.regions import Plan
+from fdgrad_dask.pipeline.store.place import Place
 
-_PRIVATE = 0o700
+_RUN, _LINES = "run.json", "journal.jsonl"
+_OLD = re.compile(r"regions/r\d{6,}\.json")  # a file a region, which fdgrad_dask 0.1 wrote
 
 
 class Journal:
-    """The journal of the target at ``path``; nothing is made before ``begin``."""
+    """The journal that lies, or is to lie, at a place; nothing is made before ``begin``."""
 
-    def __init__(self, path: str) -> None:
-        self.folder = path + ".journal"
-        self._run = os.path.join(self.folder, "run.json")
-        self._regions = os.path.join(self.folder, "regions")
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self._is_whole = False  # whether the last line is known to have its end
 
     def run(self) -> RunRecord | None:
         """The run, or None where none was begun."""
-        return _read(RunRecord, self._run)
+        try:
+            held = json.loads(self.place.read(_RUN) or b"")
+            return RunRecord(**held | {"events": [Event(**each) for each in held["events"]]})
+        except (ValueError, TypeError, KeyError):
+            return None
 
-    def regions(self) -> dict[int, RegionRecord]:
-        """Finished regions by number; a torn file is a region that is not finished."""
-        found = (_read(RegionRecord, file) for file in self._files())
-        return {record.number: record for record in found if record}
+    def regions(self) -> dict[str, RegionRecord]:
+        """Finished regions by where they lie; of what was written twice, what came last."""
+        found: dict[str, RegionRecord] = {}
+        for line in self._lines():
+            with suppress(ValueError, TypeError):  # torn: a region that is not finished
+                held = json.loads(line)
+                if "forgotten" in held:
+                    for key in held["forgotten"]:
+                        found.pop(key, None)
+                else:
+                    record = RegionRecord(**held)
+                    found[record.key] = record
+        return found
+
+    def numbered(self) -> dict[int, RegionRecord]:
+        """Those of the plan of the run, by their number in it."""
+        if (run := self.run()) is None:
+            return {}
+        plan, found = Plan(**run.plan), self.regions()
+        records = ((number, found.get(key_of(plan.span(number)))) for number in range(plan.count))
+        return {number: record for number, record in records if record}
 
     def begin(self, run: RunRecord) -> None:
         """Starts again: what an earlier run finished is forgotten, and nothing else is touched."""
-        with writing(self.folder):
-            for file in self._files():
-                os.unlink(file)
-            for folder in (self.folder, self._regions):
-                make_folder(folder)
-                with suppress(PermissionError):  # of somebody else
-                    os.chmod(folder, _PRIVATE)
-        write_whole(self._run, scrub_all(as_json(run)))
+        for key in [*self._old(), _LINES]:
+            self.place.delete(key)
+        self._write(run)
 
     def finish(self, record: RegionRecord) -> None:
         """One region is finished."""
-        write_whole(self._file(record.number), as_json(record))
+        self._append(vars(record))
 
-    def forget(self, numbers: Iterable[int]) -> None:
+    def forget(self, keys: Iterable[str]) -> None:
         """These regions are to be computed again."""
-        for number in numbers:
-            if os.path.lexists(self._file(number)):
-                os.unlink(self._file(number))
+        self._append({"forgotten": [*keys]})
 
     def amend(self, **changes: Any) -> None:
         """Changes fields of the run's record."""
         if run := self.run():
-            write_whole(self._run, scrub_all(as_json(replace(run, **changes))))
+            self._write(replace(run, **changes))
 
     def note(self, kind: str, text: str) -> None:
         """Adds an event to the run."""
@@ -81,41 +89,34 @@ class Journal:
         """The run is over; the journal stays."""
         self.amend(ended=time.time())
 
-    def _files(self) -> list[str]:
+    def _write(self, run: RunRecord) -> None:
+        self.place.write(_RUN, json.dumps(scrub_all(asdict(run)), indent=1).encode())
+
+    def _append(self, entry: dict[str, Any]) -> None:
+        if not self._is_whole:
+            self._compact()
+        self._is_whole = False
+        self.place.append(_LINES, _line(entry))
+        self._is_whole = True
+
+    def _compact(self) -> None:
+        """Cuts off a torn line, which would spoil the next, and drops what no longer counts."""
+        kept = b"".join(_line(vars(record)) for record in self.regions().values())
+        if kept != (self.place.read(_LINES) or b""):
+            self.place.write(_LINES, kept)
+        for key in self._old():
+            self.place.delete(key)
+
+    def _lines(self) -> Iterable[str | bytes]:
+        held = self.place.read(_LINES)
+        if held is None:
+            return (self.place.read(key) or b"" for key in self._old())
+        return held.decode(errors="replace").split("\n")[:-1]
+
+    def _old(self) -> list[str]:
         """Those that we wrote: others may keep notes beside them."""
-        return sorted(glob.glob(os.path.join(glob.escape(self._regions), f"r{'[0-9]' * 6}*.json")))
-
-    def _file(self, number: int) -> str:
-        return os.path.join(self._regions, f"r{number:06d}.json")
+        return sorted(filter(_OLD.fullmatch, self.place.keys()))
 
 
-def make_folder(path: str) -> None:
-    """A folder that only its owner looks into, unless it is there already."""
-    os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
-    with suppress(FileExistsError):
-        os.mkdir(path, _PRIVATE)
-
-
-def write_whole(path: str, content: object) -> None:
-    """A JSON file that is there whole or not at all.
-
-    Raises
-    ------
-    OutputError
-        It cannot be written, because the disk is full or for another reason.
-    """
-    unfinished = f"{path}.{os.getpid()}.tmp"
-    with writing(path):
-        make_folder(os.path.dirname(path))
-        made = os.open(unfinished, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
-        with os.fdopen(made, "w") as file:
-            json.dump(content, file, indent=1)
-        os.replace(unfinished, path)
-
-
-def _read(kind: type[Record], path: str) -> Record | None:
-    try:
-        with open(path) as file:
-            return from_json(kind, json.load(file))
-    except (FileNotFoundError, ValueError, TypeError):
-        return None
+def _line(entry: dict[str, Any]) -> bytes:
+    return json.dumps(entry).encode() + b"\n"

@@ -14,22 +14,21 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from pathlib import Path
 from uuid import uuid4
 
 import psutil
 
 from fdgrad_dask.errors import OutputError
 from fdgrad_dask.pipeline.console import say
-from fdgrad_dask.pipeline.execute.journal import make_folder, write_whole
-from fdgrad_dask.pipeline.store.files import writing
+from fdgrad_dask.pipeline.store.place import Place
 
+_KEY = "lock.json"
 _BEAT = 15.0  # seconds between two signs of life
 _LEASE = 180.0  # seconds without one, after which an owner elsewhere is taken for dead
 _TORN = 5.0  # seconds in which a lock that cannot be read may be one that is being written
-_POLL = 0.2  # seconds
+_POLL = 0.5  # seconds
 
 
 @dataclass(frozen=True)
@@ -48,8 +47,8 @@ class Owner:
 
 
 @contextmanager
-def locked(folder: str, shown: str) -> Iterator[Callable[[], None]]:
-    """Holds the lock of a journal's ``folder``; ``shown`` is how a message names the target.
+def locked(place: Place, shown: str) -> Iterator[Callable[[], None]]:
+    """Holds the lock of the run beside a target; ``shown`` is how a message names that.
 
     What is yielded raises an OutputError where the lock was lost meanwhile.
 
@@ -58,21 +57,18 @@ def locked(folder: str, shown: str) -> Iterator[Callable[[], None]]:
     OutputError
         Another run has it, and lives.
     """
-    path = os.path.join(folder, "lock.json")
     now, pid = time.time(), os.getpid()
     mine = Owner(socket.gethostname(), pid, _born(pid) or now, now, now, uuid4().hex, _space())
-    with writing(folder):
-        make_folder(folder)
-        _acquire(path, mine, shown)
+    _acquire(place, mine, shown)
     over = threading.Event()
-    beating = threading.Thread(target=_beat, args=(path, mine, over), daemon=True)
+    beating = threading.Thread(target=_beat, args=(place, mine, over), daemon=True)
     beating.start()
 
     def require_held() -> None:
-        if (held := owner(folder)) is None or held.token != mine.token:
+        if not _holds(place, mine):
             raise OutputError(
-                f"the lock {path} was taken by another run while this one did not answer for "
-                f"{_LEASE:.0f} s; wait for that run, then run again"
+                f"the lock {place.path}/{_KEY} was taken by another run while this one did not "
+                f"answer for {_LEASE:.0f} s; wait for that run, then run again"
             )
 
     try:
@@ -80,51 +76,53 @@ def locked(folder: str, shown: str) -> Iterator[Callable[[], None]]:
     finally:
         over.set()
         beating.join()
-        if (last := owner(folder)) and last.token == mine.token:
-            os.unlink(path)
-        with suppress(OSError):
-            os.rmdir(folder)  # where nothing was begun, nothing is left
+        if _holds(place, mine):
+            place.delete(_KEY)
 
 
-def owner(folder: str) -> Owner | None:
-    """Who holds the lock; None where nobody does, or the file is torn."""
-    return _read(os.path.join(folder, "lock.json"))
+def owner(place: Place) -> Owner | None:
+    """Who holds the lock; None where nobody does, or what is there is torn."""
+    return _owner_in(place.read(_KEY))
 
 
-def _read(path: str) -> Owner | None:
+def _owner_in(held: bytes | None) -> Owner | None:
     try:
-        with open(path) as file:
-            return Owner(**json.load(file))
-    except (FileNotFoundError, ValueError, TypeError):
+        return Owner(**json.loads(held or b""))
+    except (ValueError, TypeError):
         return None
 
 
-def _acquire(path: str, mine: Owner, shown: str) -> None:
+def _alive(mine: Owner) -> bytes:
+    """What says that we live now."""
+    return json.dumps(vars(replace(mine, seen=time.time()))).encode()
+
+
+def _acquire(place: Place, mine: Owner, shown: str) -> None:
     """Takes the lock, from a dead owner too, once its lease is over."""
-    first: Owner | None = None
-    deadline: float | None = None
-    while not _taken(path, mine):
-        other = _read(path)
+    waited_for: bytes | None = None
+    deadline = 0.0
+    while not place.create(_KEY, _alive(mine)):
+        if (held := place.read(_KEY)) is None:
+            continue
+        other = _owner_in(held)
         if other and _is_near(other):
             if _lives(other):
-                raise _held(other, shown, path)
-        elif deadline is None or _token(other) != _token(first):
-            first, deadline = other, time.monotonic() + _left(other)
+                raise _refused(place, other, shown)
+            deadline = 0.0
+        elif held != waited_for:
+            before, left = _owner_in(waited_for), _left(other)
+            if other and before and other.token == before.token:
+                raise _refused(place, other, shown)
             if other:
                 say(
-                    f"{shown} is locked by {other.host}:{other.pid}; waiting up to "
-                    f"{_left(other):.0f} s for a sign of life from there"
+                    f"{shown} is locked by {other.host}:{other.pid}; waiting up to {left:.0f} s "
+                    "for a sign of life from there"
                 )
-        elif other and first and other.seen != first.seen:
-            raise _held(other, shown, path)
-        if deadline is not None and time.monotonic() < deadline and not _is_near(other):
+            waited_for, deadline = held, time.monotonic() + left
+        if time.monotonic() < deadline:
             time.sleep(_POLL)
-            continue
-        _clear(path, other, mine.token)
-
-
-def _token(other: Owner | None) -> str | None:
-    return other.token if other else None
+        elif place.replace(_KEY, held, _alive(mine)):
+            return
 
 
 def _left(other: Owner | None) -> float:
@@ -134,64 +132,29 @@ def _left(other: Owner | None) -> float:
     return min(max(0.0, _LEASE - (time.time() - other.seen)), _LEASE)
 
 
-def _held(other: Owner, shown: str, path: str) -> OutputError:
+def _refused(place: Place, other: Owner, shown: str) -> OutputError:
     return OutputError(
         f"the target {shown} is locked by {other.host}:{other.pid} since "
         f"{datetime.fromtimestamp(other.since, UTC):%Y-%m-%d %H:%M:%S} UTC; wait for that "
-        f"run, or stop it (if it is surely gone, delete {path})"
+        f"run, or stop it (if it is surely gone, delete {place.path}/{_KEY})"
     )
 
 
-def _taken(path: str, mine: Owner) -> bool:
-    """Whether the lock is ours now."""
-    own = f"{path}.{mine.token}"
-    write_whole(own, asdict(mine))
-    try:
-        return _placed(own, path)
-    finally:
-        os.unlink(own)
+def _holds(place: Place, mine: Owner) -> bool:
+    held = owner(place)
+    return held is not None and held.token == mine.token
 
 
-def _placed(own: str, path: str) -> bool:
-    """Puts a file at ``path`` unless one is there: complete at once, where there are hard links."""
-    try:
-        os.link(own, path)
-        return True
-    except FileExistsError:
-        return False
-    except OSError:  # gcsfuse, blobfuse, CIFS have none
-        try:
-            made = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-        except FileExistsError:
-            return False
-        with os.fdopen(made, "wb") as file:
-            file.write(Path(own).read_bytes())
-        return True
-
-
-def _clear(path: str, dead: Owner | None, token: str) -> None:
-    """Moves a dead owner's lock aside, and puts it back if another took it meanwhile."""
-    aside = f"{path}.{token}.dead"
-    with suppress(FileNotFoundError):
-        os.rename(path, aside)
-        moved = _read(aside)
-        if moved and (dead is None or moved.token != dead.token):
-            _placed(aside, path)
-        os.unlink(aside)
-
-
-def _beat(path: str, mine: Owner, over: threading.Event) -> None:
+def _beat(place: Place, mine: Owner, over: threading.Event) -> None:
     while not over.wait(_BEAT):
-        with suppress(OSError):
-            if (held := _read(path)) and held.token == mine.token:
-                write_whole(path, asdict(replace(mine, seen=time.time())))
+        with suppress(OSError, OutputError):
+            if _holds(place, mine):
+                place.write(_KEY, _alive(mine))
 
 
-def _is_near(other: Owner | None) -> bool:
+def _is_near(other: Owner) -> bool:
     """Whether the owner is a process whose number means something here."""
-    return (
-        other is not None and other.host == socket.gethostname() and other.space in ("", _space())
-    )
+    return other.host == socket.gethostname() and other.space in ("", _space())
 
 
 def _lives(other: Owner) -> bool:

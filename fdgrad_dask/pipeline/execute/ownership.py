@@ -21,9 +21,9 @@ def require_ours(store: Store, journal: Journal) -> State:
     OutputError
         Somebody else wrote it, or nothing says that we did.
     """
-    state, run = store.state(), journal.run()
+    state, run, beside = store.state(), journal.run(), journal.place.path
     if state == "foreign":
-        found = next(iter(each.path for each in store.held()), journal.folder)
+        found = next(iter(each.path for each in store.held()), beside)
         raise OutputError(
             f"{found} exists and is not what would be written there, so it is not replaced; move "
             "it, or name another target"
@@ -31,7 +31,7 @@ def require_ours(store: Store, journal: Journal) -> State:
     for each in store.held():
         if each.digest in known(run) or (each.partial and run and not run.laid_out):
             continue
-        why = f"{journal.folder} is of another one" if run else f"it has no {journal.folder}"
+        why = f"{beside} is of another one" if run else f"it has no {beside}"
         raise OutputError(
             f"{each.path} exists, and nothing shows that fdgrad wrote it ({why}), so it is not "
             "replaced; move it and run with --fresh, or name another target"
@@ -53,7 +53,7 @@ def require_only_ours(store: Store, run: RunRecord | None) -> None:
                 f"{each.path} is a symbolic link, which fdgrad did not make, so it is not "
                 "replaced; name the target that it leads to, or another one"
             )
-        names = known(run).get(each.digest or "", [] if run is None else run.names)
+        names = known(run).get(each.digest or "", all_names(run))
         if strange := next(iter(store.strangers(each, names)), None):
             raise OutputError(
                 f"{each.path} holds {strange}, which fdgrad did not write, so it is not replaced; "
@@ -64,3 +64,8 @@ def require_only_ours(store: Store, run: RunRecord | None) -> None:
 def known(run: RunRecord | None) -> dict[str, list[str]]:
     """The targets that a journal is about, by digest, with the names of their arrays."""
     return {} if run is None else {run.digest: run.names, **run.replaces}
+
+
+def all_names(run: RunRecord | None) -> list[str]:
+    """The arrays of them all: what is left where one was cut off that made room for another."""
+    return [name for names in known(run).values() for name in names]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any, TypeVar
+import json
+from dataclasses import dataclass, field
+from typing import Any
 
-Record = TypeVar("Record", "RegionRecord", "RunRecord")
+from fdgrad_dask.pipeline.plan.cutting import Span
 
 
 @dataclass(frozen=True)
@@ -13,8 +14,9 @@ class RegionRecord:
     """One finished region: where it lies, who computed it when, and what was stored."""
 
     number: int
+    """In the plan of the run."""
     key: str
-    """Where it lies, as JSON: ``{"time": [0, 24], …}``."""
+    """Where it lies, as ``key_of`` has it."""
     worker: str
     began: float
     """Unix time."""
@@ -77,21 +79,12 @@ class RunRecord:
     events: list[Event] = field(default_factory=list)
 
 
-def as_json(record: RegionRecord | RunRecord) -> dict[str, Any]:
-    """What goes into the file."""
-    return asdict(record)
+def key_of(span: Span) -> str:
+    """What a region is known by, which stays the same where others come to lie beside it.
 
-
-def from_json(kind: type[Record], found: Any) -> Record:
-    """The record in a file.
-
-    Raises
-    ------
-    TypeError
-        It is not one, because the file was torn or is of another version.
+    Examples
+    --------
+    >>> key_of({"time": (0, 24), "latitude": (0, 5)})
+    '{"time": [0, 24], "latitude": [0, 5]}'
     """
-    if not isinstance(found, dict) or not {f.name for f in fields(kind)} >= found.keys():
-        raise TypeError(f"no {kind.__name__}: {found!r:.80}")
-    if "events" in found:
-        found = {**found, "events": [Event(**event) for event in found["events"]]}
-    return kind(**found)
+    return json.dumps(span)

@@ -17,8 +17,8 @@ from fdgrad_dask.errors import OutputError
 from fdgrad_dask.pipeline.console import say
 from fdgrad_dask.pipeline.execute import verify
 from fdgrad_dask.pipeline.execute.journal import Journal
-from fdgrad_dask.pipeline.execute.ownership import require_only_ours, require_ours
-from fdgrad_dask.pipeline.execute.record import RegionRecord, RunRecord
+from fdgrad_dask.pipeline.execute.ownership import all_names, known, require_only_ours, require_ours
+from fdgrad_dask.pipeline.execute.record import RegionRecord, RunRecord, key_of
 from fdgrad_dask.pipeline.plan import identity
 from fdgrad_dask.pipeline.plan.job import Job
 from fdgrad_dask.pipeline.plan.regions import Plan
@@ -66,14 +66,17 @@ def started(
             raise OutputError(f"the target {path} has no journal to repair it by; run with --fresh")
         _require_same(begun, keys, path)
         return _repaired(job, store, journal, begun)
-    if fresh or state == "absent" or (state == "unfinished" and not (begun and begun.laid_out)):
+    is_laid_out = begun is not None and begun.laid_out
+    if fresh or state == "absent" or (state == "unfinished" and not is_laid_out):
         return _from_the_start(job, store, journal, called, keys, inputs)
     assert begun is not None
-    if state == "finished":
+    if state == "finished" and is_laid_out:
         verify.require_config(begun.identity, keys, path)
         _require_complete(job, store, journal, begun)
         return Start(Plan(**begun.plan), [], complete=True)
     _require_same(begun, keys, path)
+    if not is_laid_out:  # it was stopped before it began to replace what is finished
+        return _from_the_start(job, store, journal, called, keys, inputs)
     return _resumed(job, store, journal, begun)
 
 
@@ -89,7 +92,6 @@ def _from_the_start(
     _require_space(job, store, plan, plan.count)
     begun = journal.run()
     require_only_ours(store, begun)
-    old = {} if begun is None else {begun.digest: begun.names, **begun.replaces}
     state = store.state()
     if state == "unfinished":
         say(f"what an earlier run left of {path} is replaced")
@@ -103,16 +105,15 @@ def _from_the_start(
         inputs=dict(inputs),
         read={},
         names=[str(name) for name in job.template.variables],
-        replaces=old,
+        replaces=known(begun),
         regions=plan.count,
         plan=asdict(plan),
         began=time.time(),
     )
     with recording() as read:
         template = _with_history(job.template, called, number)
-        left = [] if begun is None else begun.names
         journal.begin(run)
-        labels = store.lay_out(template, [*run.names, *left])
+        labels = store.lay_out(template, [*run.names, *all_names(begun)])
     journal.amend(laid_out=True, labels=labels, read=read)
     return Start(plan, list(range(plan.count)))
 
@@ -160,7 +161,7 @@ def _repaired(job: Job, store: Store, journal: Journal, begun: RunRecord) -> Sta
     if labels := [fault for fault in found if fault.region is None]:
         raise OutputError(f"{labels[0]} of {path}, which no region writes; run with --fresh")
     broken = sorted({fault.region for fault in found if fault.region is not None})
-    journal.forget(broken)
+    journal.forget(key_of(plan.span(number)) for number in broken)
     say(f"{len(found)} shards are broken, in {len(broken)} of {plan.count} regions")
     return Start(plan, broken, resumed=True)
 
@@ -176,15 +177,15 @@ def _require_complete(job: Job, store: Store, journal: Journal, begun: RunRecord
     verify.require_inputs(job.inputs, begun, journal, path)
 
 
-def _stale(job: Job, records: Mapping[int, RegionRecord]) -> list[int]:
+def _stale(job: Job, records: Mapping[str, RegionRecord]) -> list[str]:
     """The finished regions that read what has changed since."""
     changed = job.inputs.changed(record.inputs for record in records.values())
-    return [number for number, each in records.items() if not changed.isdisjoint(each.inputs)]
+    return [key for key, each in records.items() if not changed.isdisjoint(each.inputs)]
 
 
 def _missing(plan: Plan, store: Store, journal: Journal) -> list[int]:
     """Regions that are not finished, or of which something has vanished since."""
-    records = journal.regions()
+    records = journal.numbered()
     vanished = store.absent(key for record in records.values() for key in record.checksums)
 
     def is_complete(record: RegionRecord | None) -> bool:

@@ -19,7 +19,7 @@ from fdgrad_dask.pipeline.plan.job import looked_at
 from fdgrad_dask.pipeline.source.inputs import Inputs
 from fdgrad_dask.pipeline.source.places import files_of
 from fdgrad_dask.pipeline.store.base import Store
-from fdgrad_dask.pipeline.store.open import store_of
+from fdgrad_dask.pipeline.store.open import beside, store_of
 
 _READERS = 8
 _SHOWN = 20
@@ -39,7 +39,7 @@ class Fault:
 
 def faults(store: Store, journal: Journal) -> list[Fault]:
     """All that is missing or not what was written, by the checksums of the stored bytes."""
-    run, records = journal.run(), journal.regions()
+    run, records = journal.run(), journal.numbered()
     if run is None:
         return []
     missing = [
@@ -112,17 +112,17 @@ def verify(config: Config) -> str:
         It does not exist, or is not finished, or of something else, or broken; with the keys.
     """
     store, path = store_of(config.target), config.target.path
-    journal = Journal(path)
+    journal = Journal(beside(config.target))
     run, state = journal.run(), store.state()
     if state == "absent":
         raise OutputError(f"there is no target {path}; fdgrad run makes it")
     if run is None:
-        raise OutputError(f"{path} has no journal {journal.folder} that says what was written")
+        raise OutputError(f"{path} has no journal {journal.place.path} that says what was written")
     for each in store.held():  # one that says nothing of itself may be damaged, which is found
         if each.digest not in (None, *known(run)):
             require_ours(store, journal)
     if state != "finished":
-        done = len(journal.regions())
+        done = len(journal.numbered())
         raise OutputError(
             f"{path} is not finished, {done} of {run.regions} regions are; fdgrad run resumes it"
         )
@@ -132,7 +132,7 @@ def verify(config: Config) -> str:
         more = [f"… and {len(found) - _SHOWN} more"] if len(found) > _SHOWN else []
         lines = "\n  ".join([*map(str, found[:_SHOWN]), *more])
         raise OutputError(f"{path} is broken, fdgrad run --repair writes these again:\n  {lines}")
-    shards = sum(len(record.checksums) for record in journal.regions().values())
+    shards = sum(len(record.checksums) for record in journal.numbered().values())
     return f"{path} is complete: all {shards} shards of {run.regions} regions are intact{unseen}"
 
 

@@ -57,11 +57,12 @@ def of_config(config: Config) -> dict[str, str]:
     """Those of the keys that stand in the file; paths are relative to the folder of the target.
 
     So a folder with source and target may move. Keys to a store may change: they are no part of it.
+    Beside a bucket there is no path of this machine.
     """
     sections = config.model_dump(include={"source", "steps", "target"}, exclude=_ELSEWHERE)
     beside = os.path.dirname(config.target.path)
     sections["source"]["path"] = [
-        path if "://" in path or path.startswith(SAMPLE) else os.path.relpath(path, beside)
+        path if "://" in path + beside or path.startswith(SAMPLE) else os.path.relpath(path, beside)
         for path in sections["source"]["path"]
     ]
     return {key: _short(value) for key, value in _flat("", sections)}

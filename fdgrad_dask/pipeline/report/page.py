@@ -20,6 +20,7 @@ from jinja2 import Environment, StrictUndefined
 from fdgrad_dask.errors import OutputError
 from fdgrad_dask.pipeline.config.schema import Config
 from fdgrad_dask.pipeline.config.source import Source
+from fdgrad_dask.pipeline.config.target import Target
 from fdgrad_dask.pipeline.execute.journal import Journal
 from fdgrad_dask.pipeline.execute.record import RegionRecord, RunRecord
 from fdgrad_dask.pipeline.report.stats import summarize
@@ -62,7 +63,7 @@ def write(config: Config, journal: Journal) -> None:
         return
     path = config.report.path
     records = list(journal.regions().values())
-    with _open_target(config.target.path, _is_complete(run, records)) as target:
+    with _open_target(config.target, _is_complete(run, records)) as target:
         text = render(config, run, records, target)
     try:
         os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
@@ -119,11 +120,11 @@ def _is_complete(run: RunRecord, records: Sequence[RegionRecord]) -> bool:
 
 
 @contextmanager
-def _open_target(path: str, is_complete: bool) -> Iterator[xr.Dataset | None]:
+def _open_target(config: Target, is_complete: bool) -> Iterator[xr.Dataset | None]:
     """Open the target lazily, finished or not."""
-    partial = f"{path}.partial"
+    partial = f"{config.path}.partial"
     if is_complete:
-        source = Source(path=(path,))
+        source = Source(path=(config.path,), storage_options=config.storage_options)
     elif is_zarr(partial):
         source = Source(path=(partial,), missing_chunks="fill")
     else:

@@ -70,7 +70,8 @@ def draw(picture: Picture, target: Target) -> None:
     """
     from fdgrad_dask.pipeline.report import chart
 
-    variable = open_source(Source(path=(target.path,)))[picture.variable]
+    source = Source(path=(target.path,), storage_options=target.storage_options)
+    variable = open_source(source)[picture.variable]
     steps = {
         dim: slice(None, None, math.ceil(size / _POINTS))
         for dim, size in variable.sizes.items()

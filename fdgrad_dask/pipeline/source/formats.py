@@ -95,7 +95,7 @@ def format_of(file: str, source: Source) -> str:
     if remote.is_url(file):
         return "netcdf" if name.endswith(_NETCDF) else "zarr"
     if os.path.isdir(file):
-        return "icechunk" if snapshots.is_repository(file) else "zarr"
+        return "icechunk" if snapshots.is_repository(os.listdir(file)) else "zarr"
     return "zarr" if name.endswith(".zip") else "netcdf"
 
 

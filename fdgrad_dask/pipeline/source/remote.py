@@ -62,12 +62,24 @@ def zarr_store(url: str, options: dict[str, Any]) -> Store:
     """
     if url.startswith("zip://"):  # fsspec's reads with one handle for all threads
         return zip_store(local_copy(url.partition("::")[2], options))
+    if is_bucket(url):
+        return ObjectStore(objects(url, options), read_only=True)
     _require(url)
-    if not is_bucket(url):
-        return FsspecStore.from_url(url, storage_options=options, read_only=True)
+    return FsspecStore.from_url(url, storage_options=options, read_only=True)
+
+
+def objects(url: str, options: dict[str, Any]) -> Any:
+    """What obstore makes of the URL of a bucket and of the keys in it that begin alike.
+
+    Raises
+    ------
+    InputError
+        obstore is not installed.
+    """
+    _require(url)
     from obstore.store import from_url
 
-    return ObjectStore(from_url(url, **_for_obstore(options)), read_only=True)
+    return from_url(url, **_for_obstore(options))
 
 
 def zip_store(path: str) -> Store:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from importlib.util import find_spec
 from typing import Any
 
@@ -12,12 +13,19 @@ from fdgrad_dask.errors import ConfigError, InputError
 from fdgrad_dask.pipeline.config.operators import did_you_mean
 from fdgrad_dask.pipeline.config.source import Source
 
-_AS_ICECHUNK = {"skip_signature": "anonymous", "endpoint": "endpoint_url"}
+# One set of names: those of obstore, as icechunk calls them.
+_AS_ICECHUNK = {
+    "skip_signature": "anonymous",
+    "endpoint": "endpoint_url",
+    "account_name": "account",
+    "account_key": "access_key",
+    "service_account": "service_account_file",
+}
 
 
-def is_repository(folder: str) -> bool:
-    """Whether a folder on this machine is an Icechunk repository."""
-    return {"snapshots", "refs"} <= set(os.listdir(folder))
+def is_repository(found: Collection[str]) -> bool:
+    """Whether a folder with these names in it is an Icechunk repository."""
+    return {"snapshots", "refs"} <= {*found}
 
 
 def store(path: str, source: Source) -> Store:
@@ -82,16 +90,22 @@ def storage(path: str, options: dict[str, Any]) -> Any:
     bucket, _, prefix = rest.partition("/")
     if scheme in ("", "file"):
         return icechunk.local_filesystem_storage(rest)
+    own = {_AS_ICECHUNK.get(name, name): value for name, value in options.items()}
     # Without credentials of its own, a bucket is opened with those of the environment.
-    given = {"prefix": prefix, **(options or {"from_env": True})}
-    if scheme == "s3":
-        # One set of names: those of obstore, as icechunk calls them.
-        own = {_AS_ICECHUNK.get(name, name): value for name, value in given.items()}
-        return icechunk.s3_storage(bucket=bucket, **own)
-    if scheme in ("gs", "gcs"):
-        return icechunk.gcs_storage(bucket=bucket, **given)
-    if scheme in ("az", "abfs"):
-        return icechunk.azure_storage(container=bucket, **given)
+    given = {"prefix": prefix, **(own or {"from_env": True})}
+    try:
+        if scheme in ("s3", "s3a"):
+            hosted = given.pop("virtual_hosted_style_request", False)
+            return icechunk.s3_storage(bucket=bucket, force_path_style=not hosted, **given)
+        if scheme in ("gs", "gcs"):
+            return icechunk.gcs_storage(bucket=bucket, **given)
+        if scheme in ("az", "abfs", "abfss"):
+            account = given.pop("account", os.environ.get("AZURE_STORAGE_ACCOUNT_NAME", ""))
+            return icechunk.azure_storage(container=bucket, account=account, **given)
+    except TypeError as error:
+        raise ConfigError(
+            f"{path}: icechunk has another idea of storage_options: {error}"
+        ) from error
     raise ConfigError(
         f"{path}: icechunk reads folders, s3://, gs:// and az://, not {scheme!r}; name one of these"
     )

@@ -6,20 +6,23 @@ import errno
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 from dask.utils import format_bytes
 
 from fdgrad_dask.errors import FdgradError, OutputError
+from fdgrad_dask.pipeline.source import remote
+from fdgrad_dask.pipeline.store.bucket import answering
 
 _FULL = 2**20  # bytes free; HDF5 says only that something went wrong, so this tells
 
 
 @contextmanager
 def writing(path: str) -> Iterator[None]:
-    """Turns what the file system of ``path`` says, here or on a worker, into an OutputError."""
+    """Turns what the file system or the bucket of ``path`` says into an OutputError."""
     try:
-        yield
+        with answering(path) if remote.is_bucket(path) else nullcontext():
+            yield
     except FdgradError:
         raise
     except OSError as error:

@@ -7,7 +7,6 @@ what comes back and is the only one that commits. Readers of main see nothing un
 from __future__ import annotations
 
 import errno
-import json
 import os
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
@@ -24,11 +23,13 @@ from zarr.core.sync import collect_aiterator, sync
 from fdgrad_dask.errors import OutputError
 from fdgrad_dask.pipeline.config.target import Target
 from fdgrad_dask.pipeline.source import snapshots
+from fdgrad_dask.pipeline.source.remote import is_bucket
 from fdgrad_dask.pipeline.store.base import Held, Replaces, Shard, State, checksum_of
+from fdgrad_dask.pipeline.store.bucket import Bucket
 from fdgrad_dask.pipeline.store.encoding import codecs, encoded
 from fdgrad_dask.pipeline.store.files import advice, room, writing
 from fdgrad_dask.pipeline.store.keys import is_of_arrays
-from fdgrad_dask.pipeline.store.zarr import ZarrWriter, quiet
+from fdgrad_dask.pipeline.store.zarr import ZarrWriter, digest_of, quiet
 
 _GROWING = "fdgrad-partial"
 _TOGETHER = 32  # regions of a commit: what a run that is killed may have to compute again
@@ -39,26 +40,34 @@ class IcechunkStore:
 
     def __init__(self, target: Target) -> None:
         self._target, self._path = target, target.path
+        in_bucket = is_bucket(target.path)
+        self._bucket = Bucket(target.path, target.storage_options) if in_bucket else None
         self._merging: Any = None  # the session into which regions are merged
         self._merged = 0
         self._seen: ZarrHierarchy | None = None
 
     def state(self) -> State:
-        if not os.path.lexists(self._path):
+        if not (found := self._found()):
             return "absent"
-        if not os.path.isdir(self._path):
+        if not snapshots.is_repository(found):
             return "foreign"
-        if not snapshots.is_repository(self._path):
-            return "foreign" if os.listdir(self._path) else "absent"
         if self._branch == _GROWING:
             return "unfinished"
         return "finished" if sync(self._reading.exists("zarr.json")) else "absent"
 
+    def _found(self) -> set[str]:
+        """What lies at the top of the folder or prefix; something where it is no folder."""
+        if self._bucket is not None:
+            return self._bucket.top()
+        if not os.path.isdir(self._path):
+            return {self._path} if os.path.lexists(self._path) else set()
+        return {*os.listdir(self._path)}
+
     def held(self) -> Iterator[Held]:
         """Its branches: main where something is in it, and the one that grows."""
-        if not os.path.lexists(self._path) or self.state() == "foreign":
+        if not snapshots.is_repository(self._found()):
             return
-        for branch in sorted({"main", self._branch} if os.listdir(self._path) else ()):
+        for branch in sorted({"main", self._branch}):
             store = self._repository.readonly_session(branch).store
             keys = collect_aiterator(store.list())
             if branch != "main" or keys:
@@ -73,9 +82,11 @@ class IcechunkStore:
         import icechunk
 
         with _writing(self._path), quiet():
-            if not (os.path.isdir(self._path) and snapshots.is_repository(self._path)):
-                os.makedirs(self._path, exist_ok=True)
-                icechunk.Repository.create(snapshots.storage(self._path, {}))
+            if not snapshots.is_repository(self._found()):
+                if self._bucket is None:
+                    os.makedirs(self._path, exist_ok=True)
+                options = self._target.storage_options
+                icechunk.Repository.create(snapshots.storage(self._path, options))
             if self._branch == _GROWING:
                 self._repository.delete_branch(_GROWING)
             before = self._repository.lookup_branch("main")
@@ -146,12 +157,12 @@ class IcechunkStore:
             self._repository.delete_branch(_GROWING)
         self._seen = None
 
-    def free(self) -> int:
-        return room(self._path)
+    def free(self) -> int | None:
+        return room(self._path) if self._bucket is None else None
 
     @cached_property
     def _repository(self) -> Any:
-        return snapshots.repository(self._path, {})
+        return snapshots.repository(self._path, self._target.storage_options)
 
     @property
     def _branch(self) -> str:
@@ -205,8 +216,6 @@ def _writing(path: str) -> Iterator[None]:
 
 
 def _digest_in(store: ZarrHierarchy) -> str | None:
-    """The digest of the run that wrote what a branch holds, as its attributes have it."""
+    """The digest of the run that wrote what a branch holds."""
     held = sync(store.get("zarr.json", default_buffer_prototype()))
-    attributes = json.loads(held.to_bytes()).get("attributes", {}) if held is not None else {}
-    digest = attributes.get("fdgrad_digest")
-    return None if digest is None else str(digest)
+    return digest_of(held.to_bytes() if held is not None else None)

@@ -1,4 +1,4 @@
-"""Which files of a Zarr folder belong to given arrays; others are never deleted."""
+"""Which objects of a Zarr hierarchy belong to given arrays; others are never deleted."""
 
 from __future__ import annotations
 
@@ -9,8 +9,12 @@ from contextlib import suppress
 
 WHOLE = "fdgrad-whole.nc"
 """The netCDF file that is put together inside the folder that grew."""
+GROWING = "fdgrad-partial.json"
+"""The metadata of a group in a bucket that has no ``zarr.json`` yet, so that nobody reads it."""
 _OF_AN_ARRAY = re.compile(r"(?:zarr\.json|c(?:/\d+)*|(?:zarr|c(?:/\d+)*)\.[0-9a-f]{32}\.partial)")
-_OF_THE_GROUP = re.compile(r"zarr\.json|zarr\.[0-9a-f]{32}\.partial|" + re.escape(WHOLE))
+_OF_THE_GROUP = re.compile(
+    r"zarr\.json|zarr\.[0-9a-f]{32}\.partial|" + "|".join(map(re.escape, (WHOLE, GROWING)))
+)
 
 
 def is_of_arrays(key: str, names: Collection[str]) -> bool:

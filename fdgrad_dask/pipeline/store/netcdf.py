@@ -29,12 +29,13 @@ from fdgrad_dask.pipeline.store.encoding import stored
 from fdgrad_dask.pipeline.store.files import advice, room
 from fdgrad_dask.pipeline.store.keys import WHOLE, remove, strangers_in
 from fdgrad_dask.pipeline.store.zarr import (
-    ZarrStore,
+    ZarrFolder,
     ZarrWriter,
     box,
     digest_in,
     is_empty,
     is_zarr,
+    put_there_meanwhile,
     quiet,
 )
 
@@ -52,7 +53,7 @@ class NetcdfStore:
     def __init__(self, target: Target) -> None:
         self._target, self._final = target, target.path
         self._partial = target.path + ".partial"
-        self._grown = ZarrStore(target)
+        self._grown = ZarrFolder(target)
 
     def state(self) -> State:
         if os.path.lexists(self._final) and not _is_netcdf(self._final):
@@ -143,10 +144,7 @@ class NetcdfStore:
                 if os.path.lexists(self._final) and (
                     os.path.islink(self._final) or _digest_in(self._final) not in replaces
                 ):
-                    raise OutputError(
-                        f"{self._final} was put there by something else while the run went on, "
-                        "so it is not replaced; move it, and run again"
-                    )
+                    raise put_there_meanwhile(self._final)
                 os.replace(whole, self._final)
                 if not remove(self._partial, names):
                     say(f"{self._partial} holds what fdgrad did not write, which is left there")

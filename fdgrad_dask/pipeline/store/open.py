@@ -8,13 +8,18 @@ from importlib.util import find_spec
 
 from fdgrad_dask.errors import OutputError
 from fdgrad_dask.pipeline.config.target import Target
+from fdgrad_dask.pipeline.source.remote import is_bucket
 from fdgrad_dask.pipeline.store.base import Store
+from fdgrad_dask.pipeline.store.bucket import Bucket
+from fdgrad_dask.pipeline.store.folder import Folder
 from fdgrad_dask.pipeline.store.icechunk import IcechunkStore
 from fdgrad_dask.pipeline.store.netcdf import NetcdfStore
-from fdgrad_dask.pipeline.store.zarr import ZarrStore
+from fdgrad_dask.pipeline.store.place import Place
+from fdgrad_dask.pipeline.store.zarr import ZarrFolder
+from fdgrad_dask.pipeline.store.zarr_bucket import ZarrBucket
 
 _OF: dict[str, Callable[[Target], Store]] = {
-    ".zarr": ZarrStore,
+    ".zarr": ZarrFolder,
     ".icechunk": IcechunkStore,
     ".nc": NetcdfStore,
 }
@@ -27,13 +32,20 @@ def store_of(target: Target) -> Store:
     Raises
     ------
     OutputError
-        The package that writes the format is not installed.
+        The package that writes the format, or opens the bucket, is not installed.
     """
-    ending = os.path.splitext(target.path)[1]
-    package, extra = _NEEDS.get(ending, ("zarr", ""))
-    if find_spec(package) is None:
-        raise OutputError(
-            f"{target.path} needs {package}, which is not installed; "
-            f"pip install 'fdgrad_dask[{extra}]', or name a target that ends in .zarr"
-        )
-    return _OF[ending](target)
+    ending, in_bucket = os.path.splitext(target.path)[1], is_bucket(target.path)
+    needed = [_NEEDS[ending]] if ending in _NEEDS else []
+    for package, extra in [*needed, *([("obstore", "remote")] if in_bucket else [])]:
+        if find_spec(package) is None:
+            raise OutputError(
+                f"{target.path} needs {package}, which is not installed; "
+                f"pip install 'fdgrad_dask[{extra}]', or name a Zarr folder on this machine"
+            )
+    return ZarrBucket(target) if in_bucket and ending == ".zarr" else _OF[ending](target)
+
+
+def beside(target: Target) -> Place:
+    """Where journal and lock of a target lie."""
+    there = f"{target.path}.journal"
+    return Bucket(there, target.storage_options) if is_bucket(there) else Folder(there)

@@ -27,7 +27,17 @@ class Place(Protocol):
     def append(self, key: str, content: bytes) -> None:
         """Adds to the end of an object, which need not be there; one process at a time does.
 
-        What an earlier process was killed in the middle of may be its torn end.
+        What an earlier process was killed in the middle of may be its torn end. In a bucket it
+        waits, for some seconds at most, until there is more of it, or another call of any kind.
+        """
+
+    def create(self, key: str, content: bytes) -> bool:
+        """Puts an object where there is none; whether there was none."""
+
+    def replace(self, key: str, seen: bytes, content: bytes) -> bool:
+        """Puts an object in place of one that holds ``seen``; whether it did.
+
+        Of several that try at once, one does.
         """
 
     def delete(self, key: str) -> None:

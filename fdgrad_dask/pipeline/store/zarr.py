@@ -1,4 +1,4 @@
-"""A target in Zarr 3: a folder under a partial name, filled shard by shard, published by a rename.
+"""A target in Zarr 3, filled shard by shard: in a folder under a partial name, until a rename.
 
 Chunks carry a checksum and are written even when empty, so that a hole or a flipped bit is found,
 not read as NaN. A shard is one file, written whole or not at all.
@@ -6,11 +6,13 @@ not read as NaN. A shard is one file, written whole or not at all.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import threading
 import warnings
-from collections.abc import Collection, Iterable, Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,8 +22,9 @@ import xarray as xr
 import zarr
 from numpy.typing import NDArray
 from zarr.abc.store import Store as ZarrHierarchy
-from zarr.core.buffer import Buffer
-from zarr.storage import LocalStore, WrapperStore
+from zarr.core.buffer import Buffer, default_buffer_prototype
+from zarr.core.sync import sync
+from zarr.storage import LocalStore, MemoryStore, WrapperStore
 
 from fdgrad_dask.errors import OutputError
 from fdgrad_dask.pipeline.config.target import Target
@@ -37,14 +40,65 @@ else:
     _Wrapper = WrapperStore
 
 
-class ZarrStore:
-    """The target of a config, as a Zarr folder; see ``store.Store``."""
+class ZarrStore(ABC):
+    """The target of a config, as a Zarr hierarchy in a folder or a bucket; see ``store.Store``."""
 
     def __init__(self, target: Target) -> None:
         self._target = target
         self._final = target.path
-        self._partial = target.path + ".partial"
         self._writer: ZarrWriter | None = None
+
+    @property
+    @abstractmethod
+    def _here(self) -> str:
+        """Where the shards lie."""
+
+    @abstractmethod
+    def _hierarchy(self) -> ZarrHierarchy:
+        """The same for zarr."""
+
+    @abstractmethod
+    def _begin(self, group: bytes, names: Collection[str]) -> None:
+        """Makes room where arrays of ``names`` are, and puts the metadata of the group there."""
+
+    def lay_out(self, template: xr.Dataset, names: Collection[str] = ()) -> dict[str, str]:
+        objects: dict[str, Buffer] = {}
+        with quiet():
+            encoded(template, codecs(self._target)).to_zarr(
+                MemoryStore(objects),
+                compute=False,
+                consolidated=False,
+                zarr_format=3,
+                write_empty_chunks=True,
+            )
+        # That of the group is written again when it takes in all others.
+        group = objects.pop("zarr.json").to_bytes()
+        with writing(self._final):
+            self._begin(group, names)
+            sync(_put(self._hierarchy(), objects))
+        return {key: checksum_of(objects[key].as_numpy_array()) for key in sorted(objects)}
+
+    def writer(self) -> ZarrWriter:
+        if self._writer is None or self._writer.folder != self._here:
+            self._writer = ZarrWriter(self._hierarchy(), self._here, self._target)
+        return self._writer
+
+    def accept(self, parcel: Any) -> None:
+        """A shard that is written is a part of the hierarchy."""
+        assert parcel is None
+
+    def checksum(self, key: str) -> str | None:
+        with writing(self._here):
+            stored = sync(self._hierarchy().get(key, default_buffer_prototype()))
+        return None if stored is None else checksum_of(stored.as_numpy_array())
+
+
+class ZarrFolder(ZarrStore):
+    """In a folder, under a partial name."""
+
+    def __init__(self, target: Target) -> None:
+        super().__init__(target)
+        self._partial = target.path + ".partial"
 
     def state(self) -> State:
         both = (self._final, self._partial)
@@ -63,39 +117,20 @@ class ZarrStore:
     def strangers(self, held: Held, names: Collection[str]) -> Iterator[str]:
         return strangers_in(held.path, names)
 
-    def lay_out(self, template: xr.Dataset, names: Collection[str] = ()) -> dict[str, str]:
-        with writing(self._partial), quiet():
-            if os.path.lexists(self._partial) and not remove(self._partial, names):
-                raise OutputError(f"{self._partial} holds what fdgrad did not write; move it")
-            os.makedirs(os.path.dirname(self._final) or ".", exist_ok=True)
-            encoded(template, codecs(self._target)).to_zarr(
-                self._partial,
-                mode="w-",
-                compute=False,
-                consolidated=False,
-                zarr_format=3,
-                write_empty_chunks=True,
-            )
-        files = (file for file in Path(self._partial).rglob("*") if file.is_file())
-        keys = sorted(file.relative_to(self._partial).as_posix() for file in files)
-        # That of the group is written again when it takes in all others.
-        return {key: str(self.checksum(key)) for key in keys if key != "zarr.json"}
-
-    def writer(self) -> ZarrWriter:
-        if self._writer is None or self._writer.folder != self._here:
-            self._writer = ZarrWriter(LocalStore(self._here), self._here, self._target)
-        return self._writer
+    def _begin(self, group: bytes, names: Collection[str]) -> None:
+        if os.path.lexists(self._partial) and not remove(self._partial, names):
+            raise OutputError(f"{self._partial} holds what fdgrad did not write; move it")
+        os.makedirs(os.path.dirname(self._final) or ".", exist_ok=True)
+        os.mkdir(self._partial)
+        Path(self._partial, "zarr.json").write_bytes(group)
 
     @property
     def _here(self) -> str:
         """The folder that holds the shards: the finished one only where no other is growing."""
         return self._partial if os.path.isdir(self._partial) else self._final
 
-    def accept(self, parcel: Any) -> None:
-        """A shard that is written is a part of the folder."""
-
-    def settle(self) -> None:
-        """It is there already."""
+    def _hierarchy(self) -> ZarrHierarchy:
+        return LocalStore(self._here)
 
     def absent(self, keys: Iterable[str]) -> set[str]:
         def there(key: str) -> bool:
@@ -106,12 +141,8 @@ class ZarrStore:
 
         return {key for key in keys if not there(key)}
 
-    def checksum(self, key: str) -> str | None:
-        try:
-            stored = Path(self._here, key).read_bytes()
-        except OSError:
-            return None
-        return checksum_of(stored)
+    def settle(self) -> None:
+        """It is there already."""
 
     def remove_leftovers(self, names: Collection[str]) -> None:
         with writing(self._here):
@@ -125,7 +156,8 @@ class ZarrStore:
                 if is_empty(self._final):
                     os.rmdir(self._final)
                 if os.path.lexists(self._final):
-                    require_replaceable(self._final, replaces)
+                    if os.path.islink(self._final) or digest_in(self._final) not in replaces:
+                        raise put_there_meanwhile(self._final)
                     if os.path.lexists(aside):
                         raise OutputError(f"{aside} is in the way; move it, and run again")
                     os.rename(self._final, aside)
@@ -142,6 +174,10 @@ class ZarrStore:
 
     def free(self) -> int:
         return room(self._final)
+
+
+async def _put(store: ZarrHierarchy, objects: Mapping[str, Buffer]) -> None:
+    await asyncio.gather(*(store.set(key, content) for key, content in objects.items()))
 
 
 class ZarrWriter:
@@ -234,24 +270,24 @@ def is_empty(path: str) -> bool:
 
 
 def digest_in(folder: str) -> str | None:
-    """The digest of the run that wrote a Zarr folder, as its attributes have it."""
+    """The digest of the run that wrote a Zarr folder."""
     try:
-        held = json.loads(Path(folder, "zarr.json").read_bytes())
-        return str(held["attributes"]["fdgrad_digest"])
-    except (OSError, ValueError, KeyError, TypeError):
+        return digest_of(Path(folder, "zarr.json").read_bytes())
+    except OSError:
         return None
 
 
-def require_replaceable(path: str, replaces: Replaces) -> None:
-    """Refuses to replace what came to lie there while the run went on.
+def digest_of(group: bytes | None) -> str | None:
+    """The digest of the run that wrote a group, as its attributes have it."""
+    try:
+        return str(json.loads(group or b"")["attributes"]["fdgrad_digest"])
+    except (ValueError, KeyError, TypeError):
+        return None
 
-    Raises
-    ------
-    OutputError
-        It is not the target of ours that was there when the run began.
-    """
-    if os.path.islink(path) or digest_in(path) not in replaces:
-        raise OutputError(
-            f"{path} was put there by something else while the run went on, so it is not "
-            "replaced; move it, and run again"
-        )
+
+def put_there_meanwhile(path: str) -> OutputError:
+    """What is said of something that is not the target of ours that was there."""
+    return OutputError(
+        f"{path} was put there by something else while the run went on, so it is not "
+        "replaced; move it, and run again"
+    )

@@ -1,0 +1,92 @@
+"""A folder as the place of small objects: each a file, which only its owner reads."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from uuid import uuid4
+
+from fdgrad_dask.pipeline.store.files import writing
+
+_PRIVATE = 0o700
+
+
+class Folder:
+    """A folder, which is made by the first object that comes into it; see ``store.place.Place``."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def read(self, key: str) -> bytes | None:
+        try:
+            return Path(self.path, key).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def write(self, key: str, content: bytes) -> None:
+        file = os.path.join(self.path, key)
+        unfinished = f"{file}.{os.getpid()}.tmp"
+        with writing(file):
+            self._make()
+            with open(unfinished, "wb", opener=_privately) as made:
+                made.write(content)
+                made.flush()
+                # Else a machine that loses its power may keep the new name and not the content.
+                os.fsync(made.fileno())
+            os.replace(unfinished, file)
+
+    def append(self, key: str, content: bytes) -> None:
+        # No fsync: what the system has taken outlives this process. Where the whole machine goes
+        # down, shards are lost too, which nobody syncs: a record that outlived its shard is worse.
+        file = os.path.join(self.path, key)
+        with writing(file):
+            self._make()
+            with open(file, "ab", opener=_privately) as grown:
+                grown.write(content)
+
+    def create(self, key: str, content: bytes) -> bool:
+        file = os.path.join(self.path, key)
+        with writing(file):
+            self._make()
+            # A hard link would come with its content, but gcsfuse, blobfuse and CIFS have none.
+            with suppress(FileExistsError), open(file, "xb", opener=_privately) as made:
+                made.write(content)
+                return True
+        return False
+
+    def replace(self, key: str, seen: bytes, content: bytes) -> bool:
+        file = os.path.join(self.path, key)
+        aside = f"{file}.{uuid4().hex}.tmp"
+        if self.read(key) != seen:
+            return False
+        with writing(file), suppress(FileNotFoundError):
+            os.rename(file, aside)  # which one of several that try can do
+            found = Path(aside).read_bytes()  # of another, if that was quicker
+            is_put = self.create(key, content if found == seen else found)
+            os.unlink(aside)
+            return is_put and found == seen
+        return False
+
+    def delete(self, key: str) -> None:
+        """The folder goes with the last object in it."""
+        file = os.path.join(self.path, key)
+        with writing(file), suppress(FileNotFoundError):
+            os.unlink(file)
+            with suppress(OSError):
+                os.rmdir(os.path.dirname(file))
+
+    def keys(self) -> Iterable[str]:
+        for at, _, files in os.walk(self.path):
+            for name in files:
+                yield os.path.relpath(os.path.join(at, name), self.path).replace(os.sep, "/")
+
+    def _make(self) -> None:
+        os.makedirs(self.path, _PRIVATE, exist_ok=True)
+        with suppress(PermissionError):  # of somebody else
+            os.chmod(self.path, _PRIVATE)
+
+
+def _privately(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)

@@ -1,0 +1,77 @@
+"""A folder as a place of small objects: each whole or not there, and for its owner alone."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from fdgrad_dask.errors import OutputError
+from fdgrad_dask.pipeline.store.folder import Folder
+
+
+def test_what_goes_in_comes_out() -> None:
+    place = Folder("deep/out.journal")
+    assert place.read("a.json") is None
+    assert not Path("deep").exists()
+    place.write("a.json", b"one")
+    place.write("a.json", b"two")
+    place.append("b.jsonl", b"x\n")
+    place.append("b.jsonl", b"y\n")
+    assert (place.read("a.json"), place.read("b.jsonl")) == (b"two", b"x\ny\n")
+    Path("deep/out.journal/old").mkdir()
+    Path("deep/out.journal/old/c.json").write_text("{}")
+    assert sorted(place.keys()) == ["a.json", "b.jsonl", "old/c.json"]
+    for key in ("a.json", "old/c.json", "never"):
+        place.delete(key)
+    assert list(place.keys()) == ["b.jsonl"]
+    place.delete("b.jsonl")
+    assert os.listdir("deep") == []
+
+
+@pytest.mark.parametrize("made", [True, False], ids=["made by us", "made by others"])
+def test_only_its_owner_looks_into_it(made: bool) -> None:
+    if not made:
+        Path("journal").mkdir(0o755)
+    Folder("journal").append("b", b"")
+    Folder("journal").write("a", b"")
+    assert Path("journal").stat().st_mode & 0o777 == 0o700
+    assert {path.stat().st_mode & 0o777 for path in Path("journal").iterdir()} == {0o600}
+
+
+def test_of_several_that_put_one_does() -> None:
+    place = Folder("journal")
+    with ThreadPoolExecutor(8) as pool:
+        made = [*pool.map(lambda n: place.create("a", b"%d" % n), range(8))]
+        assert made.count(True) == 1
+        first = place.read("a")
+        assert first == b"%d" % made.index(True)
+        put = [*pool.map(lambda n: place.replace("a", first, b"new %d" % n), range(8))]
+        assert put.count(True) == 1
+        assert place.read("a") == b"new %d" % put.index(True)
+    assert not place.replace("a", first, b"late")
+    assert not place.replace("b", b"", b"where nothing was")
+    assert list(place.keys()) == ["a"]
+
+
+def test_an_object_is_what_it_was_until_it_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    place = Folder("journal")
+    place.write("a", b"before")
+
+    def dies(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", dies)
+    with pytest.raises(KeyboardInterrupt):
+        place.write("a", b"after")
+    assert place.read("a") == b"before"
+
+
+def test_where_nothing_can_be_written_it_says_what_to_do() -> None:
+    Path("journal").write_text("a file where the folder should be")
+    place = Folder("journal")
+    for call in (place.write, place.append, place.create):
+        with pytest.raises(OutputError, match=r"journal.* cannot be written: .*; fix the path"):
+            call("a", b"")
