@@ -106,12 +106,12 @@ class ZarrStore:
 
         return {key for key in keys if not there(key)}
 
-    def checksum(self, key: str) -> str | None:
+    def checksum(self, key: str, like: str = "") -> str | None:
         try:
             stored = Path(self._here, key).read_bytes()
         except OSError:
             return None
-        return checksum_of(stored)
+        return checksum_of(stored, like)
 
     def remove_leftovers(self, names: Collection[str]) -> None:
         with writing(self._here):
