@@ -30,7 +30,7 @@ ROOMS = {
     "pipeline.source": ("pipeline.config", "dask fsspec icechunk numpy obstore xarray zarr"),
     "pipeline.store": (
         "pipeline.config pipeline.console pipeline.source",
-        "dask icechunk netCDF4 numcodecs numpy obstore xarray zarr",
+        "dask google_crc32c icechunk netCDF4 numcodecs numpy obstore xarray zarr",
     ),
     "pipeline.cluster": (
         "operators pipeline.config pipeline.console",

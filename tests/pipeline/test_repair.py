@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import shutil
+import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import google_crc32c
 import pytest
 from distributed import KilledWorker
 
@@ -53,17 +56,49 @@ def test_t24_broken_shards_are_found_and_only_they_repaired(
     assert {file: file.read_bytes() for file in whole} == whole
 
 
-def test_t24_a_shard_in_the_place_of_another_is_found(fdgrad: Called, write: Write) -> None:
+SHARDS = {"chunks": {"time": 1, "longitude": 2}, "shards": {"time": 2, "longitude": 4}}
+
+
+@pytest.mark.parametrize("sections", [{}, SHARDS], ids=["of one chunk", "of four"])
+def test_t24_a_shard_in_the_place_of_another_is_found(
+    sections: dict[str, Any], fdgrad: Called, write: Write
+) -> None:
+    """A plain crc32c cannot tell them apart: they are as long, and chunks end in their own."""
     step = {"operator": "gradient", "inputs": ["sst"], "options": {"dim": "longitude"}}
-    config = write(target=TARGET, steps=[step])
+    config = write(target=TARGET | sections, steps=[step])
     assert fdgrad("run", config)[0] == 0
     records = Journal(Folder("out.zarr.journal")).numbered()
     one, other = (Path("out.zarr", next(iter(records[i].checksums))) for i in (0, 1))
     assert one.read_bytes() != other.read_bytes()
+    plain = [google_crc32c.value(path.read_bytes()) for path in (one, other)]
+    assert plain[0] == plain[1]
     one.write_bytes(other.read_bytes())
     code, _, err = fdgrad("verify", config)
     assert code == 4
     assert "has other bytes than were written" in err
+
+
+def test_sums_of_an_earlier_version_still_tell(fdgrad: Called, write: Write) -> None:
+    config = write(target=TARGET)
+    assert fdgrad("run", config)[0] == 0
+    journal = Journal(Folder("out.zarr.journal"))
+    run, records = journal.run(), journal.numbered()
+    assert run is not None
+
+    def earlier(sums: dict[str, str]) -> dict[str, str]:
+        return {key: f"{zlib.crc32(Path('out.zarr', key).read_bytes()):08x}" for key in sums}
+
+    journal.amend(labels=earlier(run.labels))
+    for record in records.values():
+        journal.finish(replace(record, checksums=earlier(record.checksums)))
+    assert fdgrad("verify", config)[0] == 0
+    (key,) = records[2].checksums
+    Path("out.zarr", key).write_bytes(b"not what it was")
+    assert f"{key} has other bytes than were written" in fdgrad("verify", config)[2]
+    assert fdgrad("run", "--repair", config)[0] == 0
+    assert fdgrad("verify", config)[0] == 0
+    sums = [next(iter(record.checksums.values())) for record in journal.numbered().values()]
+    assert [each[0] == "r" for each in sums] == [False, False, True, False]
 
 
 def test_t24_a_coordinate_that_is_broken_is_found(fdgrad: Called, write: Write) -> None:
