@@ -50,7 +50,6 @@ def _documented(method: Method) -> Method:
     return method
 
 
-@xr.register_dataarray_accessor("fdgrad")
 class DataArrayAccessor:
     """The operators of one field."""
 
@@ -100,7 +99,6 @@ class DataArrayAccessor:
             _refuse(name, type(self))
 
 
-@xr.register_dataset_accessor("fdgrad")
 class DatasetAccessor:
     """The operators on the fields of a dataset, which are given by name."""
 

@@ -1,6 +1,7 @@
 """The command ``fdgrad``: arguments in, exit code out, and every error as a message.
 
-Heavy imports wait until a command needs them, so that help and typing errors come at once.
+Heavy imports wait until a config is read and found right, so that help and the errors of a config
+come at once.
 """
 
 from __future__ import annotations
@@ -10,15 +11,20 @@ import json
 import shlex
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from importlib import resources
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from fdgrad_dask.errors import FdgradError
 from fdgrad_dask.pipeline import console
+from fdgrad_dask.pipeline.config.redaction import scrub
 
 if TYPE_CHECKING:
     from fdgrad_dask.pipeline.config.schema import Config
+
+    _Command = Callable[[Config, argparse.Namespace, str], str]
 
 _BUG = 1
 
@@ -37,7 +43,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _main(given: list[str]) -> int:
     arguments = _parser().parse_args(given)
     try:
-        console.write(arguments.command(arguments, shlex.join(["fdgrad", *given])), sys.stdout)
+        for text in arguments.command(arguments, shlex.join(["fdgrad", *given])):
+            console.write(text, sys.stdout)
         return 0
     except FdgradError as error:
         return _failed(arguments, str(error), error.exit_code)
@@ -52,56 +59,64 @@ def _main(given: list[str]) -> int:
         )
 
 
-def _run(arguments: argparse.Namespace, called: str) -> str:
+def _run(config: Config, arguments: argparse.Namespace, called: str) -> str:
     from fdgrad_dask.pipeline.run import run
 
-    config = _config(arguments)
-    return run(config, called=called, fresh=arguments.fresh, repair=arguments.repair)
+    # A setting may hold a secret, which reading the config has made known.
+    return run(config, called=scrub(called), fresh=arguments.fresh, repair=arguments.repair)
 
 
-def _plan(arguments: argparse.Namespace, called: str) -> str:
+def _plan(config: Config, arguments: argparse.Namespace, called: str) -> str:
     from fdgrad_dask.pipeline.run import planned
 
-    return planned(_config(arguments), sample=arguments.sample)
+    return planned(config, sample=arguments.sample)
 
 
-def _check(arguments: argparse.Namespace, called: str) -> str:
+def _check(config: Config, arguments: argparse.Namespace, called: str) -> str:
     from fdgrad_dask.pipeline.run import check
 
-    return check(_config(arguments))
+    return check(config)
 
 
-def _verify(arguments: argparse.Namespace, called: str) -> str:
+def _verify(config: Config, arguments: argparse.Namespace, called: str) -> str:
     from fdgrad_dask.pipeline.execute.verify import verify
 
-    return verify(_config(arguments))
+    return verify(config)
 
 
-def _config(arguments: argparse.Namespace) -> Config:
-    from fdgrad_dask.pipeline.config import schema as configs
+def _each(do: _Command, arguments: argparse.Namespace, called: str) -> Iterator[str]:
+    """Do the same with all configs in order, until one fails."""
+    from fdgrad_dask.pipeline.config.schema import load_all
 
-    config = configs.load(arguments.config)
-    if getattr(arguments, "cluster", None):
-        config = config.model_copy(update={"cluster": configs.load_cluster(arguments.cluster)})
-    return config
+    named = [f"cluster={json.dumps(arguments.cluster)}"] if arguments.cluster else []
+    configs = load_all(arguments.config, named + arguments.set)
+    names = list(configs)
+    for number, (name, config) in enumerate(configs.items()):
+        try:
+            text = do(config, arguments, called)
+        except BaseException:
+            if len(names) > 1:
+                done = f"{', '.join(names[:number])} done" if number else "none done"
+                left = f"; {', '.join(rest)} not begun" if (rest := names[number + 1 :]) else ""
+                console.say(f"fdgrad: {done}; {name} failed{left}")
+            raise
+        yield f"config   {name}\n{text}" if len(names) > 1 else text
 
 
-def _init(arguments: argparse.Namespace, called: str) -> str:
-    from fdgrad_dask.pipeline.config.starter import STARTER
-
-    return STARTER
+def _init(arguments: argparse.Namespace, called: str) -> list[str]:
+    return [resources.files("fdgrad_dask.pipeline.config").joinpath("example.yaml").read_text()]
 
 
-def _operators(arguments: argparse.Namespace, called: str) -> str:
+def _operators(arguments: argparse.Namespace, called: str) -> Iterable[str]:
     from fdgrad_dask.pipeline.config import operators as catalog
 
-    return "\n".join(map(catalog.described, catalog.operator_names()))
+    return map(catalog.described, catalog.operator_names())
 
 
-def _schema(arguments: argparse.Namespace, called: str) -> str:
+def _schema(arguments: argparse.Namespace, called: str) -> list[str]:
     from fdgrad_dask.pipeline.config.schema import Config
 
-    return json.dumps(Config.model_json_schema(), indent=2)
+    return [json.dumps(Config.model_json_schema(), indent=2)]
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -117,22 +132,25 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
     def add(
-        name: str, does: Callable[[argparse.Namespace, str], str], help: str
+        name: str, does: Callable[[argparse.Namespace, str], Iterable[str]], help: str
     ) -> argparse.ArgumentParser:
         command = commands.add_parser(name, parents=[shared], help=help, description=help)
         command.set_defaults(command=does)
         return command
 
-    run = add("run", _run, "compute what a config says, and write it; again: go on")
-    plan = add("plan", _plan, "tell regions, bytes and memory of a run; compute nothing")
-    check = add("check", _check, "tell what a config would read and write; compute nothing")
-    verify = add("verify", _verify, "prove a target complete and intact")
-    for command in (run, plan, check, verify):
-        command.add_argument("config", metavar="CONFIG", help="a YAML file")
-    for command in (run, plan):
-        command.add_argument(
-            "--cluster", metavar="FILE", help="a YAML file in place of the section cluster"
-        )
+    def add_configured(name: str, do: _Command, help: str) -> argparse.ArgumentParser:
+        command = add(name, partial(_each, do), help)
+        command.add_argument("config", nargs="+", help="a YAML file; - is standard input")
+        what = "put the YAML c at a.b, like steps.0.options.dim=time; repeatable"
+        command.add_argument("--set", action="append", default=[], metavar="a.b=c", help=what)
+        what = "a file, or NAME for ~/.config/fdgrad/clusters/NAME.yaml; replaces section cluster"
+        command.add_argument("--cluster", metavar="NAME", help=what)
+        return command
+
+    run = add_configured("run", _run, "run a workflow, or resume it")
+    plan = add_configured("plan", _plan, "show regions, bytes and memory of a run; compute nothing")
+    add_configured("check", _check, "show what a config would read and write; compute nothing")
+    add_configured("verify", _verify, "prove a target complete and intact")
     instead = run.add_mutually_exclusive_group()
     instead.add_argument("--fresh", action="store_true", help="replace a target that exists")
     instead.add_argument("--repair", action="store_true", help="write its broken shards again")

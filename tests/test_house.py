@@ -23,14 +23,14 @@ ROOMS = {
     "grids": ("stencils blocks halo", "cf_xarray numpy pint pyproj xarray"),
     "operators": ("stencils blocks halo arrays grids", "numpy xarray"),
     "accessor": ("grids operators", "xarray"),
-    "__init__": ("accessor arrays blocks grids halo operators", ""),
+    "__init__": ("accessor arrays blocks grids halo operators", "xarray"),
     "pipeline": ("", ""),
     "pipeline.config": ("operators", "dask pydantic yaml"),
     "pipeline.console": ("pipeline.config", ""),
     "pipeline.source": ("pipeline.config", "dask fsspec icechunk numpy obstore xarray zarr"),
     "pipeline.store": (
         "pipeline.config pipeline.console pipeline.source",
-        "dask icechunk netCDF4 numcodecs numpy obstore xarray zarr",
+        "dask google_crc32c icechunk netCDF4 numcodecs numpy obstore xarray zarr",
     ),
     "pipeline.cluster": (
         "operators pipeline.config pipeline.console",
@@ -41,7 +41,8 @@ ROOMS = {
         "dask jax numpy xarray",
     ),
     "pipeline.execute": (
-        "halo pipeline.config pipeline.console pipeline.source pipeline.store pipeline.plan",
+        "halo pipeline.config pipeline.console pipeline.source pipeline.store pipeline.cluster "
+        "pipeline.plan",
         "dask distributed jax numpy psutil tblib tqdm xarray",
     ),
     "pipeline.report": (
@@ -146,5 +147,7 @@ def test_the_page_names_every_room():
 
 
 def test_importing_starts_no_backend():
-    code = "import fdgrad_dask, jax; from jax._src import xla_bridge as b; assert not b._backends"
+    code = (
+        "import fdgrad_dask.accessor; from jax._src import xla_bridge as b; assert not b._backends"
+    )
     subprocess.run([sys.executable, "-c", code], check=True)

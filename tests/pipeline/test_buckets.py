@@ -19,7 +19,8 @@ from moto.server import ThreadedMotoServer
 from fdgrad_dask.errors import ConfigError, OutputError
 from fdgrad_dask.pipeline.config.source import Source
 from fdgrad_dask.pipeline.config.target import Target
-from fdgrad_dask.pipeline.execute import lock, region
+from fdgrad_dask.pipeline.execute import lock
+from fdgrad_dask.pipeline.execute.task import Task
 from fdgrad_dask.pipeline.source import remote, snapshots
 from fdgrad_dask.pipeline.source.open import open_files
 from fdgrad_dask.pipeline.store import bucket as buckets
@@ -195,15 +196,15 @@ def values(path: str, options: Options) -> xr.Dataset:
 
 def failing(monkeypatch: pytest.MonkeyPatch, last: int) -> Callable[[], None]:
     """Regions after ``last`` fail, until what is returned is called."""
-    original = region.compute
+    original = Task.compute
 
-    def compute(work: Any, attempts: Any) -> Any:
+    def compute(task: Task, attempts: Any) -> Any:
         if attempts[-1].region > last:
             raise OutputError("enough of it")
-        return original(work, attempts)
+        return original(task, attempts)
 
-    monkeypatch.setattr(region, "compute", compute)
-    return lambda: monkeypatch.setattr(region, "compute", original)
+    monkeypatch.setattr(Task, "compute", compute)
+    return lambda: monkeypatch.setattr(Task, "compute", original)
 
 
 def sums(client: Any, prefix: str) -> dict[str, str]:
@@ -217,7 +218,7 @@ def sums(client: Any, prefix: str) -> dict[str, str]:
 
 
 def test_a_bucket_holds_the_bytes_of_a_folder(
-    fdgrad: Fdgrad, config: Any, client: Any, threads_only: None, monkeypatch: pytest.MonkeyPatch
+    fdgrad: Fdgrad, config: Any, client: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "0")
     assert fdgrad("run", config("out.zarr"))[0] == 0
@@ -237,7 +238,7 @@ def test_a_bucket_holds_the_bytes_of_a_folder(
 
 
 def test_an_icechunk_repository_grows_in_a_bucket(
-    fdgrad: Fdgrad, config: Any, options: Options, threads_only: None, monkeypatch: Any
+    fdgrad: Fdgrad, config: Any, options: Options, monkeypatch: Any
 ) -> None:
     pytest.importorskip("icechunk")
     assert fdgrad("run", config("out.zarr"))[0] == 0
@@ -257,7 +258,7 @@ def test_an_icechunk_repository_grows_in_a_bucket(
 
 
 def test_no_reader_finds_a_target_that_is_half_done(
-    fdgrad: Fdgrad, config: Any, client: Any, options: Options, threads_only: None, monkeypatch: Any
+    fdgrad: Fdgrad, config: Any, client: Any, options: Options, monkeypatch: Any
 ) -> None:
     restore = failing(monkeypatch, 1)
     code, _, told = fdgrad("run", config())
@@ -276,7 +277,7 @@ def test_no_reader_finds_a_target_that_is_half_done(
 
 
 def test_what_is_gone_or_flipped_is_found_and_written_anew(
-    fdgrad: Fdgrad, config: Any, client: Any, threads_only: None
+    fdgrad: Fdgrad, config: Any, client: Any
 ) -> None:
     assert fdgrad("run", config())[0] == 0
     before = sums(client, "deep/out.zarr/")
@@ -301,7 +302,7 @@ OTHER = {"operator": "gradient", "inputs": ["sst"], "options": {"dim": "time"}, 
 
 
 def test_fresh_replaces_what_is_ours_and_nothing_else(
-    fdgrad: Fdgrad, config: Any, client: Any, options: Options, threads_only: None
+    fdgrad: Fdgrad, config: Any, client: Any, options: Options
 ) -> None:
     assert fdgrad("run", config())[0] == 0
     code, _, told = fdgrad("run", config(steps=[OTHER]))
@@ -325,7 +326,6 @@ def test_fresh_goes_on_where_it_was_killed_while_it_made_room(
     config: Any,
     client: Any,
     options: Options,
-    threads_only: None,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     assert fdgrad("run", config())[0] == 0
@@ -348,7 +348,7 @@ def test_fresh_goes_on_where_it_was_killed_while_it_made_room(
 
 
 def test_a_run_killed_while_it_publishes_goes_on(
-    fdgrad: Fdgrad, config: Any, client: Any, threads_only: None, monkeypatch: pytest.MonkeyPatch
+    fdgrad: Fdgrad, config: Any, client: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     original = Bucket.remove
 
@@ -367,7 +367,7 @@ def test_a_run_killed_while_it_publishes_goes_on(
 
 
 def test_what_somebody_else_put_there_is_not_touched(
-    fdgrad: Fdgrad, config: Any, client: Any, threads_only: None, monkeypatch: pytest.MonkeyPatch
+    fdgrad: Fdgrad, config: Any, client: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client.put_object(Bucket="data", Key="deep/out.zarr/thesis.txt", Body=b"four years")
     for flags in ([], ["--fresh"]):
@@ -389,7 +389,7 @@ def test_what_somebody_else_put_there_is_not_touched(
 
 
 def test_of_two_drivers_one_waits_and_is_refused(
-    fdgrad: Fdgrad, config: Any, options: Options, threads_only: None, monkeypatch: Any
+    fdgrad: Fdgrad, config: Any, options: Options, monkeypatch: Any
 ) -> None:
     place = beside(Target(path=OUT, storage_options=options))
     now, said = time.time(), list[str]()
@@ -459,7 +459,7 @@ def test_missing_keys_and_buckets_are_told_in_a_sentence(
 
 
 def test_no_key_is_written_or_printed(
-    fdgrad: Fdgrad, config: Any, client: Any, options: Options, threads_only: None
+    fdgrad: Fdgrad, config: Any, client: Any, options: Options
 ) -> None:
     report, picture = {"path": "out.html"}, {"path": "out.png", "variable": "dsst_dlatitude"}
     picture["mean"] = "time"
@@ -478,7 +478,8 @@ def test_no_key_is_written_or_printed(
 def test_workers_in_processes_write_into_the_bucket(
     fdgrad: Fdgrad, config: Any, client: Any, options: Options
 ) -> None:
-    code, _, told = fdgrad("run", config())
+    processes = {"kind": "local", "workers": 2, "threads": 1}
+    code, _, told = fdgrad("run", config(cluster=processes))
     assert code == 0, told
     assert fdgrad("verify", config())[0] == 0
     assert len([key for key in keys(client) if "/dsst_dlatitude/c/" in key]) == 4

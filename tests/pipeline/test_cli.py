@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -19,6 +21,7 @@ import xarray as xr
 from fdgrad_dask import cli, operators
 from fdgrad_dask.pipeline import run as conductor
 from fdgrad_dask.pipeline.cluster import open as cluster
+from fdgrad_dask.pipeline.config import redaction
 from fdgrad_dask.pipeline.execute.journal import Journal
 from fdgrad_dask.pipeline.source import open as sources
 from fdgrad_dask.pipeline.store.folder import Folder
@@ -74,7 +77,7 @@ def conductor_source() -> Any:
     return load(str(CONFIGS / "quickstart.yaml")).source
 
 
-def test_the_climate_config(fdgrad: Called, threads_only: None) -> None:
+def test_the_climate_config(fdgrad: Called) -> None:
     assert fdgrad("run", str(CONFIGS / "climate.yaml"))[0] == 0
     found = xr.open_zarr("out/climate.zarr", decode_timedelta=False)
     seconds = 10 * 360 * 86400
@@ -88,7 +91,7 @@ def test_the_climate_config(fdgrad: Called, threads_only: None) -> None:
 
 
 def test_history_grows_and_the_cluster_may_come_from_a_file(
-    fdgrad: Called, write: Write, threads_only: None, monkeypatch: pytest.MonkeyPatch
+    fdgrad: Called, write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[int] = []
     opened = cluster.OPEN["local"]
@@ -103,8 +106,87 @@ def test_history_grows_and_the_cluster_may_come_from_a_file(
     assert lines[1] == "1999 made by hand"
 
 
+def test_several_configs_are_done_in_order_until_one_fails(fdgrad: Called, write: Write) -> None:
+    good = Path(write()).read_text()
+    for name in "abd":
+        Path(f"{name}.yaml").write_text(good.replace("out.zarr", f"{name}.zarr"))
+    Path("c.yaml").write_text(good.replace("sst.zarr", "nothing.zarr").replace("out", "c"))
+    code, out, err = fdgrad("check", "a.yaml", "b.yaml", "c.yaml", "d.yaml")
+    assert code == 3
+    assert [line for line in out.splitlines() if line[:6] in ("config", "target")] == [
+        "config   a.yaml",
+        "target   a.zarr",
+        "config   b.yaml",
+        "target   b.zarr",
+    ]
+    first, last = err.splitlines()
+    assert first == "fdgrad: a.yaml, b.yaml done; c.yaml failed; d.yaml not begun"
+    assert last.startswith("fdgrad: no source 'nothing.zarr'")
+    assert fdgrad("check", "a.yaml", "b.yaml")[::2] == (0, "")
+
+
+def test_the_runs_of_a_config_with_parameters(fdgrad: Called, write: Write) -> None:
+    step = {"operator": "gradient", "inputs": ["sst"], "options": {"dim": "${dim}"}}
+    parameters = {"dim": ["latitude", "longitude"]}
+    path = write(steps=[step], target={"path": "${dim}.zarr"}, parameters=parameters)
+    code, out, _ = fdgrad("run", path)
+    assert code == 0
+    assert "config   config.yaml (dim=latitude)\nread" in out
+    for dim in parameters["dim"]:
+        assert f"dsst_d{dim}" in xr.open_zarr(f"{dim}.zarr")
+    assert fdgrad("run", path)[1].count("already complete") == 2
+
+
+def test_a_mistake_in_the_last_config_stops_the_first(fdgrad: Called, write: Write) -> None:
+    Path("b.yaml").write_text("steps: []")
+    code, out, err = fdgrad("run", write(), "b.yaml")
+    assert (code, out) == (2, "")
+    assert "b.yaml: 3 errors" in err
+    assert not Path("out.zarr").exists()
+
+
+def test_a_config_from_standard_input_with_settings(
+    fdgrad: Called, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = Path(write()).read_text()
+    monkeypatch.setattr("sys.stdin", io.StringIO(text))
+    code, out, _ = fdgrad("check", "-", "--set", "steps.0.options.dim=longitude", "--set", "a=1")
+    assert (code, out) == (2, "")
+    monkeypatch.setattr("sys.stdin", io.StringIO(text))
+    code, out, _ = fdgrad("check", "-", "--set", "steps.0.options.dim=longitude")
+    assert code == 0
+    assert "step     gradient(sst, dim='longitude')" in out
+
+
+def test_a_setting_is_part_of_what_a_target_is(fdgrad: Called, write: Write) -> None:
+    assert fdgrad("run", write())[0] == 0
+    setting = ("--set", "steps.0.options.dim=longitude")
+    code, _, err = fdgrad("run", write(), *setting)
+    assert code == 4
+    assert "steps[0].options.dim (was latitude, is longitude)" in err
+    assert fdgrad("verify", write(), *setting)[0] == 4
+    assert fdgrad("verify", write())[0] == 0
+
+
+def test_a_secret_in_a_setting_is_not_written(
+    fdgrad: Called, write: Write, sst: xr.Dataset
+) -> None:
+    sst.chunk(time=2).to_zarr("memory://set/in.zarr", zarr_format=3, consolidated=False, mode="w")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(redaction, "_hidden", {})
+        config = write(source={"path": "memory://set/in.zarr"}, report={"path": "r.html"})
+        setting = "source.storage_options.secret=opensesame"
+        code, out, err = fdgrad("run", config, "--set", setting)
+    assert code == 0
+    files = [path for path in Path().rglob("*") if path.is_file() and path.name != "config.yaml"]
+    assert Path("r.html") in files
+    assert [path for path in files if b"opensesame" in path.read_bytes()] == []
+    assert "opensesame" not in out + err
+    assert "secret=***" in xr.open_zarr("out.zarr").attrs["history"]
+
+
 def test_every_source_chunk_is_read_once(
-    fdgrad: Called, write: Write, threads_only: None, monkeypatch: pytest.MonkeyPatch
+    fdgrad: Called, write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log = Path("read.log").resolve()
     original = sources._read
@@ -145,13 +227,16 @@ def test_check_computes_nothing_and_tells_everything(
     assert "out.zarr exists: run resumes it, or needs --fresh" in fdgrad("check", write())[1]
 
 
-def test_operators_and_schema(fdgrad: Called) -> None:
+def test_operators_init_and_schema(fdgrad: Called) -> None:
     code, out, _ = fdgrad("operators")
     assert code == 0
     assert [line.split(":")[0] for line in out.splitlines() if line[0] != " "] == operators.__all__
+    code, out, _ = fdgrad("init")
+    Path("init.yaml").write_text(out)
+    assert (code, fdgrad("check", "init.yaml")[0]) == (0, 0)
     code, out, _ = fdgrad("schema")
     assert code == 0
-    sections = {"source", "steps", "target", "cluster", "picture", "report"}
+    sections = {"source", "steps", "target", "cluster", "picture", "report", "parameters"}
     assert set(json.loads(out)["properties"]) == sections
 
 
@@ -161,6 +246,27 @@ def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
             cli.main(arguments)
         assert ended.value.code == 0
         assert text in capsys.readouterr().out
+
+
+QUICK = """
+import sys
+from fdgrad_dask.cli import main
+
+for command in "--help", "--version", "init", "schema", "check wrong.yaml", "run nothing.yaml":
+    try:
+        main(command.split())
+    except SystemExit:
+        pass
+    heavy = {"jax", "dask.array", "distributed", "zarr", "netCDF4"} & set(sys.modules)
+    assert not heavy, (command, heavy)
+"""
+
+
+def test_what_computes_nothing_starts_without_jax_and_dask_arrays() -> None:
+    Path("wrong.yaml").write_text("steps: [{operator: gradeint, inputs: a}]")
+    done = subprocess.run([sys.executable, "-c", QUICK], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "no operator 'gradeint'; did you mean 'gradient'?" in done.stderr
 
 
 def test_exit_2_a_wrong_command_line_or_config(fdgrad: Called, write: Write) -> None:
@@ -178,7 +284,7 @@ def test_exit_2_a_wrong_command_line_or_config(fdgrad: Called, write: Write) -> 
 
 
 def test_exit_3_an_input_that_is_not_there_or_damaged(
-    fdgrad: Called, write: Write, source: str, threads_only: None
+    fdgrad: Called, write: Write, source: str
 ) -> None:
     code, _, err = fdgrad("run", write(source={"path": "nothing.zarr"}))
     assert code == 3
@@ -196,7 +302,7 @@ def test_exit_3_an_input_that_is_not_there_or_damaged(
     assert not Path("out.zarr").exists()
 
 
-def test_exit_4_a_target_in_the_way(fdgrad: Called, write: Write, threads_only: None) -> None:
+def test_exit_4_a_target_in_the_way(fdgrad: Called, write: Write) -> None:
     assert fdgrad("run", write())[0] == 0
     other = {"operator": "gradient", "inputs": ["sst"], "options": {"dim": "longitude"}}
     code, out, err = fdgrad("run", write(steps=[other]))
@@ -226,23 +332,43 @@ def test_exit_4_a_file_system_that_takes_no_more(write: Write) -> None:
     assert not Path("out.zarr").exists()
 
 
-def test_exit_5_workers_without_memory(
-    fdgrad: Called, write: Write, threads_only: None, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("threads", "this process ran out of memory (no room); lower cluster.workers"),
+        ("local", "a worker ran out of memory (no room); each has"),
+    ],
+)
+def test_exit_5_no_memory(
+    kind: str,
+    message: str,
+    fdgrad: Called,
+    write: Write,
+    on_a_cluster: Any,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def no_room(*_: Any) -> None:
         raise MemoryError("no room")
 
     monkeypatch.setattr(sources, "_read", no_room)
-    code, _, err = fdgrad("run", write())
+    code, _, err = fdgrad("run", write(cluster={**on_a_cluster, "kind": kind}))
     assert code == 5
-    assert "a worker ran out of memory (no room); each has" in err
+    assert message in err
     assert not Path("out.zarr").exists()
 
 
-def test_exit_6_ctrl_c_reaches_all_processes_and_leaves_no_target(write: Write) -> None:
+@pytest.mark.parametrize(
+    ("kind", "sent"),
+    [("threads", signal.SIGINT), ("threads", signal.SIGHUP), ("local", signal.SIGINT)],
+)
+def test_exit_6_an_interrupt_reaches_all_processes_and_leaves_no_target(
+    kind: str, sent: signal.Signals, write: Write
+) -> None:
     Path("slow.py").write_text(SLOW)
+    target = {"path": "out.zarr", "regions": {"time": 2, "longitude": 4}}
+    config = write(target=target, cluster={"kind": kind, "workers": 1, "threads": 1})
     with subprocess.Popen(
-        [sys.executable, "slow.py", "run", write(), "--fresh"],
+        [sys.executable, "slow.py", "run", config, "--fresh"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -252,10 +378,11 @@ def test_exit_6_ctrl_c_reaches_all_processes_and_leaves_no_target(write: Write) 
         said = ""
         while "computed" not in said:
             said = running.stderr.readline()
-        os.killpg(running.pid, signal.SIGINT)
+        os.killpg(running.pid, sent)
         _, err = running.communicate(timeout=30)
     assert running.returncode == 6, err
-    assert "fdgrad: interrupted, 0 of 1 regions are finished and kept. To resume: fdgrad run" in err
+    told = r"fdgrad: interrupted, [012] of 4 regions are finished and kept. To resume: fdgrad run"
+    assert re.search(told, err)
     assert "--fresh" not in err
     assert "Traceback" not in err
     assert not Path("out.zarr").exists()
@@ -300,9 +427,7 @@ def test_debug_shows_where_an_error_of_the_user_came_from(fdgrad: Called) -> Non
     assert err.splitlines()[-1].startswith("fdgrad: no file 'nothing.yaml'")
 
 
-def test_the_rest_of_an_interrupted_run_is_mentioned(
-    fdgrad: Called, write: Write, threads_only: None
-) -> None:
+def test_the_rest_of_an_interrupted_run_is_mentioned(fdgrad: Called, write: Write) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(conductor, "_require_whole", lambda *_: 1 / 0)
         assert fdgrad("run", write())[0] == 1

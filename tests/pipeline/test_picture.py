@@ -15,7 +15,7 @@ from numpy.testing import assert_allclose
 from PIL import Image
 
 from fdgrad_dask.errors import ConfigError, OutputError
-from fdgrad_dask.pipeline.config.picture import Picture
+from fdgrad_dask.pipeline.config.schema import Picture
 from fdgrad_dask.pipeline.config.target import Target
 from fdgrad_dask.pipeline.report import picture as pictures
 from fdgrad_dask.pipeline.report.chart import draw_field

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import shutil
+import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import google_crc32c
 import pytest
 from distributed import KilledWorker
 
-from fdgrad_dask.pipeline.execute import region
 from fdgrad_dask.pipeline.execute.journal import Journal
+from fdgrad_dask.pipeline.execute.task import Task
 from fdgrad_dask.pipeline.store import zarr as zarr_target
 from fdgrad_dask.pipeline.store.folder import Folder
 
@@ -21,8 +24,6 @@ Called = Callable[..., tuple[int, str, str]]
 Write = Callable[..., str]
 
 TARGET = {"path": "out.zarr", "regions": {"time": 2, "longitude": 4}}  # four regions of one shard
-
-pytestmark = pytest.mark.usefixtures("threads_only")
 
 
 def test_t24_broken_shards_are_found_and_only_they_repaired(
@@ -55,17 +56,49 @@ def test_t24_broken_shards_are_found_and_only_they_repaired(
     assert {file: file.read_bytes() for file in whole} == whole
 
 
-def test_t24_a_shard_in_the_place_of_another_is_found(fdgrad: Called, write: Write) -> None:
+SHARDS = {"chunks": {"time": 1, "longitude": 2}, "shards": {"time": 2, "longitude": 4}}
+
+
+@pytest.mark.parametrize("sections", [{}, SHARDS], ids=["of one chunk", "of four"])
+def test_t24_a_shard_in_the_place_of_another_is_found(
+    sections: dict[str, Any], fdgrad: Called, write: Write
+) -> None:
+    """A plain crc32c cannot tell them apart: they are as long, and chunks end in their own."""
     step = {"operator": "gradient", "inputs": ["sst"], "options": {"dim": "longitude"}}
-    config = write(target=TARGET, steps=[step])
+    config = write(target=TARGET | sections, steps=[step])
     assert fdgrad("run", config)[0] == 0
     records = Journal(Folder("out.zarr.journal")).numbered()
     one, other = (Path("out.zarr", next(iter(records[i].checksums))) for i in (0, 1))
     assert one.read_bytes() != other.read_bytes()
+    plain = [google_crc32c.value(path.read_bytes()) for path in (one, other)]
+    assert plain[0] == plain[1]
     one.write_bytes(other.read_bytes())
     code, _, err = fdgrad("verify", config)
     assert code == 4
     assert "has other bytes than were written" in err
+
+
+def test_sums_of_an_earlier_version_still_tell(fdgrad: Called, write: Write) -> None:
+    config = write(target=TARGET)
+    assert fdgrad("run", config)[0] == 0
+    journal = Journal(Folder("out.zarr.journal"))
+    run, records = journal.run(), journal.numbered()
+    assert run is not None
+
+    def earlier(sums: dict[str, str]) -> dict[str, str]:
+        return {key: f"{zlib.crc32(Path('out.zarr', key).read_bytes()):08x}" for key in sums}
+
+    journal.amend(labels=earlier(run.labels))
+    for record in records.values():
+        journal.finish(replace(record, checksums=earlier(record.checksums)))
+    assert fdgrad("verify", config)[0] == 0
+    (key,) = records[2].checksums
+    Path("out.zarr", key).write_bytes(b"not what it was")
+    assert f"{key} has other bytes than were written" in fdgrad("verify", config)[2]
+    assert fdgrad("run", "--repair", config)[0] == 0
+    assert fdgrad("verify", config)[0] == 0
+    sums = [next(iter(record.checksums.values())) for record in journal.numbered().values()]
+    assert [each[0] == "r" for each in sums] == [False, False, True, False]
 
 
 def test_t24_a_coordinate_that_is_broken_is_found(fdgrad: Called, write: Write) -> None:
@@ -135,20 +168,20 @@ def test_a_run_that_goes_on_removes_what_killed_writers_left(stopped: str, fdgra
 
 
 def test_a_run_that_lost_a_worker_removes_what_that_left(
-    fdgrad: Called, write: Write, monkeypatch: pytest.MonkeyPatch
+    fdgrad: Called, write: Write, on_a_cluster: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = region.compute
+    original = Task.compute
     torn, others = files_of_the_killed("out.zarr.partial")
 
-    def dies_once(work: Any, attempts: Any) -> Any:
+    def dies_once(task: Task, attempts: Any) -> Any:
         if not torn[0].exists():
             leave(torn, others)
             died = SimpleNamespace(address="tcp://10.0.0.7:1")
             raise KilledWorker("region", died, 0)  # type: ignore[arg-type]
-        return original(work, attempts)
+        return original(task, attempts)
 
-    monkeypatch.setattr(region, "compute", dies_once)
-    code, _, err = fdgrad("run", write(target=TARGET))
+    monkeypatch.setattr(Task, "compute", dies_once)
+    code, _, err = fdgrad("run", write(target=TARGET, cluster=on_a_cluster))
     assert code == 0, err
     assert "the worker tcp://10.0.0.7:1 died of region 0" in err
     assert (there(torn), there(others)) == ([False] * 3, [True] * 3)

@@ -42,25 +42,25 @@ SCALARS = [
 
 @pytest.mark.parametrize(("text", "value"), SCALARS)
 def test_a_scalar_is_what_it_looks_like(text: str, value: Any) -> None:
-    found = parse(f"key: {text}")[0]["key"]
+    found = parse(f"key: {text}").values["key"]
     assert found == value
     assert type(found) is type(value)
 
 
 def test_nan_is_a_number() -> None:
-    assert math.isnan(parse("key: .nan")[0]["key"])
+    assert math.isnan(parse("key: .nan").values["key"])
 
 
 def test_lines_are_those_of_the_keys() -> None:
-    _, lines = parse("a:\n  b:\n    - 1\n    - {c: 2}\nd: 3")
-    assert lines["a",] == 1
-    assert lines["a", "b"] == 2
-    assert lines["a", "b", 1, "c"] == 4
-    assert lines["d",] == 5
+    lines = parse("a:\n  b:\n    - 1\n    - {c: 2}\nd: 3").places
+    assert lines["a",] == "line 1"
+    assert lines["a", "b"] == "line 2"
+    assert lines["a", "b", 1, "c"] == "line 4"
+    assert lines["d",] == "line 5"
 
 
 def test_an_alias_repeats_its_anchor() -> None:
-    assert parse("a: &x [1]\nb: *x")[0] == {"a": [1], "b": [1]}
+    assert parse("a: &x [1]\nb: *x").values == {"a": [1], "b": [1]}
 
 
 REFUSED = [
@@ -72,7 +72,7 @@ REFUSED = [
     ),
     ("a: !mine 1", "line 1: the tag !mine is not allowed"),
     ("a: !!set {x}", "line 1: the tag !!set is not allowed"),
-    ("a: !!int x", "line 1: 'x' is no !!int; take the tag away"),
+    ("a: !!int 3", "line 1: the tag !!int is not allowed"),
     ("1: a", "line 1: a key must be a name; put the key in quotes"),
     ("? [a]\n: 1", "line 1: a key must be a name"),
     ("- a", "the file holds no sections"),

@@ -6,15 +6,28 @@ is known to the YAML, to ``fdgrad operators`` and to every message at once.
 
 from __future__ import annotations
 
+import ast
 import inspect
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
 
-from fdgrad_dask import operators
 from fdgrad_dask.errors import did_you_mean as did_you_mean
 
+_LIST = Path(__file__).parents[2] / "operators" / "__init__.py"
 
+
+@cache
 def operator_names() -> tuple[str, ...]:
     """The operators, in the order of ``operators.__all__``."""
-    return tuple(operators.__all__)
+    # Read, not imported: an import brings JAX, for which the schema and its errors need not wait.
+    [names] = [
+        ast.literal_eval(line.value)
+        for line in ast.parse(_LIST.read_text(encoding="utf-8")).body
+        if isinstance(line, ast.Assign) and ast.unparse(line.targets[0]) == "__all__"
+    ]
+    return tuple(names)
 
 
 def inputs_of(name: str) -> tuple[str, ...]:
@@ -38,7 +51,7 @@ def takes_variable(option: inspect.Parameter) -> bool:
 
 def summary_of(name: str) -> str:
     """The first line of the docstring: what comes out."""
-    return (inspect.getdoc(getattr(operators, name)) or "").partition("\n")[0]
+    return (inspect.getdoc(_operator(name)) or "").partition("\n")[0]
 
 
 def described(name: str) -> str:
@@ -55,4 +68,11 @@ def described(name: str) -> str:
 
 
 def _parameters(name: str) -> list[inspect.Parameter]:
-    return list(inspect.signature(getattr(operators, name)).parameters.values())
+    return list(inspect.signature(_operator(name)).parameters.values())
+
+
+def _operator(name: str) -> Callable[..., Any]:
+    from fdgrad_dask import operators
+
+    operator: Callable[..., Any] = getattr(operators, name)
+    return operator

@@ -8,33 +8,127 @@ from __future__ import annotations
 
 import glob
 import os
-from typing import Annotated, TypeVar
+import re
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Any, TypeVar
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
 
-from fdgrad_dask.pipeline.config import yaml as strict_yaml
-from fdgrad_dask.pipeline.config.cluster import Cluster, Local
-from fdgrad_dask.pipeline.config.picture import Picture
-from fdgrad_dask.pipeline.config.report import Report
-from fdgrad_dask.pipeline.config.section import SAMPLE, Strict, absolute
+from fdgrad_dask.errors import ConfigError, did_you_mean
+from fdgrad_dask.pipeline.config import operators as catalog
+from fdgrad_dask.pipeline.config.cluster import Cluster, Threads
+from fdgrad_dask.pipeline.config.read import FieldError, read
+from fdgrad_dask.pipeline.config.section import SAMPLE, FileName, Listed, Section, absolute
 from fdgrad_dask.pipeline.config.source import Source
-from fdgrad_dask.pipeline.config.step import Step
 from fdgrad_dask.pipeline.config.target import Target
+from fdgrad_dask.pipeline.config.yaml import Path
+
+
+def _known_operator(name: str) -> str:
+    if name not in (known := catalog.operator_names()):
+        raise ValueError(f"no operator {name!r}; {did_you_mean(name, known)}")
+    return name
+
+
+def _variable_name(name: str) -> str:
+    if not re.fullmatch(r"\w[\w.-]*", name):
+        raise ValueError(f"{name!r} cannot name a variable; use letters, digits and _")
+    return name
+
+
+def _ending(ending: str) -> AfterValidator:
+    def check(path: str) -> str:
+        if not path.endswith(ending):
+            raise ValueError(f"{path!r} does not end in {ending}; rename it")
+        return path
+
+    return AfterValidator(check)
+
+
+def _name_the_operators(schema: dict[str, Any]) -> None:
+    schema["enum"] = list(catalog.operator_names())
+
+
+OutputName = Annotated[str, AfterValidator(_variable_name)]
+
+
+class Step(Section):
+    """One operator, what goes into it and what its result is called."""
+
+    operator: Annotated[
+        str, AfterValidator(_known_operator), Field(json_schema_extra=_name_the_operators)
+    ]
+    """What `fdgrad operators` lists."""
+    inputs: Annotated[tuple[str, ...], Listed]
+    """Variables of the source, or outputs of earlier steps."""
+    output: Annotated[tuple[OutputName, ...], Listed] | None = None
+    """The name of the result; a list where there are several. Without it the operator names."""
+    options: dict[str, Any] = {}
+    """Keywords of the operator."""
+
+    @field_validator("inputs")
+    @classmethod
+    def _as_many_as_needed(cls, inputs: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        needed = catalog.inputs_of(info.data["operator"]) if "operator" in info.data else inputs
+        if len(inputs) != len(needed):
+            raise ValueError(
+                f"{info.data['operator']} needs {len(needed)} ({', '.join(needed)}), got "
+                f"{len(inputs)}"
+            )
+        return inputs
+
+    @field_validator("options")
+    @classmethod
+    def _known_options(cls, options: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        operator = info.data.get("operator")
+        known = catalog.options_of(operator) if operator else options
+        unknown = [name for name in options if name not in known]
+        if unknown:
+            message = f"{operator} has no such option; "
+            raise FieldError(*(((n,), message + did_you_mean(n, known)) for n in unknown))
+        return options
+
+
+class Picture(Section):
+    """A map or a section of one result, drawn at the end."""
+
+    path: Annotated[FileName, _ending(".png")]
+    """A PNG file; one that is there is replaced."""
+    variable: str
+    """Which result."""
+    mean: Annotated[tuple[str, ...], Listed] = ()
+    """Dimensions to take the mean over first; two must be left."""
+    title: str | None = None
+    """In place of the one made from names and period."""
+
+
+class Report(Section):
+    """One page about the run, its numbers and its results, that needs no network."""
+
+    path: Annotated[FileName, _ending(".html")]
+    """An HTML file; one that is there is replaced."""
+
 
 _Page = TypeVar("_Page", Picture | None, Report | None)
 _Placed = TypeVar("_Placed", Source, Target, Picture | None, Report | None)
 
+_OR_NAME = BeforeValidator(lambda section: section, json_schema_input_type=Cluster | str)
 
-class Config(Strict):
+
+class Config(Section):
     """From source to target, and what happens on the way."""
 
     source: Source
     steps: Annotated[list[Step], Field(min_length=1)]
     """In order; a step may use what an earlier one gave."""
     target: Target
-    cluster: Cluster = Field(default_factory=Local)
+    cluster: Annotated[Cluster, _OR_NAME] = Field(default_factory=Threads)
+    """A section, or the name of one: a file, or NAME for ~/.config/fdgrad/clusters/NAME.yaml."""
     picture: Picture | None = None
     report: Report | None = None
+    parameters: dict[str, Annotated[tuple[str, ...], Listed]] = Field(default={}, exclude=True)
+    """Values that ${NAME} takes one after the other, like {month: [01, 02]}; there is a run for
+    each combination, with another target."""
 
     @field_validator("source", "target", "picture", "report")
     @classmethod
@@ -50,7 +144,7 @@ class Config(Strict):
     @classmethod
     def _each_output_once(cls, steps: list[Step]) -> list[Step]:
         seen: dict[str, int] = {}
-        problems: list[tuple[strict_yaml.Path, str]] = []
+        problems: list[tuple[Path, str]] = []
         for number, step in enumerate(steps):
             for name in step.output or ():
                 if name in seen:
@@ -58,7 +152,7 @@ class Config(Strict):
                     problems.append(((number, "output"), message))
                 seen.setdefault(name, number)
         if problems:
-            raise strict_yaml.FieldError(problems)
+            raise FieldError(*problems)
         return steps
 
     @field_validator("target")
@@ -68,7 +162,7 @@ class Config(Strict):
             for file in [] if path.startswith(SAMPLE) else glob.glob(path) or [path]:
                 if _overlap(file, target.path) or _overlap(file, target.path + ".partial"):
                     message = f"{target.path!r} and the source {file!r} overlap; name another path"
-                    raise strict_yaml.FieldError([(("path",), message)])
+                    raise FieldError((("path",), message))
         return target
 
     @field_validator("picture", "report")
@@ -76,26 +170,52 @@ class Config(Strict):
     def _outside_target(cls, page: _Page, info: ValidationInfo) -> _Page:
         if page and "target" in info.data and _overlap(page.path, info.data["target"].path):
             message = f"{page.path!r} lies inside the target; put it beside it"
-            raise strict_yaml.FieldError([(("path",), message)])
+            raise FieldError((("path",), message))
         return page
 
 
 def load(path: str) -> Config:
-    """The config in a YAML file, checked.
+    """The config in a YAML file that describes one run, checked.
 
     Raises
     ------
     ConfigError
         With every error of the file, each with its line and path.
     """
-    config: Config = strict_yaml.load(path, Config)
-    return config
+    configs = list(load_all([path]).values())
+    if len(configs) > 1:
+        raise ConfigError(f"{path} describes {len(configs)} runs by its parameters; give one value")
+    return configs[0]
 
 
-def load_cluster(path: str) -> Cluster:
-    """The ``cluster`` section alone, from a file that holds nothing else."""
-    cluster: Cluster = strict_yaml.load(path, Cluster)
-    return cluster
+def load_all(paths: Iterable[str], settings: Sequence[str] = ()) -> dict[str, Config]:
+    """The configs in several files, by file and parameters.
+
+    Parameters
+    ----------
+    paths : iterable of str
+        YAML files; ``-`` is standard input.
+    settings : sequence of str
+        ``a.b=c``: the place of a value in all of them, and the YAML that is put there, such as
+        the name or the file of a cluster.
+
+    Raises
+    ------
+    ConfigError
+        With every error of a file, each with its line and path, or two runs have one target.
+    """
+    configs: dict[str, Config] = {}
+    targets: dict[str, str] = {}
+    for path in paths:
+        configs |= read(path, Config, settings)
+    for name, config in configs.items():
+        other = targets.setdefault(config.target.path, name)
+        if other != name:
+            raise ConfigError(
+                f"{other} and {name} both write {config.target.path}; each run needs its own "
+                "target.path, which a parameter of the run may stand in"
+            )
+    return configs
 
 
 def _overlap(one: str, other: str) -> bool:

@@ -4,48 +4,13 @@ from __future__ import annotations
 
 import glob
 import os
-import re
 from typing import Annotated, Any
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    ValidationInfo,
-    field_validator,
-)
-
-from fdgrad_dask.pipeline.config.redaction import hide
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
 
 SAMPLE = "sample:"
 
-_VARIABLE = re.compile(r"\$\{(\w*)\}")
 _LINK = "::"  # between the links of a chained URL, such as zip://::in.zarr.zip
-_PATHS = {"path", "ca", "cert", "key", "known_hosts", "folder", "python"}  # shown as they are
-
-
-def _with_environment(value: Any, *, shown: bool) -> Any:
-    """``${NAME}`` in every string replaced by what the environment holds.
-
-    Where ``value`` is no path of this machine, what came from there is hidden from then on.
-    """
-    if isinstance(value, dict):
-        return {key: _with_environment(inner, shown=shown) for key, inner in value.items()}
-    if isinstance(value, (list, tuple)):
-        return type(value)(_with_environment(inner, shown=shown) for inner in value)
-    if not isinstance(value, str) or not (names := _VARIABLE.findall(value)):
-        return value
-    unset = [name for name in names if name not in os.environ]
-    if unset:
-        raise ValueError(
-            f"the environment variable {unset[0]!r} is not set; export it, or write the value"
-        )
-    expanded = _VARIABLE.sub(lambda match: os.environ[match[1]], value)
-    if not shown or "://" in expanded:
-        for name in names:
-            hide(os.environ[name], f"${{{name}}}")
-    return expanded
 
 
 def _at_home(path: str) -> str:
@@ -89,18 +54,9 @@ FileName = Annotated[Place, AfterValidator(_on_this_machine)]
 Listed = BeforeValidator(_listed, json_schema_input_type=str | list[str])
 
 
-class Strict(BaseModel):
+class Section(BaseModel):
     """Typed, frozen, and without unknown keys."""
 
     model_config = ConfigDict(
         extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True
     )
-
-
-class Section(Strict):
-    """A section of a config, in which ``${NAME}`` is an environment variable."""
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _environment(cls, value: Any, info: ValidationInfo) -> Any:
-        return _with_environment(value, shown=info.field_name in _PATHS)

@@ -15,7 +15,7 @@ from pydantic import (
 )
 
 from fdgrad_dask.pipeline.config.redaction import hide_options, hide_url, without_secrets
-from fdgrad_dask.pipeline.config.section import Listed, Place, Section, Strict
+from fdgrad_dask.pipeline.config.section import Listed, Place, Section
 
 Format = Literal["auto", "zarr", "netcdf", "icechunk", "kerchunk"]
 Label = int | float | str
@@ -51,7 +51,7 @@ def _selection(value: Any) -> Any:
     return chosen if not isinstance(value, dict) else {by: chosen}
 
 
-class Picked(Strict):
+class Picked(Section):
     """Points that are named one by one, or by their number from 0; a negative one from the end."""
 
     labels: tuple[Label, ...] | None = None

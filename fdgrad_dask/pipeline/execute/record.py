@@ -32,7 +32,7 @@ class RegionRecord:
     """Resident peak of the worker so far, in bytes."""
     attempt: int
     checksums: dict[str, str]
-    """By the key of an object in the target: CRC-32 of the stored bytes, in hex."""
+    """By the key of an object in the target, ``checksum_of`` the stored bytes."""
     inputs: dict[str, str] = field(default_factory=dict)
     """The version of every object that was read: by the number of a file of the source, or that
     and the key of an object in a store."""

@@ -55,7 +55,7 @@ def faults(store: Store, journal: Journal) -> list[Fault]:
 
     def checked(one: tuple[str, str, int | None]) -> Iterator[Fault]:
         key, checksum, region = one
-        found = store.checksum(key)
+        found = store.checksum(key, checksum)
         if found is None:
             yield Fault(key, "is missing", region)
         elif found != checksum:

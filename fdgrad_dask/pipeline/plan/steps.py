@@ -14,8 +14,7 @@ import xarray as xr
 from fdgrad_dask import operators
 from fdgrad_dask.errors import ConfigError, FdgradError, InputError
 from fdgrad_dask.pipeline.config import operators as catalog
-from fdgrad_dask.pipeline.config.schema import Config
-from fdgrad_dask.pipeline.config.step import Step
+from fdgrad_dask.pipeline.config.schema import Config, Step
 from fdgrad_dask.pipeline.source.related import named_in
 
 

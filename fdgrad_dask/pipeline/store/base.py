@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
+import google_crc32c
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 Replaces = Mapping[str, Collection[str]]
 """The arrays of targets of ours, by their digests."""
 State = Literal["absent", "unfinished", "finished", "foreign"]
+_WORDS = 2**17  # a MiB that is turned round at once
 
 
 @dataclass(frozen=True)
@@ -36,13 +38,28 @@ class Held:
     """Of the run that wrote it, as it says itself; None where it says nothing."""
 
 
-def checksum_of(stored: NDArray[Any] | bytes) -> str:
-    """The CRC-32 of bytes, in hex.
+def checksum_of(stored: NDArray[Any] | bytes, like: str = "") -> str:
+    """The crc32c of bytes from their end to their beginning, eight at a time, in hex behind an "r".
 
-    Not the crc32c that stored chunks end in: over bytes and their own sum that is always the same.
+    From the beginning it would say nothing. Chunks end in their own crc32c: over both it is the
+    same whatever they hold, and over a shard of such chunks it depends on their lengths alone.
+
+    Where ``like`` is a CRC-32, without an "r", as journals of earlier versions have it, that.
+
+    Examples
+    --------
+    >>> checksum_of(b"123456789"), checksum_of(b"123456789", like="cbf43926")
+    ('r01ecb845', 'cbf43926')
     """
     held = np.frombuffer(stored, np.uint8) if isinstance(stored, bytes) else stored
-    return f"{zlib.crc32(np.ascontiguousarray(held).reshape(-1).view(np.uint8).data):08x}"
+    held = np.ascontiguousarray(held).reshape(-1).view(np.uint8)
+    if like and not like.startswith("r"):
+        return f"{zlib.crc32(held.data):08x}"
+    rest = held.size % 8
+    words, crc = held[rest:].view(np.uint64), 0
+    for end in range(words.size, 0, -_WORDS):
+        crc = google_crc32c.extend(crc, words[max(end - _WORDS, 0) : end][::-1].tobytes())
+    return f"r{google_crc32c.extend(crc, held[:rest].tobytes()):08x}"
 
 
 class Writer(Protocol):
@@ -85,8 +102,8 @@ class Store(Protocol):
     def absent(self, keys: Iterable[str]) -> set[str]:
         """Those that are not there, or empty."""
 
-    def checksum(self, key: str) -> str | None:
-        """Of what is stored now; None where nothing is."""
+    def checksum(self, key: str, like: str = "") -> str | None:
+        """Of what is stored now, of the kind that ``like`` is; None where nothing is stored."""
 
     def remove_leftovers(self, names: Collection[str]) -> None:
         """Deletes what writers of these arrays left that were killed; all shards are there."""

@@ -127,7 +127,7 @@ class IcechunkStore:
     def absent(self, keys: Iterable[str]) -> set[str]:
         return set(keys) - self._keys()
 
-    def checksum(self, key: str) -> str | None:
+    def checksum(self, key: str, like: str = "") -> str | None:
         import icechunk
 
         try:
@@ -136,7 +136,7 @@ class IcechunkStore:
             return None
         if held is None:
             return None
-        return checksum_of(held.as_numpy_array())
+        return checksum_of(held.as_numpy_array(), like)
 
     def remove_leftovers(self, names: Collection[str]) -> None:
         """No snapshot names them."""

@@ -116,16 +116,16 @@ class NetcdfStore:
         gone = self._grown.absent(chunks.values())
         return {key for key, chunk in chunks.items() if chunk in gone}
 
-    def checksum(self, key: str) -> str | None:
+    def checksum(self, key: str, like: str = "") -> str | None:
         name, where = _parsed(key)
         try:
             if os.path.isdir(self._partial):
                 if self._grown.absent([self._chunk(key)]):
                     return None
                 array = zarr.open_array(self._partial, path=name, mode="r")
-                return checksum_of(np.asarray(array[where]))
+                return checksum_of(np.asarray(array[where]), like)
             with _opened(self._final, "r") as file:
-                return checksum_of(np.asarray(file[name][where]))
+                return checksum_of(np.asarray(file[name][where]), like)
         except FileNotFoundError:
             return None
         except (OSError, RuntimeError, ValueError, IndexError) as error:

@@ -87,10 +87,10 @@ class ZarrStore(ABC):
         """A shard that is written is a part of the hierarchy."""
         assert parcel is None
 
-    def checksum(self, key: str) -> str | None:
+    def checksum(self, key: str, like: str = "") -> str | None:
         with writing(self._here):
             stored = sync(self._hierarchy().get(key, default_buffer_prototype()))
-        return None if stored is None else checksum_of(stored.as_numpy_array())
+        return None if stored is None else checksum_of(stored.as_numpy_array(), like)
 
 
 class ZarrFolder(ZarrStore):
