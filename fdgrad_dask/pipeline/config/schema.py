@@ -16,7 +16,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, fie
 
 from fdgrad_dask.errors import ConfigError, did_you_mean
 from fdgrad_dask.pipeline.config import operators as catalog
-from fdgrad_dask.pipeline.config.cluster import Cluster, Local
+from fdgrad_dask.pipeline.config.cluster import Cluster, Threads
 from fdgrad_dask.pipeline.config.read import FieldError, read
 from fdgrad_dask.pipeline.config.section import SAMPLE, FileName, Listed, Section, absolute
 from fdgrad_dask.pipeline.config.source import Source
@@ -122,7 +122,7 @@ class Config(Section):
     steps: Annotated[list[Step], Field(min_length=1)]
     """In order; a step may use what an earlier one gave."""
     target: Target
-    cluster: Annotated[Cluster, _OR_NAME] = Field(default_factory=Local)
+    cluster: Annotated[Cluster, _OR_NAME] = Field(default_factory=Threads)
     """A section, or the name of one: a file, or NAME for ~/.config/fdgrad/clusters/NAME.yaml."""
     picture: Picture | None = None
     report: Report | None = None
