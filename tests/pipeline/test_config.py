@@ -217,6 +217,10 @@ def test_a_variable_in_options_of_a_store_stays_secret(
     config = load(write(source=source))
     assert config.source.storage_options == {"endpoint": "http://x/opensesame"}
     assert redaction.scrub("opensesame in 2001-2002") == "${TOKEN} in 2001-2002"
+    for place in ("cluster: {prologue: ['export KEY=${KEY}']}", "source: {path: 'x://${KEY}/y'}"):
+        monkeypatch.setenv("KEY", place)
+        parse(place)
+        assert redaction.scrub(f"-{place}-") == "-${KEY}-"
 
 
 def test_a_setting_of_the_command_replaces_a_value(
