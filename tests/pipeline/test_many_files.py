@@ -46,9 +46,9 @@ def opens() -> Iterator[list[str]]:
     seen: list[str] = []
     original = concat.opened
 
-    def counted(file: str, source: Source, **options: Any) -> xr.Dataset:
+    def counted(file: str, *rest: Any) -> xr.Dataset:
         seen.append(os.path.basename(file))
-        return original(file, source, **options)
+        return original(file, *rest)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(concat, "opened", counted)
