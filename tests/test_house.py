@@ -41,7 +41,8 @@ ROOMS = {
         "dask jax numpy xarray",
     ),
     "pipeline.execute": (
-        "halo pipeline.config pipeline.console pipeline.source pipeline.store pipeline.plan",
+        "halo pipeline.config pipeline.console pipeline.source pipeline.store pipeline.cluster "
+        "pipeline.plan",
         "dask distributed jax numpy psutil tblib tqdm xarray",
     ),
     "pipeline.report": (

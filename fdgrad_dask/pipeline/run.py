@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
-from contextlib import suppress
-from typing import Any
-from uuid import uuid4
+from collections.abc import Generator
+from contextlib import closing
+from threading import Event
 
-import dask
-
-from fdgrad_dask.errors import ClusterLostError, InputError, Interrupted, OutputError
-from fdgrad_dask.pipeline.cluster import open as cluster
+from fdgrad_dask.errors import InputError, Interrupted, OutputError
+from fdgrad_dask.pipeline.config.cluster import Threads
 from fdgrad_dask.pipeline.config.schema import Config
 from fdgrad_dask.pipeline.console import say
 from fdgrad_dask.pipeline.execute import progress, verify
-from fdgrad_dask.pipeline.execute.distributed import Conductor, stoppable
 from fdgrad_dask.pipeline.execute.journal import Journal
 from fdgrad_dask.pipeline.execute.lock import locked
-from fdgrad_dask.pipeline.execute.record import RegionRecord
-from fdgrad_dask.pipeline.execute.region import Opened
+from fdgrad_dask.pipeline.execute.pending import Pending
 from fdgrad_dask.pipeline.execute.resume import Start, started
-from fdgrad_dask.pipeline.execute.work import Work
+from fdgrad_dask.pipeline.execute.task import Result, Task
+from fdgrad_dask.pipeline.execute.threads import in_threads
+from fdgrad_dask.pipeline.execute.window import stoppable
 from fdgrad_dask.pipeline.plan import describe
 from fdgrad_dask.pipeline.plan.job import Job, looked_at
 from fdgrad_dask.pipeline.plan.regions import Plan
@@ -32,14 +29,6 @@ from fdgrad_dask.pipeline.report.page import reported, write
 from fdgrad_dask.pipeline.source.open import fingerprint
 from fdgrad_dask.pipeline.store.base import Store
 from fdgrad_dask.pipeline.store.open import store_of
-
-_REBUILDS = 3
-_SCHEDULER = {
-    # A region that killed its worker comes back to us at once, and we say so.
-    "distributed.scheduler.allowed-failures": 0,
-    # The dashboard would remember the last 100 000 regions, of a kilobyte or more each.
-    "distributed.scheduler.dashboard.tasks.task-stream-length": 1000,
-}
 
 
 def run(config: Config, *, called: str, fresh: bool = False, repair: bool = False) -> str:
@@ -139,72 +128,46 @@ def _compute(
     called: str,
     inputs: dict[str, str],
 ) -> None:
-    """Fills the target; on another cluster where one is lost."""
-    config, shown = job.config, progress.shown()
-    plan, todo = start.plan, start.todo
-    total, new, nbytes = plan.count, 0, 0
+    """Fills the target; of what an interrupt leaves, it says how to go on."""
+    total, finished, nbytes = start.plan.count, start.plan.count - len(start.todo), 0
+    before, shown = finished, progress.shown()
+    given = (job.config, job.source, job.workload.shards, job.halos, job.pieces)
+    task = Task(*given, job.config.cluster.threads, inputs, start.todo[0])
+    pending = Pending(task.halos, start.plan, start.todo)
+    with stoppable() as stop, closing(_execute(task, pending, stop, start.plan, journal)) as done:
+        try:
+            shown.show(finished, total, 0, 0)
+            for record, parcel in done:
+                store.accept(parcel)
+                journal.finish(record)
+                finished, nbytes = finished + 1, nbytes + record.bytes_read + record.bytes_written
+                shown.show(finished, total, finished - before, nbytes)
+        finally:
+            store.settle()
+            shown.close()
+    if pending:
+        journal.note("interrupted", f"{len(pending)} of {total} regions were left")
+        raise Interrupted(
+            f"interrupted, {total - len(pending)} of {total} regions are finished and "
+            f"kept. To resume: {called.replace(' --fresh', '')}"
+        )
 
-    def finished(record: RegionRecord, parcel: Any) -> None:
-        nonlocal new, nbytes
-        store.accept(parcel)
-        journal.finish(record)
-        new, nbytes = new + 1, nbytes + record.bytes_read + record.bytes_written
-        shown.show(total - len(todo) + new, total, new, nbytes)
+
+def _execute(
+    task: Task, pending: Pending, stop: Event, plan: Plan, journal: Journal
+) -> Generator[Result, None, None]:
+    """What the executor of the config's cluster gives."""
+    cluster = task.config.cluster
+    if isinstance(cluster, Threads):
+        return in_threads(task, pending, stop, cluster)
+    # Only here: a run in this process need not wait for these imports.
+    from fdgrad_dask.pipeline.execute.distributed import on_cluster
 
     def note(kind: str, text: str) -> None:
         journal.note(kind, text)
         say(text)
 
-    work = Work(
-        uuid4().hex[:8],
-        config,
-        job.workload.shards,
-        job.halos,
-        job.pieces,
-        config.cluster.threads,
-        inputs,
-        todo[0],
-    )
-    with stoppable() as stop:
-        conductor = Conductor(work, plan, todo, job.limit, stop, finished, note)
-        try:
-            shown.show(total - len(todo), total, 0, 0)
-            _on_clusters(job, Opened(work, job.source, plan.middle), conductor, note)
-        finally:
-            store.settle()
-            shown.close()
-    if conductor.left:
-        journal.note("interrupted", f"{conductor.left} of {total} regions were left")
-        raise Interrupted(
-            f"interrupted, {total - conductor.left} of {total} regions are finished and "
-            f"kept. To resume: {called.replace(' --fresh', '')}"
-        )
-
-
-def _on_clusters(
-    job: Job, source: Opened, conductor: Conductor, note: Callable[[str, str], None]
-) -> None:
-    wanted = job.config.cluster
-    for rebuilt in range(_REBUILDS + 1):
-        say(f"starting {wanted.workers} workers, threads of each: {wanted.threads}")
-        try:
-            with (
-                dask.config.set(_SCHEDULER),
-                cluster.opened(wanted) as client,
-                cluster.computing(wanted),
-            ):
-                say(f"dashboard at {client.dashboard_link}")
-                client.register_plugin(source)
-                try:
-                    conductor.on(client)
-                finally:
-                    with suppress(Exception):  # the cluster may be lost, and with it the plugin
-                        client.unregister_worker_plugin(source.name)
-                return
-        except ClusterLostError as error:
-            if rebuilt == _REBUILDS:
-                raise
-            note("cluster lost", f"cluster lost, rebuilding ({rebuilt + 1}/{_REBUILDS}): {error}")
+    return on_cluster(task, pending, stop, cluster, plan.memory, note)
 
 
 def _require_whole(plan: Plan, store: Store, journal: Journal) -> None:

@@ -44,7 +44,7 @@ def fdgrad(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int
             "source": {"path": str(path), **(source or {})},
             "steps": [dict(zip(keys, step, strict=False)) for step in steps],
             "target": {"path": "out.zarr"},
-            "cluster": {"workers": 1, "threads": 1},
+            "cluster": {"kind": "threads", "workers": 1, "threads": 1},
         }
         (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
         extra = ["--fresh"] if command == "run" else []

@@ -19,9 +19,9 @@ from distributed import Client, LocalCluster
 from fdgrad_dask import cli
 from fdgrad_dask.errors import OutputError
 from fdgrad_dask.pipeline.cluster import open as cluster
-from fdgrad_dask.pipeline.execute import region
-from fdgrad_dask.pipeline.execute.distributed import Conductor
 from fdgrad_dask.pipeline.execute.journal import Journal
+from fdgrad_dask.pipeline.execute.pending import Pending
+from fdgrad_dask.pipeline.execute.task import Attempt, Task
 
 
 @pytest.fixture(autouse=True)
@@ -87,7 +87,7 @@ def write(tmp_path: Path, source: str) -> Callable[..., str]:
             "source": {"path": source},
             "steps": [{"operator": "gradient", "inputs": ["sst"], "options": {"dim": "latitude"}}],
             "target": {"path": "out.zarr"},
-            "cluster": {"workers": 1, "threads": 1},
+            "cluster": {"kind": "threads", "workers": 1, "threads": 1},
             **sections,
         }
         path = tmp_path / "config.yaml"
@@ -98,8 +98,8 @@ def write(tmp_path: Path, source: str) -> Callable[..., str]:
 
 
 @pytest.fixture
-def threads_only(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A cluster of threads in this process in place of ``local``, which takes seconds to start."""
+def on_a_cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
+    """The section of a cluster whose worker is a thread of this process: it starts at once."""
     level = logging.getLogger("distributed").level
 
     @contextmanager
@@ -113,7 +113,7 @@ def threads_only(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
             yield client
 
     monkeypatch.setitem(cluster.OPEN, "local", opened)
-    yield
+    yield {"kind": "local", "workers": 1, "threads": 1}
     logging.getLogger("distributed").setLevel(level)
 
 
@@ -137,13 +137,14 @@ def fdgrad(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, 
 def computed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The regions that a run hands out."""
     numbers: list[int] = []
-    submitted = Conductor._submitted
+    take = Pending.take
 
-    def counted(conductor: Conductor, client: Client, some: list[int]) -> Any:
-        numbers.extend(some)
-        return submitted(conductor, client, some)
+    def counted(pending: Pending, width: int) -> list[Attempt]:
+        attempts = take(pending, width)
+        numbers.extend(each.region for each in attempts)
+        return attempts
 
-    monkeypatch.setattr(Conductor, "_submitted", counted)
+    monkeypatch.setattr(Pending, "take", counted)
     return numbers
 
 
@@ -153,20 +154,19 @@ def stopped(
     write: Callable[..., str],
     computed: list[int],
     monkeypatch: pytest.MonkeyPatch,
-    threads_only: None,
 ) -> str:
     """A run that ended after two of its four regions, by an error in the third."""
-    original = region.compute
+    original = Task.compute
 
-    def fails(work: Any, attempts: Any) -> Any:
+    def fails(task: Task, attempts: list[Attempt]) -> Any:
         if attempts[0].region >= 2:
             raise OutputError("enough")
-        return original(work, attempts)
+        return original(task, attempts)
 
-    monkeypatch.setattr(region, "compute", fails)
+    monkeypatch.setattr(Task, "compute", fails)
     config = write(target={"path": "out.zarr", "regions": {"time": 2, "longitude": 4}})
     assert fdgrad("run", config)[0] == 4
-    monkeypatch.setattr(region, "compute", original)
+    monkeypatch.setattr(Task, "compute", original)
     assert sorted(Journal("out.zarr").regions()) == [0, 1]
     computed.clear()
     return config

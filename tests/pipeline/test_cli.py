@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -73,7 +74,7 @@ def conductor_source() -> Any:
     return load(str(CONFIGS / "quickstart.yaml")).source
 
 
-def test_the_climate_config(fdgrad: Called, threads_only: None) -> None:
+def test_the_climate_config(fdgrad: Called) -> None:
     assert fdgrad("run", str(CONFIGS / "climate.yaml"))[0] == 0
     found = xr.open_zarr("out/climate.zarr", decode_timedelta=False)
     seconds = 10 * 360 * 86400
@@ -87,7 +88,7 @@ def test_the_climate_config(fdgrad: Called, threads_only: None) -> None:
 
 
 def test_history_grows_and_the_cluster_may_come_from_a_file(
-    fdgrad: Called, write: Write, threads_only: None, monkeypatch: pytest.MonkeyPatch
+    fdgrad: Called, write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[int] = []
     opened = cluster.OPEN["local"]
@@ -103,7 +104,7 @@ def test_history_grows_and_the_cluster_may_come_from_a_file(
 
 
 def test_every_source_chunk_is_read_once(
-    fdgrad: Called, write: Write, threads_only: None, monkeypatch: pytest.MonkeyPatch
+    fdgrad: Called, write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log = Path("read.log").resolve()
     original = sources._read
@@ -177,7 +178,7 @@ def test_exit_2_a_wrong_command_line_or_config(fdgrad: Called, write: Write) -> 
 
 
 def test_exit_3_an_input_that_is_not_there_or_damaged(
-    fdgrad: Called, write: Write, source: str, threads_only: None
+    fdgrad: Called, write: Write, source: str
 ) -> None:
     code, _, err = fdgrad("run", write(source={"path": "nothing.zarr"}))
     assert code == 3
@@ -195,7 +196,7 @@ def test_exit_3_an_input_that_is_not_there_or_damaged(
     assert not Path("out.zarr").exists()
 
 
-def test_exit_4_a_target_in_the_way(fdgrad: Called, write: Write, threads_only: None) -> None:
+def test_exit_4_a_target_in_the_way(fdgrad: Called, write: Write) -> None:
     assert fdgrad("run", write())[0] == 0
     other = {"operator": "gradient", "inputs": ["sst"], "options": {"dim": "longitude"}}
     code, out, err = fdgrad("run", write(steps=[other]))
@@ -225,23 +226,43 @@ def test_exit_4_a_file_system_that_takes_no_more(write: Write) -> None:
     assert not Path("out.zarr").exists()
 
 
-def test_exit_5_workers_without_memory(
-    fdgrad: Called, write: Write, threads_only: None, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("threads", "this process ran out of memory (no room); lower cluster.workers"),
+        ("local", "a worker ran out of memory (no room); each has"),
+    ],
+)
+def test_exit_5_no_memory(
+    kind: str,
+    message: str,
+    fdgrad: Called,
+    write: Write,
+    on_a_cluster: Any,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def no_room(*_: Any) -> None:
         raise MemoryError("no room")
 
     monkeypatch.setattr(sources, "_read", no_room)
-    code, _, err = fdgrad("run", write())
+    code, _, err = fdgrad("run", write(cluster={**on_a_cluster, "kind": kind}))
     assert code == 5
-    assert "a worker ran out of memory (no room); each has" in err
+    assert message in err
     assert not Path("out.zarr").exists()
 
 
-def test_exit_6_ctrl_c_reaches_all_processes_and_leaves_no_target(write: Write) -> None:
+@pytest.mark.parametrize(
+    ("kind", "sent"),
+    [("threads", signal.SIGINT), ("threads", signal.SIGHUP), ("local", signal.SIGINT)],
+)
+def test_exit_6_an_interrupt_reaches_all_processes_and_leaves_no_target(
+    kind: str, sent: signal.Signals, write: Write
+) -> None:
     Path("slow.py").write_text(SLOW)
+    target = {"path": "out.zarr", "regions": {"time": 2, "longitude": 4}}
+    config = write(target=target, cluster={"kind": kind, "workers": 1, "threads": 1})
     with subprocess.Popen(
-        [sys.executable, "slow.py", "run", write(), "--fresh"],
+        [sys.executable, "slow.py", "run", config, "--fresh"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -251,10 +272,11 @@ def test_exit_6_ctrl_c_reaches_all_processes_and_leaves_no_target(write: Write) 
         said = ""
         while "computed" not in said:
             said = running.stderr.readline()
-        os.killpg(running.pid, signal.SIGINT)
+        os.killpg(running.pid, sent)
         _, err = running.communicate(timeout=30)
     assert running.returncode == 6, err
-    assert "fdgrad: interrupted, 0 of 1 regions are finished and kept. To resume: fdgrad run" in err
+    told = r"fdgrad: interrupted, [012] of 4 regions are finished and kept. To resume: fdgrad run"
+    assert re.search(told, err)
     assert "--fresh" not in err
     assert "Traceback" not in err
     assert not Path("out.zarr").exists()
@@ -299,9 +321,7 @@ def test_debug_shows_where_an_error_of_the_user_came_from(fdgrad: Called) -> Non
     assert err.splitlines()[-1].startswith("fdgrad: no file 'nothing.yaml'")
 
 
-def test_the_rest_of_an_interrupted_run_is_mentioned(
-    fdgrad: Called, write: Write, threads_only: None
-) -> None:
+def test_the_rest_of_an_interrupted_run_is_mentioned(fdgrad: Called, write: Write) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(conductor, "_require_whole", lambda *_: 1 / 0)
         assert fdgrad("run", write())[0] == 1

@@ -30,7 +30,7 @@ def limits(dask_worker: Worker) -> tuple[float | bool, float | bool]:
     return manager.memory_spill_fraction, manager.memory_pause_fraction
 
 
-def test_workers_start_with_their_environment_and_are_warm_after_a_restart_too() -> None:
+def test_workers_start_with_their_environment_and_are_set_up_after_a_restart_too() -> None:
     is_warm = "'jax' in __import__('sys').modules"
     with cluster.opened(ONE) as client:
         (environment,) = client.run(eval, "dict(__import__('os').environ)").values()
@@ -72,13 +72,13 @@ def test_the_dashboard_finds_another_port_where_its_own_is_taken() -> None:
         assert resources.dashboard() == "127.0.0.1:0"
 
 
-def test_an_error_while_warming_up_reaches_the_driver(
-    threads_only: None, monkeypatch: pytest.MonkeyPatch
+def test_an_error_while_a_worker_is_set_up_reaches_the_driver(
+    on_a_cluster: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fails() -> None:
+    def fails(*_: Any, **__: Any) -> None:
         raise ModuleNotFoundError("No module named 'jax'")
 
-    monkeypatch.setattr(worker, "compile_one", fails)
+    monkeypatch.setattr(worker.Ready, "setup", fails)
     message = r"a worker cannot compute \(ModuleNotFoundError: No module named 'jax'\); try"
     with pytest.raises(ClusterError, match=message), cluster.opened(ONE):
         pass
@@ -167,7 +167,7 @@ def test_threads_of_the_cluster_leave_ctrl_c_to_the_driver() -> None:
     assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
 
 
-def test_client_and_cluster_are_closed(threads_only: None) -> None:
+def test_client_and_cluster_are_closed(on_a_cluster: Any) -> None:
     with cluster.opened(ONE) as client:
         assert isinstance(client, Client)
         running = client.cluster

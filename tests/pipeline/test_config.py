@@ -152,7 +152,8 @@ def test_one_name_is_a_list_of_one(write: Callable[..., str]) -> None:
 
 def test_the_cluster_has_sensible_defaults(write: Callable[..., str]) -> None:
     config = load(write(cluster=None))
-    assert config.cluster.kind == "local"
+    assert config.cluster.kind == "threads"
+    assert load(write(cluster={"workers": 2})).cluster.kind == "local"
     assert 1 <= config.cluster.workers <= 4
     assert config.cluster.threads >= 1
     assert config.cluster.memory_limit == "auto"
@@ -189,7 +190,7 @@ def test_files_that_cannot_be_read(tmp_path: Path, write: Callable[..., str]) ->
 
 def test_kinds_of_cluster_are_those_that_can_be_opened() -> None:
     sections = get_args(get_args(Cluster)[0])
-    assert {get_args(section)[1].tag for section in sections} == set(cluster.OPEN)
+    assert {get_args(section)[1].tag for section in sections} == {"threads", *cluster.OPEN}
 
 
 def test_the_schema_lists_the_operators_and_explains_itself() -> None:

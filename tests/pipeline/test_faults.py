@@ -28,7 +28,7 @@ from distributed import Client
 
 from fdgrad_dask import cli
 from fdgrad_dask.pipeline.cluster import open as cluster
-from fdgrad_dask.pipeline.execute import region
+from fdgrad_dask.pipeline.execute import distributed
 from fdgrad_dask.pipeline.execute.journal import Journal
 
 Write = Callable[..., str]
@@ -38,14 +38,14 @@ TIMES = 12
 SLOW = """
 import sys, time
 from fdgrad_dask import cli
-from fdgrad_dask.pipeline.execute import region
+from fdgrad_dask.pipeline.execute import distributed
 
-def slow(work, attempts):  # pickled by value, since it is of no module
+def slow(run, attempts):  # pickled by value, since it is of no module
     time.sleep(0.25 * len(attempts))
-    return original(work, attempts)
+    return original(run, attempts)
 
 if __name__ == "__main__":
-    original, region.compute = region.compute, slow
+    original, distributed.compute = distributed.compute, slow
     sys.exit(cli.main())
 """
 
@@ -233,7 +233,7 @@ def test_t4_the_scheduler_is_killed(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    original = region.compute
+    original = distributed.compute
 
     def slow(*arguments: Any) -> Any:
         time.sleep(0.25)
@@ -244,7 +244,7 @@ def test_t4_the_scheduler_is_killed(
         SCHEDULERS[0].kill()
 
     SCHEDULERS.clear()
-    monkeypatch.setattr(region, "compute", slow)
+    monkeypatch.setattr(distributed, "compute", slow)
     monkeypatch.setitem(cluster.OPEN, "local", apart)
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1000000000")
     # How long a client hopes that its scheduler answers again.

@@ -17,8 +17,6 @@ from fdgrad_dask.pipeline.source.open import open_files
 Called = Callable[..., tuple[int, str, str]]
 Write = Callable[..., str]
 
-pytestmark = pytest.mark.usefixtures("threads_only")
-
 
 def test_attributes_that_a_file_lacks_are_set_in_the_config(fdgrad: Called, write: Write) -> None:
     """ARCO-ERA5 has a level without units: what the message asks for can be written (11h)."""

@@ -24,8 +24,6 @@ Write = Callable[..., str]
 
 TARGET = {"path": "out.zarr", "regions": {"time": 2, "longitude": 4}}  # four regions of one shard
 
-pytestmark = pytest.mark.usefixtures("threads_only")
-
 
 def test_t19_a_second_run_is_refused_and_the_first_unharmed(stopped: str, fdgrad: Called) -> None:
     before = Journal("out.zarr").run()

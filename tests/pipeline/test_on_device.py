@@ -10,13 +10,11 @@ import jax
 import numpy as np
 import pytest
 import xarray as xr
-from dask.callbacks import Callback
 
 from fdgrad_dask.halo import transfer
 from fdgrad_dask.pipeline.config.schema import Config
-from fdgrad_dask.pipeline.execute import row
-from fdgrad_dask.pipeline.execute.region import Opened, compute
-from fdgrad_dask.pipeline.execute.work import Attempt, Work
+from fdgrad_dask.pipeline.execute import task as tasks
+from fdgrad_dask.pipeline.execute.task import Attempt, Task
 from fdgrad_dask.pipeline.plan.job import looked_at
 from fdgrad_dask.pipeline.store.open import store_of
 
@@ -47,7 +45,7 @@ def globe(folder: Path, dtype: str) -> None:
     data.chunk(time=2, lat=5).to_zarr(folder / "in.zarr", zarr_format=3, consolidated=False)
 
 
-def regions(folder: Path, steps: list[dict[str, Any]], threads: int) -> tuple[Work, list[Attempt]]:
+def regions(folder: Path, steps: list[dict[str, Any]], threads: int) -> tuple[Task, list[Attempt]]:
     """What a worker is handed for each region of a run from in.zarr to out.zarr."""
     config = Config.model_validate(
         {
@@ -57,25 +55,26 @@ def regions(folder: Path, steps: list[dict[str, Any]], threads: int) -> tuple[Wo
         }
     )
     job = looked_at(config)
-    work = Work(folder.name, config, job.workload.shards, job.halos, job.pieces, threads)
-    Opened(work, job.source, job.plan.middle).hand_over()
+    task = Task(config, job.source, job.workload.shards, job.halos, job.pieces, threads)
     store_of(config.target).lay_out(job.template)
-    return work, [Attempt(i, job.plan.span(i)) for i in range(job.plan.count)]
+    return task, [Attempt(i, job.plan.span(i)) for i in range(job.plan.count)]
 
 
-class Seen(Callback):
+def seen_kinds(dtype: str, monkeypatch: pytest.MonkeyPatch) -> Counter[tuple[str, type]]:
     """Chunks of a dtype, by what made them, and the kind that they are of."""
+    kinds = Counter[tuple[str, type]]()
+    end = tasks._Meter.end
 
-    def __init__(self, dtype: str) -> None:
-        super().__init__(posttask=self._after)  # type: ignore[no-untyped-call]
-        self.dtype, self.kinds = dtype, Counter[tuple[str, type]]()
-
-    def _after(self, key: Any, result: Any, dsk: Any, state: Any, worker: Any) -> None:
+    def watched(meter: Any, key: Any, result: Any, *others: Any) -> None:
         for array in result if isinstance(result, list) else [result]:
             is_mean = getattr(array, "shape", ())[1:] == (1, 1)  # of a row beside a pole
-            if getattr(array, "dtype", None) == self.dtype and not is_mean:
+            if getattr(array, "dtype", None) == dtype and not is_mean:
                 kind = jax.Array if isinstance(array, jax.Array) else type(array)
-                self.kinds[key[0].partition("-")[0], kind] += 1
+                kinds[key[0].partition("-")[0], kind] += 1
+        end(meter, key, result, *others)
+
+    monkeypatch.setattr(tasks._Meter, "end", watched)
+    return kinds
 
 
 @pytest.mark.parametrize(("dtype", "threads"), [("f4", 1), ("f8", 2)])
@@ -85,7 +84,7 @@ def test_fields_go_up_once_and_results_come_down_once(
     globe(tmp_path, dtype)
     up: list[int] = []
     down: list[tuple[str, Any]] = []
-    put, write = transfer._put, row._write
+    put, write = transfer._put, tasks._write
 
     def counted_put(array: Any, device: Any = None) -> jax.Array:
         up.append(array.size)
@@ -100,20 +99,21 @@ def test_fields_go_up_once_and_results_come_down_once(
 
     # The derivative of integers is of 64 bits, as what else is there in the other case.
     steps = STEPS if dtype == "f4" else STEPS[:-1]
-    work, attempts = regions(tmp_path, steps, threads)
-    on_host = [record.checksums for record, _ in compute(work.run, attempts)]
-    monkeypatch.setattr(row, "is_accelerated", lambda: True)
+    task, attempts = regions(tmp_path, steps, threads)
+    on_host = [record.checksums for record, _ in task.compute(attempts)]
+    monkeypatch.setattr(tasks, "is_accelerated", lambda: True)
     monkeypatch.setattr(transfer, "_put", counted_put)
-    monkeypatch.setattr(row, "_write", counted_write)
+    monkeypatch.setattr(tasks, "_write", counted_write)
+    kinds = seen_kinds(dtype, monkeypatch)
     for attempt, checksums in zip(attempts, on_host, strict=True):
         up.clear()
         down.clear()
-        with Seen(dtype) as seen:
-            [(record, _)] = compute(work.run, [attempt])
+        kinds.clear()
+        [(record, _)] = task.compute([attempt])
         assert record.checksums == checksums
-        read = seen.kinds.pop(("read", np.ndarray))
+        read = kinds.pop(("read", np.ndarray))
         assert len([size for size in up if size]) == read
-        assert {kind for _, kind in seen.kinds} == {jax.Array}
+        assert {kind for _, kind in kinds} == {jax.Array}
         assert len(set(down)) == len(down) > 0
         assert len(down) == len([key for key in record.checksums if "dn_dlon" not in key])
 
@@ -124,16 +124,16 @@ def test_what_has_no_room_there_goes_block_by_block(
     globe(tmp_path, "f4")
     asked: list[int] = []
     down: list[type] = []
-    write = row._write
+    write = tasks._write
 
     def counted_write(writer: Any, name: str, place: Any, values: Any) -> Any:
         down.append(type(values))
         return write(writer, name, place, values)
 
-    work, attempts = regions(tmp_path, STEPS[:1], 1)
-    monkeypatch.setattr(row, "is_accelerated", lambda: True)
-    monkeypatch.setattr(row, "has_room", lambda nbytes: asked.append(nbytes))
-    monkeypatch.setattr(row, "_write", counted_write)
-    compute(work.run, attempts[:1])
+    task, attempts = regions(tmp_path, STEPS[:1], 1)
+    monkeypatch.setattr(tasks, "is_accelerated", lambda: True)
+    monkeypatch.setattr(tasks, "has_room", lambda nbytes: asked.append(nbytes))
+    monkeypatch.setattr(tasks, "_write", counted_write)
+    task.compute(attempts[:1])
     assert asked == [3 * 2 * 8 * 12 * 4]  # u, v and ζ: times, latitudes, longitudes, bytes
     assert set(down) == {np.ndarray}

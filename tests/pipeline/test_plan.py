@@ -208,9 +208,7 @@ def test_the_plan_counts_what_the_graphs_read(
 
 
 @pytest.mark.parametrize("format", ["zarr", "contiguous", "chunked", "classic", "two files"])
-def test_a_run_reads_what_the_plan_says(
-    format: str, fdgrad: Called, write: Write, threads_only: None
-) -> None:
+def test_a_run_reads_what_the_plan_says(format: str, fdgrad: Called, write: Write) -> None:
     """Bytes as the report has them: a file without chunks is read row by row (A7)."""
     values = np.random.default_rng(0).random((6, 10, 12))
     data = xr.Dataset({"a": (("t", "y", "x"), values)}, {"t": np.arange(6.0), "x": np.arange(12.0)})

@@ -22,8 +22,9 @@ from fdgrad_dask.errors import InputError, OutputError
 from fdgrad_dask.pipeline.config import redaction
 from fdgrad_dask.pipeline.config.schema import load
 from fdgrad_dask.pipeline.config.source import Source
-from fdgrad_dask.pipeline.execute import region
+from fdgrad_dask.pipeline.execute import task as tasks
 from fdgrad_dask.pipeline.execute.journal import Journal
+from fdgrad_dask.pipeline.execute.task import Task
 from fdgrad_dask.pipeline.source.open import open_files, open_source
 
 Called = Callable[..., tuple[int, str, str]]
@@ -33,22 +34,20 @@ TARGET = {"path": "out.zarr", "regions": {"time": 2, "longitude": 4}}  # four re
 BY_TIME = {"chunks": {"time": 2}, "regions": {"time": 2}}  # two regions, of any source
 STEP = {"operator": "gradient", "inputs": ["sst"], "options": {"dim": "latitude"}}
 
-pytestmark = pytest.mark.usefixtures("threads_only")
-
 
 @pytest.fixture
 def during(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, Callable[[], Any]], Any]:
     """Has something happen once, before a region is computed; what is returned takes that back."""
-    original = region.compute
+    original = Task.compute
 
     def before(number: int, does: Callable[[], Any]) -> Any:
-        def compute(run: Any, attempts: Any) -> Any:
+        def compute(task: Task, attempts: Any) -> Any:
             if attempts[0].region >= number:
                 does()
-            return original(run, attempts)
+            return original(task, attempts)
 
-        monkeypatch.setattr(region, "compute", compute)
-        return lambda: monkeypatch.setattr(region, "compute", original)
+        monkeypatch.setattr(Task, "compute", compute)
+        return lambda: monkeypatch.setattr(Task, "compute", original)
 
     return before
 
@@ -164,7 +163,7 @@ def test_e1_consolidated_metadata_is_metadata(sst: xr.Dataset) -> None:
 def test_e1_the_first_worker_compares_the_source(
     fdgrad: Called, write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(region, "fingerprint", lambda _: {"sst.zarr": "another"})
+    monkeypatch.setattr(tasks, "fingerprint", lambda _: {"sst.zarr": "another"})
     code, _, err = fdgrad("run", write())
     assert code == 3
     assert "sees another sst.zarr than the driver" in err
@@ -691,7 +690,7 @@ def test_e13_a_closed_pipe_ends_quietly() -> None:
 
 
 def test_e14_a_task_carries_regions_and_no_paths(
-    fdgrad: Called, write: Write, source: str, monkeypatch: pytest.MonkeyPatch
+    fdgrad: Called, write: Write, source: str, on_a_cluster: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sizes: list[int] = []
     submit = Client.submit
@@ -704,6 +703,9 @@ def test_e14_a_task_carries_regions_and_no_paths(
     data = xr.open_zarr(source, consolidated=False).load()
     for number in range(4):
         data.isel(time=[number]).to_netcdf(f"{'long' * 40}{number}.nc")
-    assert fdgrad("run", write(source={"path": "long*.nc"}, target=TARGET))[0] == 0
+    assert (
+        fdgrad("run", write(source={"path": "long*.nc"}, target=TARGET, cluster=on_a_cluster))[0]
+        == 0
+    )
     assert sizes
     assert max(sizes) < 600

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 from typing import Any
 
 import dask
@@ -14,7 +15,7 @@ import xarray as xr
 
 from fdgrad_dask.pipeline.config.source import Source
 from fdgrad_dask.pipeline.config.target import Target
-from fdgrad_dask.pipeline.execute.row import _execute
+from fdgrad_dask.pipeline.execute.task import _execute
 from fdgrad_dask.pipeline.plan.layout import Layout, template
 from fdgrad_dask.pipeline.source import open as sources
 from fdgrad_dask.pipeline.source.open import chunked, open_files
@@ -60,6 +61,7 @@ def test_two_regions_that_are_computed_at_once(
 ) -> None:
     field = chunked(store, {}).sst.data
     both = threading.Barrier(2, timeout=30)
+    unwatched: Any = SimpleNamespace(begin=None, end=None)
 
     def record(number: int) -> dict[str, str]:
         mine = field[number::2]
@@ -71,7 +73,7 @@ def test_two_regions_that_are_computed_at_once(
 
         tasks["all"] = (wait, *((mine.name, place, 0, 0) for place in range(2)))
         with recording() as outer, recording() as seen:
-            [total] = _execute(tasks, ["all"], threads, on_device)
+            [total] = _execute(tasks, ["all"], threads, on_device, unwatched)
         assert outer == seen
         np.testing.assert_allclose(total, store.sst[number::2].sum())
         return seen

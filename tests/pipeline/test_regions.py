@@ -14,8 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fdgrad_dask.pipeline.config.schema import Config
-from fdgrad_dask.pipeline.execute.region import Opened, compute
-from fdgrad_dask.pipeline.execute.work import Attempt, Work
+from fdgrad_dask.pipeline.execute.task import Attempt, Task
 from fdgrad_dask.pipeline.plan.cutting import Halo
 from fdgrad_dask.pipeline.plan.job import looked_at
 from fdgrad_dask.pipeline.plan.steps import build
@@ -37,13 +36,12 @@ def by_regions(folder: Path, data: xr.Dataset, **sections: Any) -> tuple[xr.Data
     if halos:  # any halo is right, so that these need not be looked for
         read = {name for step in config.steps for name in step.inputs} & set(data.data_vars)
         vars(job)["_halos"] = (halos, read)
-    work = Work(folder.name, config, job.workload.shards, job.halos, job.pieces, threads=2)
-    Opened(work, job.source, job.plan.middle).hand_over()
+    task = Task(config, job.source, job.workload.shards, job.halos, job.pieces, threads=2)
     store.lay_out(job.template)
     attempts = [Attempt(number, job.plan.span(number)) for number in range(job.plan.count)]
     for first in range(0, job.plan.count, together):
         given = attempts[first : first + together]
-        results = compute(work.run, given)
+        results = task.compute(given)
         assert [record.number for record, _ in results] == [each.region for each in given]
         for record, parcel in results:
             store.accept(parcel)

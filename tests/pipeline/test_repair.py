@@ -12,16 +12,14 @@ from typing import Any
 import pytest
 from distributed import KilledWorker
 
-from fdgrad_dask.pipeline.execute import region
 from fdgrad_dask.pipeline.execute.journal import Journal
+from fdgrad_dask.pipeline.execute.task import Task
 from fdgrad_dask.pipeline.store import zarr as zarr_target
 
 Called = Callable[..., tuple[int, str, str]]
 Write = Callable[..., str]
 
 TARGET = {"path": "out.zarr", "regions": {"time": 2, "longitude": 4}}  # four regions of one shard
-
-pytestmark = pytest.mark.usefixtures("threads_only")
 
 
 def test_t24_broken_shards_are_found_and_only_they_repaired(
@@ -134,20 +132,20 @@ def test_a_run_that_goes_on_removes_what_killed_writers_left(stopped: str, fdgra
 
 
 def test_a_run_that_lost_a_worker_removes_what_that_left(
-    fdgrad: Called, write: Write, monkeypatch: pytest.MonkeyPatch
+    fdgrad: Called, write: Write, on_a_cluster: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = region.compute
+    original = Task.compute
     torn, others = files_of_the_killed("out.zarr.partial")
 
-    def dies_once(work: Any, attempts: Any) -> Any:
+    def dies_once(task: Task, attempts: Any) -> Any:
         if not torn[0].exists():
             leave(torn, others)
             died = SimpleNamespace(address="tcp://10.0.0.7:1")
             raise KilledWorker("region", died, 0)  # type: ignore[arg-type]
-        return original(work, attempts)
+        return original(task, attempts)
 
-    monkeypatch.setattr(region, "compute", dies_once)
-    code, _, err = fdgrad("run", write(target=TARGET))
+    monkeypatch.setattr(Task, "compute", dies_once)
+    code, _, err = fdgrad("run", write(target=TARGET, cluster=on_a_cluster))
     assert code == 0, err
     assert "the worker tcp://10.0.0.7:1 died of region 0" in err
     assert (there(torn), there(others)) == ([False] * 3, [True] * 3)

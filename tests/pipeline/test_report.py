@@ -133,7 +133,7 @@ def test_the_numbers_are_those_of_the_journal(config: configs.Config, run: RunRe
     page = made(config, run, REGIONS)
     for told in (
         f"fdgrad run · 9 September 2001, 01:46 UTC {os.getcwd()}/out.zarr is complete: all 4",
-        "computed in 10 s by 2 workers (local).",
+        "computed in 10 s by 2 workers (threads).",
         "Time of work 10 s 1 pause left out; the longest region took 6.0 s",
         "Throughput 12.00 MiB/s",  # (4 × 20 + 4 × 10) MiB in 10 s
         "Read 80.00 MiB each value 1.25 times",
@@ -375,7 +375,6 @@ def test_what_ended_a_run_is_told_even_if_the_report_cannot_be_written(
         raise RuntimeError("the first")
 
 
-@pytest.mark.usefixtures("threads_only")
 @pytest.mark.parametrize("path", ["out.zarr", "out.nc", "out.icechunk"])
 def test_the_command_writes_it(
     path: str, write: Callable[..., str], fdgrad: Callable[..., tuple[int, str, str]]

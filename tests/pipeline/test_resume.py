@@ -14,16 +14,14 @@ import xarray as xr
 from distributed import Client, KilledWorker
 
 from fdgrad_dask.errors import ClusterLostError
-from fdgrad_dask.pipeline.execute import region
 from fdgrad_dask.pipeline.execute.journal import Journal
+from fdgrad_dask.pipeline.execute.task import Task
 from fdgrad_dask.pipeline.source import open as sources
 
 Called = Callable[..., tuple[int, str, str]]
 Write = Callable[..., str]
 
 TARGET = {"path": "out.zarr", "regions": {"time": 2, "longitude": 4}}  # four regions of one shard
-
-pytestmark = pytest.mark.usefixtures("threads_only")
 
 
 def test_what_is_finished_is_not_computed_again(
@@ -159,13 +157,13 @@ def test_t8_a_damaged_input_is_named_and_never_written_as_nan(
 
 
 def test_a_region_that_kills_every_worker_is_given_up_with_numbers(
-    fdgrad: Called, write: Write, monkeypatch: pytest.MonkeyPatch
+    fdgrad: Called, write: Write, on_a_cluster: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def kills(work: Any, attempts: Any) -> Any:
         died = SimpleNamespace(address=f"tcp://{attempts[0].number}")
         raise KilledWorker("region", died, 0)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(region, "compute", kills)
+    monkeypatch.setattr(Task, "compute", kills)
     code, _, err = fdgrad("run", write(cluster={"workers": 1, "memory_limit": "1 GiB"}))
     assert code == 5
     died = [line for line in err.splitlines() if line.endswith("or was killed")]
@@ -175,13 +173,13 @@ def test_a_region_that_kills_every_worker_is_given_up_with_numbers(
 
 
 def test_a_cluster_that_is_lost_again_and_again(
-    fdgrad: Called, write: Write, monkeypatch: pytest.MonkeyPatch
+    fdgrad: Called, write: Write, on_a_cluster: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def lost(*_: Any) -> Any:
         raise ClusterLostError("the cluster was lost (gone)")
 
-    monkeypatch.setattr(region, "compute", lost)
-    code, _, err = fdgrad("run", write(target=TARGET))
+    monkeypatch.setattr(Task, "compute", lost)
+    code, _, err = fdgrad("run", write(target=TARGET, cluster=on_a_cluster))
     assert code == 5
     told = [line for line in err.splitlines() if "rebuilding" in line]
     assert told == [
@@ -193,7 +191,7 @@ def test_a_cluster_that_is_lost_again_and_again(
 
 
 def test_the_window_follows_the_workers(
-    fdgrad: Called, write: Write, monkeypatch: pytest.MonkeyPatch
+    fdgrad: Called, write: Write, on_a_cluster: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However many regions there are, the scheduler never holds more than a few."""
     held: list[int] = []
@@ -206,18 +204,18 @@ def test_the_window_follows_the_workers(
 
     monkeypatch.setattr(Client, "submit", counted)
     target = {**TARGET, "chunks": {"time": 1, "latitude": 1}, "regions": {"time": 1, "latitude": 1}}
-    assert fdgrad("run", write(target=target))[0] == 0
+    assert fdgrad("run", write(target=target, cluster=on_a_cluster))[0] == 0
     assert len(held) > 8
     assert max(held) <= 3
 
 
 def test_workers_are_handed_the_source_as_the_driver_opened_it(
-    fdgrad: Called, write: Write, monkeypatch: pytest.MonkeyPatch
+    fdgrad: Called, write: Write, on_a_cluster: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """To open it may mean to look into thousands of files."""
     opened: list[Any] = []
     original = sources.opened
     monkeypatch.setattr(sources, "opened", lambda *a, **k: opened.append(a) or original(*a, **k))
-    code, _, err = fdgrad("run", write())
+    code, _, err = fdgrad("run", write(cluster=on_a_cluster))
     assert code == 0, err
     assert len(opened) == 1

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import pickle
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ import xarray as xr
 from fdgrad_dask.errors import OutputError
 from fdgrad_dask.pipeline.config.source import Source
 from fdgrad_dask.pipeline.config.target import Target
-from fdgrad_dask.pipeline.execute import region
+from fdgrad_dask.pipeline.execute.task import Task
 from fdgrad_dask.pipeline.source.open import open_files
 from fdgrad_dask.pipeline.store import icechunk as icechunks
 from fdgrad_dask.pipeline.store.icechunk import IcechunkStore
@@ -56,7 +58,7 @@ def path(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def truth(fdgrad: Fdgrad, config: Any, threads_only: None) -> xr.Dataset:
+def truth(fdgrad: Fdgrad, config: Any) -> xr.Dataset:
     """The same as Zarr."""
     assert fdgrad("run", config("truth.zarr"))[0] == 0
     return read("truth.zarr")
@@ -82,15 +84,15 @@ def test_each_format_holds_the_same(
 
 def failing(monkeypatch: pytest.MonkeyPatch, last: int) -> Callable[[], None]:
     """Regions after ``last`` fail, until what is returned is called."""
-    original = region.compute
+    original = Task.compute
 
-    def compute(work: Any, attempts: Any) -> Any:
+    def compute(task: Task, attempts: Any) -> Any:
         if attempts[-1].region > last:
             raise OutputError("enough of it")
-        return original(work, attempts)
+        return original(task, attempts)
 
-    monkeypatch.setattr(region, "compute", compute)
-    return lambda: monkeypatch.setattr(region, "compute", original)
+    monkeypatch.setattr(Task, "compute", compute)
+    return lambda: monkeypatch.setattr(Task, "compute", original)
 
 
 def test_a_run_that_failed_goes_on(
@@ -137,9 +139,7 @@ def test_a_format_needs_its_package(path: str, monkeypatch: pytest.MonkeyPatch) 
         store_of(Target(path=path))
 
 
-def test_a_picture_is_drawn_of_any_format(
-    path: str, fdgrad: Fdgrad, write: Write, threads_only: None
-) -> None:
+def test_a_picture_is_drawn_of_any_format(path: str, fdgrad: Fdgrad, write: Write) -> None:
     pytest.importorskip("matplotlib")
     picture = {"path": "map.png", "variable": "slope", "mean": ["time"]}
     target = {"path": path, **LAYOUT}
@@ -158,7 +158,6 @@ def test_workers_in_processes_send_what_they_wrote(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
-    monkeypatch.undo()  # of threads_only
     monkeypatch.chdir(tmp_path)
     code, _, told = fdgrad("run", config("out.icechunk"))
     assert code == 0, told
@@ -207,7 +206,6 @@ def test_regions_that_were_never_committed_are_computed_again(
 def test_a_run_reads_one_snapshot_of_a_branch_that_moves(
     fdgrad: Fdgrad,
     write: Write,
-    threads_only: None,
     sst: xr.Dataset,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -224,20 +222,19 @@ def test_a_run_reads_one_snapshot_of_a_branch_that_moves(
     config = write(
         source={"path": "in"}, steps=STEPS, target={"path": "out.zarr", "regions": {"time": 1}}
     )
-    original = region.compute
+    original = Task.compute
 
-    def compute(work: Any, attempts: Any) -> Any:
+    def compute(task: Task, attempts: Any) -> Any:
         if attempts[0].region == 2:
             commit(2)
-            opened = region._Open.runs[work]  # as on a worker that starts only now
-            region._Open.runs[work] = region._Open(opened.work, opened._handed)
-        return original(work, attempts)
+            task = pickle.loads(pickle.dumps(replace(task)))  # as on a worker that starts only now
+        return original(task, attempts)
 
-    monkeypatch.setattr(region, "compute", compute)
+    monkeypatch.setattr(Task, "compute", compute)
     code, _, told = fdgrad("run", config)
     assert code == 0, told
     assert "WARN" not in told
-    monkeypatch.setattr(region, "compute", original)
+    monkeypatch.setattr(Task, "compute", original)
     slope = sst.sst.differentiate("latitude")
     np.testing.assert_allclose(read("out.zarr").slope, slope, rtol=1e-5)
     Path("out.zarr").rename("out.zarr.partial")
@@ -248,7 +245,7 @@ def test_a_run_reads_one_snapshot_of_a_branch_that_moves(
 
 
 def test_main_that_moved_meanwhile_loses_nothing(
-    fdgrad: Fdgrad, config: Any, threads_only: None, monkeypatch: pytest.MonkeyPatch
+    fdgrad: Fdgrad, config: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     restore = failing(monkeypatch, 2)
     assert fdgrad("run", config("out.icechunk"))[0] == 4
@@ -265,19 +262,19 @@ def test_main_that_moved_meanwhile_loses_nothing(
 
 
 def test_main_that_moves_while_the_run_goes_on_loses_nothing(
-    fdgrad: Fdgrad, config: Any, threads_only: None, monkeypatch: pytest.MonkeyPatch
+    fdgrad: Fdgrad, config: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = region.compute
+    original = Task.compute
 
-    def compute(run: Any, attempts: Any) -> Any:
+    def compute(task: Task, attempts: Any) -> Any:
         if attempts[0].region == 0:
             repository = icechunk.Repository.open(icechunk.local_filesystem_storage("out.icechunk"))
             session = repository.writable_session("main")
             xr.Dataset({"mine": ("x", np.arange(3.0))}).to_zarr(session.store, consolidated=False)
             session.commit("mine")
-        return original(run, attempts)
+        return original(task, attempts)
 
-    monkeypatch.setattr(region, "compute", compute)
+    monkeypatch.setattr(Task, "compute", compute)
     code, _, told = fdgrad("run", config("out.icechunk"))
     assert code == 4, told
     assert "main of out.icechunk has moved since the run began, to " in told
@@ -286,7 +283,7 @@ def test_main_that_moves_while_the_run_goes_on_loses_nothing(
 
 @pytest.mark.parametrize("damage", ["gone", "flipped"])
 def test_a_broken_chunk_of_a_repository_is_found_and_written_anew(
-    damage: str, fdgrad: Fdgrad, write: Write, threads_only: None
+    damage: str, fdgrad: Fdgrad, write: Write
 ) -> None:
     field = np.random.default_rng(0).normal(size=(2, 40, 40)).astype(np.float32)
     coords = {dim: np.arange(size) for dim, size in zip("tyx", field.shape, strict=True)}
@@ -322,7 +319,7 @@ def test_a_broken_chunk_of_a_repository_is_found_and_written_anew(
 
 @pytest.mark.parametrize(("compression", "level"), [("fast", 1), ("archive", 7)])
 def test_the_file_is_as_asked_for(
-    compression: str, level: int, fdgrad: Fdgrad, config: Any, threads_only: None
+    compression: str, level: int, fdgrad: Fdgrad, config: Any
 ) -> None:
     assert fdgrad("run", config("out.nc", compression=compression))[0] == 0
     with netCDF4.Dataset("out.nc") as file:
@@ -397,7 +394,7 @@ def small_disk(tmp_path: Path) -> Any:
 
 @pytest.mark.parametrize("ending", ["nc", "icechunk", "zarr"])
 def test_a_disk_that_fills_is_told_and_the_run_goes_on_when_there_is_room(
-    ending: str, small_disk: Path, fdgrad: Fdgrad, write: Write, threads_only: None
+    ending: str, small_disk: Path, fdgrad: Fdgrad, write: Write
 ) -> None:
     field = np.random.default_rng(0).normal(size=(4, 200, 300)).astype(np.float32)
     coords = {dim: np.arange(size) for dim, size in zip("tyx", field.shape, strict=True)}

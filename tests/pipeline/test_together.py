@@ -8,17 +8,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from distributed import Client, KilledWorker
+from distributed import KilledWorker
 
 from fdgrad_dask.errors import OutputError
 from fdgrad_dask.pipeline.config.schema import load
-from fdgrad_dask.pipeline.execute import distributed as conduct
-from fdgrad_dask.pipeline.execute import region
-from fdgrad_dask.pipeline.execute.distributed import Conductor
+from fdgrad_dask.pipeline.execute import pending
 from fdgrad_dask.pipeline.execute.journal import Journal
-from fdgrad_dask.pipeline.execute.region import Opened, compute
-from fdgrad_dask.pipeline.execute.row import Row
-from fdgrad_dask.pipeline.execute.work import Attempt, Work
+from fdgrad_dask.pipeline.execute.pending import Pending
+from fdgrad_dask.pipeline.execute.task import Attempt, Row, Task
 from fdgrad_dask.pipeline.plan import steps
 from fdgrad_dask.pipeline.plan.job import looked_at
 from fdgrad_dask.pipeline.store.open import store_of
@@ -29,30 +26,30 @@ Write = Callable[..., str]
 # Forty regions, numbered along time, latitude and longitude; none along time reads another.
 SHAPE = {"time": 1, "latitude": 1, "longitude": 4}
 TARGET = {"path": "out.zarr", "chunks": SHAPE, "regions": SHAPE}
-
-pytestmark = pytest.mark.usefixtures("threads_only")
+LOCAL = {"kind": "local", "workers": 1, "threads": 1}
 
 
 @pytest.fixture
-def tasks(monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
+def tasks(on_a_cluster: Any, monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
     """The regions of each task that is handed out: at most five, however long they take."""
     handed: list[list[int]] = []
-    submitted = Conductor._submitted
+    take = Pending.take
 
-    def told(conductor: Conductor, client: Client, numbers: list[int]) -> Any:
-        handed.append(numbers)
-        return submitted(conductor, client, numbers)
+    def told(waiting: Pending, width: int) -> list[Attempt]:
+        attempts = take(waiting, width)
+        handed.append([each.region for each in attempts])
+        return attempts
 
-    monkeypatch.setattr(Conductor, "_submitted", told)
-    monkeypatch.setattr(conduct, "_MOST", 5)
-    monkeypatch.setattr(conduct, "_TASK", 1e6)
+    monkeypatch.setattr(Pending, "take", told)
+    monkeypatch.setattr(pending, "_MOST", 5)
+    monkeypatch.setattr(pending, "_TASK", 1e6)
     return handed
 
 
 def test_tasks_grow_along_rows_and_shrink_at_the_end(
     fdgrad: Called, write: Write, tasks: list[list[int]]
 ) -> None:
-    code, _, err = fdgrad("run", write(target=TARGET))
+    code, _, err = fdgrad("run", write(target=TARGET, cluster=LOCAL))
     assert code == 0, err
     assert tasks[:6] == [[0], [1], [2, 12], [3, 13], [4, 14, 24, 34], [5, 15, 25, 35]]
     assert tasks[6] == [6, 16, 26, 36, 7]
@@ -64,8 +61,8 @@ def test_tasks_grow_along_rows_and_shrink_at_the_end(
 def test_regions_that_take_long_travel_alone(
     fdgrad: Called, write: Write, tasks: list[list[int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(conduct, "_TASK", 0.0)
-    assert fdgrad("run", write(target=TARGET))[0] == 0
+    monkeypatch.setattr(pending, "_TASK", 0.0)
+    assert fdgrad("run", write(target=TARGET, cluster=LOCAL))[0] == 0
     assert tasks == [[number] for number in range(40)]
 
 
@@ -75,8 +72,7 @@ def test_a_row_shares_a_graph_and_reads_no_more(
     built: list[Any] = []
     build = steps.build
     job = looked_at(load(write(target=TARGET)))
-    work = Work("rows", job.config, job.workload.shards, job.halos, job.pieces, threads=1)
-    Opened(work, job.source, job.plan.middle).hand_over()
+    task = Task(job.config, job.source, job.workload.shards, job.halos, job.pieces, threads=1)
     store_of(job.config.target).lay_out(job.template)
 
     def counted(*arguments: Any) -> Any:
@@ -85,7 +81,7 @@ def test_a_row_shares_a_graph_and_reads_no_more(
 
     def read(*numbers: int) -> list[int]:
         attempts = [Attempt(number, job.plan.span(number)) for number in numbers]
-        return [record.bytes_read for record, _ in compute(work.run, attempts)]
+        return [record.bytes_read for record, _ in task.compute(attempts)]
 
     monkeypatch.setattr(steps, "build", counted)
     together = read(0, 10, 30, 4)
@@ -96,39 +92,42 @@ def test_a_row_shares_a_graph_and_reads_no_more(
 def test_what_is_finished_before_a_failure_is_kept(
     fdgrad: Called, write: Write, tasks: list[list[int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    computed = Row.computed
+    compute = Row.compute
 
     def fails(row: Row, attempt: Attempt, writer: Any) -> Any:
         if attempt.region == 24:
             raise OutputError("enough")
-        return computed(row, attempt, writer)
+        return compute(row, attempt, writer)
 
-    monkeypatch.setattr(Row, "computed", fails)
-    code, _, err = fdgrad("run", write(target=TARGET))
+    monkeypatch.setattr(Row, "compute", fails)
+    code, _, err = fdgrad("run", write(target=TARGET, cluster=LOCAL))
     assert code == 4
     assert "fdgrad: enough" in err
     assert [some for some in tasks if 24 in some] == [[4, 14, 24, 34], [24]]
     records = Journal("out.zarr").regions()
     assert {4, 14, 24} & records.keys() == {4, 14}
     assert {record.attempt for record in records.values()} == {1}
-    monkeypatch.setattr(Row, "computed", computed)
+    monkeypatch.setattr(Row, "compute", compute)
     assert fdgrad("run", "config.yaml")[0] == 0
     assert len(Journal("out.zarr").regions()) == 40
 
 
 def test_a_worker_that_dies_of_one_of_several(
-    fdgrad: Called, write: Write, tasks: list[list[int]], monkeypatch: pytest.MonkeyPatch
+    fdgrad: Called,
+    write: Write,
+    tasks: list[list[int]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    original = region.compute
+    original = Task.compute
 
-    def kills(work: Any, attempts: list[Attempt]) -> Any:
+    def kills(task: Task, attempts: list[Attempt]) -> Any:
         if len(attempts) > 1 and attempts[0].region == 4:
             died = SimpleNamespace(address="tcp://1")
             raise KilledWorker("region", died, 0)  # type: ignore[arg-type]
-        return original(work, attempts)
+        return original(task, attempts)
 
-    monkeypatch.setattr(region, "compute", kills)
-    code, _, err = fdgrad("run", write(target=TARGET))
+    monkeypatch.setattr(Task, "compute", kills)
+    code, _, err = fdgrad("run", write(target=TARGET, cluster=LOCAL))
     assert code == 0, err
     assert "tcp://1 died of one of the regions 4, 14, 24, 34, or was killed" in err
     assert all([number] in tasks for number in (4, 14, 24, 34))

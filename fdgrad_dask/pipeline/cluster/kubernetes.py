@@ -12,6 +12,7 @@ from distributed import Client
 
 from fdgrad_dask.errors import ClusterError
 from fdgrad_dask.pipeline.cluster import resources
+from fdgrad_dask.pipeline.cluster.memory import bytes_per_worker
 from fdgrad_dask.pipeline.config.cluster import Kubernetes
 
 _SCHEDULER = {"cpu": "1", "memory": "4Gi"}  # a few regions a worker are all it keeps
@@ -56,7 +57,7 @@ def manifest(cluster: Kubernetes, name: str) -> dict[str, Any]:
     scheduler.update(env=[], resources={"requests": _SCHEDULER, "limits": _SCHEDULER})
     pod = made["spec"]["worker"]["spec"]
     (worker,) = pod["containers"]
-    memory = resources.bytes_per_worker(cluster)
+    memory = bytes_per_worker(cluster)
     has = {"cpu": str(cluster.threads), "memory": str(memory)}
     has |= {"nvidia.com/gpu": str(cluster.gpus)} if cluster.gpus else {}
     worker.update(

@@ -11,6 +11,7 @@ from distributed import Client, LocalCluster, Nanny, Scheduler, SpecCluster
 
 from fdgrad_dask.errors import ClusterError
 from fdgrad_dask.pipeline.cluster import resources
+from fdgrad_dask.pipeline.cluster.memory import bytes_per_worker
 from fdgrad_dask.pipeline.config.cluster import Gpu, Local
 from fdgrad_dask.pipeline.config.measures import visible_gpus
 
@@ -25,7 +26,7 @@ def local(cluster: Local) -> Iterator[Client]:
         LocalCluster(
             n_workers=cluster.workers,
             threads_per_worker=1,
-            memory_limit=resources.bytes_per_worker(cluster),
+            memory_limit=bytes_per_worker(cluster),
             host="127.0.0.1",
             dashboard_address=resources.dashboard(),
             silence_logs=logging.CRITICAL,
@@ -48,7 +49,7 @@ def gpu(cluster: Gpu) -> Iterator[Client]:
         )
     options = {
         "nthreads": 1,
-        "memory_limit": resources.bytes_per_worker(cluster),
+        "memory_limit": bytes_per_worker(cluster),
         "host": "127.0.0.1",
         "dashboard_address": resources.HERE,
         "silence_logs": logging.CRITICAL,

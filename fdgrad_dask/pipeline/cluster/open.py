@@ -19,8 +19,8 @@ from fdgrad_dask.pipeline.cluster import worker
 from fdgrad_dask.pipeline.cluster.address import address
 from fdgrad_dask.pipeline.cluster.kubernetes import kubernetes
 from fdgrad_dask.pipeline.cluster.local import gpu, local
+from fdgrad_dask.pipeline.cluster.memory import bytes_per_worker
 from fdgrad_dask.pipeline.cluster.queue import queue
-from fdgrad_dask.pipeline.cluster.resources import bytes_per_worker as bytes_per_worker
 from fdgrad_dask.pipeline.cluster.ssh import ssh
 from fdgrad_dask.pipeline.config.cluster import Address, Cluster, Kubernetes, Queue
 from fdgrad_dask.pipeline.config.measures import seconds

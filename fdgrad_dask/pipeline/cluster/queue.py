@@ -16,6 +16,7 @@ from distributed import Client, Security
 from fdgrad_dask.errors import ClusterError
 from fdgrad_dask.pipeline.cluster import resources
 from fdgrad_dask.pipeline.cluster.jobs import Replacing, noting
+from fdgrad_dask.pipeline.cluster.memory import bytes_per_worker
 from fdgrad_dask.pipeline.config.cluster import Jobs, Lsf, Pbs, Sge, Slurm
 from fdgrad_dask.pipeline.config.measures import seconds
 
@@ -83,7 +84,7 @@ def _told(cluster: Jobs, security: Security | None) -> dict[str, Any]:
     return {
         "cores": cluster.cores,
         "processes": cluster.processes,
-        "memory": f"{resources.bytes_per_worker(cluster) * cluster.processes} B",
+        "memory": f"{bytes_per_worker(cluster) * cluster.processes} B",
         "queue": cluster.queue,
         "interface": cluster.interface,
         "python": cluster.python,
@@ -123,7 +124,7 @@ def _slurm(cluster: Slurm) -> dict[str, Any]:
 
 
 def _pbs(cluster: Pbs) -> dict[str, Any]:
-    memory = resources.bytes_per_worker(cluster) * cluster.processes
+    memory = bytes_per_worker(cluster) * cluster.processes
     gpus = f":ngpus={cluster.gpus}" if cluster.gpus else ""
     return {
         "walltime": _clock(cluster),
@@ -144,7 +145,7 @@ def _lsf(cluster: Lsf) -> dict[str, Any]:
 
 def _sge(cluster: Sge) -> dict[str, Any]:
     """Grid Engine counts memory and GPUs by the core."""
-    memory = resources.bytes_per_worker(cluster) * cluster.processes // cluster.cores
+    memory = bytes_per_worker(cluster) * cluster.processes // cluster.cores
     gpus = f",gpu={cluster.gpus}" if cluster.gpus else ""
     return {
         "walltime": _clock(cluster),

@@ -10,26 +10,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from dask.utils import parse_bytes
 from distributed import Security
-from distributed.system import MEMORY_LIMIT
 
 from fdgrad_dask.errors import ClusterError
-from fdgrad_dask.pipeline.config.cluster import Cluster, Gpu, Jobs, Local, Queue, Ssh
+from fdgrad_dask.pipeline.cluster.memory import bytes_per_worker
+from fdgrad_dask.pipeline.config.cluster import Cluster, Jobs, Ssh
 
 _DASHBOARD = 8787
 HERE = "127.0.0.1:0"  # a dashboard that only its own machine sees
-
-
-def bytes_per_worker(cluster: Cluster) -> int:
-    """Memory of one worker in bytes."""
-    if isinstance(cluster, Queue):
-        return int(parse_bytes(cluster.memory) // cluster.processes)
-    if not isinstance(cluster, Local | Gpu):
-        return int(parse_bytes(cluster.memory_limit))
-    if cluster.memory_limit == "auto":
-        return int(MEMORY_LIMIT // cluster.workers)
-    return int(min(parse_bytes(cluster.memory_limit), MEMORY_LIMIT))
 
 
 def allocator(cluster: Cluster) -> dict[str, str]:

@@ -14,6 +14,7 @@ from distributed import Client, Security, SSHCluster
 
 from fdgrad_dask.errors import ClusterError
 from fdgrad_dask.pipeline.cluster import resources
+from fdgrad_dask.pipeline.cluster.memory import bytes_per_worker
 from fdgrad_dask.pipeline.config.cluster import Ssh
 
 _WITHOUT = 60  # seconds that a worker which starts looks for its scheduler
@@ -59,7 +60,7 @@ def _started(cluster: Ssh, security: Security | None) -> Any:
                 **both,
                 "nthreads": 1,
                 "n_workers": cluster.processes,
-                "memory_limit": resources.bytes_per_worker(cluster),
+                "memory_limit": bytes_per_worker(cluster),
                 "death_timeout": _WITHOUT,
                 **({"resources": {"GPU": 1}} if cluster.gpus else {}),
             },

@@ -1,4 +1,4 @@
-"""What is asked of the workers before the first region: fit, the driver's versions, a warm JAX."""
+"""What is asked of the workers before the first region: memory, the driver's versions, a GPU."""
 
 from __future__ import annotations
 
@@ -10,14 +10,11 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any, cast
 
 import jax
-import numpy as np
-import xarray as xr
 from dask.utils import format_bytes
 from distributed import Client, Worker, WorkerPlugin
 
-from fdgrad_dask import operators
 from fdgrad_dask.errors import ClusterError
-from fdgrad_dask.pipeline.cluster.resources import bytes_per_worker
+from fdgrad_dask.pipeline.cluster.memory import bytes_per_worker
 from fdgrad_dask.pipeline.config.cluster import Cluster
 
 # How many numbers of a version must agree: all where the bits of a result hang on them.
@@ -56,7 +53,7 @@ def make_ready(client: Client, cluster: Cluster) -> None:
 
 
 class Ready(WorkerPlugin):
-    """Warms a worker up, again after a restart, and keeps its tracebacks off the terminal."""
+    """Sets a worker up, again after a restart, and keeps its tracebacks off the terminal."""
 
     name = "fdgrad-ready"
 
@@ -64,7 +61,7 @@ class Ready(WorkerPlugin):
         self._gpus = gpus
 
     async def setup(self, worker: Worker) -> None:
-        """Compiles in a thread, so that the worker answers meanwhile; errors reach the driver."""
+        """In a thread, so that the worker answers meanwhile; errors reach the driver."""
         # The driver reports a failed task, once and in words.
         logging.getLogger("distributed").setLevel(logging.CRITICAL)
         # What a worker holds is the region that it computes, and memory kept for the next: it must
@@ -73,13 +70,6 @@ class Ready(WorkerPlugin):
         watching.memory_spill_fraction = watching.memory_pause_fraction = False
         if self._gpus:
             await asyncio.to_thread(require_gpu)
-        await asyncio.to_thread(compile_one)
-
-
-def compile_one() -> None:
-    """Runs the smallest gradient: what JAX does at its first call takes seconds."""
-    field = xr.DataArray(np.zeros(4, np.float32), dims="x", coords={"x": np.arange(4.0)})
-    operators.gradient(field, "x")
 
 
 def require_gpu() -> None:

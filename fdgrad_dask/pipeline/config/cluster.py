@@ -32,13 +32,12 @@ class Tls(Strict):
     """Its private key."""
 
 
-class Local(Section):
-    """Processes on this machine."""
+class Here(Section):
+    """What computes on this machine, without a GPU."""
 
-    kind: Literal["local"] = "local"
-    """local: processes on this machine."""
+    kind: str
     workers: PositiveInt = Field(default_factory=lambda: min(4, CPU_COUNT))
-    """Number of processes."""
+    """How many regions are computed side by side."""
     threads: PositiveInt = Field(
         default_factory=lambda data: max(1, CPU_COUNT // data.get("workers", 1))
     )
@@ -46,22 +45,31 @@ class Local(Section):
     memory_limit: MemoryOrAuto = "auto"
     """Memory of each of them, like 4 GiB; auto shares out what the machine has."""
     gpus: ClassVar[int] = 0
+
+
+class Threads(Here):
+    """Threads of the process that runs fdgrad: nothing has to start."""
+
+    kind: Literal["threads"] = "threads"
+    """threads: in this process, which is the default."""
     gpu_memory: ClassVar[float] = 0.0
 
 
-class Gpu(Section):
-    """A process for each GPU of this machine."""
+class Local(Here):
+    """Processes on this machine, one for each region."""
+
+    kind: Literal["local"] = "local"
+    """local: processes on this machine, which is the default where workers are asked for."""
+    gpu_memory: ClassVar[float] = 0.0
+
+
+class Gpu(Here):
+    """A process for each GPU of this machine; its threads read and write while that computes."""
 
     kind: Literal["gpu"]
     """gpu: a process for each GPU of this machine."""
     workers: PositiveInt = Field(default_factory=lambda: max(1, len(visible_gpus())))
     """Number of GPUs; all that CUDA_VISIBLE_DEVICES names, or that the machine has."""
-    threads: PositiveInt = Field(
-        default_factory=lambda data: max(1, CPU_COUNT // data.get("workers", 1))
-    )
-    """Threads of each process, which read and write while its GPU computes."""
-    memory_limit: MemoryOrAuto = "auto"
-    """Memory of each process, not of its GPU; auto shares out what the machine has."""
     gpu_memory: Fraction = 0.75
     """The part of a GPU's memory that JAX takes."""
     gpus: ClassVar[int] = 1
@@ -271,14 +279,15 @@ Jobs = Slurm | Pbs | Lsf | Sge
 
 
 def _kind(section: Any) -> str:
-    """The member of the union; anything but a mapping or a section is told by ``local``."""
+    """The member of the union: processes only where a number of them is asked for."""
     if isinstance(section, dict):
-        return str(section.get("kind", "local"))
-    return getattr(section, "kind", "local")
+        return str(section.get("kind", "local" if "workers" in section else "threads"))
+    return getattr(section, "kind", "threads")
 
 
 Cluster = Annotated[
-    Annotated[Local, Tag("local")]
+    Annotated[Threads, Tag("threads")]
+    | Annotated[Local, Tag("local")]
     | Annotated[Gpu, Tag("gpu")]
     | Annotated[Slurm, Tag("slurm")]
     | Annotated[Pbs, Tag("pbs")]

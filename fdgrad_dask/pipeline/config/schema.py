@@ -13,7 +13,7 @@ from typing import Annotated, TypeVar
 from pydantic import Field, ValidationInfo, field_validator
 
 from fdgrad_dask.pipeline.config import yaml as strict_yaml
-from fdgrad_dask.pipeline.config.cluster import Cluster, Local
+from fdgrad_dask.pipeline.config.cluster import Cluster, Threads
 from fdgrad_dask.pipeline.config.picture import Picture
 from fdgrad_dask.pipeline.config.report import Report
 from fdgrad_dask.pipeline.config.section import SAMPLE, Strict, absolute
@@ -32,7 +32,7 @@ class Config(Strict):
     steps: Annotated[list[Step], Field(min_length=1)]
     """In order; a step may use what an earlier one gave."""
     target: Target
-    cluster: Cluster = Field(default_factory=Local)
+    cluster: Cluster = Field(default_factory=Threads)
     picture: Picture | None = None
     report: Report | None = None
 

@@ -10,7 +10,7 @@ import xarray as xr
 from dask.utils import format_bytes
 
 from fdgrad_dask.errors import ClusterError
-from fdgrad_dask.pipeline.cluster.open import bytes_per_worker
+from fdgrad_dask.pipeline.cluster.memory import bytes_per_worker
 from fdgrad_dask.pipeline.config.schema import Config
 from fdgrad_dask.pipeline.plan import identity, steps
 from fdgrad_dask.pipeline.plan import regions as plan

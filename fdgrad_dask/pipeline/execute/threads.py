@@ -1,0 +1,47 @@
+"""The executor of this process: regions side by side, each on threads of its own."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from collections.abc import Generator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from fdgrad_dask.errors import ClusterError
+from fdgrad_dask.pipeline.config.cluster import Threads
+from fdgrad_dask.pipeline.execute.pending import Pending
+from fdgrad_dask.pipeline.execute.task import Attempt, Result, Task
+from fdgrad_dask.pipeline.execute.window import fly
+
+
+def in_threads(
+    task: Task, pending: Pending, stop: threading.Event, cluster: Threads
+) -> Generator[Result, None, None]:
+    """Computes what is pending in this process.
+
+    Raises
+    ------
+    FdgradError
+        What went wrong in a region, once those in flight are finished.
+    """
+
+    def submit(attempts: Sequence[Attempt]) -> Future[list[Result]]:
+        return pool.submit(task.compute, attempts)
+
+    def failed(
+        future: Future[list[Result]], attempts: Sequence[Attempt], error: Exception
+    ) -> Exception:
+        pending.put_back(attempts)
+        if isinstance(error, MemoryError):
+            told = ClusterError(
+                f"this process ran out of memory ({error}); lower cluster.workers, "
+                "cluster.threads or source.chunks"
+            )
+            told.__cause__ = error
+            return told
+        return error
+
+    here = f"{socket.gethostname()}:{os.getpid()}"
+    with ThreadPoolExecutor(cluster.workers, thread_name_prefix=here) as pool:
+        yield from fly(pending, submit, lambda: cluster.workers, stop, failed)
