@@ -247,7 +247,7 @@ URLS = [
     ("memory://nowhere/in.nc", "cannot be opened .*give the URL of complete netcdf"),
     ("memory://nowhere/*.nc", "nothing matches 'memory://nowhere/\\*.nc'; fix the pattern"),
     ("s4://bucket/in.zarr", "cannot be opened .*Protocol not known: s4.*; give the URL of"),
-    ("s4://bucket/*.zarr", "cannot be listed: .*Protocol not known: s4; fix the URL"),
+    ("s4://bucket/*.zarr", "cannot be listed .*Protocol not known: s4.; fix the URL"),
 ]
 
 

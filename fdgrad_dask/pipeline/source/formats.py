@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Hashable
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
@@ -100,10 +101,9 @@ def opened(
         It cannot be opened.
     """
     known = {} if known is None else known
-    kind = format_of(path, source)
     try:
         if number not in known:
-            looked = kind == "netcdf"
+            looked = format_of(path, source) == "netcdf"
             known[number] = versions.of(path, source.storage_options) if looked else None
         with warnings.catch_warnings():
             # The fill value is dropped, which is right where all values are there.
@@ -113,7 +113,7 @@ def opened(
     except (MemoryError, FdgradError):
         raise
     except Exception as error:
-        raise _refused(error, path, kind, source) from error
+        raise _refused(error, path, source) from error
     return _telling(with_related_coords(dataset), File(path, source, number, known[number]))
 
 
@@ -135,42 +135,28 @@ def _lazy(path: str, source: Source, number: int) -> xr.Dataset:
     )
 
 
-def _refused(error: Exception, file: str, kind: str, source: Source) -> InputError:
+def _refused(error: Exception, path: str, source: Source) -> InputError:
     """What went wrong, and what to do: a remedy that was tried where that can be done."""
-    shown = without_secrets(file)
-    if no_keys := remote.without_keys(error, file):
-        return InputError(f"{shown} cannot be opened: {no_keys}")
-    if "IO backends" in str(error):  # xarray's answer names its engines over five lines
-        cause = "nothing that is installed knows the format"
-    else:
-        cause = remote.cause_of(error)
-    undecoded = source.model_copy(update={"decode_times": False})
-    if source.decode_times and _TIMES.search(str(error)) and _opens(file, undecoded):
-        advice = (
-            "its times cannot be decoded; set source: {decode_times: false}, which leaves them as "
-            "the numbers that they are"
-        )
-    else:
-        advice = _advice(file, kind, source)
-    return InputError(f"{shown} cannot be opened ({cause}); {advice}")
+    advice = _advice(path, source)
+    if source.decode_times and _TIMES.search(str(error)):
+        with suppress(FdgradError, MemoryError):
+            opened(path, source.model_copy(update={"decode_times": False}))
+            advice = (
+                "its times cannot be decoded; set source: {decode_times: false}, which leaves "
+                "them as the numbers that they are"
+            )
+    return remote.refusal(error, path, "opened", advice)
 
 
-def _advice(file: str, kind: str, source: Source) -> str:
+def _advice(path: str, source: Source) -> str:
+    kind = format_of(path, source)
     if kind == "netcdf" and find_spec("netCDF4") is None:
         return "netCDF4 is not installed: pip install 'fdgrad_dask[netcdf]'"
     if source.group:
         return f"give one that is complete and holds the group {source.group!r}"
-    if remote.is_url(file):
+    if remote.is_url(path):
         return f"give the URL of complete {kind}, or set source.format and storage_options"
     return "give a Zarr folder or a netCDF file that is complete"
-
-
-def _opens(file: str, source: Source) -> bool:
-    try:
-        opened(file, source)
-    except (FdgradError, MemoryError):
-        return False
-    return True
 
 
 def _telling(dataset: xr.Dataset, file: File) -> xr.Dataset:
