@@ -366,6 +366,14 @@ def test_the_fingerprint_of_many_files_is_small(sst: xr.Dataset, tmp_path: Path)
     assert fingerprint(source) != first
 
 
+def test_a_fingerprint_that_cannot_be_taken_tells_no_secret() -> None:
+    with pytest.raises(
+        InputError, match=r"in.nc cannot be looked at \(Conn.*; fix the path"
+    ) as told:
+        fingerprint(source_of("ftp://me:secret@127.0.0.1:9/in.nc"))
+    assert "secret" not in str(told.value)
+
+
 OPTIONS: list[tuple[dict[str, Any], str]] = [
     ({"branch": "main", "tag": "first"}, "branch and tag are given; one of them is what is read"),
     ({"branch": "main", "format": "zarr"}, "zarr has no branch; take it away, or fix format"),
