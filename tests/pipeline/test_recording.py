@@ -61,7 +61,6 @@ def test_two_regions_that_are_computed_at_once(
 ) -> None:
     field = chunked(store, {}).sst.data
     both = threading.Barrier(2, timeout=30)
-    unwatched: Any = SimpleNamespace(begin=None, end=None)
 
     def record(number: int) -> dict[str, str]:
         mine = field[number::2]
@@ -71,9 +70,10 @@ def test_two_regions_that_are_computed_at_once(
             both.wait()  # until the other region has read too
             return float(sum(part.sum() for part in read))
 
+        unmetered: Any = SimpleNamespace(begin=lambda *_: None, end=lambda *_: None)
         tasks["all"] = (wait, *((mine.name, place, 0, 0) for place in range(2)))
         with recording() as outer, recording() as seen:
-            [total] = _execute(tasks, ["all"], threads, on_device, unwatched)
+            [total] = _execute(tasks, ["all"], threads, on_device, unmetered)
         assert outer == seen
         np.testing.assert_allclose(total, store.sst[number::2].sum())
         return seen
