@@ -62,13 +62,16 @@ DEAD: list[tuple[str, Callable[[], dict[str, Any]]]] = [
 
 
 @pytest.mark.parametrize("changes", [c for _, c in DEAD], ids=[name for name, _ in DEAD])
-def test_t19_the_lock_of_the_dead_is_taken(changes: Callable[[], dict[str, Any]]) -> None:
+def test_t19_the_lock_of_the_dead_is_taken(
+    changes: Callable[[], dict[str, Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
     owner(**changes())
     with lock.locked(PLACE, "out.zarr"):
         held = lock.owner(PLACE)
         assert held is not None
         assert held.token != "other"
         assert os.listdir("out.zarr.journal") == ["lock.json"]
+    assert "waiting" not in capsys.readouterr().err
     assert not Path("out.zarr.journal").exists()
 
 
