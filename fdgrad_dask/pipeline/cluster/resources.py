@@ -14,7 +14,7 @@ from distributed import Security
 
 from fdgrad_dask.errors import ClusterError
 from fdgrad_dask.pipeline.cluster.memory import bytes_per_worker
-from fdgrad_dask.pipeline.config.cluster import Cluster, Jobs, Ssh
+from fdgrad_dask.pipeline.config.cluster import Batch, Cluster, Ssh
 
 _DASHBOARD = 8787
 HERE = "127.0.0.1:0"  # a dashboard that only its own machine sees
@@ -34,9 +34,11 @@ def allocator(cluster: Cluster) -> dict[str, str]:
 def libraries(cluster: Cluster) -> dict[str, str]:
     """What JAX and zarr read when they are imported.
 
-    XLA's pool takes its size from NPROC; zarr's pools would each be as wide as the machine. A
-    worker that was not given a GPU leaves those of its machine alone.
+    XLA's pool takes its size from NPROC; zarr's pools would each be as wide as the machine, and
+    keep more chunks than one on the way for the cores of a small worker. A worker that was not
+    given a GPU leaves those of its machine alone.
     """
+    wide = str(max(4, cluster.threads))
     of_jax = (
         {"JAX_PLATFORMS": "cuda", "XLA_PYTHON_CLIENT_MEM_FRACTION": str(cluster.gpu_memory)}
         if cluster.gpus
@@ -44,8 +46,8 @@ def libraries(cluster: Cluster) -> dict[str, str]:
     )
     return {
         "NPROC": str(cluster.threads),
-        "ZARR_ASYNC__CONCURRENCY": "4",
-        "ZARR_THREADING__MAX_WORKERS": "4",
+        "ZARR_ASYNC__CONCURRENCY": wide,
+        "ZARR_THREADING__MAX_WORKERS": wide,
         **of_jax,
     }
 
@@ -61,7 +63,7 @@ def dashboard() -> str:
 
 
 @contextmanager
-def credentials(cluster: Jobs | Ssh) -> Iterator[Security | None]:
+def credentials(cluster: Batch | Ssh) -> Iterator[Security | None]:
     """Who may talk to the scheduler: the user's files, or some that live as long as the run.
 
     Files rather than keys in memory: whoever sees the command line of a worker sees a path.
