@@ -247,7 +247,7 @@ URLS = [
     ("memory://nowhere/in.nc", "cannot be opened .*give the URL of complete netcdf"),
     ("memory://nowhere/*.nc", "nothing matches 'memory://nowhere/\\*.nc'; fix the pattern"),
     ("s4://bucket/in.zarr", "cannot be opened .*Protocol not known: s4.*; give the URL of"),
-    ("s4://bucket/*.zarr", "cannot be listed: .*Protocol not known: s4; fix the URL"),
+    ("s4://bucket/*.zarr", "cannot be listed .*Protocol not known: s4.; fix the URL"),
 ]
 
 
@@ -364,6 +364,14 @@ def test_the_fingerprint_of_many_files_is_small(sst: xr.Dataset, tmp_path: Path)
     assert len(json.dumps(first)) < 200
     (tmp_path / "7.nc").write_bytes(b"other")
     assert fingerprint(source) != first
+
+
+def test_a_fingerprint_that_cannot_be_taken_tells_no_secret() -> None:
+    with pytest.raises(
+        InputError, match=r"in.nc cannot be looked at \(Conn.*; fix the path"
+    ) as told:
+        fingerprint(source_of("ftp://me:secret@127.0.0.1:9/in.nc"))
+    assert "secret" not in str(told.value)
 
 
 OPTIONS: list[tuple[dict[str, Any], str]] = [

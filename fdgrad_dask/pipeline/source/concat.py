@@ -7,11 +7,10 @@ and few are open at a time. So ten thousand files are ten thousand names, not a 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -21,7 +20,8 @@ from xarray.core import indexing
 
 from fdgrad_dask.errors import InputError
 from fdgrad_dask.pipeline.config.source import Source
-from fdgrad_dask.pipeline.source.formats import opened, version_of
+from fdgrad_dask.pipeline.source.formats import opened
+from fdgrad_dask.pipeline.source.select import as_slice
 
 _KNOWN = 32  # datasets that a process keeps; how many handles, says xarray's file_cache_maxsize
 _HELD = 2**16  # values; labels of a file up to this size are read while it is open anyway
@@ -32,12 +32,9 @@ class Files:
     """The files of a source by number, of which the last few used stay opened."""
 
     def __init__(
-        self,
-        names: Sequence[str],
-        source: Source,
-        versions: Mapping[int, str | None] = MappingProxyType({}),
+        self, names: Sequence[str], source: Source, versions: dict[int, str | None] | None = None
     ) -> None:
-        self.names, self.source, self.versions = tuple(names), source, dict(versions)
+        self.names, self.source, self.versions = tuple(names), source, versions or {}
         self.dataset = lru_cache(_KNOWN)(self._opened)
 
     def __reduce__(self) -> tuple[type[Files], tuple[Any, ...]]:
@@ -45,10 +42,7 @@ class Files:
 
     def _opened(self, number: int) -> xr.Dataset:
         """A file is what it was when it was opened first, on the driver."""
-        name = self.names[number]
-        if number not in self.versions:
-            self.versions[number] = version_of(name, self.source)
-        return opened(name, self.source, number=number, version=self.versions[number])
+        return opened(self.names[number], self.source, number, self.versions)
 
 
 class Joined(BackendArray):
@@ -89,16 +83,7 @@ class Joined(BackendArray):
         places = np.searchsorted(self.starts, rows, side="right") - 1
         for run in np.split(np.arange(rows.size), np.flatnonzero(np.diff(places)) + 1):
             place = int(places[run[0]]) if run.size else 0
-            yield place, _as_slice(rows[run] - self.starts[place])
-
-
-def _as_slice(rows: np.ndarray[Any, Any]) -> slice | np.ndarray[Any, Any]:
-    """``rows`` as a slice where they are evenly spaced and rise, which files read faster."""
-    if not rows.size:
-        return slice(0, 0)
-    step = int(rows[1] - rows[0]) if rows.size > 1 else 1
-    even = step > 0 and (np.diff(rows) == step).all()
-    return slice(int(rows[0]), int(rows[-1]) + 1, step) if even else rows
+            yield place, as_slice(rows[run] - self.starts[place])
 
 
 @dataclass(frozen=True)

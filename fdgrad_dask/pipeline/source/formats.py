@@ -1,14 +1,13 @@
-"""One file or store, opened: a lazy Dataset whose variables say where they lie when they fail.
-
-A format is one function and one row of ``OPEN``.
-"""
+"""One file or store, opened: a lazy Dataset whose variables say where they lie when they fail."""
 
 from __future__ import annotations
 
 import re
+import threading
 import warnings
-from collections.abc import Callable, Hashable
-from dataclasses import dataclass, field
+from collections.abc import Hashable
+from contextlib import suppress
+from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
 
@@ -22,9 +21,10 @@ from fdgrad_dask.pipeline.config.redaction import without_secrets
 from fdgrad_dask.pipeline.config.source import Source
 from fdgrad_dask.pipeline.source import netcdf, remote, versions
 from fdgrad_dask.pipeline.source.places import format_of
-from fdgrad_dask.pipeline.source.related import named_in
+from fdgrad_dask.pipeline.source.select import with_related_coords
 from fdgrad_dask.pipeline.source.zarr import Guarded, zarr_store
 
+_opening = threading.Lock()  # what is said of warnings holds for the whole process
 _TIMES = re.compile(r"decod|since|calendar", re.IGNORECASE)  # what xarray says of bad times
 
 
@@ -33,9 +33,9 @@ class File:
     """One file or store of a source, as it was when it was opened."""
 
     path: str
-    options: dict[str, Any] = field(default_factory=dict)
-    number: int = 0
-    version: str | None = None
+    source: Source
+    number: int
+    version: str | None
     """None of a store, whose objects have a version each."""
 
 
@@ -53,7 +53,8 @@ class Stored(BackendArray):
 
     def _read(self, key: tuple[Any, ...]) -> np.ndarray[Any, Any]:
         if (file := self.file).version is not None:
-            versions.require_same(str(file.number), file.path, file.version, file.options)
+            options = file.source.storage_options
+            versions.require_same(str(file.number), file.path, file.version, options)
         try:
             return np.asarray(self.variable[key].values)
         except MemoryError:
@@ -79,125 +80,85 @@ def _shown(part: int | slice | np.ndarray[Any, Any], size: int) -> str:
     return str(part)
 
 
-def version_of(file: str, source: Source) -> str | None:
-    """By what a file is known again; None of a store, whose objects have a version each.
-
-    Raises
-    ------
-    InputError
-        It cannot be looked at.
-    """
-    if format_of(file, source) != "netcdf":
-        return None
-    try:
-        return versions.of(file, source.storage_options)
-    except FdgradError:
-        raise
-    except Exception as error:
-        raise _refused(error, file, "netcdf", source) from error
-
-
-def opened(file: str, source: Source, *, number: int = 0, version: str | None = None) -> xr.Dataset:
+def opened(
+    path: str, source: Source, number: int = 0, known: dict[int, str | None] | None = None
+) -> xr.Dataset:
     """The dataset in one file; what its variables say belongs to them is a coordinate.
 
     Parameters
     ----------
-    file : str
-        Its path or URL.
+    path : str
+        Path or URL.
     source : Source
         How it is opened.
     number : int
         Of the file in the source.
-    version : str, optional
-        By what it is known, from ``version_of``, where that is to be watched.
+    known : dict, optional
+        Versions of files by number: what was read before may be read in no other one. That of
+        this file is put there, where it is not yet.
 
     Raises
     ------
     InputError
         It cannot be opened.
     """
-    kind = format_of(file, source)
-    this = File(file, source.storage_options, number, version)
+    known = {} if known is None else known
     try:
-        with warnings.catch_warnings():
-            # The fill value is dropped, which is right where all values are there.
-            warnings.filterwarnings("ignore", ".*non-conforming '_FillValue'")
-            warnings.filterwarnings("ignore", "Failed to open Zarr store with consolidated")
-            dataset = OPEN[kind](this, source)
+        if number not in known:
+            looked = format_of(path, source) == "netcdf"
+            known[number] = versions.of(path, source.storage_options) if looked else None
+        dataset = _lazy(path, source, number)
     except (MemoryError, FdgradError):
         raise
     except Exception as error:
-        raise _refused(error, file, kind, source) from error
-    belonging = named_in(dataset) & set(map(str, dataset.data_vars))
-    return _telling(dataset.set_coords(sorted(belonging)), this)
+        raise _refused(error, path, source) from error
+    return _telling(with_related_coords(dataset), File(path, source, number, known[number]))
 
 
-def _zarr(this: File, source: Source) -> xr.Dataset:
-    store = Guarded(zarr_store(this.path, source), this.path, source, this.number)
-    return _read(store, source, engine="zarr")
-
-
-def _netcdf(this: File, source: Source) -> xr.Dataset:
-    what, engine = netcdf.opening(this.path, this.options)
-    return _read(what, source, engine=engine)
-
-
-OPEN: dict[str, Callable[[File, Source], xr.Dataset]] = {
-    "zarr": _zarr,
-    "netcdf": _netcdf,
-    "icechunk": _zarr,
-    "kerchunk": _zarr,
-}
-
-
-def _read(what: Any, source: Source, *, engine: Any) -> xr.Dataset:
-    return xr.open_dataset(
-        what,
-        engine=engine,
-        group=source.group,
-        chunks=None,
-        cache=False,
-        decode_times=source.decode_times,
-        decode_timedelta=False,
-    )
-
-
-def _refused(error: Exception, file: str, kind: str, source: Source) -> InputError:
-    """What went wrong, and what to do: a remedy that was tried where that can be done."""
-    shown = without_secrets(file)
-    if no_keys := remote.without_keys(error, file):
-        return InputError(f"{shown} cannot be opened: {no_keys}")
-    if "IO backends" in str(error):  # xarray's answer names its engines over five lines
-        cause = "nothing that is installed knows the format"
+def _lazy(path: str, source: Source, number: int) -> xr.Dataset:
+    """As xarray opens it."""
+    what: Any
+    if format_of(path, source) == "netcdf":
+        what, engine = netcdf.opening(path, source.storage_options)
     else:
-        cause = remote.cause_of(error)
-    undecoded = source.model_copy(update={"decode_times": False})
-    if source.decode_times and _TIMES.search(str(error)) and _opens(file, undecoded):
-        advice = (
-            "its times cannot be decoded; set source: {decode_times: false}, which leaves them as "
-            "the numbers that they are"
+        what, engine = Guarded(zarr_store(path, source), path, source, number), "zarr"
+    with _opening, warnings.catch_warnings():
+        # The fill value is dropped, which is right where all values are there.
+        warnings.filterwarnings("ignore", ".*non-conforming '_FillValue'")
+        warnings.filterwarnings("ignore", "Failed to open Zarr store with consolidated")
+        return xr.open_dataset(
+            what,
+            engine=engine,
+            group=source.group,
+            chunks=None,
+            cache=False,
+            decode_times=source.decode_times,
+            decode_timedelta=False,
         )
-    else:
-        advice = _advice(file, kind, source)
-    return InputError(f"{shown} cannot be opened ({cause}); {advice}")
 
 
-def _advice(file: str, kind: str, source: Source) -> str:
+def _refused(error: Exception, path: str, source: Source) -> InputError:
+    """What went wrong, and what to do: a remedy that was tried where that can be done."""
+    advice = _advice(path, source)
+    if source.decode_times and _TIMES.search(str(error)):
+        with suppress(FdgradError, MemoryError):
+            opened(path, source.model_copy(update={"decode_times": False}))
+            advice = (
+                "its times cannot be decoded; set source: {decode_times: false}, which leaves "
+                "them as the numbers that they are"
+            )
+    return remote.refusal(error, path, "opened", advice)
+
+
+def _advice(path: str, source: Source) -> str:
+    kind = format_of(path, source)
     if kind == "netcdf" and find_spec("netCDF4") is None:
         return "netCDF4 is not installed: pip install 'fdgrad_dask[netcdf]'"
     if source.group:
         return f"give one that is complete and holds the group {source.group!r}"
-    if remote.is_url(file):
+    if remote.is_url(path):
         return f"give the URL of complete {kind}, or set source.format and storage_options"
     return "give a Zarr folder or a netCDF file that is complete"
-
-
-def _opens(file: str, source: Source) -> bool:
-    try:
-        opened(file, source)
-    except (FdgradError, MemoryError):
-        return False
-    return True
 
 
 def _telling(dataset: xr.Dataset, file: File) -> xr.Dataset:

@@ -52,7 +52,7 @@ def _fingerprint(file: str, source: Source) -> str:
         metadata = {name: each.metadata.to_dict() for name, each in group.members(max_depth=None)}
         return f"metadata of sha256 {_digest(metadata)}"
     except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"{file} cannot be looked at ({error}); fix the path") from error
+        raise remote.refusal(error, file, "looked at", "fix the path") from error
 
 
 def _digest(value: dict[str, Any]) -> str:

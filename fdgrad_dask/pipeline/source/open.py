@@ -19,11 +19,10 @@ from fdgrad_dask.pipeline.config.operators import did_you_mean
 from fdgrad_dask.pipeline.config.source import Source
 from fdgrad_dask.pipeline.source import snapshots
 from fdgrad_dask.pipeline.source.concat import joined
-from fdgrad_dask.pipeline.source.formats import opened, version_of
+from fdgrad_dask.pipeline.source.formats import opened
 from fdgrad_dask.pipeline.source.inputs import fingerprint as fingerprint
-from fdgrad_dask.pipeline.source.labels import labelled
 from fdgrad_dask.pipeline.source.places import files_of, format_of
-from fdgrad_dask.pipeline.source.selection import renamed, selected
+from fdgrad_dask.pipeline.source.select import labelled, renamed, selected
 
 _IN_MEMORY = 2**20  # values; a coordinate up to this size is read when the source is opened
 
@@ -64,10 +63,7 @@ def open_files(source: Source, files: Sequence[str] | None = None) -> xr.Dataset
         ``rename``, ``coords``, ``attrs`` or ``select`` name what does not exist.
     """
     files = files_of(source) if files is None else files
-    if len(files) == 1:
-        dataset = opened(files[0], source, version=version_of(files[0], source))
-    else:
-        dataset = joined(files, source)
+    dataset = opened(files[0], source) if len(files) == 1 else joined(files, source)
     dataset = labelled(renamed(dataset, source.rename), source)
     dataset = selected(dataset, source.select)
     small = [name for name, label in dataset.coords.items() if label.size <= _IN_MEMORY]

@@ -126,8 +126,18 @@ def without_keys(error: Exception, url: str) -> str | None:
     )
 
 
+def refusal(error: Exception, place: str, did: str, advice: str) -> InputError:
+    """That ``place`` cannot be opened, or what else it ``did``, for one cause and in one line."""
+    shown = without_secrets(place)
+    if no_keys := without_keys(error, place):
+        return InputError(f"{shown} cannot be {did}: {no_keys}")
+    return InputError(f"{shown} cannot be {did} ({cause_of(error)}); {advice}")
+
+
 def cause_of(error: Exception) -> str:
     """What went wrong, in one line."""
+    if "IO backends" in str(error):  # xarray's answer names its engines over five lines
+        return "nothing that is installed knows the format"
     return f"{type(error).__name__}: {next(iter(str(error).strip().splitlines()), '')}"
 
 
@@ -139,16 +149,15 @@ def matching(url: str, options: dict[str, Any]) -> list[str]:
     InputError
         There is none.
     """
-    shown = without_secrets(url)
     try:
         system, pattern = file_system(url, options)
         found = [system.unstrip_protocol(path) for path in sorted(system.glob(pattern))]
     except InputError:
         raise
     except Exception as error:
-        cause = without_keys(error, url) or f"{cause_of(error)}; fix the URL or storage_options"
-        raise InputError(f"{shown} cannot be listed: {cause}") from error
+        raise refusal(error, url, "listed", "fix the URL or storage_options") from error
     if not found:
+        shown = without_secrets(url)
         raise InputError(f"nothing matches {shown!r}; fix the pattern, or name each file in a list")
     return found
 

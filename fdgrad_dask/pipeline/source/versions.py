@@ -60,29 +60,23 @@ def note(name: str, version: str) -> None:
         seen.setdefault(name, version)
 
 
-def of_path(path: str) -> str:
-    """Bytes and the nanosecond of the last change of a file on this machine."""
+def of(place: str, options: dict[str, Any]) -> str:
+    """The version of a file here, or of what lies at a URL: its bytes, and its ETag or time."""
     try:
-        status = os.stat(path)
+        if remote.is_url(place):
+            system, path = remote.file_system(place, options)
+            system.invalidate_cache(system._parent(path))
+            info = system.info(path)
+            changed = next(
+                (str(info[key]) for key in _CHANGED if info.get(key)), "at a time unknown"
+            )
+            return f"{info['size']} bytes, changed {changed}"
+        status = os.stat(place)
     except (FileNotFoundError, NotADirectoryError):
         return MISSING
     seconds, rest = divmod(status.st_mtime_ns, 10**9)
     when = datetime.fromtimestamp(seconds, UTC)
     return f"{status.st_size} bytes, changed {when:%Y-%m-%dT%H:%M:%S}.{rest:09d}Z"
-
-
-def of(place: str, options: dict[str, Any]) -> str:
-    """The version of a file here, or of what lies at a URL: its bytes, and its ETag or time."""
-    if not remote.is_url(place):
-        return of_path(place)
-    system, path = remote.file_system(place, options)
-    system.invalidate_cache(system._parent(path))
-    try:
-        info = system.info(path)
-    except FileNotFoundError:
-        return MISSING
-    changed = [str(info[key]) for key in _CHANGED if info.get(key)]
-    return f"{info['size']} bytes, changed {changed[0] if changed else 'at a time unknown'}"
 
 
 def of_key(store: Store | None, root: str, key: str, options: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""The part of a source that is read, and what its variables are called.
+"""What a config asks of a source beside its place: names, labels, and the part that is read.
 
 Nothing is read for it. What ``encoding`` says of chunks is kept true of the part: a selection that
 begins in the middle of a stored chunk begins with what is left of that chunk.
@@ -16,9 +16,12 @@ import xarray as xr
 
 from fdgrad_dask.errors import ConfigError
 from fdgrad_dask.pipeline.config.operators import did_you_mean
-from fdgrad_dask.pipeline.config.source import Label, Picked, Selection
+from fdgrad_dask.pipeline.config.source import Label, Picked, Selection, Source
+from fdgrad_dask.pipeline.source.related import named_in
 
 _PER_AXIS = ("chunks", "shards", "chunksizes", "original_shape")  # in an encoding, by axis
+
+Rows = np.ndarray[Any, Any]
 
 
 def renamed(dataset: xr.Dataset, names: Mapping[str, str]) -> xr.Dataset:
@@ -50,6 +53,38 @@ def renamed(dataset: xr.Dataset, names: Mapping[str, str]) -> xr.Dataset:
     return result
 
 
+def labelled(dataset: xr.Dataset, source: Source) -> xr.Dataset:
+    """``dataset`` with the coordinates and attributes that ``coords`` and ``attrs`` name.
+
+    Raises
+    ------
+    ConfigError
+        They name a variable that does not exist.
+    """
+    for key, names in (("coords", source.coords), ("attrs", source.attrs)):
+        for name in names:
+            if name not in dataset.variables:
+                known = map(str, dataset.variables)
+                raise ConfigError(
+                    f"source.{key}: no variable {name!r}; {did_you_mean(name, known)}"
+                )
+    if not source.coords and not source.attrs:
+        return dataset
+    result = dataset.copy().set_coords(list(source.coords))
+    for name, given in source.attrs.items():
+        attrs = {**result[name].attrs, **given}
+        # CF's list of coordinates belongs to the encoding, as xarray has it.
+        if coordinates := attrs.pop("coordinates", None):
+            result[name].encoding["coordinates"] = coordinates
+        result[name].attrs = {key: value for key, value in attrs.items() if value is not None}
+    return with_related_coords(result)
+
+
+def with_related_coords(dataset: xr.Dataset) -> xr.Dataset:
+    """``dataset``, whose bounds and grid mappings are coordinates."""
+    return dataset.set_coords(sorted(named_in(dataset) & set(map(str, dataset.data_vars))))
+
+
 def selected(dataset: xr.Dataset, select: Mapping[str, Selection]) -> xr.Dataset:
     """The part of ``dataset`` that ``select`` names, still lazy.
 
@@ -62,12 +97,11 @@ def selected(dataset: xr.Dataset, select: Mapping[str, Selection]) -> xr.Dataset
         if dim not in dataset.sizes:
             known = map(str, dataset.sizes)
             raise ConfigError(f"source.select: no dimension {dim!r}; {did_you_mean(dim, known)}")
-        rows = _rows(dataset, dim, wanted)
-        if isinstance(rows, np.ndarray) and not rows.size:
-            raise ConfigError(
-                f"source.select.{dim}: nothing lies in {_told(wanted)}; {_extent(dataset, dim)}"
-            )
-        part = dataset.isel({dim: _as_slice(rows) if isinstance(rows, np.ndarray) else rows})
+        try:
+            rows = _rows(dataset, dim, wanted)
+        except ConfigError as error:
+            raise ConfigError(f"source.select.{dim}: {error}") from error
+        part = dataset.isel({dim: as_slice(rows) if rows.ndim else int(rows)})
         for name, variable in part.variables.items():
             whole = dataset.variables[name]
             if dim in whole.dims:
@@ -76,63 +110,78 @@ def selected(dataset: xr.Dataset, select: Mapping[str, Selection]) -> xr.Dataset
     return dataset
 
 
-def _rows(dataset: xr.Dataset, dim: str, wanted: Selection) -> int | np.ndarray[Any, Any]:
-    """The numbers of the points along ``dim`` that are taken; an int takes the dimension away."""
+def as_slice(rows: Rows) -> slice | Rows:
+    """``rows`` as a slice where they are evenly spaced and rise, which stays one read of a file."""
+    if not rows.size:
+        return slice(0, 0)
+    step = int(rows[1] - rows[0]) if rows.size > 1 else 1
+    even = step > 0 and (np.diff(rows) == step).all()
+    return slice(int(rows[0]), int(rows[-1]) + 1, step) if even else rows
+
+
+def _rows(dataset: xr.Dataset, dim: str, wanted: Selection) -> Rows:
+    """The numbers of the points along ``dim`` that are taken; a lone one takes it away."""
+    every = np.arange(dataset.sizes[dim])
     if isinstance(wanted, Picked) and wanted.labels is None:
-        return _by_number(wanted, dim, dataset.sizes[dim])
-    if dim not in dataset.indexes:
-        raise ConfigError(f"source.select.{dim}: {dim!r} has no labels; select by index")
+        rows = _by_number(every, dim, wanted)
+    elif dim not in dataset.indexes:
+        raise ConfigError(f"{dim!r} has no labels; select by index")
+    elif isinstance(wanted, Picked):
+        found = [_by_label(dataset, dim, every, label) for label in wanted.labels or ()]
+        rows = np.concatenate([np.atleast_1d(each) for each in found])
+    elif isinstance(wanted, tuple):
+        rows = _by_range(dataset, dim, every, wanted)
+    else:
+        rows = _by_label(dataset, dim, every, wanted)
+    if not rows.size:
+        raise ConfigError(f"nothing lies in {_text(wanted)}; {_extent(dataset, dim)}")
+    return rows
+
+
+def _by_number(every: Rows, dim: str, wanted: Picked) -> Rows:
+    if isinstance(wanted.index, tuple):
+        return every[slice(*wanted.index)]
+    numbers = wanted.indices or (wanted.index,)
+    for number in numbers:
+        if number is None or not -every.size <= number < every.size:
+            raise ConfigError(
+                f"no point {number}; {dim!r} has {every.size}, from 0 to {every.size - 1}"
+            )
+    return np.asarray(every[np.array(wanted.index if wanted.indices is None else numbers)])
+
+
+def _by_range(
+    dataset: xr.Dataset, dim: str, every: Rows, wanted: tuple[Label | None, Label | None]
+) -> Rows:
     index = dataset.indexes[dim]
-    if isinstance(wanted, Picked):
-        found = [_labelled(dataset, dim, label) for label in wanted.labels or ()]
-        return np.concatenate([np.atleast_1d(rows) for rows in found])
-    if not isinstance(wanted, tuple):
-        return _labelled(dataset, dim, wanted)
     if not (index.is_monotonic_increasing or index.is_monotonic_decreasing):
         raise ConfigError(
-            f"source.select.{dim}: the points of {dim!r} neither rise nor fall, so "
-            f"{_told(wanted)} is no range of them; select by index"
+            f"the points of {dim!r} neither rise nor fall, so {_text(wanted)} is no range of "
+            "them; select by index"
         )
     start, stop = (_of_kind(index, label) for label in wanted)
-    every = np.arange(index.size)
     try:
-        rows: np.ndarray[Any, Any] = every[index.slice_indexer(start, stop)]
+        rows: Rows = every[index.slice_indexer(start, stop)]
         # A latitude that falls holds [-30, 30] too.
-        if not rows.size:
-            rows = every[index.slice_indexer(stop, start)]
-        return rows
+        return rows if rows.size else every[index.slice_indexer(stop, start)]
     except (KeyError, TypeError, ValueError) as error:
         raise ConfigError(
-            f"source.select.{dim}: {_told(wanted)} are no labels of {dim!r} ({error}); "
-            f"{_extent(dataset, dim)}"
+            f"{_text(wanted)} are no labels of {dim!r} ({error}); {_extent(dataset, dim)}"
         ) from error
 
 
-def _by_number(wanted: Picked, dim: str, size: int) -> int | np.ndarray[Any, Any]:
-    if isinstance(wanted.index, tuple):
-        return np.arange(size)[slice(*wanted.index)]
-    numbers = wanted.indices if wanted.index is None else (wanted.index,)
-    for number in numbers or ():
-        if not -size <= number < size:
-            raise ConfigError(
-                f"source.select.{dim}: no point {number}; {dim!r} has {size}, from 0 to {size - 1}"
-            )
-    rows = np.array(numbers) % size
-    return int(rows[0]) if wanted.index is not None else rows
-
-
-def _labelled(dataset: xr.Dataset, dim: str, label: Label) -> int | np.ndarray[Any, Any]:
+def _by_label(dataset: xr.Dataset, dim: str, every: Rows, label: Label) -> Rows:
     """The point with this label, or those within a date such as 2000-01; never the nearest."""
     index = dataset.indexes[dim]
     try:
-        found = index.get_loc(_of_kind(index, label))
+        return np.asarray(every[index.get_loc(_of_kind(index, label))])
     except (KeyError, TypeError, ValueError) as error:
-        raise ConfigError(
-            f"source.select.{dim}: no label {label!r}; {_near(dataset, dim, label)}"
-        ) from error
-    if isinstance(found, (slice, np.ndarray)):
-        return np.arange(index.size)[found]
-    return int(found)
+        advice = _extent(dataset, dim)
+        if not isinstance(label, str) and index.dtype.kind in "iuf":
+            nearest = np.sort(np.argsort(np.abs(index.values - label), kind="stable")[:2])
+            near = " and ".join(str(index[place]) for place in nearest)
+            advice = f"the nearest are {near}; write one of them, or a range"
+        raise ConfigError(f"no label {label!r}; {advice}") from error
 
 
 def _of_kind(index: Any, label: Label | None) -> Any:
@@ -142,15 +191,6 @@ def _of_kind(index: Any, label: Label | None) -> Any:
     return label
 
 
-def _near(dataset: xr.Dataset, dim: str, label: Label) -> str:
-    index = dataset.indexes[dim]
-    if isinstance(label, str) or index.dtype.kind not in "iuf":
-        return _extent(dataset, dim)
-    order = np.argsort(np.abs(index.values - label), kind="stable")[:2]
-    near = " and ".join(str(index[place]) for place in sorted(order))
-    return f"the nearest are {near}; write one of them, or a range"
-
-
 def _extent(dataset: xr.Dataset, dim: str) -> str:
     if dim not in dataset.indexes:
         return f"{dim!r} has {dataset.sizes[dim]} points"
@@ -158,25 +198,17 @@ def _extent(dataset: xr.Dataset, dim: str) -> str:
     return f"{dim!r} goes from {index[0]} to {index[-1]}"
 
 
-def _told(wanted: Selection) -> str:
+def _text(wanted: Selection) -> str:
     chosen = wanted.index if isinstance(wanted, Picked) else wanted
     return str(list(chosen)) if isinstance(chosen, tuple) else repr(chosen)
 
 
-def _as_slice(rows: np.ndarray[Any, Any]) -> slice | np.ndarray[Any, Any]:
-    """``rows`` as a slice where they follow one another, which stays one read of the file."""
-    follows = bool((np.diff(rows) == 1).all())
-    return slice(int(rows[0]), int(rows[-1]) + 1) if follows else rows
-
-
-def _encoding(
-    whole: xr.Variable, dim: Hashable, rows: int | np.ndarray[Any, Any]
-) -> dict[Any, Any]:
+def _encoding(whole: xr.Variable, dim: Hashable, rows: Rows) -> dict[Any, Any]:
     """What holds for the part of a variable, of what its encoding says of chunks."""
     encoding = dict(whole.encoding)
     native = dict(encoding.get("preferred_chunks") or {})
     size = native.pop(dim, None)
-    if isinstance(rows, int):
+    if not rows.ndim:
         axis = whole.dims.index(dim)
         for key in _PER_AXIS:
             if isinstance(sizes := encoding.get(key), tuple):
@@ -188,9 +220,7 @@ def _encoding(
     return encoding
 
 
-def _cuts(
-    rows: np.ndarray[Any, Any], size: int | tuple[int, ...], points: int
-) -> int | tuple[int, ...]:
+def _cuts(rows: Rows, size: int | tuple[int, ...], points: int) -> int | tuple[int, ...]:
     """Chunks of the part such that each is read from one stored chunk, as long as rows follow."""
     ends = np.cumsum(size) if isinstance(size, tuple) else np.arange(size, points + size, size)
     chunk = np.searchsorted(ends, rows, side="right")
