@@ -8,8 +8,9 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Timer
+from threading import Event, Timer
 from typing import Any
 
 import psutil
@@ -61,13 +62,16 @@ DEAD: list[tuple[str, Callable[[], dict[str, Any]]]] = [
 
 
 @pytest.mark.parametrize("changes", [c for _, c in DEAD], ids=[name for name, _ in DEAD])
-def test_t19_the_lock_of_the_dead_is_taken(changes: Callable[[], dict[str, Any]]) -> None:
+def test_t19_the_lock_of_the_dead_is_taken(
+    changes: Callable[[], dict[str, Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
     owner(**changes())
     with lock.locked(PLACE, "out.zarr"):
         held = lock.owner(PLACE)
         assert held is not None
         assert held.token != "other"
         assert os.listdir("out.zarr.journal") == ["lock.json"]
+    assert "waiting" not in capsys.readouterr().err
     assert not Path("out.zarr.journal").exists()
 
 
@@ -98,6 +102,26 @@ def test_t19_the_lock_of_another_host_that_lives_is_respected(
         lock.locked(PLACE, "out.zarr"),
     ):
         pass
+
+
+def test_t19_of_two_that_find_a_dead_owner_one_takes_the_lock() -> None:
+    owner(pid=dead_process())
+    refused = Event()
+
+    def run(_: int) -> str:
+        try:
+            with lock.locked(PLACE, "out.zarr") as require_held:
+                assert refused.wait(60)
+                require_held()
+                return "held"
+        except OutputError as error:
+            refused.set()
+            return str(error)
+
+    with ThreadPoolExecutor(2) as pool:
+        said = sorted(pool.map(run, range(2)))
+    assert said[0] == "held"
+    assert f"is locked by {socket.gethostname()}:{os.getpid()} since" in said[1]
 
 
 def test_t19_a_process_that_nobody_waited_for_is_dead() -> None:

@@ -21,7 +21,7 @@ from fdgrad_dask.pipeline.plan.regions import Plan
 from fdgrad_dask.pipeline.store.place import Place
 
 _RUN, _LINES = "run.json", "journal.jsonl"
-_OLD = re.compile(r"regions/r\d{6,}\.json")  # a file a region, which fdgrad_dask 0.1 wrote
+_OLD = re.compile(r"regions/r\d{6,}\.json")  # a file a region, as it was before there were lines
 
 
 class Journal:

@@ -113,7 +113,7 @@ def _acquire(place: Place, mine: Owner, shown: str) -> None:
             before, left = _owner_in(waited_for), _left(other)
             if other and before and other.token == before.token:
                 raise _refused(place, other, shown)
-            if other:
+            if other and left:
                 say(
                     f"{shown} is locked by {other.host}:{other.pid}; waiting up to {left:.0f} s "
                     "for a sign of life from there"

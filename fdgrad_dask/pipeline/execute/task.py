@@ -6,7 +6,6 @@ shard is written as soon as it is complete.
 
 from __future__ import annotations
 
-import json
 import resource
 import socket
 import sys
@@ -30,7 +29,7 @@ from numpy.typing import NDArray
 from fdgrad_dask.errors import InputError
 from fdgrad_dask.halo.transfer import has_room, is_accelerated
 from fdgrad_dask.pipeline.config.schema import Config
-from fdgrad_dask.pipeline.execute.record import RegionRecord
+from fdgrad_dask.pipeline.execute.record import RegionRecord, key_of
 from fdgrad_dask.pipeline.plan.cutting import Chunks, Halo, Span
 from fdgrad_dask.pipeline.plan.graph import Region, culled
 from fdgrad_dask.pipeline.source.open import fingerprint
@@ -141,7 +140,7 @@ class Row:
         shards = _execute(tasks, keys, self._task.threads, self._region.on_device, meter)
         record = RegionRecord(
             number=attempt.region,
-            key=json.dumps(attempt.span),
+            key=key_of(attempt.span),
             worker=self._task.worker or threading.current_thread().name,
             began=self._began,
             seconds=time.perf_counter() - self._clock,
