@@ -66,7 +66,7 @@ def config() -> configs.Config:
             "source": {"path": "sst.zarr"},
             "steps": [step],
             "target": {"path": "out.zarr"},
-            "cluster": {"kind": "local"},
+            "cluster": {"kind": "threads", "workers": 2},
             "report": {"path": "report.html"},
         }
     )
@@ -203,8 +203,8 @@ def test_the_numbers_are_those_of_the_journal(complete: Page) -> None:
         "Throughput 12.00 MiB/s",  # (4 × 20 + 4 × 10) MiB in 10 s
         "Read 80.00 MiB decoded; each value 1.25 times, as regions share halos",
         "Written 40.00 MiB decoded Workers",
-        "Workers 2 local, busy 100 % of the time",  # 14 s of 2 × 4 s and 1 × 6 s
-        "Peak memory of a worker 303.00 MiB resident; 512.00 MiB planned",
+        "Workers 2 threads, busy 100 % of the time",  # 14 s of 2 × 4 s and 1 × 6 s
+        "Peak memory 303.00 MiB of a process; 1.00 GiB planned",
         "Retries 2",
         "Slowest region 6.00 s 3.50 s on average",
         "Threads spent 50 % of the time of their regions on reading and 25 % on writing",

@@ -44,8 +44,8 @@ def draw_result(field: xr.DataArray) -> str:
 
 
 def draw_history(history: History, planned: int) -> dict[str, str]:
-    """Draw throughput, memory, workers and durations of a run, for which ``planned`` bytes of
-    memory per worker were planned."""
+    """Draw throughput, memory, workers and durations of a run that was planned with ``planned``
+    bytes of memory per process."""
     with rc_context(_STYLE):
         return {
             "Throughput": _to_svg(_draw_throughput(history)),

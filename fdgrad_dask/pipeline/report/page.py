@@ -93,8 +93,11 @@ def render(
         "options": _list_options,
     }
     history = summarize(records) if records else None
+    # Threads share the memory of one process, and a plan is about one of them.
+    workers = config.cluster.workers if config.cluster.kind == "threads" else 1
+    planned = run.plan["memory"] * workers
     # A single region makes no curve.
-    drawn = figures.draw_history(history, run.plan["memory"]) if history and records[1:] else {}
+    drawn = figures.draw_history(history, planned) if history and records[1:] else {}
     related = named_in(target) if target else ()  # bounds and grid mappings
     results = [
         array
@@ -108,6 +111,7 @@ def render(
         records=records,
         is_complete=_is_complete(run, records),
         history=history,
+        planned=planned,
         figures=drawn,
         results=[_preview(array) for array in results[:_CHARTS]],
         more_results=len(results[_CHARTS:]),
