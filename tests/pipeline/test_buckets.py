@@ -493,7 +493,7 @@ def test_no_key_is_written_or_printed(
 def test_workers_in_processes_write_into_the_bucket(
     fdgrad: Fdgrad, config: Any, client: Any, options: Options
 ) -> None:
-    processes = {"kind": "local", "workers": 2, "threads": 1}
+    processes = {"kind": "local", "workers": 1, "threads": 1}
     code, _, told = fdgrad("run", config(cluster=processes))
     assert code == 0, told
     assert fdgrad("verify", config())[0] == 0
