@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Generator
@@ -11,7 +12,7 @@ from threading import Event
 from fdgrad_dask.errors import InputError, Interrupted, OutputError
 from fdgrad_dask.pipeline.config.cluster import Threads
 from fdgrad_dask.pipeline.config.schema import Config
-from fdgrad_dask.pipeline.console import say
+from fdgrad_dask.pipeline.console import log_into, say, warn
 from fdgrad_dask.pipeline.execute import progress, verify
 from fdgrad_dask.pipeline.execute.journal import Journal
 from fdgrad_dask.pipeline.execute.lock import locked
@@ -27,6 +28,7 @@ from fdgrad_dask.pipeline.plan.sample import sampled
 from fdgrad_dask.pipeline.report import picture
 from fdgrad_dask.pipeline.report.page import reported, write
 from fdgrad_dask.pipeline.source.open import fingerprint
+from fdgrad_dask.pipeline.source.remote import is_bucket
 from fdgrad_dask.pipeline.store.base import Store
 from fdgrad_dask.pipeline.store.open import beside, store_of
 
@@ -58,6 +60,8 @@ def run(config: Config, *, called: str, fresh: bool = False, repair: bool = Fals
         start = started(job, store, journal, called, inputs, fresh=fresh, repair=repair)
         if start.complete:
             return _already(config, store, journal)
+        if not is_bucket(journal.place.path):
+            log_into(os.path.join(journal.place.path, "run.log"))
         with reported(config, journal):
             if start.todo:
                 _compute(job, start, store, journal, called, inputs)
@@ -140,6 +144,7 @@ def _compute(
             for record, parcel in done:
                 store.accept(parcel)
                 journal.finish(record)
+                say(f"region {record.number} {record.key}: {record.seconds:.1f} s", logging.DEBUG)
                 finished, nbytes = finished + 1, nbytes + record.bytes_read + record.bytes_written
                 shown.show(finished, total, finished - before, nbytes)
         finally:
@@ -165,7 +170,7 @@ def _execute(
 
     def note(kind: str, text: str) -> None:
         journal.note(kind, text)
-        say(text)
+        warn(text)
 
     return on_cluster(task, pending, stop, cluster, plan.memory, note)
 

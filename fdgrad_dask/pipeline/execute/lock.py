@@ -21,7 +21,7 @@ from uuid import uuid4
 import psutil
 
 from fdgrad_dask.errors import OutputError
-from fdgrad_dask.pipeline.console import say
+from fdgrad_dask.pipeline.console import warn
 from fdgrad_dask.pipeline.store.place import Place
 
 _KEY = "lock.json"
@@ -114,7 +114,7 @@ def _acquire(place: Place, mine: Owner, shown: str) -> None:
             if other and before and other.token == before.token:
                 raise _refused(place, other, shown)
             if other and left:
-                say(
+                warn(
                     f"{shown} is locked by {other.host}:{other.pid}; waiting up to {left:.0f} s "
                     "for a sign of life from there"
                 )
