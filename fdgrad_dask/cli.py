@@ -68,28 +68,28 @@ def _told(arguments: argparse.Namespace, given: list[str]) -> int:
 
 
 def _run(config: Config, arguments: argparse.Namespace, called: str) -> str:
-    from fdgrad_dask.pipeline.run import run
+    from fdgrad_dask.pipeline.commands import run
 
     # A setting may hold a secret, which reading the config has made known.
-    return run(config, called=scrub(called), fresh=arguments.fresh, repair=arguments.repair)
+    return str(run(config, called=scrub(called), fresh=arguments.fresh, repair=arguments.repair))
 
 
 def _plan(config: Config, arguments: argparse.Namespace, called: str) -> str:
-    from fdgrad_dask.pipeline.run import planned
+    from fdgrad_dask.pipeline.commands import plan
 
-    return planned(config, sample=arguments.sample)
+    return str(plan(config, sample=arguments.sample))
 
 
 def _check(config: Config, arguments: argparse.Namespace, called: str) -> str:
-    from fdgrad_dask.pipeline.run import check
+    from fdgrad_dask.pipeline.commands import check
 
-    return check(config)
+    return str(check(config))
 
 
 def _verify(config: Config, arguments: argparse.Namespace, called: str) -> str:
-    from fdgrad_dask.pipeline.execute.verify import verify
+    from fdgrad_dask.pipeline.commands import verify
 
-    return verify(config)
+    return str(verify(config))
 
 
 def _each(do: _Command, arguments: argparse.Namespace, called: str) -> Iterator[str]:

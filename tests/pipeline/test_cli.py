@@ -19,7 +19,7 @@ import pytest
 import xarray as xr
 
 from fdgrad_dask import cli, operators
-from fdgrad_dask.pipeline import run as conductor
+from fdgrad_dask.pipeline import commands as conductor
 from fdgrad_dask.pipeline.cluster import open as cluster
 from fdgrad_dask.pipeline.config import redaction
 from fdgrad_dask.pipeline.execute.journal import Journal

@@ -14,8 +14,7 @@ from typing import Any
 
 import pytest
 
-from fdgrad_dask.pipeline import console
-from fdgrad_dask.pipeline import run as conductor
+from fdgrad_dask.pipeline import commands, console
 from fdgrad_dask.pipeline.config.redaction import hide
 from fdgrad_dask.pipeline.execute.task import Task
 
@@ -69,7 +68,7 @@ def test_the_log_has_the_error_too_and_goes_on_where_the_run_does(
 def test_a_bug_leaves_its_traceback_in_the_log_alone(
     fdgrad: Called, write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(conductor, "_require_whole", lambda *_: 1 / 0)
+    monkeypatch.setattr(commands, "_require_whole", lambda *_: 1 / 0)
     code, _, err = fdgrad("run", write())
     assert code == 1
     assert "Traceback" not in err

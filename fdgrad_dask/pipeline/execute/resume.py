@@ -19,9 +19,9 @@ from fdgrad_dask.pipeline.execute import verify
 from fdgrad_dask.pipeline.execute.journal import Journal
 from fdgrad_dask.pipeline.execute.ownership import all_names, known, require_only_ours, require_ours
 from fdgrad_dask.pipeline.execute.record import RegionRecord, RunRecord, key_of
-from fdgrad_dask.pipeline.plan import identity
-from fdgrad_dask.pipeline.plan.job import Job
-from fdgrad_dask.pipeline.plan.regions import Plan
+from fdgrad_dask.pipeline.planning import identity
+from fdgrad_dask.pipeline.planning.job import Job
+from fdgrad_dask.pipeline.planning.regions import Plan
 from fdgrad_dask.pipeline.source.versions import recording
 from fdgrad_dask.pipeline.store.base import Store
 

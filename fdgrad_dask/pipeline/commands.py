@@ -13,7 +13,8 @@ from fdgrad_dask.errors import InputError, Interrupted, OutputError
 from fdgrad_dask.pipeline.config.cluster import Threads
 from fdgrad_dask.pipeline.config.schema import Config
 from fdgrad_dask.pipeline.console import log_into, say, warn
-from fdgrad_dask.pipeline.execute import progress, verify
+from fdgrad_dask.pipeline.execute import progress
+from fdgrad_dask.pipeline.execute import verify as intact
 from fdgrad_dask.pipeline.execute.journal import Journal
 from fdgrad_dask.pipeline.execute.lock import locked
 from fdgrad_dask.pipeline.execute.pending import Pending
@@ -21,20 +22,21 @@ from fdgrad_dask.pipeline.execute.resume import Start, started
 from fdgrad_dask.pipeline.execute.task import Result, Task
 from fdgrad_dask.pipeline.execute.threads import in_threads
 from fdgrad_dask.pipeline.execute.window import stoppable
-from fdgrad_dask.pipeline.plan import describe
-from fdgrad_dask.pipeline.plan.job import Job, looked_at
-from fdgrad_dask.pipeline.plan.regions import Plan
-from fdgrad_dask.pipeline.plan.sample import sampled
+from fdgrad_dask.pipeline.planning import describe
+from fdgrad_dask.pipeline.planning.job import Job, looked_at
+from fdgrad_dask.pipeline.planning.regions import Plan
+from fdgrad_dask.pipeline.planning.sample import sampled
 from fdgrad_dask.pipeline.report import picture
 from fdgrad_dask.pipeline.report.page import reported, write
 from fdgrad_dask.pipeline.source.open import fingerprint
 from fdgrad_dask.pipeline.source.remote import is_bucket
 from fdgrad_dask.pipeline.store.base import Store
 from fdgrad_dask.pipeline.store.open import beside, store_of
+from fdgrad_dask.pipeline.summary import Checked, Finished, Planned, Verified
 
 
-def run(config: Config, *, called: str, fresh: bool = False, repair: bool = False) -> str:
-    """Computes what is missing, proves it complete, gives it its name; a summary.
+def run(config: Config, *, called: str, fresh: bool = False, repair: bool = False) -> Finished:
+    """Computes what is missing, proves it complete, and gives it its name.
 
     Parameters
     ----------
@@ -55,12 +57,14 @@ def run(config: Config, *, called: str, fresh: bool = False, repair: bool = Fals
     began = time.monotonic()
     job, store = _prepare(config), store_of(config.target)
     journal = Journal(beside(config.target))
-    with locked(journal.place, config.target.path) as require_held:
+    path = config.target.path
+    with locked(journal.place, path) as require_held:
         inputs = fingerprint(job.config.source)
         start = started(job, store, journal, called, inputs, fresh=fresh, repair=repair)
         if start.complete:
-            return _already(config, store, journal)
-        if not is_bucket(journal.place.path):
+            text = _already(config, store, journal)
+            return Finished(text, path, start.plan.count, 0, time.monotonic() - began)
+        if not is_bucket(path):
             log_into(os.path.join(journal.place.path, "run.log"))
         with reported(config, journal):
             if start.todo:
@@ -78,7 +82,9 @@ def run(config: Config, *, called: str, fresh: bool = False, repair: bool = Fals
         lines.append(f"picture  {config.picture.path}")
     if config.report:
         lines.append(f"report   {config.report.path}")
-    return "\n".join([*lines, f"took     {time.monotonic() - began:.1f} s"])
+    seconds = time.monotonic() - began
+    text = "\n".join([*lines, f"took     {seconds:.1f} s"])
+    return Finished(text, path, start.plan.count, len(start.todo), seconds)
 
 
 def _already(config: Config, store: Store, journal: Journal) -> str:
@@ -116,7 +122,7 @@ def _require_inputs(job: Job, journal: Journal) -> None:
     """
     if (run := journal.run()) is None:
         return
-    if changed := job.inputs.changed([job.opened, *verify.everything_read(run, journal)]):
+    if changed := job.inputs.changed([job.opened, *intact.everything_read(run, journal)]):
         raise InputError(
             f"{job.inputs.shown(changed)} changed while the run went on, so "
             f"{job.config.target.path} is not published; run again once nothing writes there any "
@@ -204,13 +210,14 @@ def _prepare(config: Config) -> Job:
     return job
 
 
-def check(config: Config) -> str:
+def check(config: Config) -> Checked:
     """What ``run`` would read, do and write, found out without computing anything."""
     job = _prepare(config)
-    return "\n".join(describe.what_is_read(job) + describe.what_is_planned(job))
+    lines = describe.what_is_read(job) + describe.what_is_planned(job)
+    return Checked("\n".join(lines), config.target.path, job.result)
 
 
-def planned(config: Config, *, sample: bool = False) -> str:
+def plan(config: Config, *, sample: bool = False) -> Planned:
     """The same with regions, bytes and memory, and if asked for what one region takes here.
 
     Raises
@@ -219,5 +226,17 @@ def planned(config: Config, *, sample: bool = False) -> str:
         A worker has not the memory for a region.
     """
     job = _prepare(config)
-    lines = describe.what_is_read(job) + describe.what_is_planned(job)
-    return "\n".join([*lines, *describe.regions(job), *(sampled(job) if sample else [])])
+    lines = describe.what_is_read(job) + describe.what_is_planned(job) + describe.regions(job)
+    text = "\n".join([*lines, *(sampled(job) if sample else [])])
+    return Planned(text, config.target.path, job.result, job.plan)
+
+
+def verify(config: Config) -> Verified:
+    """Compares every shard with its checksum, and config and inputs with those of the run.
+
+    Raises
+    ------
+    OutputError
+        The target does not exist, or is not finished, or of something else, or broken.
+    """
+    return Verified(*intact.verify(config))
