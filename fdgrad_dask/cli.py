@@ -86,6 +86,13 @@ def _check(config: Config, arguments: argparse.Namespace, called: str) -> str:
     return str(check(config))
 
 
+def _status(config: Config, arguments: argparse.Namespace, called: str) -> str:
+    # Not by way of commands, which imports JAX: this is asked again and again.
+    from fdgrad_dask.pipeline.execute.status import status
+
+    return status(config)[0]
+
+
 def _verify(config: Config, arguments: argparse.Namespace, called: str) -> str:
     from fdgrad_dask.pipeline.commands import verify
 
@@ -162,6 +169,7 @@ def _parser() -> argparse.ArgumentParser:
 
     run = add_configured("run", _run, "run a workflow, or resume it")
     plan = add_configured("plan", _plan, "show regions, bytes and memory of a run; compute nothing")
+    add_configured("status", _status, "show how far a run is, which may be running elsewhere")
     add_configured("check", _check, "show what a config would read and write; compute nothing")
     add_configured("verify", _verify, "prove a target complete and intact")
     instead = run.add_mutually_exclusive_group()

@@ -14,6 +14,7 @@ from fdgrad_dask.pipeline.config.cluster import Threads
 from fdgrad_dask.pipeline.config.schema import Config
 from fdgrad_dask.pipeline.console import log_into, say, warn
 from fdgrad_dask.pipeline.execute import progress
+from fdgrad_dask.pipeline.execute import status as standing
 from fdgrad_dask.pipeline.execute import verify as intact
 from fdgrad_dask.pipeline.execute.journal import Journal
 from fdgrad_dask.pipeline.execute.lock import locked
@@ -32,7 +33,7 @@ from fdgrad_dask.pipeline.source.open import fingerprint
 from fdgrad_dask.pipeline.source.remote import is_bucket
 from fdgrad_dask.pipeline.store.base import Store
 from fdgrad_dask.pipeline.store.open import beside, store_of
-from fdgrad_dask.pipeline.summary import Checked, Finished, Planned, Verified
+from fdgrad_dask.pipeline.summary import Checked, Finished, Planned, Standing, Verified
 
 
 def run(config: Config, *, called: str, fresh: bool = False, repair: bool = False) -> Finished:
@@ -240,3 +241,8 @@ def verify(config: Config) -> Verified:
         The target does not exist, or is not finished, or of something else, or broken.
     """
     return Verified(*intact.verify(config))
+
+
+def status(config: Config) -> Standing:
+    """How far the run is, which another process may compute; the source is not looked at."""
+    return Standing(*standing.status(config))

@@ -5,18 +5,25 @@ from __future__ import annotations
 import logging
 import os
 import re
+import shutil
+import socket
 import subprocess
 import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
 
+from fdgrad_dask import pipeline
 from fdgrad_dask.pipeline import commands, console
 from fdgrad_dask.pipeline.config.redaction import hide
+from fdgrad_dask.pipeline.execute import distributed, straggling
+from fdgrad_dask.pipeline.execute.journal import Journal
 from fdgrad_dask.pipeline.execute.task import Task
+from fdgrad_dask.pipeline.store.folder import Folder
 
 Called = Callable[..., tuple[int, str, str]]
 Write = Callable[..., str]
@@ -193,3 +200,133 @@ def test_a_program_that_calls_the_engine_keeps_its_own_handlers() -> None:
         console.say("a word")
     assert (logging.getLogger().handlers, warnings.showwarning) == before
     assert logging.getLogger("fdgrad_dask").level == logging.NOTSET
+
+
+# --- fdgrad status --------------------------------------------------------------------------------
+
+
+def test_status_before_and_after_without_the_source(
+    fdgrad: Called, write: Write, source: str
+) -> None:
+    config = write(target=FOUR)
+    assert fdgrad("status", config)[:2] == (0, "target   out.zarr\nstate    not begun\n")
+    assert not Path("out.zarr.journal").exists()
+    assert fdgrad("run", config)[0] == 0
+    shutil.rmtree(source)
+    code, out, err = fdgrad("status", config)
+    assert (code, err) == (0, "")
+    assert re.search(r"^state    complete since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC$", out, re.M)
+    assert "regions  4 of 4 (100 %)" in out
+    # Four times 2 × 5 × 4 points of 4 bytes, in and out.
+    assert "bytes    1.25 kiB read and written" in out
+    assert "rate" not in out
+
+
+def test_status_of_what_was_interrupted(stopped: str, fdgrad: Called) -> None:
+    Journal(Folder("out.zarr.journal")).note("worker lost", "the worker w died")
+    code, out, _ = fdgrad("status", stopped)
+    assert code == 0
+    assert "state    interrupted; fdgrad run goes on\nregions  2 of 4 (50 %)\n" in out
+    assert re.search(r"^event    \d{4}.* UTC: the worker w died$", out, re.M)
+    seen = pipeline.status(stopped)
+    assert (seen.state, seen.regions, seen.finished) == ("interrupted", 4, 2)
+
+
+def test_status_while_another_runs_reads_its_lock_and_leaves_it(
+    fdgrad: Called, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = write(target=FOUR)
+    seen: list[str] = []
+    finish = Journal.finish
+
+    def finished(journal: Journal, record: Any) -> None:
+        finish(journal, record)
+        before = Path("out.zarr.journal/lock.json").read_text()
+        seen.append(str(pipeline.status(config)))
+        assert Path("out.zarr.journal/lock.json").read_text() == before
+
+    monkeypatch.setattr(Journal, "finish", finished)
+    assert fdgrad("run", config)[0] == 0
+    assert f"state    running by {socket.gethostname()}:{os.getpid()} since 2" in seen[0]
+    assert [f"regions  {n} of 4" in text for n, text in enumerate(seen, 1)] == [True] * 4
+    assert re.search(r"^rate     \d.*B/s, about \d.* left$", seen[0], re.M)
+
+
+# --- stragglers -----------------------------------------------------------------------------------
+
+
+class Clock:
+    now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    made = Clock()
+    monkeypatch.setattr(straggling, "time", made)
+    return made
+
+
+def test_a_straggler_is_told_once_with_its_worker(clock: Clock) -> None:
+    notes: list[tuple[str, str]] = []
+    tasks = straggling.Straggling(lambda kind, text: notes.append((kind, text)))
+    processing = {"tcp://a": ["x", "y"], "tcp://b": ["z"]}
+    for key, numbers in (("x", [7]), ("y", [8]), ("z", [9, 10])):
+        tasks.begin(key, numbers)
+    clock.now = 100.0
+    tasks.look(lambda: processing)
+    assert notes == []  # nothing is finished, so nobody knows what is usual
+    for _ in range(3):
+        tasks.finish("tcp://b", 30.0)
+    clock.now = 150.0
+    tasks.look(lambda: processing)
+    assert notes == []
+    clock.now = 160.0
+    for _ in range(2):
+        tasks.look(lambda: processing)
+    (note,) = notes  # y waits behind it, and z began when b was free
+    assert note[0] == "straggler"
+    assert note[1].startswith("region 7 on tcp://a has taken 160.00 s so far, others 30.00 s each;")
+    tasks.finish("tcp://a", 160.0)
+    tasks.end("x")
+    clock.now = 310.0
+    tasks.look(lambda: {"tcp://a": ["y"], "tcp://b": ["z"]})
+    assert len(notes) == 1  # y for 150 s, z for 210 s of the 300 s that two regions may take
+
+
+def test_what_takes_less_than_a_minute_is_no_straggler_and_nobody_is_asked(clock: Clock) -> None:
+    tasks = straggling.Straggling(lambda *_: pytest.fail("told"))
+    tasks.begin("x", [1])
+    tasks.finish("tcp://a", 0.01)
+    clock.now = 59.0
+    tasks.look(lambda: pytest.fail("asked"))
+
+
+def test_a_run_on_a_cluster_notes_its_straggler(
+    fdgrad: Called, write: Write, on_a_cluster: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last region, when nothing is pending any more."""
+    original = Task.compute
+    told = Event()
+
+    def slow(task: Task, attempts: Any) -> Any:
+        if attempts[0].region == 3:
+            told.wait(20)
+        return original(task, attempts)
+
+    def note(journal: Journal, kind: str, text: str) -> None:
+        assert kind == "straggler"
+        told.set()
+
+    monkeypatch.setattr(Task, "compute", slow)
+    monkeypatch.setattr(Journal, "note", note)
+    monkeypatch.setattr(straggling, "_LEAST", 0.5)
+    monkeypatch.setattr(straggling, "_TIMES", 0)
+    monkeypatch.setattr(distributed, "_LOOK", 0.1)
+    code, _, err = fdgrad("run", write(target=FOUR, cluster=on_a_cluster))
+    assert code == 0
+    assert told.is_set()
+    assert re.search(r"^region 3 on inproc://\S+ has taken ", err, re.M)
+    assert any(level == "WARNING" and "region 3 on" in text for level, _, text in lines())

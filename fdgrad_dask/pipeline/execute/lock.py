@@ -85,6 +85,13 @@ def owner(place: Place) -> Owner | None:
     return _owner_in(place.read(_KEY))
 
 
+def living_owner(place: Place) -> Owner | None:
+    """Who holds the lock and lives, as far as can be told from here."""
+    found = owner(place)
+    lives = found and (_lives(found) if _is_near(found) else _left(found) > 0)
+    return found if lives else None
+
+
 def _owner_in(held: bytes | None) -> Owner | None:
     try:
         return Owner(**json.loads(held or b""))
