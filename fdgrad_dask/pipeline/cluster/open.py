@@ -24,7 +24,7 @@ from fdgrad_dask.pipeline.cluster.queue import queue
 from fdgrad_dask.pipeline.cluster.ssh import ssh
 from fdgrad_dask.pipeline.config.cluster import Address, Cluster, Kubernetes, Queue
 from fdgrad_dask.pipeline.config.measures import seconds
-from fdgrad_dask.pipeline.console import say
+from fdgrad_dask.pipeline.console import warn
 
 OPEN: dict[str, Callable[[Any], AbstractContextManager[Client]]] = {
     "local": local,
@@ -73,7 +73,7 @@ def _close(stack: ExitStack, cluster: Cluster) -> None:
     try:
         stack.close()
     except (OSError, RuntimeError) as error:
-        say(
+        warn(
             f"the {cluster.kind} cluster did not close ({type(error).__name__}: {error}); see "
             "whether it left jobs or processes behind"
         )

@@ -28,7 +28,7 @@ from zarr.storage import LocalStore, MemoryStore, WrapperStore
 
 from fdgrad_dask.errors import OutputError
 from fdgrad_dask.pipeline.config.target import Target
-from fdgrad_dask.pipeline.console import say
+from fdgrad_dask.pipeline.console import warn
 from fdgrad_dask.pipeline.store.base import Held, Replaces, Shard, State, checksum_of
 from fdgrad_dask.pipeline.store.encoding import codecs, encoded, stored
 from fdgrad_dask.pipeline.store.files import room, writing
@@ -170,7 +170,7 @@ class ZarrFolder(ZarrStore):
         if os.path.isdir(aside) and (old := replaces.get(digest_in(aside) or "")):
             with writing(aside):
                 if not remove(aside, old):
-                    say(f"{aside} holds what fdgrad did not write, which is left there")
+                    warn(f"{aside} holds what fdgrad did not write, which is left there")
 
     def free(self) -> int:
         return room(self._final)
