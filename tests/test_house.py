@@ -24,7 +24,7 @@ ROOMS = {
     "operators": ("stencils blocks halo arrays grids", "numpy xarray"),
     "accessor": ("grids operators", "xarray"),
     "__init__": ("accessor arrays blocks grids halo operators", "xarray"),
-    "pipeline": ("", ""),
+    "pipeline": ("pipeline.api", ""),
     "pipeline.config": ("operators", "dask pydantic yaml"),
     "pipeline.console": ("pipeline.config", ""),
     "pipeline.source": ("pipeline.config", "dask fsspec icechunk numpy obstore xarray zarr"),
@@ -36,25 +36,27 @@ ROOMS = {
         "operators pipeline.config pipeline.console",
         "dask dask_kubernetes distributed jax numpy xarray",
     ),
-    "pipeline.plan": (
+    "pipeline.planning": (
         "halo operators pipeline.config pipeline.source pipeline.store pipeline.cluster",
         "dask jax numpy xarray",
     ),
     "pipeline.execute": (
         "halo pipeline.config pipeline.console pipeline.source pipeline.store pipeline.cluster "
-        "pipeline.plan",
+        "pipeline.planning",
         "dask distributed jax numpy psutil tblib tqdm xarray",
     ),
     "pipeline.report": (
         "pipeline.config pipeline.source pipeline.store pipeline.execute",
         "dask jinja2 matplotlib numpy pandas xarray yaml",
     ),
-    "pipeline.run": (
+    "pipeline.summary": ("pipeline.planning", "xarray"),
+    "pipeline.commands": (
         "pipeline.config pipeline.console pipeline.source pipeline.store pipeline.cluster "
-        "pipeline.plan pipeline.execute pipeline.report",
-        "dask",
+        "pipeline.planning pipeline.execute pipeline.report pipeline.summary",
+        "",
     ),
-    "cli": ("pipeline.config pipeline.console pipeline.execute pipeline.run", ""),
+    "pipeline.api": ("pipeline.config pipeline.commands pipeline.summary", ""),
+    "cli": ("pipeline.config pipeline.console pipeline.execute pipeline.commands", ""),
 }
 MODULES = sorted(
     ".".join(path.relative_to(PACKAGE).with_suffix("").parts) for path in PACKAGE.rglob("*.py")

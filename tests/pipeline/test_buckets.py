@@ -15,6 +15,7 @@ import boto3
 import pytest
 import xarray as xr
 from moto.server import ThreadedMotoServer
+from obstore.store import LocalStore
 
 from fdgrad_dask.errors import ConfigError, OutputError
 from fdgrad_dask.pipeline.config.source import Source
@@ -107,7 +108,11 @@ def test_what_is_appended_is_kept_in_order_across_processes(place: Any, client: 
     second.append("log", b"4")
     assert list(second.keys()) == ["log"]
     assert place().read("log") == b"01234"
-    assert len(keys(client)) == 3
+    first.append("log", b"5")  # though it does not know of the other
+    assert place().read("log") == b"01234"
+    first.flush()
+    assert place().read("log") == b"012345"
+    assert len(keys(client)) == 4
     second.delete("log")
     assert keys(client) == []
 
@@ -150,6 +155,16 @@ def test_one_of_two_creates_or_replaces_an_object(place: Any) -> None:
     assert one.read("lock") == b"other"
     one.delete("lock")
     assert not one.replace("lock", b"other", b"one")
+
+
+def test_what_is_gone_does_not_keep_the_rest(tmp_path: Path, monkeypatch: Any) -> None:
+    """All but S3 refuse to remove what is not there; obstore's folder does as they do."""
+    bucket = Bucket("s3://data/a", {})
+    monkeypatch.setattr(bucket, "objects", LocalStore(tmp_path))
+    for key in "abc":
+        bucket.write(key, b"content")
+    bucket.remove(["gone", "a", "gone too", "b"])
+    assert set(bucket.sizes()) == {"c"}
 
 
 def test_a_bucket_that_is_not_there_is_told_in_a_sentence(client: Any, options: Options) -> None:
@@ -478,7 +493,7 @@ def test_no_key_is_written_or_printed(
 def test_workers_in_processes_write_into_the_bucket(
     fdgrad: Fdgrad, config: Any, client: Any, options: Options
 ) -> None:
-    processes = {"kind": "local", "workers": 2, "threads": 1}
+    processes = {"kind": "local", "workers": 1, "threads": 1}
     code, _, told = fdgrad("run", config(cluster=processes))
     assert code == 0, told
     assert fdgrad("verify", config())[0] == 0

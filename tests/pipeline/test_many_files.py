@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import pickle
+import threading
+import warnings
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -207,3 +210,26 @@ def test_a_damaged_file_among_many_is_named(four: xr.Dataset) -> None:
     Path("part2.nc").write_bytes(kept[:1000])
     with pytest.raises(InputError, match=r"part2.nc (changed while it was read|cannot be op)"):
         lazy.sst.load()
+
+
+def test_files_that_are_opened_at_once_are_quiet(
+    four: xr.Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What one thread has to say of warnings ends when it does, and not for another."""
+    original, inside, done = xr.open_dataset, threading.Event(), threading.Event()
+
+    def slow(what: Any, **options: Any) -> xr.Dataset:
+        if "part0" in str(what):
+            inside.wait(0.3)  # for the other, which has to come later
+        else:
+            inside.set()
+            done.wait(3)
+            warnings.warn("a non-conforming '_FillValue' is dropped", stacklevel=1)
+        return original(what, **options)
+
+    monkeypatch.setattr(xr, "open_dataset", slow)
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(open_files, Source(path=("part0.nc",)))
+        first.add_done_callback(lambda _: done.set())
+        second = pool.submit(open_files, Source(path=("part1.nc",)))
+        assert first.result().sizes == second.result().sizes

@@ -15,7 +15,7 @@ from fdgrad_dask.halo import transfer
 from fdgrad_dask.pipeline.config.schema import Config
 from fdgrad_dask.pipeline.execute import task as tasks
 from fdgrad_dask.pipeline.execute.task import Attempt, Task
-from fdgrad_dask.pipeline.plan.job import looked_at
+from fdgrad_dask.pipeline.planning.job import looked_at
 from fdgrad_dask.pipeline.store.open import store_of
 
 # Integers are computed block by block; one step takes what another one gives.

@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 
 from fdgrad_dask.pipeline.config.schema import Config
 from fdgrad_dask.pipeline.execute.journal import Journal
-from fdgrad_dask.pipeline.plan import regions as plan
-from fdgrad_dask.pipeline.plan.cutting import Field, Halo, cuts, outwards
-from fdgrad_dask.pipeline.plan.graph import Region
-from fdgrad_dask.pipeline.plan.job import looked_at
-from fdgrad_dask.pipeline.plan.regions import Workload
+from fdgrad_dask.pipeline.planning import regions as plan
+from fdgrad_dask.pipeline.planning.cutting import Field, Halo, cuts, outwards
+from fdgrad_dask.pipeline.planning.graph import Region
+from fdgrad_dask.pipeline.planning.job import looked_at
+from fdgrad_dask.pipeline.planning.regions import Workload
 from fdgrad_dask.pipeline.store.folder import Folder
 
 Called = Callable[..., tuple[int, str, str]]

@@ -494,7 +494,7 @@ def test_e3_a_run_that_was_killed_between_the_two_renames(fdgrad: Called, write:
     assert fdgrad("run", config)[0] == 0
     shutil.copytree("out.zarr", "older.zarr")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("fdgrad_dask.pipeline.run._publish", lambda *_: enough())
+        patch.setattr("fdgrad_dask.pipeline.commands._publish", lambda *_: enough())
         assert fdgrad("run", config, "--fresh")[0] == 4
     os.rename("out.zarr", "out.zarr.old")
     assert fdgrad("run", config)[0] == 0

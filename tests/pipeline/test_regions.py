@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from fdgrad_dask.pipeline.config.schema import Config
 from fdgrad_dask.pipeline.execute.task import Attempt, Task
-from fdgrad_dask.pipeline.plan.cutting import Halo
-from fdgrad_dask.pipeline.plan.job import looked_at
-from fdgrad_dask.pipeline.plan.steps import build
+from fdgrad_dask.pipeline.planning.cutting import Halo
+from fdgrad_dask.pipeline.planning.job import looked_at
+from fdgrad_dask.pipeline.planning.steps import build
 from fdgrad_dask.pipeline.store.open import store_of
 
 DIMS = ("time", "lat", "lon")

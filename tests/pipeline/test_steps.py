@@ -13,7 +13,7 @@ import xarray as xr
 from fdgrad_dask import operators
 from fdgrad_dask.errors import ConfigError, CoordinateError, InputError, OptionError
 from fdgrad_dask.pipeline.config.schema import load
-from fdgrad_dask.pipeline.plan.steps import build
+from fdgrad_dask.pipeline.planning.steps import build
 from fdgrad_dask.pipeline.source.open import open_source
 
 ALONG_LATITUDE = {"operator": "gradient", "inputs": ["sst"], "options": {"dim": "latitude"}}

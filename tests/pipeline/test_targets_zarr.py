@@ -18,7 +18,7 @@ import zarr
 from fdgrad_dask.errors import ConfigError, InputError, OutputError
 from fdgrad_dask.pipeline.config.source import Source
 from fdgrad_dask.pipeline.config.target import Target
-from fdgrad_dask.pipeline.plan.layout import laid_out, template
+from fdgrad_dask.pipeline.planning.layout import laid_out, template
 from fdgrad_dask.pipeline.store.files import writing
 from fdgrad_dask.pipeline.store.zarr import ZarrFolder
 

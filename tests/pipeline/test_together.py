@@ -16,8 +16,8 @@ from fdgrad_dask.pipeline.execute import pending
 from fdgrad_dask.pipeline.execute.journal import Journal
 from fdgrad_dask.pipeline.execute.pending import Pending
 from fdgrad_dask.pipeline.execute.task import Attempt, Row, Task
-from fdgrad_dask.pipeline.plan import steps
-from fdgrad_dask.pipeline.plan.job import looked_at
+from fdgrad_dask.pipeline.planning import steps
+from fdgrad_dask.pipeline.planning.job import looked_at
 from fdgrad_dask.pipeline.store.folder import Folder
 from fdgrad_dask.pipeline.store.open import store_of
 

@@ -48,8 +48,13 @@ def read(path: str, model: Any, settings: Sequence[str] = ()) -> dict[str, Any]:
     ConfigError
         With every error, each with its path and its line, or the option that gave the value.
     """
-    text, models = _text(path), {}
     name = "standard input" if path == "-" else path
+    return read_text(name, _text(path), model, settings)
+
+
+def read_text(name: str, text: str, model: Any, settings: Sequence[str] = ()) -> dict[str, Any]:
+    """The same with the text of a file, which messages call ``name``."""
+    models = {}
     for chosen in _combinations(_document(name, text, settings, {}).values):
         label = ", ".join(f"{key}={value}" for key, value in chosen.items())
         label = f"{name} ({label})" if label else name

@@ -17,7 +17,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, fie
 from fdgrad_dask.errors import ConfigError, did_you_mean
 from fdgrad_dask.pipeline.config import operators as catalog
 from fdgrad_dask.pipeline.config.cluster import Cluster, Threads
-from fdgrad_dask.pipeline.config.read import FieldError, read
+from fdgrad_dask.pipeline.config.read import FieldError, read, read_text
 from fdgrad_dask.pipeline.config.section import SAMPLE, FileName, Listed, Section, absolute
 from fdgrad_dask.pipeline.config.source import Source
 from fdgrad_dask.pipeline.config.target import Target
@@ -174,18 +174,26 @@ class Config(Section):
         return page
 
 
-def load(path: str) -> Config:
-    """The config in a YAML file that describes one run, checked.
+def load(path: str, settings: Sequence[str] = ()) -> Config:
+    """The config in a YAML file that describes one run, checked; see ``load_all``.
 
     Raises
     ------
     ConfigError
         With every error of the file, each with its line and path.
     """
-    configs = list(load_all([path]).values())
+    return _only(path, load_all([path], settings))
+
+
+def parse(name: str, text: str, settings: Sequence[str] = ()) -> Config:
+    """The same with the text of a file, which messages call ``name``."""
+    return _only(name, read_text(name, text, Config, settings))
+
+
+def _only(name: str, configs: dict[str, Config]) -> Config:
     if len(configs) > 1:
-        raise ConfigError(f"{path} describes {len(configs)} runs by its parameters; give one value")
-    return configs[0]
+        raise ConfigError(f"{name} describes {len(configs)} runs by its parameters; give one value")
+    return next(iter(configs.values()))
 
 
 def load_all(paths: Iterable[str], settings: Sequence[str] = ()) -> dict[str, Config]:

@@ -8,9 +8,9 @@ from fdgrad_dask.errors import OutputError
 from fdgrad_dask.pipeline.console import say
 from fdgrad_dask.pipeline.execute.journal import Journal
 from fdgrad_dask.pipeline.execute.record import RegionRecord, RunRecord, key_of
-from fdgrad_dask.pipeline.plan import growth
-from fdgrad_dask.pipeline.plan.job import Job
-from fdgrad_dask.pipeline.plan.regions import Plan
+from fdgrad_dask.pipeline.planning import growth
+from fdgrad_dask.pipeline.planning.job import Job
+from fdgrad_dask.pipeline.planning.regions import Plan
 
 
 def grown(job: Job, begun: RunRecord) -> list[str]:

@@ -17,7 +17,7 @@ from typing import Any
 
 from fdgrad_dask.pipeline.config.redaction import scrub_all
 from fdgrad_dask.pipeline.execute.record import Event, RegionRecord, RunRecord, key_of
-from fdgrad_dask.pipeline.plan.regions import Plan
+from fdgrad_dask.pipeline.planning.regions import Plan
 from fdgrad_dask.pipeline.store.place import Place
 
 _RUN, _LINES = "run.json", "journal.jsonl"

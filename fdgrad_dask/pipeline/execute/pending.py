@@ -6,8 +6,8 @@ from collections import Counter, OrderedDict, deque
 from collections.abc import Mapping, Sequence
 
 from fdgrad_dask.pipeline.execute.task import Attempt, Result
-from fdgrad_dask.pipeline.plan.cutting import Halo
-from fdgrad_dask.pipeline.plan.regions import Plan
+from fdgrad_dask.pipeline.planning.cutting import Halo
+from fdgrad_dask.pipeline.planning.regions import Plan
 
 _TASK = 0.25  # seconds of a task that has several regions: what a worker that dies may lose
 _MOST = 64  # regions of a task

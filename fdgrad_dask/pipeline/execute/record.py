@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from fdgrad_dask.pipeline.plan.cutting import Span
+from fdgrad_dask.pipeline.planning.cutting import Span
 
 
 @dataclass(frozen=True)

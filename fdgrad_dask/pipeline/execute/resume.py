@@ -14,14 +14,14 @@ import xarray as xr
 from dask.utils import format_bytes
 
 from fdgrad_dask.errors import OutputError
-from fdgrad_dask.pipeline.console import say
+from fdgrad_dask.pipeline.console import say, warn
 from fdgrad_dask.pipeline.execute import extending, verify
 from fdgrad_dask.pipeline.execute.journal import Journal
 from fdgrad_dask.pipeline.execute.ownership import all_names, known, require_only_ours, require_ours
 from fdgrad_dask.pipeline.execute.record import RegionRecord, RunRecord, key_of
-from fdgrad_dask.pipeline.plan import identity
-from fdgrad_dask.pipeline.plan.job import Job
-from fdgrad_dask.pipeline.plan.regions import Plan
+from fdgrad_dask.pipeline.planning import identity
+from fdgrad_dask.pipeline.planning.job import Job
+from fdgrad_dask.pipeline.planning.regions import Plan
 from fdgrad_dask.pipeline.source.versions import recording
 from fdgrad_dask.pipeline.store.base import Extensible, State, Store
 
@@ -194,7 +194,7 @@ def _resumed(job: Job, store: Store, journal: Journal, begun: RunRecord) -> Star
         )
     if stale := _stale(job, journal.regions()):
         journal.forget(stale)
-        say(f"inputs have changed since: {len(stale)} of {plan.count} regions are computed again")
+        warn(f"inputs have changed since: {len(stale)} of {plan.count} regions are computed again")
     todo = _missing(plan, store, journal)
     say(f"resuming {path}: {plan.count - len(todo)} of {plan.count} regions are finished")
     _require_space(job, store, plan, len(todo))
@@ -215,7 +215,7 @@ def _repaired(job: Job, store: Store, journal: Journal, begun: RunRecord) -> Sta
         raise OutputError(f"{labels[0]} of {path}, which no region writes; run with --fresh")
     broken = sorted({fault.region for fault in found if fault.region is not None})
     journal.forget(key_of(plan.span(number)) for number in broken)
-    say(f"{len(found)} shards are broken, in {len(broken)} of {plan.count} regions")
+    warn(f"{len(found)} shards are broken, in {len(broken)} of {plan.count} regions")
     return Start(plan, broken, resumed=True)
 
 
@@ -265,4 +265,4 @@ def _require_space(job: Job, store: Store, plan: Plan, regions: int) -> None:
         raise OutputError(
             f"{space}{format_bytes(free)} are free; make room, or name a target on another disk"
         )
-    say(f"{space}only {format_bytes(free)} are free: it fits if it compresses well")
+    warn(f"{space}only {format_bytes(free)} are free: it fits if it compresses well")

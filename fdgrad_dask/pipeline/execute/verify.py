@@ -8,14 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from fdgrad_dask.errors import InputError, OutputError
 from fdgrad_dask.pipeline.config.schema import Config
 from fdgrad_dask.pipeline.execute.journal import Journal
 from fdgrad_dask.pipeline.execute.ownership import known, require_ours
 from fdgrad_dask.pipeline.execute.record import RunRecord
-from fdgrad_dask.pipeline.plan import identity
-from fdgrad_dask.pipeline.plan.job import looked_at
+from fdgrad_dask.pipeline.planning import identity
+from fdgrad_dask.pipeline.planning.job import looked_at
 from fdgrad_dask.pipeline.source.inputs import Inputs
 from fdgrad_dask.pipeline.source.places import files_of
 from fdgrad_dask.pipeline.store.base import Store
@@ -105,8 +106,18 @@ def require_inputs(inputs: Inputs, run: RunRecord, journal: Journal, path: str) 
         )
 
 
-def verify(config: Config) -> str:
-    """A sentence that says the target is complete, and what this config makes of its inputs.
+class Intact(NamedTuple):
+    """A target of which every stored byte is what was written."""
+
+    text: str
+    """Says so, and what of its inputs could not be compared."""
+    target: str
+    regions: int
+    shards: int
+
+
+def verify(config: Config) -> Intact:
+    """Compares every shard with its checksum, and config and inputs with those of the run.
 
     Raises
     ------
@@ -135,7 +146,8 @@ def verify(config: Config) -> str:
         lines = "\n  ".join([*map(str, found[:_SHOWN]), *more])
         raise OutputError(f"{path} is broken, fdgrad run --repair writes these again:\n  {lines}")
     shards = sum(len(record.checksums) for record in journal.numbered().values())
-    return f"{path} is complete: all {shards} shards of {run.regions} regions are intact{unseen}"
+    text = f"{path} is complete: all {shards} shards of {run.regions} regions are intact{unseen}"
+    return Intact(text, path, run.regions, shards)
 
 
 def _require_same_job(config: Config, run: RunRecord, journal: Journal) -> str:

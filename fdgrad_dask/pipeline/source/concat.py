@@ -7,11 +7,10 @@ and few are open at a time. So ten thousand files are ten thousand names, not a 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -33,12 +32,9 @@ class Files:
     """The files of a source by number, of which the last few used stay opened."""
 
     def __init__(
-        self,
-        names: Sequence[str],
-        source: Source,
-        versions: Mapping[int, str | None] = MappingProxyType({}),
+        self, names: Sequence[str], source: Source, versions: dict[int, str | None] | None = None
     ) -> None:
-        self.names, self.source, self.versions = tuple(names), source, dict(versions)
+        self.names, self.source, self.versions = tuple(names), source, versions or {}
         self.dataset = lru_cache(_KNOWN)(self._opened)
 
     def __reduce__(self) -> tuple[type[Files], tuple[Any, ...]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 import warnings
 from collections.abc import Hashable
 from contextlib import suppress
@@ -23,6 +24,7 @@ from fdgrad_dask.pipeline.source.places import format_of
 from fdgrad_dask.pipeline.source.select import with_related_coords
 from fdgrad_dask.pipeline.source.zarr import Guarded, zarr_store
 
+_opening = threading.Lock()  # what is said of warnings holds for the whole process
 _TIMES = re.compile(r"decod|since|calendar", re.IGNORECASE)  # what xarray says of bad times
 
 
@@ -105,11 +107,7 @@ def opened(
         if number not in known:
             looked = format_of(path, source) == "netcdf"
             known[number] = versions.of(path, source.storage_options) if looked else None
-        with warnings.catch_warnings():
-            # The fill value is dropped, which is right where all values are there.
-            warnings.filterwarnings("ignore", ".*non-conforming '_FillValue'")
-            warnings.filterwarnings("ignore", "Failed to open Zarr store with consolidated")
-            dataset = _lazy(path, source, number)
+        dataset = _lazy(path, source, number)
     except (MemoryError, FdgradError):
         raise
     except Exception as error:
@@ -124,15 +122,19 @@ def _lazy(path: str, source: Source, number: int) -> xr.Dataset:
         what, engine = netcdf.opening(path, source.storage_options)
     else:
         what, engine = Guarded(zarr_store(path, source), path, source, number), "zarr"
-    return xr.open_dataset(
-        what,
-        engine=engine,
-        group=source.group,
-        chunks=None,
-        cache=False,
-        decode_times=source.decode_times,
-        decode_timedelta=False,
-    )
+    with _opening, warnings.catch_warnings():
+        # The fill value is dropped, which is right where all values are there.
+        warnings.filterwarnings("ignore", ".*non-conforming '_FillValue'")
+        warnings.filterwarnings("ignore", "Failed to open Zarr store with consolidated")
+        return xr.open_dataset(
+            what,
+            engine=engine,
+            group=source.group,
+            chunks=None,
+            cache=False,
+            decode_times=source.decode_times,
+            decode_timedelta=False,
+        )
 
 
 def _refused(error: Exception, path: str, source: Source) -> InputError:

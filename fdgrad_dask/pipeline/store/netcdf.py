@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from fdgrad_dask.errors import ConfigError, FdgradError, OutputError
 from fdgrad_dask.pipeline.config.target import Target
-from fdgrad_dask.pipeline.console import say
+from fdgrad_dask.pipeline.console import warn
 from fdgrad_dask.pipeline.store.base import Held, Replaces, Shard, State, checksum_of
 from fdgrad_dask.pipeline.store.encoding import quiet, stored
 from fdgrad_dask.pipeline.store.files import advice, room
@@ -146,7 +146,7 @@ class NetcdfStore:
                     raise put_there_meanwhile(self._final)
                 os.replace(whole, self._final)
                 if not remove(self._partial, names):
-                    say(f"{self._partial} holds what fdgrad did not write, which is left there")
+                    warn(f"{self._partial} holds what fdgrad did not write, which is left there")
         except OutputError:
             with suppress(OSError):  # the room that it takes is needed for the next try
                 os.unlink(whole)

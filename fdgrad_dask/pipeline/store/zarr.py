@@ -26,7 +26,7 @@ from zarr.storage import LocalStore, WrapperStore
 
 from fdgrad_dask.errors import OutputError
 from fdgrad_dask.pipeline.config.target import Target
-from fdgrad_dask.pipeline.console import say
+from fdgrad_dask.pipeline.console import warn
 from fdgrad_dask.pipeline.store.base import Held, Replaces, Shard, State, checksum_of
 from fdgrad_dask.pipeline.store.encoding import described, quiet, stored
 from fdgrad_dask.pipeline.store.files import room, writing
@@ -172,7 +172,7 @@ class ZarrFolder(ZarrStore):
         if os.path.isdir(aside) and (old := replaces.get(digest_in(aside) or "")):
             with writing(aside):
                 if not remove(aside, old):
-                    say(f"{aside} holds what fdgrad did not write, which is left there")
+                    warn(f"{aside} holds what fdgrad did not write, which is left there")
 
     def free(self) -> int:
         return room(self._final)

@@ -56,11 +56,11 @@ class ZarrBucket(ZarrStore):
         return (key for key in self._bucket.sizes() if not is_of_arrays(key, names))
 
     def _begin(self, group: bytes, names: Collection[str]) -> None:
-        self._bucket.remove([_GROUP])  # first: from now on nobody reads it
         found = self._bucket.sizes()
-        self._bucket.remove(key for key in found if is_of_arrays(key, names))
         if not all(is_of_arrays(key, names) for key in found):
             raise OutputError(f"{self._final} holds what fdgrad did not write; move it")
+        self._bucket.remove([_GROUP])  # first: from now on nobody reads it
+        self._bucket.remove(key for key in found if key != _GROUP)
         self._bucket.write(GROWING, group)
 
     def absent(self, keys: Iterable[str]) -> set[str]:

@@ -12,12 +12,12 @@ from dask.utils import format_bytes
 from fdgrad_dask.errors import ClusterError
 from fdgrad_dask.pipeline.cluster.memory import bytes_per_worker
 from fdgrad_dask.pipeline.config.schema import Config
-from fdgrad_dask.pipeline.plan import identity, steps
-from fdgrad_dask.pipeline.plan import regions as plan
-from fdgrad_dask.pipeline.plan.cutting import Chunks, Halo
-from fdgrad_dask.pipeline.plan.graph import field_of, found_halos, pieces_of
-from fdgrad_dask.pipeline.plan.layout import Layout, laid_out, template
-from fdgrad_dask.pipeline.plan.regions import Plan, Workload
+from fdgrad_dask.pipeline.planning import identity, steps
+from fdgrad_dask.pipeline.planning import regions as plan
+from fdgrad_dask.pipeline.planning.cutting import Chunks, Halo
+from fdgrad_dask.pipeline.planning.graph import field_of, found_halos, pieces_of
+from fdgrad_dask.pipeline.planning.layout import Layout, laid_out, template
+from fdgrad_dask.pipeline.planning.regions import Plan, Workload
 from fdgrad_dask.pipeline.source.inputs import Inputs
 from fdgrad_dask.pipeline.source.open import chunked, open_files, pinned
 from fdgrad_dask.pipeline.source.places import files_of

@@ -23,8 +23,8 @@ from dask.optimization import cull
 
 from fdgrad_dask.halo.transfer import to_device
 from fdgrad_dask.pipeline.config.schema import Config
-from fdgrad_dask.pipeline.plan import steps
-from fdgrad_dask.pipeline.plan.cutting import Chunks, Field, Halo, Span, cuts
+from fdgrad_dask.pipeline.planning import steps
+from fdgrad_dask.pipeline.planning.cutting import Chunks, Field, Halo, Span, cuts
 from fdgrad_dask.pipeline.source.open import chunked
 
 # Rechunking by way of other chunks would join a region to what it does not need.

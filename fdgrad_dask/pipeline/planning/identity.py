@@ -19,7 +19,7 @@ import xarray as xr
 from fdgrad_dask.pipeline.config.redaction import scrub
 from fdgrad_dask.pipeline.config.schema import Config
 from fdgrad_dask.pipeline.config.section import SAMPLE
-from fdgrad_dask.pipeline.plan.layout import Layout
+from fdgrad_dask.pipeline.planning.layout import Layout
 
 _COMPUTING = ("fdgrad_dask", "jax", "jaxlib", "numpy")
 _WITH_IT = ("xarray", "dask", "distributed", "zarr", "numcodecs")

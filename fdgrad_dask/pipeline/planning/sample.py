@@ -13,8 +13,8 @@ import xarray as xr
 from dask.core import flatten
 from dask.utils import format_bytes
 
-from fdgrad_dask.pipeline.plan.graph import Region, culled
-from fdgrad_dask.pipeline.plan.job import Job
+from fdgrad_dask.pipeline.planning.graph import Region, culled
+from fdgrad_dask.pipeline.planning.job import Job
 from fdgrad_dask.pipeline.store.encoding import codecs, stored
 
 Profile = Literal["fast", "archive"]

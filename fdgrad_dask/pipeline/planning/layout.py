@@ -14,7 +14,7 @@ from fdgrad_dask.errors import ConfigError
 from fdgrad_dask.pipeline.config.operators import did_you_mean
 from fdgrad_dask.pipeline.config.source import Source
 from fdgrad_dask.pipeline.config.target import Target
-from fdgrad_dask.pipeline.plan.cutting import Chunks
+from fdgrad_dask.pipeline.planning.cutting import Chunks
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,11 @@ import numpy as np
 from dask.core import flatten
 
 from fdgrad_dask.pipeline.config.source import Picked
-from fdgrad_dask.pipeline.plan import steps
-from fdgrad_dask.pipeline.plan.cutting import Halo, Span
-from fdgrad_dask.pipeline.plan.graph import Region, culled, ends_of, middle_of
-from fdgrad_dask.pipeline.plan.job import Job
-from fdgrad_dask.pipeline.plan.regions import Plan, planned
+from fdgrad_dask.pipeline.planning import steps
+from fdgrad_dask.pipeline.planning.cutting import Halo, Span
+from fdgrad_dask.pipeline.planning.graph import Region, culled, ends_of, middle_of
+from fdgrad_dask.pipeline.planning.job import Job
+from fdgrad_dask.pipeline.planning.regions import Plan, planned
 from fdgrad_dask.pipeline.source.open import chunked
 from fdgrad_dask.pipeline.source.select import selected
 

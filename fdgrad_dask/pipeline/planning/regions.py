@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from fdgrad_dask.pipeline.plan.cutting import Chunks, Field, Halo, Span, inside, width
+from fdgrad_dask.pipeline.planning.cutting import Chunks, Field, Halo, Span, inside, width
 
 MOST = 2**29  # bytes in and out of a region, beyond which a task lasts too long to lose
 LEAST = 2**26  # about a second's work

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Generator
@@ -11,28 +12,33 @@ from threading import Event
 from fdgrad_dask.errors import InputError, Interrupted, OutputError
 from fdgrad_dask.pipeline.config.cluster import Threads
 from fdgrad_dask.pipeline.config.schema import Config
-from fdgrad_dask.pipeline.console import say
-from fdgrad_dask.pipeline.execute import progress, verify
+from fdgrad_dask.pipeline.console import log_into, say, warn
+from fdgrad_dask.pipeline.execute import progress
+from fdgrad_dask.pipeline.execute import status as standing
+from fdgrad_dask.pipeline.execute import verify as intact
 from fdgrad_dask.pipeline.execute.journal import Journal
 from fdgrad_dask.pipeline.execute.lock import locked
 from fdgrad_dask.pipeline.execute.pending import Pending
 from fdgrad_dask.pipeline.execute.resume import Start, started
 from fdgrad_dask.pipeline.execute.task import Result, Task
 from fdgrad_dask.pipeline.execute.threads import in_threads
+from fdgrad_dask.pipeline.execute.threads import keep_to_cpu as keep_to_cpu
 from fdgrad_dask.pipeline.execute.window import stoppable
-from fdgrad_dask.pipeline.plan import describe
-from fdgrad_dask.pipeline.plan.job import Job, looked_at
-from fdgrad_dask.pipeline.plan.regions import Plan
-from fdgrad_dask.pipeline.plan.sample import sampled
+from fdgrad_dask.pipeline.planning import describe
+from fdgrad_dask.pipeline.planning.job import Job, looked_at
+from fdgrad_dask.pipeline.planning.regions import Plan
+from fdgrad_dask.pipeline.planning.sample import sampled
 from fdgrad_dask.pipeline.report import picture
 from fdgrad_dask.pipeline.report.page import reported, write
 from fdgrad_dask.pipeline.source.open import fingerprint
+from fdgrad_dask.pipeline.source.remote import is_bucket
 from fdgrad_dask.pipeline.store.base import Store
 from fdgrad_dask.pipeline.store.open import beside, store_of
+from fdgrad_dask.pipeline.summary import Checked, Finished, Planned, Standing, Verified
 
 
-def run(config: Config, *, called: str, fresh: bool = False, repair: bool = False) -> str:
-    """Computes what is missing, proves it complete, gives it its name; a summary.
+def run(config: Config, *, called: str, fresh: bool = False, repair: bool = False) -> Finished:
+    """Computes what is missing, proves it complete, and gives it its name.
 
     Parameters
     ----------
@@ -53,11 +59,15 @@ def run(config: Config, *, called: str, fresh: bool = False, repair: bool = Fals
     began = time.monotonic()
     job, store = _prepare(config), store_of(config.target)
     journal = Journal(beside(config.target))
-    with locked(journal.place, config.target.path) as require_held:
+    path = config.target.path
+    with locked(journal.place, path) as require_held:
         inputs = fingerprint(job.config.source)
         start = started(job, store, journal, called, inputs, fresh=fresh, repair=repair)
         if start.complete:
-            return _already(config, store, journal)
+            text = _already(config, store, journal)
+            return Finished(text, path, start.plan.count, 0, time.monotonic() - began)
+        if not is_bucket(path):
+            log_into(os.path.join(journal.place.path, "run.log"))
         with reported(config, journal):
             if start.todo:
                 _compute(job, start, store, journal, called, inputs)
@@ -74,7 +84,9 @@ def run(config: Config, *, called: str, fresh: bool = False, repair: bool = Fals
         lines.append(f"picture  {config.picture.path}")
     if config.report:
         lines.append(f"report   {config.report.path}")
-    return "\n".join([*lines, f"took     {time.monotonic() - began:.1f} s"])
+    seconds = time.monotonic() - began
+    text = "\n".join([*lines, f"took     {seconds:.1f} s"])
+    return Finished(text, path, start.plan.count, len(start.todo), seconds)
 
 
 def _already(config: Config, store: Store, journal: Journal) -> str:
@@ -112,7 +124,7 @@ def _require_inputs(job: Job, journal: Journal) -> None:
     """
     if (run := journal.run()) is None:
         return
-    if changed := job.inputs.changed([job.opened, *verify.everything_read(run, journal)]):
+    if changed := job.inputs.changed([job.opened, *intact.everything_read(run, journal)]):
         raise InputError(
             f"{job.inputs.shown(changed)} changed while the run went on, so "
             f"{job.config.target.path} is not published; run again once nothing writes there any "
@@ -140,6 +152,7 @@ def _compute(
             for record, parcel in done:
                 store.accept(parcel)
                 journal.finish(record)
+                say(f"region {record.number} {record.key}: {record.seconds:.1f} s", logging.DEBUG)
                 finished, nbytes = finished + 1, nbytes + record.bytes_read + record.bytes_written
                 shown.show(finished, total, finished - before, nbytes)
         finally:
@@ -165,7 +178,7 @@ def _execute(
 
     def note(kind: str, text: str) -> None:
         journal.note(kind, text)
-        say(text)
+        warn(text)
 
     return on_cluster(task, pending, stop, cluster, plan.memory, note)
 
@@ -199,13 +212,14 @@ def _prepare(config: Config) -> Job:
     return job
 
 
-def check(config: Config) -> str:
+def check(config: Config) -> Checked:
     """What ``run`` would read, do and write, found out without computing anything."""
     job = _prepare(config)
-    return "\n".join(describe.what_is_read(job) + describe.what_is_planned(job))
+    lines = describe.what_is_read(job) + describe.what_is_planned(job)
+    return Checked("\n".join(lines), config.target.path, job.result)
 
 
-def planned(config: Config, *, sample: bool = False) -> str:
+def plan(config: Config, *, sample: bool = False) -> Planned:
     """The same with regions, bytes and memory, and if asked for what one region takes here.
 
     Raises
@@ -214,5 +228,22 @@ def planned(config: Config, *, sample: bool = False) -> str:
         A worker has not the memory for a region.
     """
     job = _prepare(config)
-    lines = describe.what_is_read(job) + describe.what_is_planned(job)
-    return "\n".join([*lines, *describe.regions(job), *(sampled(job) if sample else [])])
+    lines = describe.what_is_read(job) + describe.what_is_planned(job) + describe.regions(job)
+    text = "\n".join([*lines, *(sampled(job) if sample else [])])
+    return Planned(text, config.target.path, job.result, job.plan)
+
+
+def verify(config: Config) -> Verified:
+    """Compares every shard with its checksum, and config and inputs with those of the run.
+
+    Raises
+    ------
+    OutputError
+        The target does not exist, or is not finished, or of something else, or broken.
+    """
+    return Verified(*intact.verify(config))
+
+
+def status(config: Config) -> Standing:
+    """How far the run is, which another process may compute; the source is not looked at."""
+    return Standing(*standing.status(config))

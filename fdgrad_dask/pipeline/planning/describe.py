@@ -10,8 +10,8 @@ from typing import Any
 import xarray as xr
 from dask.utils import format_bytes
 
-from fdgrad_dask.pipeline.plan.graph import Region, culled, stored_chunks
-from fdgrad_dask.pipeline.plan.job import Job, shape
+from fdgrad_dask.pipeline.planning.graph import Region, culled, stored_chunks
+from fdgrad_dask.pipeline.planning.job import Job, shape
 
 
 def what_is_read(job: Job) -> list[str]:

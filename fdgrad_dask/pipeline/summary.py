@@ -1,0 +1,66 @@
+"""What a command found out or did: fields for a program, text for people."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import xarray as xr
+
+from fdgrad_dask.pipeline.planning.regions import Plan
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What ``fdgrad`` prints is ``str`` of it."""
+
+    text: str = field(repr=False)
+    target: str
+    """The path or URL of the target."""
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True)
+class Checked(Summary):
+    """What a run would do."""
+
+    result: xr.Dataset = field(repr=False)
+    """Its results, lazy and in arrays of one chunk."""
+
+
+@dataclass(frozen=True)
+class Planned(Checked):
+    """What a run would cost."""
+
+    plan: Plan
+    """Its regions, the bytes that they read and write, and the memory that one needs."""
+
+
+@dataclass(frozen=True)
+class Finished(Summary):
+    """A target that is complete."""
+
+    regions: int
+    """In all."""
+    computed: int
+    """By this call; none where the target was complete already."""
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Verified(Summary):
+    """A target of which every stored byte is what was written."""
+
+    regions: int
+    shards: int
+
+
+@dataclass(frozen=True)
+class Standing(Summary):
+    """How far a run is."""
+
+    state: str
+    """One of "not begun", "running", "interrupted", "complete"."""
+    regions: int
+    finished: int
