@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import shlex
 import sys
 import traceback
@@ -42,7 +43,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _main(given: list[str]) -> int:
     arguments = _parser().parse_args(given)
+    with console.listening(getattr(arguments, "level", logging.INFO)):
+        return _told(arguments, given)
+
+
+def _told(arguments: argparse.Namespace, given: list[str]) -> int:
     try:
+        if log_file := getattr(arguments, "log_file", None):
+            console.log_into(log_file, chosen=True)
         for text in arguments.command(arguments, shlex.join(["fdgrad", *given])):
             console.write(text, sys.stdout)
         return 0
@@ -60,8 +68,10 @@ def _main(given: list[str]) -> int:
 
 
 def _run(config: Config, arguments: argparse.Namespace, called: str) -> str:
-    from fdgrad_dask.pipeline.commands import run
+    from fdgrad_dask.pipeline.commands import keep_to_cpu, run
 
+    if config.cluster.kind == "threads":
+        keep_to_cpu()
     # A setting may hold a secret, which reading the config has made known.
     return str(run(config, called=scrub(called), fresh=arguments.fresh, repair=arguments.repair))
 
@@ -78,6 +88,13 @@ def _check(config: Config, arguments: argparse.Namespace, called: str) -> str:
     return str(check(config))
 
 
+def _status(config: Config, arguments: argparse.Namespace, called: str) -> str:
+    # Not by way of commands, which imports JAX: this is asked again and again.
+    from fdgrad_dask.pipeline.execute.status import status
+
+    return status(config)[0]
+
+
 def _verify(config: Config, arguments: argparse.Namespace, called: str) -> str:
     from fdgrad_dask.pipeline.commands import verify
 
@@ -92,13 +109,14 @@ def _each(do: _Command, arguments: argparse.Namespace, called: str) -> Iterator[
     configs = load_all(arguments.config, named + arguments.set)
     names = list(configs)
     for number, (name, config) in enumerate(configs.items()):
+        console.log_into(None)  # that of the config before, if any
         try:
             text = do(config, arguments, called)
         except BaseException:
             if len(names) > 1:
                 done = f"{', '.join(names[:number])} done" if number else "none done"
                 left = f"; {', '.join(rest)} not begun" if (rest := names[number + 1 :]) else ""
-                console.say(f"fdgrad: {done}; {name} failed{left}")
+                console.say(f"fdgrad: {done}; {name} failed{left}", logging.ERROR)
             raise
         yield f"config   {name}\n{text}" if len(names) > 1 else text
 
@@ -123,6 +141,10 @@ def _parser() -> argparse.ArgumentParser:
     # Left out where it is not given, so that it may stand before the command or after it.
     shared = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
     shared.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    level = partial(shared.add_argument, dest="level", action="store_const")
+    level("-q", "--quiet", const=logging.ERROR, help="say nothing but errors")
+    what = "say a line a region too, and what libraries warn of"
+    level("-v", "--verbose", const=logging.DEBUG, help=what)
     parser = argparse.ArgumentParser(
         prog="fdgrad",
         description="Finite-difference gradients of labelled arrays, from a YAML.",
@@ -149,11 +171,14 @@ def _parser() -> argparse.ArgumentParser:
 
     run = add_configured("run", _run, "run a workflow, or resume it")
     plan = add_configured("plan", _plan, "show regions, bytes and memory of a run; compute nothing")
+    add_configured("status", _status, "show how far a run is, which may be running elsewhere")
     add_configured("check", _check, "show what a config would read and write; compute nothing")
     add_configured("verify", _verify, "prove a target complete and intact")
     instead = run.add_mutually_exclusive_group()
     instead.add_argument("--fresh", action="store_true", help="replace a target that exists")
     instead.add_argument("--repair", action="store_true", help="write its broken shards again")
+    what = "where all of it is noted with time and level; run.log beside the journal if not given"
+    run.add_argument("--log-file", metavar="FILE", help=what)
     plan.add_argument(
         "--sample", action="store_true", help="measure one region here, with every compression"
     )
@@ -165,8 +190,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _failed(arguments: argparse.Namespace, message: str, code: int) -> int:
     if "debug" in arguments:
-        console.say(traceback.format_exc().rstrip())
-    console.say(f"fdgrad: {message}")
+        console.say(traceback.format_exc().rstrip(), logging.ERROR)
+    console.say(f"fdgrad: {message}", logging.ERROR, traceback=code == _BUG)
     return code
 
 

@@ -1,12 +1,12 @@
-"""From a config to a finished target: `run`, `plan`, `check`, `verify`; seven rooms behind them."""
+"""From a config to a finished target: `run`, `plan`, `check`, `status`, `verify`; and its rooms."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fdgrad_dask.pipeline.api import check, plan, run, verify
+    from fdgrad_dask.pipeline.api import check, plan, run, status, verify
 
-__all__ = ["check", "plan", "run", "verify"]
+__all__ = ["check", "plan", "run", "status", "verify"]
 
 if not TYPE_CHECKING:
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Generator
@@ -11,8 +12,9 @@ from threading import Event
 from fdgrad_dask.errors import InputError, Interrupted, OutputError
 from fdgrad_dask.pipeline.config.cluster import Threads
 from fdgrad_dask.pipeline.config.schema import Config
-from fdgrad_dask.pipeline.console import say
+from fdgrad_dask.pipeline.console import log_into, say, warn
 from fdgrad_dask.pipeline.execute import progress
+from fdgrad_dask.pipeline.execute import status as standing
 from fdgrad_dask.pipeline.execute import verify as intact
 from fdgrad_dask.pipeline.execute.journal import Journal
 from fdgrad_dask.pipeline.execute.lock import locked
@@ -20,6 +22,7 @@ from fdgrad_dask.pipeline.execute.pending import Pending
 from fdgrad_dask.pipeline.execute.resume import Start, started
 from fdgrad_dask.pipeline.execute.task import Result, Task
 from fdgrad_dask.pipeline.execute.threads import in_threads
+from fdgrad_dask.pipeline.execute.threads import keep_to_cpu as keep_to_cpu
 from fdgrad_dask.pipeline.execute.window import stoppable
 from fdgrad_dask.pipeline.planning import describe
 from fdgrad_dask.pipeline.planning.job import Job, looked_at
@@ -28,9 +31,10 @@ from fdgrad_dask.pipeline.planning.sample import sampled
 from fdgrad_dask.pipeline.report import picture
 from fdgrad_dask.pipeline.report.page import reported, write
 from fdgrad_dask.pipeline.source.open import fingerprint
+from fdgrad_dask.pipeline.source.remote import is_bucket
 from fdgrad_dask.pipeline.store.base import Store
 from fdgrad_dask.pipeline.store.open import beside, store_of
-from fdgrad_dask.pipeline.summary import Checked, Finished, Planned, Verified
+from fdgrad_dask.pipeline.summary import Checked, Finished, Planned, Standing, Verified
 
 
 def run(config: Config, *, called: str, fresh: bool = False, repair: bool = False) -> Finished:
@@ -62,6 +66,8 @@ def run(config: Config, *, called: str, fresh: bool = False, repair: bool = Fals
         if start.complete:
             text = _already(config, store, journal)
             return Finished(text, path, start.plan.count, 0, time.monotonic() - began)
+        if not is_bucket(path):
+            log_into(os.path.join(journal.place.path, "run.log"))
         with reported(config, journal):
             if start.todo:
                 _compute(job, start, store, journal, called, inputs)
@@ -146,6 +152,7 @@ def _compute(
             for record, parcel in done:
                 store.accept(parcel)
                 journal.finish(record)
+                say(f"region {record.number} {record.key}: {record.seconds:.1f} s", logging.DEBUG)
                 finished, nbytes = finished + 1, nbytes + record.bytes_read + record.bytes_written
                 shown.show(finished, total, finished - before, nbytes)
         finally:
@@ -171,7 +178,7 @@ def _execute(
 
     def note(kind: str, text: str) -> None:
         journal.note(kind, text)
-        say(text)
+        warn(text)
 
     return on_cluster(task, pending, stop, cluster, plan.memory, note)
 
@@ -235,3 +242,8 @@ def verify(config: Config) -> Verified:
         The target does not exist, or is not finished, or of something else, or broken.
     """
     return Verified(*intact.verify(config))
+
+
+def status(config: Config) -> Standing:
+    """How far the run is, which another process may compute; the source is not looked at."""
+    return Standing(*standing.status(config))

@@ -1,22 +1,136 @@
 """What the command says: on stdout and stderr, without secrets, and also when nobody listens.
 
-A reader that goes away (``fdgrad run … 2>&1 | head -1``) ends no run: what it would have read is
-dropped from then on.
+What goes to stderr is a record of the logger ``fdgrad_dask``. The command shows its text alone; the
+log file has time and level too, and what libraries warn of. A program that calls the engine
+listens to that logger as it likes. A reader that goes away (``fdgrad run … 2>&1 | head -1``) ends
+no run: what it would have read is dropped from then on.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from logging.handlers import MemoryHandler
 from typing import TextIO
 
+from fdgrad_dask.errors import OutputError
 from fdgrad_dask.pipeline.config.redaction import scrub
 
+_LOGGER = logging.getLogger("fdgrad_dask")
+_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
-def say(text: str) -> None:
-    """A line for the user, on stderr."""
-    write(text, sys.stderr)
+
+def say(text: str, level: int = logging.INFO, *, traceback: bool = False) -> None:
+    """A line for the user; ``traceback`` adds that of the error at hand to the log file."""
+    _LOGGER.log(level, scrub(text), exc_info=traceback)
+
+
+def warn(text: str) -> None:
+    """A line about what may need somebody."""
+    say(text, logging.WARNING)
+
+
+@contextmanager
+def listening(level: int = logging.INFO) -> Iterator[None]:
+    """Shows what is said within on stderr, from a level on, and keeps it for ``log_into``.
+
+    Warnings of libraries go to the log file alone; to stderr too where the level is DEBUG.
+    """
+    # Before distributed is imported: where the root has handlers, it adds none that prints.
+    root, before, log = logging.getLogger(), _LOGGER.level, _Log()
+    handlers = (_Terminal(level), log)
+    _LOGGER.setLevel(min(level, logging.INFO))
+    for handler in handlers:
+        root.addHandler(handler)
+    logging.captureWarnings(True)
+    try:
+        yield
+    finally:
+        logging.captureWarnings(False)
+        for handler in handlers:
+            root.removeHandler(handler)
+        log.open(None)
+        _LOGGER.setLevel(before)
+
+
+def log_into(path: str | None, *, chosen: bool = False) -> None:
+    """From now on, and with what was kept, the command's log is this file, or none.
+
+    One that was ``chosen`` stays.
+
+    Raises
+    ------
+    OutputError
+        One that was chosen cannot be written.
+    """
+    for log in logging.getLogger().handlers:
+        if isinstance(log, _Log) and not log.is_chosen:
+            try:
+                log.open(path)
+            except OSError as error:
+                if chosen:
+                    raise OutputError(
+                        f"the log file {path} cannot be written ({error.strerror or error}); "
+                        "name another with --log-file"
+                    ) from error
+            log.is_chosen = chosen
+
+
+def has_bar(stream: TextIO | None) -> bool:
+    """Whether a bar suits: on a terminal, where neither less nor a line a region is wanted."""
+    levels = [each.level for each in logging.getLogger().handlers if isinstance(each, _Terminal)]
+    return stream is not None and stream.isatty() and levels in ([], [logging.INFO])
+
+
+class _Terminal(logging.Handler):
+    """The text alone, on what stderr is at the moment."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return _is_ours(record) or (self.level <= logging.DEBUG and _warns(record))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        write(record.getMessage(), sys.stderr)
+
+
+class _Log(MemoryHandler):
+    """Keeps what is said until it is known where the log lies, and passes it on from then on."""
+
+    def __init__(self) -> None:
+        super().__init__(capacity=1)  # which nobody empties while there is no file
+        self.is_chosen = False
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return _is_ours(record) or _warns(record)
+
+    def open(self, path: str | None) -> None:
+        """Closes the file at hand and opens this one; None forgets what was kept."""
+        before, self.target = self.target, None
+        if before:
+            before.close()
+        if path is None:
+            self.buffer.clear()
+        else:
+            self.setTarget(_File(path, encoding="utf-8"))
+            self.flush()
+
+
+class _File(logging.FileHandler):
+    def format(self, record: logging.LogRecord) -> str:
+        return scrub(logging.Formatter(_FORMAT, "%Y-%m-%dT%H:%M:%S%z").format(record))
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        """A full disk ends a run by what it writes there, not by its log."""
+
+
+def _is_ours(record: logging.LogRecord) -> bool:
+    return record.name == _LOGGER.name
+
+
+def _warns(record: logging.LogRecord) -> bool:
+    return record.levelno >= logging.WARNING
 
 
 def write(text: str, stream: TextIO | None) -> None:

@@ -54,3 +54,13 @@ class Verified(Summary):
 
     regions: int
     shards: int
+
+
+@dataclass(frozen=True)
+class Standing(Summary):
+    """How far a run is."""
+
+    state: str
+    """One of "not begun", "running", "interrupted", "complete"."""
+    regions: int
+    finished: int

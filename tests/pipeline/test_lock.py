@@ -63,7 +63,7 @@ DEAD: list[tuple[str, Callable[[], dict[str, Any]]]] = [
 
 @pytest.mark.parametrize("changes", [c for _, c in DEAD], ids=[name for name, _ in DEAD])
 def test_t19_the_lock_of_the_dead_is_taken(
-    changes: Callable[[], dict[str, Any]], capsys: pytest.CaptureFixture[str]
+    changes: Callable[[], dict[str, Any]], caplog: pytest.LogCaptureFixture
 ) -> None:
     owner(**changes())
     with lock.locked(PLACE, "out.zarr"):
@@ -71,12 +71,12 @@ def test_t19_the_lock_of_the_dead_is_taken(
         assert held is not None
         assert held.token != "other"
         assert os.listdir("out.zarr.journal") == ["lock.json"]
-    assert "waiting" not in capsys.readouterr().err
+    assert "waiting" not in caplog.text
     assert not Path("out.zarr.journal").exists()
 
 
 def test_t19_the_lock_of_another_host_is_waited_for(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """An evicted driver is started again elsewhere, before its lease is over (E5)."""
     monkeypatch.setattr(lock, "_LEASE", 1.0)
@@ -86,9 +86,7 @@ def test_t19_the_lock_of_another_host_is_waited_for(
         assert 0.5 < time.monotonic() - began < 20
         assert (held := lock.owner(PLACE)) is not None
         assert time.time() - held.seen < 0.5  # and not when it began to wait
-    assert (
-        capsys.readouterr().err.count("out.zarr is locked by elsewhere:7; waiting up to 1 s") == 1
-    )
+    assert caplog.text.count("out.zarr is locked by elsewhere:7; waiting up to 1 s") == 1
 
 
 def test_t19_the_lock_of_another_host_that_lives_is_respected(

@@ -23,7 +23,7 @@ from fdgrad_dask.pipeline.cluster.memory import bytes_per_worker
 from fdgrad_dask.pipeline.cluster.ssh import ssh
 from fdgrad_dask.pipeline.config.cluster import Address, Batch, Cluster, Kubernetes
 from fdgrad_dask.pipeline.config.measures import seconds
-from fdgrad_dask.pipeline.console import say
+from fdgrad_dask.pipeline.console import warn
 
 
 @contextmanager
@@ -82,7 +82,7 @@ def _close(stack: ExitStack, cluster: Cluster) -> None:
     try:
         stack.close()
     except (OSError, RuntimeError) as error:
-        say(
+        warn(
             f"the {cluster.kind} cluster did not close ({type(error).__name__}: {error}); see "
             "whether it left jobs or processes behind"
         )

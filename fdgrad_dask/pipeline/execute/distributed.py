@@ -11,7 +11,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from itertools import count
 from typing import Any, ClassVar
@@ -29,6 +29,7 @@ from fdgrad_dask.pipeline.config.cluster import Cluster
 from fdgrad_dask.pipeline.console import say
 from fdgrad_dask.pipeline.execute.pending import Pending
 from fdgrad_dask.pipeline.execute.picklable_errors import travelling
+from fdgrad_dask.pipeline.execute.straggling import Straggling
 from fdgrad_dask.pipeline.execute.task import Attempt, Result, Task
 from fdgrad_dask.pipeline.execute.window import fly
 
@@ -137,6 +138,7 @@ class _Workers:
         self._dead: Counter[str] = Counter()
         self._names = count()
         self._width, self._looked = 0, float("-inf")
+        self._straggling = Straggling(note)
 
     def results(self, stop: threading.Event) -> Generator[Result, None, None]:
         """What the regions give.
@@ -146,17 +148,25 @@ class _Workers:
         FdgradError
             What went wrong in a region, once those in flight are finished.
         """
-        return fly(self._pending, self._submit, self._count, stop, self._failed)
+        flown = fly(self._pending, self._submit, self._count, stop, self._failed)
+        with closing(flown):
+            for record, parcel in flown:
+                self._straggling.finish(record.worker, record.seconds)
+                yield record, parcel
 
     def _count(self) -> int:
         if time.monotonic() - self._looked > _LOOK:
             workers = self._client.scheduler_info(n_workers=-1)["workers"]
             self._width, self._looked = _AHEAD * max(1, len(workers)), time.monotonic()
+            self._straggling.look(self._client.processing)
         return self._width
 
     def _submit(self, attempts: Sequence[Attempt]) -> Future[Any]:
         key = f"region-{self._run}-{attempts[0].region}-{next(self._names)}"
-        return self._client.submit(compute, self._run, attempts, key=key, pure=False)
+        self._straggling.begin(key, [each.region for each in attempts])
+        future = self._client.submit(compute, self._run, attempts, key=key, pure=False)
+        future.add_done_callback(lambda done: self._straggling.end(done.key))
+        return future
 
     def _failed(
         self, future: Future[Any], attempts: Sequence[Attempt], error: Exception

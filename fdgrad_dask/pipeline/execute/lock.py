@@ -21,7 +21,7 @@ from uuid import uuid4
 import psutil
 
 from fdgrad_dask.errors import OutputError
-from fdgrad_dask.pipeline.console import say
+from fdgrad_dask.pipeline.console import warn
 from fdgrad_dask.pipeline.store.place import Place
 
 _KEY = "lock.json"
@@ -85,6 +85,13 @@ def owner(place: Place) -> Owner | None:
     return _owner_in(place.read(_KEY))
 
 
+def living_owner(place: Place) -> Owner | None:
+    """Who holds the lock and lives, as far as can be told from here."""
+    found = owner(place)
+    lives = found and (_lives(found) if _is_near(found) else _left(found) > 0)
+    return found if lives else None
+
+
 def _owner_in(held: bytes | None) -> Owner | None:
     try:
         return Owner(**json.loads(held or b""))
@@ -114,7 +121,7 @@ def _acquire(place: Place, mine: Owner, shown: str) -> None:
             if other and before and other.token == before.token:
                 raise _refused(place, other, shown)
             if other and left:
-                say(
+                warn(
                     f"{shown} is locked by {other.host}:{other.pid}; waiting up to {left:.0f} s "
                     "for a sign of life from there"
                 )

@@ -9,7 +9,7 @@ from typing import Protocol, TextIO
 from dask.utils import format_bytes
 from tqdm import tqdm
 
-from fdgrad_dask.pipeline.console import write
+from fdgrad_dask.pipeline.console import has_bar, say
 
 _LINE = 5.0  # seconds between two lines where there is no terminal
 
@@ -24,14 +24,13 @@ class Shown(Protocol):
 def shown(stream: TextIO | None = None) -> Shown:
     """What suits the stream; stderr if none is given."""
     stream = stream or sys.stderr  # None where the process was started without
-    return Bar(stream) if stream is not None and stream.isatty() else Lines(stream)
+    return Bar(stream) if has_bar(stream) else Lines()
 
 
 class Lines:
     """A plain line at the start, at the end, and every few seconds between."""
 
-    def __init__(self, stream: TextIO | None) -> None:
-        self._stream = stream
+    def __init__(self) -> None:
         self._began = time.monotonic()
         self._last = float("-inf")
 
@@ -42,11 +41,10 @@ class Lines:
         self._last = now
         seconds = max(now - self._began, 0.1)
         left = f", about {(total - done) * seconds / new:.0f} s left" if 0 < new < total else ""
-        write(
+        say(
             f"computed {done} of {total} regions ({100 * done // max(total, 1)} %), "
             f"{format_bytes(nbytes)}, {format_bytes(int(nbytes / seconds))}/s"
-            f"{left if done < total else ''}",
-            self._stream,
+            f"{left if done < total else ''}"
         )
 
     def close(self) -> None:

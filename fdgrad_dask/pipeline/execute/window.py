@@ -48,7 +48,8 @@ def fly(
     error: Exception | None = None
     try:
         while True:
-            while pending and len(flying) < width() and not (stop.is_set() or error):
+            # The width is asked for also where nothing is pending: whoever knows it looks around.
+            while len(flying) < width() and pending and not (stop.is_set() or error):
                 attempts = pending.take(width())
                 flying[attempts[0].region] = attempts
                 first = attempts[0].region

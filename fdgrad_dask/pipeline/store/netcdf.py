@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 
 from fdgrad_dask.errors import ConfigError, FdgradError, OutputError
 from fdgrad_dask.pipeline.config.target import Target
-from fdgrad_dask.pipeline.console import say
+from fdgrad_dask.pipeline.console import warn
 from fdgrad_dask.pipeline.store.base import Held, Replaces, Shard, State, checksum_of
-from fdgrad_dask.pipeline.store.encoding import stored
+from fdgrad_dask.pipeline.store.encoding import quiet, stored
 from fdgrad_dask.pipeline.store.files import advice, room
 from fdgrad_dask.pipeline.store.keys import WHOLE, remove, strangers_in
 from fdgrad_dask.pipeline.store.zarr import (
@@ -36,7 +36,6 @@ from fdgrad_dask.pipeline.store.zarr import (
     is_empty,
     is_zarr,
     put_there_meanwhile,
-    quiet,
 )
 
 _READERS = 4  # shards in memory while the file is put together
@@ -147,7 +146,7 @@ class NetcdfStore:
                     raise put_there_meanwhile(self._final)
                 os.replace(whole, self._final)
                 if not remove(self._partial, names):
-                    say(f"{self._partial} holds what fdgrad did not write, which is left there")
+                    warn(f"{self._partial} holds what fdgrad did not write, which is left there")
         except OutputError:
             with suppress(OSError):  # the room that it takes is needed for the next try
                 os.unlink(whole)
