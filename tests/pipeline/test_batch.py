@@ -265,6 +265,7 @@ def test_credentials_of_a_run_are_for_its_owner_and_go_with_it(tmp_path: Path) -
         key = Path(security.tls_worker_key)
         assert key.parent.parent == tmp_path / "jobs"
         assert key.parent.stat().st_mode & 0o077 == 0
+        assert key.stat().st_mode & 0o077 == 0
         assert "PRIVATE KEY" in key.read_text()
     assert not key.parent.exists()
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import platform
+import sys
 from importlib.metadata import version
 from typing import Any
 
 import pytest
+from distributed import versions
 
 from fdgrad_dask.errors import ClusterError
 from fdgrad_dask.pipeline.cluster import worker
@@ -26,10 +27,9 @@ class Told:
         return {"workers": {"tls://10.0.0.2:1": self._found}}
 
     def get_versions(self, packages: list[str]) -> dict[str, Any]:
-        python = {"python": platform.python_version() + ".final.0"}
-        here = {name: version(name) for name in packages}
-        told = {"host": python, "packages": {**here, **python, **self._packages}}
-        return {"workers": {"tls://10.0.0.2:1": told, "tls://10.0.0.3:1": told}}
+        here = versions.get_versions(packages)
+        told = {**here, "packages": here["packages"] | self._packages}
+        return {"client": here, "workers": {"tls://10.0.0.2:1": told, "tls://10.0.0.3:1": told}}
 
     def register_plugin(self, plugin: worker.Ready) -> None:
         raise AssertionError("nothing is sent to a worker that does not fit")
@@ -41,6 +41,11 @@ REFUSED: list[tuple[dict[str, Any], dict[str, Any], str]] = [
         {},
         rf"workers differ from the driver: jax 0.4.1 \(here {version('jax')}\), zarr is missing "
         rf"\(here {version('zarr')}\); install the driver's versions there",
+    ),
+    (
+        {"python": "3.10.1.final.0"},
+        {},
+        rf"workers differ from the driver: python 3.10.1.final.0 \(here {sys.version_info.major}\.",
     ),
     (
         {},

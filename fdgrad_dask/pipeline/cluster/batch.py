@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import inspect
 import logging
@@ -13,11 +14,12 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import dask
-from distributed import Client, Security
+from dask.utils import parse_timedelta
+from distributed import Client, Security, SpecCluster
+from distributed.deploy.spec import ProcessInterface
 
 from fdgrad_dask.errors import ClusterError, did_you_mean
 from fdgrad_dask.pipeline.cluster import resources
-from fdgrad_dask.pipeline.cluster.jobs import Replacing, noting
 from fdgrad_dask.pipeline.cluster.memory import bytes_per_worker
 from fdgrad_dask.pipeline.config.cluster import Batch
 from fdgrad_dask.pipeline.config.measures import seconds
@@ -69,7 +71,7 @@ def batch(cluster: Batch) -> Iterator[Client]:
             "or in a job, or take kind: local"
         )
     refused: list[str] = []
-    job = noting(made.job_cls, refused)
+    job = _noting(made.job_cls, refused)
     with (
         resources.credentials(cluster) as security,
         made(**_told(cluster, security), job_cls=job) as running,
@@ -116,7 +118,7 @@ def _class_of(cluster: Batch) -> Any:
             f"cluster.kind {cluster.kind} needs the package dask-jobqueue; "
             f"pip install 'fdgrad_dask[{cluster.kind}]'"
         ) from error
-    return type(found.__name__, (Replacing, found), {})
+    return type(found.__name__, (_Replacing, found), {})
 
 
 def _told(cluster: Batch, security: Security | None) -> dict[str, Any]:
@@ -180,3 +182,36 @@ def _clock(cluster: Batch) -> str:
     minutes, rest = divmod(seconds(cluster.walltime), 60)
     clock = f"{minutes // 60:02}:{minutes % 60:02}"
     return clock if cluster.kind == "lsf" else f"{clock}:{rest:02}"
+
+
+def _noting(job: Any, refused: list[str]) -> Any:
+    """The class of a job that notes why the queue does not take it, where others raise unseen."""
+
+    async def start(self: Any) -> None:
+        try:
+            await job.start(self)
+        except RuntimeError as error:
+            refused.append(" ".join(str(error).rpartition("stderr:")[2].split()))
+            await ProcessInterface.start(self)  # counts as started, and is closed like others
+
+    return type(job.__name__, (job,), {"start": start})
+
+
+class _Replacing(SpecCluster):
+    """Gives up a job when none of its workers is left, so that another takes its place.
+
+    Without it only a job whose single worker bears its own name is missed.
+    """
+
+    def _update_worker_status(self, op: str, msg: Any) -> None:
+        lost = self.scheduler_info["workers"][msg]["name"] if op == "remove" else None
+        super()._update_worker_status(op, msg)  # type: ignore[no-untyped-call]
+        job = str(lost).rpartition("-")[0]
+        if lost and "group" in self.worker_spec.get(job, {}):
+            wait = parse_timedelta(dask.config.get("distributed.deploy.lost-worker-timeout"))
+            asyncio.get_running_loop().call_later(wait, self._give_up, job)
+
+    def _give_up(self, job: str) -> None:
+        names = [str(worker["name"]) for worker in self.scheduler_info["workers"].values()]
+        if job in self.workers and not any(name.startswith(f"{job}-") for name in names):
+            self._futures.add(asyncio.ensure_future(self.workers.pop(job).close()))

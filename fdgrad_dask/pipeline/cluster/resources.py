@@ -112,5 +112,6 @@ def _temporary(folder: Path) -> Security:
         ) from error
     cert, key = folder / "cert.pem", folder / "key.pem"
     cert.write_text(made.tls_ca_file)
+    key.touch(mode=0o600)
     key.write_text(made.tls_client_key)
     return security(Tls(ca=str(cert), cert=str(cert), key=str(key)))

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import os
 import platform
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any, cast
 
 import jax
@@ -27,6 +26,7 @@ _AGREE = {
     "distributed": 2,
     "xarray": 2,
     "zarr": 2,
+    "python": 2,
 }
 
 
@@ -111,14 +111,16 @@ def _require_fit(client: Client, cluster: Cluster) -> None:
 
 
 def _require_versions(client: Client) -> None:
-    """The same packages as here, as far as results hang on them."""
-    here = {name: _version(name) for name in _AGREE} | {"python": platform.python_version()}
-    found = cast(dict[str, Any], client.get_versions(packages=list(_AGREE)))
+    """The same packages as here, as far as results hang on them.
+
+    ``get_versions(check=True)`` would only warn, and of packages that change no number, too.
+    """
+    found = cast(dict[str, Any], client.get_versions(packages=[*_AGREE.keys() - {"python"}]))
+    here = found["client"]["packages"]
     differ: dict[str, None] = {}  # in order, each once
     for seen in found["workers"].values():
-        there = seen["packages"] | {"python": seen["host"]["python"]}
-        for name, numbers in (_AGREE | {"python": 2}).items():
-            mine, other = here[name], there.get(name)
+        for name, numbers in _AGREE.items():
+            mine, other = here.get(name), seen["packages"].get(name)
             if _first(mine, numbers) != _first(other, numbers):
                 differ[f"{name} {other or 'is missing'} (here {mine})"] = None
     if differ:
@@ -126,13 +128,6 @@ def _require_versions(client: Client) -> None:
             f"workers differ from the driver: {', '.join(differ)}; install the driver's versions "
             "there, or start fdgrad from their environment"
         )
-
-
-def _version(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
 
 
 def _first(version: str | None, numbers: int | None) -> str | None:
