@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -177,6 +178,62 @@ def test_killed_in_the_middle_the_old_target_is_whole_and_the_rest_follows(
     grown = objects("out.zarr")
     assert not Path("out.zarr.old").exists()
     assert fdgrad("run", short, "--fresh")[0] == 0
+    assert objects("out.zarr") == grown
+
+
+def test_a_linked_shard_that_is_written_again_stays_what_it_was_in_the_old_target(
+    short: str, fdgrad: Called, computed: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, compute = objects("out.zarr"), Task.compute
+
+    def fails(task: Task, attempts: Any) -> Any:
+        if attempts[0].region >= 6:
+            raise OutputError("enough")
+        return compute(task, attempts)
+
+    monkeypatch.setattr(Task, "compute", fails)
+    assert fdgrad("run", short)[0] == 4
+    assert os.path.samefile("out.zarr/dt_dtime/c/0/0/0", "out.zarr.partial/dt_dtime/c/0/0/0")
+    xr.zeros_like(field(0, 2)[["t"]]).drop_vars(["time", "latitude", "longitude"]).to_zarr(
+        "in.zarr", region={"time": slice(0, 2)}, consolidated=False
+    )
+    computed.clear()
+    assert fdgrad("run", short)[0] == 4
+    assert 0 in computed
+    assert objects("out.zarr") == before
+    assert not os.path.samefile("out.zarr/dt_dtime/c/0/0/0", "out.zarr.partial/dt_dtime/c/0/0/0")
+    monkeypatch.setattr(Task, "compute", compute)
+    assert fdgrad("run", short)[0] == 0
+    grown = objects("out.zarr")
+    assert fdgrad("run", short, "--fresh")[0] == 0
+    assert objects("out.zarr") == grown
+
+
+def test_where_files_cannot_be_linked_they_are_copied(
+    short: str, fdgrad: Called, computed: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: Any) -> None:
+        raise PermissionError("no links here")
+
+    link = os.link
+    monkeypatch.setattr("fdgrad_dask.pipeline.store.keys.os.link", refused)
+    code, _, err = fdgrad("run", short)
+    monkeypatch.setattr(os, "link", link)
+    assert code == 0, err
+    assert 0 not in computed
+    assert fdgrad("verify", short)[0] == 0
+
+
+def test_a_chunk_may_be_longer_than_the_source_is_at_first(
+    write: Write, fdgrad: Called, computed: list[int]
+) -> None:
+    path = config(write, ALONG["time"], chunks={"time": 12}, regions={})
+    for start, stop in ((0, 5), (5, 11), (11, 27), (27, 30)):
+        grow(start, stop)
+        assert fdgrad("run", path)[0] == 0
+    grown = objects("out.zarr")
+    assert fdgrad("verify", path)[0] == 0
+    assert fdgrad("run", path, "--fresh")[0] == 0
     assert objects("out.zarr") == grown
 
 

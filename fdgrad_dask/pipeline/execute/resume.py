@@ -67,18 +67,19 @@ def started(
         _require_same(begun, keys, path)
         return _repaired(job, store, journal, begun)
     is_laid_out = begun is not None and begun.laid_out
-    more = [] if begun is None else extending.grown(job, begun)
+    more = [] if begun is None or state == "absent" else extending.grown(job, begun)
     if begun is not None and not fresh and job.config.target.extend in more:
         return _extended(job, store, journal, called, inputs, begun, state)
     if fresh or state == "absent" or (state == "unfinished" and not is_laid_out):
         return _from_the_start(job, store, journal, called, keys, inputs)
     assert begun is not None
+    can_extend = more and isinstance(store, Extensible)
+    advice = f"append what is new by target.extend: {more[0]}, " if can_extend else ""
     if state == "finished" and is_laid_out:
-        advice = f"append what is new by target.extend: {more[0]}, " if more else ""
         verify.require_config(begun.identity, keys, path, advice)
         _require_complete(job, store, journal, begun)
         return Start(Plan(**begun.plan), [], complete=True)
-    _require_same(begun, keys, path)
+    _require_same(begun, keys, path, advice)
     if not is_laid_out:  # it was stopped before it began to replace what is finished
         return _from_the_start(job, store, journal, called, keys, inputs)
     return _resumed(job, store, journal, begun)
@@ -247,12 +248,12 @@ def _missing(plan: Plan, store: Store, journal: Journal) -> list[int]:
     return [number for number in range(plan.count) if not is_complete(records.get(number))]
 
 
-def _require_same(begun: RunRecord, keys: dict[str, str], path: str) -> None:
+def _require_same(begun: RunRecord, keys: dict[str, str], path: str, advice: str = "") -> None:
     if begun.digest != identity.digest(keys):
         differing = "; ".join(identity.changed(begun.identity, keys))
         raise OutputError(
-            f"{path} was begun with something else: {differing}; undo the change, run with "
-            "--fresh to start again, or name another target"
+            f"{path} was begun with something else: {differing}; undo the change, {advice}run "
+            "with --fresh to start again, or name another target"
         )
 
 
