@@ -30,6 +30,7 @@ TOPICS = {
     "calculus": (AS_IT_COMES, KEPT),
     "jitted": (AS_IT_COMES, KEPT),
     "graphs": ("",),
+    "whole": ("",),
     "files": ("",),
     "llc": ("",),
     "regions": ("",),

@@ -158,7 +158,7 @@ def inserted(page: str, name: str, text: str) -> str:
 
 def speed(results: dict[str, Any]) -> str:
     """The table of the README: all dtypes, spacings and axes of a thing in one line."""
-    shown = ("arrays", "chunks", "calculus", "files", "llc")
+    shown = ("arrays", "chunks", "calculus", "whole", "files", "llc")
     lines = ["| what | against | as it comes | memory kept |", "|---|---|---|---|"]
     rows = [
         replace(row, what=row.what.split(",")[0])
@@ -173,6 +173,9 @@ def speed(results: dict[str, Any]) -> str:
     for (what, against, _), line in found.items():
         plain, kept = (_range(line.get(memory, [])) for memory in (AS_IT_COMES, KEPT))
         lines.append(f"| {what} | {against} | {plain} | {kept} |")
+    for row in rows_of(results, "whole"):
+        if row.unit == "s":
+            lines.append(f"| {row.what}, {row.case} |  | {measured(row)} |  |")
     return "\n".join(lines)
 
 

@@ -68,8 +68,10 @@ def _told(arguments: argparse.Namespace, given: list[str]) -> int:
 
 
 def _run(config: Config, arguments: argparse.Namespace, called: str) -> str:
-    from fdgrad_dask.pipeline.commands import run
+    from fdgrad_dask.pipeline.commands import keep_to_cpu, run
 
+    if config.cluster.kind == "threads":
+        keep_to_cpu()
     # A setting may hold a secret, which reading the config has made known.
     return str(run(config, called=scrub(called), fresh=arguments.fresh, repair=arguments.repair))
 

@@ -23,7 +23,7 @@ RESULTS = json.loads(FILE.read_text())
 ROWS = report.rows_of(RESULTS)
 # What these rows speak of is not built, or has no benchmark of its own.
 NO_PROGRAM = (
-    "under `jit`", "the whole command", "quickstart", "NumPy arrays", "regions a second",
+    "under `jit`", "NumPy arrays", "regions a second",
     "staggered", "sharded",
 )  # fmt: skip
 AIMED_AT = ROOT.parent / "shared" / "performance.md"

@@ -22,6 +22,7 @@ from fdgrad_dask.pipeline.execute.pending import Pending
 from fdgrad_dask.pipeline.execute.resume import Start, started
 from fdgrad_dask.pipeline.execute.task import Result, Task
 from fdgrad_dask.pipeline.execute.threads import in_threads
+from fdgrad_dask.pipeline.execute.threads import keep_to_cpu as keep_to_cpu
 from fdgrad_dask.pipeline.execute.window import stoppable
 from fdgrad_dask.pipeline.planning import describe
 from fdgrad_dask.pipeline.planning.job import Job, looked_at

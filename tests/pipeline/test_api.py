@@ -75,3 +75,22 @@ def test_names_of_the_package_are_the_commands() -> None:
     assert dir(pipeline) == ["check", "plan", "run", "status", "verify"]
     assert all(callable(getattr(pipeline, name)) for name in dir(pipeline))
     assert Config.model_fields.keys() >= {"source", "steps", "target"}
+
+
+@pytest.mark.parametrize(("platforms", "kept"), [(None, ["cpu"]), ("cuda", [])])
+def test_threads_of_the_command_leave_gpus_alone(
+    platforms: str | None,
+    kept: list[str],
+    write: Write,
+    fdgrad: Callable[..., tuple[int, str, str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("JAX_PLATFORMS", raising=False)
+    if platforms:
+        monkeypatch.setenv("JAX_PLATFORMS", platforms)
+    asked: list[str] = []
+    monkeypatch.setattr(
+        "jax.config.update", lambda name, to: name == "jax_platforms" and asked.append(to)
+    )
+    fdgrad("run", write())
+    assert asked == kept

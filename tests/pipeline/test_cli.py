@@ -20,8 +20,8 @@ import xarray as xr
 
 from fdgrad_dask import cli, operators
 from fdgrad_dask.pipeline import commands as conductor
-from fdgrad_dask.pipeline.cluster import open as cluster
 from fdgrad_dask.pipeline.config import redaction
+from fdgrad_dask.pipeline.execute import threads
 from fdgrad_dask.pipeline.execute.journal import Journal
 from fdgrad_dask.pipeline.source import open as sources
 from fdgrad_dask.pipeline.store.folder import Folder
@@ -94,11 +94,11 @@ def test_history_grows_and_the_cluster_may_come_from_a_file(
     fdgrad: Called, write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[int] = []
-    opened = cluster.OPEN["local"]
-    monkeypatch.setitem(
-        cluster.OPEN, "local", lambda wanted: asked.append(wanted.workers) or opened(wanted)
+    pool = threads.ThreadPoolExecutor
+    monkeypatch.setattr(
+        threads, "ThreadPoolExecutor", lambda size, **more: asked.append(size) or pool(size, **more)
     )
-    Path("cluster.yaml").write_text("workers: 3")
+    Path("cluster.yaml").write_text("kind: threads\nworkers: 3")
     assert fdgrad("run", write(), "--cluster", "cluster.yaml")[0] == 0
     assert asked == [3]
     lines = xr.open_zarr("out.zarr").attrs["history"].splitlines()
@@ -359,7 +359,7 @@ def test_exit_5_no_memory(
 
 @pytest.mark.parametrize(
     ("kind", "sent"),
-    [("threads", signal.SIGINT), ("threads", signal.SIGHUP), ("local", signal.SIGINT)],
+    [("threads", signal.SIGHUP), ("local", signal.SIGINT)],
 )
 def test_exit_6_an_interrupt_reaches_all_processes_and_leaves_no_target(
     kind: str, sent: signal.Signals, write: Write

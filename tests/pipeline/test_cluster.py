@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import logging
 import os
 import socket
@@ -18,7 +19,7 @@ from distributed.comm.core import CommClosedError
 from fdgrad_dask.errors import ClusterError, InputError
 from fdgrad_dask.pipeline.cluster import open as cluster
 from fdgrad_dask.pipeline.cluster import resources, worker
-from fdgrad_dask.pipeline.cluster.local import gpu
+from fdgrad_dask.pipeline.cluster.local import workers
 from fdgrad_dask.pipeline.config.cluster import Cluster, Gpu, Local
 
 ONE = Local(workers=1, threads=1, memory_limit="2 GiB")
@@ -72,14 +73,25 @@ def test_the_dashboard_finds_another_port_where_its_own_is_taken() -> None:
         assert resources.dashboard() == "127.0.0.1:0"
 
 
-def test_an_error_while_a_worker_is_set_up_reaches_the_driver(
-    on_a_cluster: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fails(*_: Any, **__: Any) -> None:
-        raise ModuleNotFoundError("No module named 'jax'")
+def fails(*_: Any, **__: Any) -> None:
+    raise ModuleNotFoundError("No module named 'jax'")
 
-    monkeypatch.setattr(worker.Ready, "setup", fails)
-    message = r"a worker cannot compute \(ModuleNotFoundError: No module named 'jax'\); try"
+
+def cannot_be_loaded(_: worker.Ready) -> tuple[Any, tuple[str]]:
+    """Pickled here, it is imported where it arrives."""
+    return importlib.import_module, ("jax.is_not_here",)
+
+
+@pytest.mark.parametrize(
+    ("method", "does"),
+    [("setup", fails), ("__reduce__", cannot_be_loaded)],
+    ids=["while it is set up", "before it can be"],
+)
+def test_an_error_of_a_worker_reaches_the_driver(
+    on_a_cluster: Any, monkeypatch: pytest.MonkeyPatch, method: str, does: Any
+) -> None:
+    monkeypatch.setattr(worker.Ready, method, does)
+    message = r"a worker cannot compute \(.*ModuleNotFoundError.*No module named 'jax.*; try"
     with pytest.raises(ClusterError, match=message), cluster.opened(ONE):
         pass
 
@@ -88,16 +100,28 @@ def test_each_gpu_has_a_process_that_sees_no_other(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3, GPU-5ee")
     section = Gpu(kind="gpu", memory_limit="1 GiB", gpu_memory=0.5)
     assert section.workers == 2
-    with gpu(section) as client:
-        environments = client.run(eval, "dict(__import__('os').environ)").values()
-        told = client.scheduler_info(n_workers=-1)["workers"].values()
-        with pytest.raises(ClusterError, match=r"was to have a GPU, and JAX finds none \(jax wit"):
-            worker.make_ready(client, section)
-    assert {e["CUDA_VISIBLE_DEVICES"] for e in environments} == {"3", "GPU-5ee"}
+    nannies = [made["options"] for made in workers(section).values()]
+    environments = [options["env"] for options in nannies]
+    assert [e["CUDA_VISIBLE_DEVICES"] for e in environments] == ["3", "GPU-5ee"]
     assert {e["JAX_PLATFORMS"] for e in environments} == {"cuda"}
     assert {e["XLA_PYTHON_CLIENT_MEM_FRACTION"] for e in environments} == {"0.5"}
-    assert [w["resources"] for w in told] == [{"GPU": 1}, {"GPU": 1}]
-    assert [w["nthreads"] for w in told] == [1, 1]
+    assert [options["resources"] for options in nannies] == [{"GPU": 1}, {"GPU": 1}]
+    assert [options["nthreads"] for options in nannies] == [1, 1]
+    # What the process of a worker has of these, one that was started shows above.
+    own = {"env", "resources"}
+    (of_one,) = (made["options"] for made in workers(ONE).values())
+    assert nannies[0].keys() - own == of_one.keys() - own
+
+
+def test_a_worker_without_the_gpu_that_it_was_to_have(
+    on_a_cluster: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
+    monkeypatch.setitem(cluster.OPEN, "gpu", cluster.OPEN["local"])
+    message = r"was to have a GPU, and JAX finds none \(cpu; CUDA_VISIBLE_DEVICES is 3\)"
+    section = Gpu(kind="gpu", memory_limit="1 GiB")
+    with pytest.raises(ClusterError, match=message), cluster.opened(section):
+        pass
 
 
 def test_gpus_that_are_not_there(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,6 @@ from importlib.metadata import version
 from typing import Any
 
 import pytest
-from distributed import Client, LocalCluster
 
 from fdgrad_dask.errors import ClusterError
 from fdgrad_dask.pipeline.cluster import worker
@@ -67,19 +66,3 @@ def test_a_worker_that_does_not_fit(
 def test_versions_that_change_no_result_may_differ() -> None:
     newer = ".".join([*version("dask").split(".")[:2], "99"])
     worker._require_versions(Told({"dask": newer}))  # type: ignore[arg-type]
-
-
-def test_a_worker_without_the_package_is_told_by_the_driver() -> None:
-    hidden = "import sys\nsys.modules['fdgrad_dask'] = None\n"
-    with (
-        LocalCluster(
-            n_workers=1,
-            threads_per_worker=1,
-            preload=hidden,
-            dashboard_address="127.0.0.1:0",
-            silence_logs=50,
-        ) as running,
-        Client(running) as client,
-        pytest.raises(ClusterError, match=r"a worker cannot compute .*No module named .*; try"),
-    ):
-        worker.make_ready(client, SECTION)

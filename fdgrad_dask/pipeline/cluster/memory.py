@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dask.utils import parse_bytes
 
-from fdgrad_dask.pipeline.config.cluster import Cluster, Here, Queue
+from fdgrad_dask.pipeline.config.cluster import Batch, Cluster, Here
 
 
 def bytes_per_worker(cluster: Cluster) -> int:
     """Memory of one worker in bytes."""
-    if isinstance(cluster, Queue):
+    if isinstance(cluster, Batch):
         return int(parse_bytes(cluster.memory) // cluster.processes)
     if not isinstance(cluster, Here):
         return int(parse_bytes(cluster.memory_limit))

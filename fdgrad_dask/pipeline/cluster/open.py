@@ -15,24 +15,33 @@ from distributed import Client, KilledWorker
 from distributed.comm.core import CommClosedError
 
 from fdgrad_dask.errors import ClusterError, ClusterLostError
-from fdgrad_dask.pipeline.cluster import worker
-from fdgrad_dask.pipeline.cluster.address import address
+from fdgrad_dask.pipeline.cluster import resources, worker
+from fdgrad_dask.pipeline.cluster.batch import batch
 from fdgrad_dask.pipeline.cluster.kubernetes import kubernetes
-from fdgrad_dask.pipeline.cluster.local import gpu, local
+from fdgrad_dask.pipeline.cluster.local import local
 from fdgrad_dask.pipeline.cluster.memory import bytes_per_worker
-from fdgrad_dask.pipeline.cluster.queue import queue
 from fdgrad_dask.pipeline.cluster.ssh import ssh
-from fdgrad_dask.pipeline.config.cluster import Address, Cluster, Kubernetes, Queue
+from fdgrad_dask.pipeline.config.cluster import Address, Batch, Cluster, Kubernetes
 from fdgrad_dask.pipeline.config.measures import seconds
 from fdgrad_dask.pipeline.console import warn
 
+
+@contextmanager
+def address(cluster: Address) -> Iterator[Client]:
+    """A client of a scheduler that somebody else started; closing that is all that is closed."""
+    tls = cluster.tls
+    security = resources.security(tls) if tls else None
+    with Client(cluster.address, security=security, timeout=30) as client:
+        yield client
+
+
 OPEN: dict[str, Callable[[Any], AbstractContextManager[Client]]] = {
     "local": local,
-    "gpu": gpu,
-    "slurm": queue,
-    "pbs": queue,
-    "lsf": queue,
-    "sge": queue,
+    "gpu": local,
+    "slurm": batch,
+    "pbs": batch,
+    "lsf": batch,
+    "sge": batch,
     "ssh": ssh,
     "kubernetes": kubernetes,
     "address": address,
@@ -81,7 +90,7 @@ def _close(stack: ExitStack, cluster: Cluster) -> None:
 
 def _wait(client: Client, cluster: Cluster) -> None:
     """Returns when a worker is there; the rest of them may come while the run goes on."""
-    if not isinstance(cluster, Queue | Kubernetes | Address):
+    if not isinstance(cluster, Batch | Kubernetes | Address):
         return  # their workers were waited for, one by one
     needed = cluster.workers if isinstance(cluster, Address) else 1
     try:

@@ -14,7 +14,7 @@ from distributed import Security
 
 from fdgrad_dask.errors import ClusterError
 from fdgrad_dask.pipeline.cluster.memory import bytes_per_worker
-from fdgrad_dask.pipeline.config.cluster import Cluster, Jobs, Ssh
+from fdgrad_dask.pipeline.config.cluster import Batch, Cluster, Ssh, Tls
 
 _DASHBOARD = 8787
 HERE = "127.0.0.1:0"  # a dashboard that only its own machine sees
@@ -34,9 +34,11 @@ def allocator(cluster: Cluster) -> dict[str, str]:
 def libraries(cluster: Cluster) -> dict[str, str]:
     """What JAX and zarr read when they are imported.
 
-    XLA's pool takes its size from NPROC; zarr's pools would each be as wide as the machine. A
-    worker that was not given a GPU leaves those of its machine alone.
+    XLA's pool takes its size from NPROC; zarr's pools would each be as wide as the machine, and
+    keep more chunks than one on the way for the cores of a small worker. A worker that was not
+    given a GPU leaves those of its machine alone.
     """
+    wide = str(max(4, cluster.threads))
     of_jax = (
         {"JAX_PLATFORMS": "cuda", "XLA_PYTHON_CLIENT_MEM_FRACTION": str(cluster.gpu_memory)}
         if cluster.gpus
@@ -44,8 +46,8 @@ def libraries(cluster: Cluster) -> dict[str, str]:
     )
     return {
         "NPROC": str(cluster.threads),
-        "ZARR_ASYNC__CONCURRENCY": "4",
-        "ZARR_THREADING__MAX_WORKERS": "4",
+        "ZARR_ASYNC__CONCURRENCY": wide,
+        "ZARR_THREADING__MAX_WORKERS": wide,
         **of_jax,
     }
 
@@ -61,7 +63,7 @@ def dashboard() -> str:
 
 
 @contextmanager
-def credentials(cluster: Jobs | Ssh) -> Iterator[Security | None]:
+def credentials(cluster: Batch | Ssh) -> Iterator[Security | None]:
     """Who may talk to the scheduler: the user's files, or some that live as long as the run.
 
     Files rather than keys in memory: whoever sees the command line of a worker sees a path.
@@ -69,7 +71,7 @@ def credentials(cluster: Jobs | Ssh) -> Iterator[Security | None]:
     if not cluster.encrypted:
         yield None
     elif cluster.tls:
-        yield security(cluster.tls.ca, cluster.tls.cert, cluster.tls.key)
+        yield security(cluster.tls)
     else:
         os.makedirs(cluster.folder, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix="tls-", dir=os.path.abspath(cluster.folder)))
@@ -79,7 +81,7 @@ def credentials(cluster: Jobs | Ssh) -> Iterator[Security | None]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def security(ca: str, cert: str, key: str) -> Security:
+def security(tls: Tls) -> Security:
     """TLS and nothing else, with one certificate for every part.
 
     Raises
@@ -87,11 +89,10 @@ def security(ca: str, cert: str, key: str) -> Security:
     ClusterError
         A file is not there.
     """
-    files = [os.path.abspath(path) for path in (ca, cert, key)]
+    ca, cert, key = files = [os.path.abspath(path) for path in (tls.ca, tls.cert, tls.key)]
     for path in files:
         if not os.path.isfile(path):
             raise ClusterError(f"there is no file {path} of cluster.tls; fix the path")
-    ca, cert, key = files
     return Security(
         require_encryption=True,
         tls_ca_file=ca,
@@ -112,4 +113,4 @@ def _temporary(folder: Path) -> Security:
     cert, key = folder / "cert.pem", folder / "key.pem"
     cert.write_text(made.tls_ca_file)
     key.write_text(made.tls_client_key)
-    return security(str(cert), str(cert), str(key))
+    return security(Tls(ca=str(cert), cert=str(cert), key=str(key)))

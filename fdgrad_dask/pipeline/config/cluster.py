@@ -97,9 +97,22 @@ class _Remote(Section):
         return tls
 
 
-class Queue(_Remote):
+# What dask-jobqueue calls a key of the section, today or before.
+_NAMED_HERE = {
+    "project": "account",
+    "security": "tls",
+    "n_workers": "jobs",
+    **dict.fromkeys(("job_extra_directives", "job_extra"), "directives"),
+    **dict.fromkeys(("job_script_prologue", "env_extra"), "prologue"),
+    **dict.fromkeys(("log_directory", "shared_temp_directory"), "folder"),
+}
+
+
+class Batch(_Remote):
     """Jobs of a batch queue, all alike; one that is lost is replaced."""
 
+    kind: Literal["slurm", "pbs", "lsf", "sge"]
+    """slurm, pbs (also OpenPBS), lsf or sge (Grid Engine): whose jobs they are."""
     jobs: PositiveInt
     """Number of jobs."""
     cores: PositiveInt
@@ -116,14 +129,21 @@ class Queue(_Remote):
     """Who is charged: account or project."""
     interface: str | None = None
     """The network between the nodes, like ib0."""
-    prologue: Annotated[tuple[str, ...], Listed] = ()
+    prologue: Annotated[tuple[str, ...], Listed] | None = None
     """Lines of shell before the worker starts, like `module load`."""
-    directives: Annotated[tuple[str, ...], Listed] = ()
+    directives: Annotated[tuple[str, ...], Listed] | None = None
     """Further options of the job, as they stand behind #SBATCH, #PBS, #BSUB, #$."""
     folder: FileName = "fdgrad-jobs"
     """A folder that all nodes see: logs, and the TLS files of the run."""
     python: str | None = None
     """The Python of the workers, where it is not the one that runs fdgrad."""
+    parallel_environment: str = "smp"
+    """sge: the one that keeps the cores of a job on one node; `qconf -spl` lists them."""
+    memory_resource: str = "mem_free"
+    """sge: what this site calls the memory of one core."""
+    options: dict[str, Any] = {}
+    """Keywords of dask-jobqueue's cluster, as they are. What neither they nor the keys above say
+    is taken from the site's ~/.config/dask/jobqueue.yaml."""
 
     @field_validator("processes")
     @classmethod
@@ -134,6 +154,21 @@ class Queue(_Remote):
             raise ValueError(f"{cores} cores cannot be shared out to {processes} processes")
         return processes
 
+    @field_validator("parallel_environment", "memory_resource")
+    @classmethod
+    def _of_grid_engine(cls, value: str, info: ValidationInfo) -> str:
+        if info.data.get("kind") != "sge":
+            raise ValueError("only kind: sge has this; take it away")
+        return value
+
+    @field_validator("options")
+    @classmethod
+    def _no_key_twice(cls, options: dict[str, Any]) -> dict[str, Any]:
+        for name in options:
+            if key := _NAMED_HERE.get(name, name if name in cls.model_fields else None):
+                raise ValueError(f"{name} is not an option; write {key} instead")
+        return options
+
     @property
     def workers(self) -> int:
         """All processes of all jobs."""
@@ -143,38 +178,6 @@ class Queue(_Remote):
     def threads(self) -> int:
         """Threads of each process."""
         return self.cores // self.processes
-
-
-class Slurm(Queue):
-    """Jobs of Slurm."""
-
-    kind: Literal["slurm"]
-    """slurm: jobs of Slurm, by sbatch."""
-
-
-class Pbs(Queue):
-    """Jobs of PBS."""
-
-    kind: Literal["pbs"]
-    """pbs: jobs of PBS or OpenPBS, by qsub."""
-
-
-class Lsf(Queue):
-    """Jobs of LSF."""
-
-    kind: Literal["lsf"]
-    """lsf: jobs of LSF, by bsub."""
-
-
-class Sge(Queue):
-    """Jobs of Grid Engine."""
-
-    kind: Literal["sge"]
-    """sge: jobs of Grid Engine, by qsub."""
-    parallel_environment: str = "smp"
-    """The one that keeps the cores of a job on one node; `qconf -spl` lists them."""
-    memory_resource: str = "mem_free"
-    """What this site calls the memory of one core."""
 
 
 class Ssh(_Remote):
@@ -275,9 +278,6 @@ class Address(_Remote):
         return address
 
 
-Jobs = Slurm | Pbs | Lsf | Sge
-
-
 def _kind(section: Any) -> str:
     """The member of the union: processes only where a number of them is asked for."""
     if isinstance(section, dict):
@@ -289,10 +289,10 @@ Cluster = Annotated[
     Annotated[Threads, Tag("threads")]
     | Annotated[Local, Tag("local")]
     | Annotated[Gpu, Tag("gpu")]
-    | Annotated[Slurm, Tag("slurm")]
-    | Annotated[Pbs, Tag("pbs")]
-    | Annotated[Lsf, Tag("lsf")]
-    | Annotated[Sge, Tag("sge")]
+    | Annotated[Batch, Tag("slurm")]
+    | Annotated[Batch, Tag("pbs")]
+    | Annotated[Batch, Tag("lsf")]
+    | Annotated[Batch, Tag("sge")]
     | Annotated[Ssh, Tag("ssh")]
     | Annotated[Kubernetes, Tag("kubernetes")]
     | Annotated[Address, Tag("address")],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PositiveInt, ValidationInfo, field_validator
+from pydantic import Field, PositiveInt, ValidationInfo, field_validator, model_validator
 
 from fdgrad_dask.pipeline.config.redaction import without_secrets
 from fdgrad_dask.pipeline.config.section import Place, Section
@@ -27,6 +27,9 @@ class Target(Section):
     regions: dict[str, PositiveInt] = {}
     """Points that a worker computes at a time, in whole shards; chosen by the plan where nothing
     is named."""
+    extend: str | None = None
+    """The dimension along which the source grows: a later run with the same config computes what
+    is new and what reads beyond the old end, and keeps the rest. Its chunks have to be named."""
     compression: Literal["fast", "archive"] = "fast"
     """fast: LZ4 with shuffle; archive: Zstandard with bitshuffle, smaller and slower."""
     round_bits: Annotated[int, Field(ge=1, le=52)] | None = None
@@ -63,3 +66,21 @@ class Target(Section):
         if "@" in bucket:
             raise ValueError("a key to a bucket belongs into target.storage_options, not the URL")
         return path
+
+    @model_validator(mode="after")
+    def _can_be_extended(self) -> Target:
+        dim = self.extend
+        if dim is None:
+            return self
+        if dim not in self.chunks:
+            raise ValueError(
+                f"extend is {dim!r}, and chunks names no {dim}; write chunks: {{{dim}: N}}, which "
+                "holds however long the target becomes"
+            )
+        if self.path.endswith(".nc") or (self.path.endswith(".zarr") and "://" in self.path):
+            raise ValueError(
+                f"{without_secrets(self.path)!r} cannot be extended unseen by its readers: that "
+                "takes a Zarr folder on this machine or an Icechunk repository; name one, or take "
+                "extend away and run with --fresh"
+            )
+        return self

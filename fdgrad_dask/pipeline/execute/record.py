@@ -73,6 +73,9 @@ class RunRecord:
     """The arrays of the target: what else lies in it is somebody else's."""
     replaces: dict[str, list[str]] = field(default_factory=dict)
     """By its digest, the arrays of a finished target of ours in whose place this one comes."""
+    grown_from: str | None = None
+    """Where records of an earlier run count for this one, of a shorter source: the digest of the
+    target that it published, or nothing where it was interrupted."""
     labels: dict[str, str] = field(default_factory=dict)
     """Checksums of that metadata and of the coordinates, as those of a region."""
     ended: float | None = None

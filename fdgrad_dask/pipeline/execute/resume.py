@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import NamedTuple
@@ -15,7 +15,7 @@ from dask.utils import format_bytes
 
 from fdgrad_dask.errors import OutputError
 from fdgrad_dask.pipeline.console import say, warn
-from fdgrad_dask.pipeline.execute import verify
+from fdgrad_dask.pipeline.execute import extending, verify
 from fdgrad_dask.pipeline.execute.journal import Journal
 from fdgrad_dask.pipeline.execute.ownership import all_names, known, require_only_ours, require_ours
 from fdgrad_dask.pipeline.execute.record import RegionRecord, RunRecord, key_of
@@ -23,7 +23,7 @@ from fdgrad_dask.pipeline.planning import identity
 from fdgrad_dask.pipeline.planning.job import Job
 from fdgrad_dask.pipeline.planning.regions import Plan
 from fdgrad_dask.pipeline.source.versions import recording
-from fdgrad_dask.pipeline.store.base import Store
+from fdgrad_dask.pipeline.store.base import Extensible, State, Store
 
 _COMPRESSED = 4  # times that no codec makes real fields smaller
 
@@ -67,11 +67,15 @@ def started(
         _require_same(begun, keys, path)
         return _repaired(job, store, journal, begun)
     is_laid_out = begun is not None and begun.laid_out
+    more = [] if begun is None else extending.grown(job, begun)
+    if begun is not None and not fresh and job.config.target.extend in more:
+        return _extended(job, store, journal, called, inputs, begun, state)
     if fresh or state == "absent" or (state == "unfinished" and not is_laid_out):
         return _from_the_start(job, store, journal, called, keys, inputs)
     assert begun is not None
     if state == "finished" and is_laid_out:
-        verify.require_config(begun.identity, keys, path)
+        advice = f"append what is new by target.extend: {more[0]}, " if more else ""
+        verify.require_config(begun.identity, keys, path, advice)
         _require_complete(job, store, journal, begun)
         return Start(Plan(**begun.plan), [], complete=True)
     _require_same(begun, keys, path)
@@ -95,9 +99,26 @@ def _from_the_start(
     state = store.state()
     if state == "unfinished":
         say(f"what an earlier run left of {path} is replaced")
-    number = identity.digest(keys)
-    run = RunRecord(
-        digest=number,
+    run = _record(job, called, keys, inputs, plan, begun)
+    with recording() as read:
+        template = _with_history(job.template, called, run.digest)
+        journal.begin(run)
+        labels = store.lay_out(template, [*run.names, *all_names(begun)])
+    journal.amend(laid_out=True, labels=labels, read=read)
+    return Start(plan, list(range(plan.count)))
+
+
+def _record(
+    job: Job,
+    called: str,
+    keys: dict[str, str],
+    inputs: Mapping[str, str],
+    plan: Plan,
+    begun: RunRecord | None,
+) -> RunRecord:
+    """Of a run that begins, in place of what ``begun`` has made."""
+    return RunRecord(
+        digest=identity.digest(keys),
         identity=keys,
         config=job.config.model_dump(mode="json"),
         called=called,
@@ -110,12 +131,44 @@ def _from_the_start(
         plan=asdict(plan),
         began=time.time(),
     )
+
+
+def _extended(
+    job: Job,
+    store: Store,
+    journal: Journal,
+    called: str,
+    inputs: Mapping[str, str],
+    begun: RunRecord,
+    state: State,
+) -> Start:
+    """What is new, and what of the old reaches beyond its end; nothing published is touched."""
+    path, is_whole = job.config.target.path, state == "finished" and begun.laid_out
+    assert isinstance(store, Extensible)
+    require_only_ours(store, begun)
+    old = extending.beginning_of(job, begun)
+    _require_same(begun, old.identity, path)
+    plan = extending.plan_of(job, begun)
+    job.require_room(plan)
+    kept = extending.kept(old, job, begun, plan, journal, is_whole=is_whole)
+    _require_space(job, store, plan, plan.count - len(kept))
+    if is_whole:  # what an interrupted publication left beside it
+        store.publish(begun.names, begun.replaces)
+    # In this order: whatever is cut off, no record counts that does not hold for the new target.
+    journal.forget(journal.regions().keys() - set(kept))
+    run = _record(job, called, job.identity, inputs, plan, begun)
     with recording() as read:
-        template = _with_history(job.template, called, number)
-        journal.begin(run)
-        labels = store.lay_out(template, [*run.names, *all_names(begun)])
+        template = _with_history(job.template, called, run.digest)
+        base = begun.digest if is_whole else begun.grown_from or ""
+        replaces = {begun.digest: begun.names} if is_whole else begun.replaces
+        run = replace(run, replaces=replaces, grown_from=base)
+        journal.amend(**vars(run))
+        shards = (key for record in kept.values() for key in record.checksums)
+        labels = store.extend(template, base, shards)
     journal.amend(laid_out=True, labels=labels, read=read)
-    return Start(plan, list(range(plan.count)))
+    todo = _missing(plan, store, journal)
+    say(f"extending {path}: {plan.count - len(todo)} of {plan.count} regions are kept")
+    return Start(plan, todo, resumed=True)
 
 
 def _with_history(template: xr.Dataset, called: str, digest: str) -> xr.Dataset:

@@ -8,11 +8,22 @@ import threading
 from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
+import jax
+
 from fdgrad_dask.errors import ClusterError
 from fdgrad_dask.pipeline.config.cluster import Threads
 from fdgrad_dask.pipeline.execute.pending import Pending
 from fdgrad_dask.pipeline.execute.task import Attempt, Result, Task
 from fdgrad_dask.pipeline.execute.window import fly
+
+
+def keep_to_cpu() -> None:
+    """Leave the GPUs of this machine alone, as its workers do: they are for the kind gpu.
+
+    For a process that only runs the command; ``JAX_PLATFORMS`` says otherwise.
+    """
+    if "JAX_PLATFORMS" not in os.environ:
+        jax.config.update("jax_platforms", "cpu")
 
 
 def in_threads(

@@ -72,20 +72,22 @@ def everything_read(run: RunRecord, journal: Journal) -> list[Mapping[str, str]]
     return [run.read, *(record.inputs for record in journal.regions().values())]
 
 
-def require_config(begun: Mapping[str, str], keys: Mapping[str, str], path: str) -> None:
+def require_config(
+    begun: Mapping[str, str], keys: Mapping[str, str], path: str, advice: str = ""
+) -> None:
     """Refuses a config that is not the one of a finished target.
 
     Raises
     ------
     OutputError
-        With the keys in which they differ.
+        With the keys in which they differ, and ``advice`` on what else to do.
     """
     before, now = (identity.without_versions(each) for each in (begun, keys))
     if before != now:
         differing = "; ".join(identity.changed(before, now))
         raise OutputError(
-            f"{path} is the result of something else: {differing}; undo the change, run with "
-            "--fresh to replace it, or name another target"
+            f"{path} is the result of something else: {differing}; undo the change, {advice}run "
+            "with --fresh to replace it, or name another target"
         )
 
 

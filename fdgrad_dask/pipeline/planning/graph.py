@@ -163,7 +163,7 @@ def found_halos(config: Config, source: xr.Dataset) -> tuple[dict[str, Halo], se
     is read, never what is right.
     """
     sizes = _named(source)
-    middle = {dim: _middle(size) for dim, size in sizes.items()}
+    middle = {dim: middle_of(size) for dim, size in sizes.items()}
     halos: dict[str, Halo] = {}
     read: set[str] = set()
     for _ in range(2):  # what one dimension needs may show only when the others are known
@@ -211,7 +211,8 @@ def _named(source: xr.Dataset) -> dict[str, int]:
     return {str(dim): size for dim, size in source.sizes.items()}
 
 
-def _middle(size: int) -> tuple[int, int]:
+def middle_of(size: int) -> tuple[int, int]:
+    """Some points in the middle of a dimension, a third of it at most."""
     width = max(1, min(16, size // 3))
     return (size - width) // 2, (size - width) // 2 + width
 

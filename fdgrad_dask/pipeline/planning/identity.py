@@ -28,7 +28,7 @@ _LOOKED_AT = ("layout.", "input ", "coordinate ", _VERSION)  # what the source d
 # How stored numbers become values; the rest of an encoding decides nothing.
 _DECODING = ("scale_factor", "add_offset", "_FillValue", "missing_value", "units", "calendar")
 # What decides nothing, or shows in the layout.
-_ELSEWHERE = {"source": {"chunks"}, "target": {"path", "regions", "chunks", "shards"}}
+_ELSEWHERE = {"source": {"chunks"}, "target": {"path", "regions", "chunks", "shards", "extend"}}
 
 
 def versions() -> dict[str, str]:

@@ -41,6 +41,8 @@ def laid_out(
     dims = {
         str(dim): size for array in result.data_vars.values() for dim, size in array.sizes.items()
     }
+    if dim := target.extend if target.extend in dims else None:  # so that it stays as it grows
+        dims[dim] = max(dims[dim], target.chunks[dim], target.shards.get(dim, 0))
     for section in ("chunks", "shards", "regions"):
         for dim in getattr(target, section):
             if dim not in dims:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import google_crc32c
 import numpy as np
@@ -116,3 +116,15 @@ class Store(Protocol):
 
     def free(self) -> int | None:
         """Bytes that can still be written, where that can be known."""
+
+
+@runtime_checkable
+class Extensible(Protocol):
+    """A store whose target can become longer without its readers ever seeing half of it."""
+
+    def extend(self, template: xr.Dataset, base: str, keys: Iterable[str]) -> dict[str, str]:
+        """As ``lay_out``, around shards that are kept, whose ``keys`` are the same there.
+
+        They lie where arrays grow, or else in the published target whose digest is ``base``, of
+        which nothing changes before ``publish``.
+        """

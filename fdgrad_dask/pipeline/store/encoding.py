@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,8 @@ import xarray as xr
 from numcodecs import BitRound
 from numpy.typing import NDArray
 from zarr.codecs import BloscCodec, Crc32cCodec
+from zarr.core.buffer import Buffer
+from zarr.storage import MemoryStore
 
 from fdgrad_dask.pipeline.config.target import Target
 from fdgrad_dask.pipeline.source.related import ATTRIBUTES, named_in
@@ -80,3 +84,26 @@ def _of_time(variable: xr.Variable) -> dict[str, Any]:
     except Exception:  # a KeyError of the unit, a ValueError of the calendar
         del kept["units"]
     return kept
+
+
+def described(template: xr.Dataset, target: Target) -> dict[str, Buffer]:
+    """The objects of a hierarchy without the shards of its fields: metadata and labels."""
+    objects: dict[str, Buffer] = {}
+    with quiet():
+        encoded(template, codecs(target)).to_zarr(
+            MemoryStore(objects),
+            compute=False,
+            consolidated=False,
+            zarr_format=3,
+            write_empty_chunks=True,
+        )
+    return objects
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without zarr's notes that text and consolidated metadata are no part of Zarr 3 yet."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The data type .* does not have a Zarr V3 specification")
+        warnings.filterwarnings("ignore", "Consolidated metadata is currently not part")
+        yield

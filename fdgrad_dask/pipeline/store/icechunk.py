@@ -26,10 +26,10 @@ from fdgrad_dask.pipeline.source import snapshots
 from fdgrad_dask.pipeline.source.remote import is_bucket
 from fdgrad_dask.pipeline.store.base import Held, Replaces, Shard, State, checksum_of
 from fdgrad_dask.pipeline.store.bucket import Bucket
-from fdgrad_dask.pipeline.store.encoding import codecs, encoded
+from fdgrad_dask.pipeline.store.encoding import codecs, described, encoded, quiet
 from fdgrad_dask.pipeline.store.files import advice, room, writing
 from fdgrad_dask.pipeline.store.keys import is_of_arrays
-from fdgrad_dask.pipeline.store.zarr import ZarrWriter, digest_of, quiet
+from fdgrad_dask.pipeline.store.zarr import ZarrWriter, digest_of, put
 
 _GROWING = "fdgrad-partial"
 _TOGETHER = 32  # regions of a commit: what a run that is killed may have to compute again
@@ -103,6 +103,22 @@ class IcechunkStore:
             session.commit("fdgrad run: laid out")
         self._seen = self._merging = None
         return {key: str(self.checksum(key)) for key in sorted(self._keys())}
+
+    def extend(self, template: xr.Dataset, base: str, keys: Iterable[str]) -> dict[str, str]:
+        objects = described(template, self._target)
+        labels = tuple(f"{name}/" for name in template.coords)
+        with _writing(self._path):
+            if self._branch != _GROWING:
+                before = self._repository.lookup_branch("main")
+                self._repository.create_branch(_GROWING, before)
+            session = self._repository.writable_session(_GROWING)
+            for key in collect_aiterator(session.store.list()):
+                if key.startswith(labels) and key not in objects:
+                    sync(session.store.delete(key))
+            sync(put(session.store, objects))
+            session.commit("fdgrad run: extended")
+        self._seen = self._merging = None
+        return {key: str(self.checksum(key)) for key in sorted(objects)}
 
     def writer(self) -> IcechunkWriter:
         with _writing(self._path):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Iterator
+import shutil
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
+from uuid import uuid4
 
 WHOLE = "fdgrad-whole.nc"
 """The netCDF file that is put together inside the folder that grew."""
@@ -60,6 +62,30 @@ def remove(folder: str, names: Collection[str]) -> bool:
         if is_of_arrays(name, names) and not os.path.islink(os.path.join(folder, name)):
             os.unlink(os.path.join(folder, name))
     return _remove_empty(folder)
+
+
+def drop(folder: str, names: Collection[str], but: Collection[str]) -> None:
+    """Deletes from a Zarr folder what is there of these arrays under other keys than those."""
+    for name in names:
+        for at, _, files in os.walk(os.path.join(folder, name)):
+            for full in (os.path.join(at, file) for file in files):
+                if os.path.relpath(full, folder) not in but:
+                    os.unlink(full)
+
+
+def link(there: str, here: str, keys: Iterable[str]) -> None:
+    """Has these objects of one Zarr folder in another too: linked, or copied where that fails."""
+    for key in keys:
+        old, new = os.path.join(there, key), os.path.join(here, key)
+        if not os.path.exists(old) or os.path.exists(new):
+            continue
+        os.makedirs(os.path.dirname(new), exist_ok=True)
+        try:
+            os.link(old, new)
+        except OSError:
+            part = f"{new}.{uuid4().hex}.partial"
+            shutil.copyfile(old, part)
+            os.replace(part, new)
 
 
 def remove_leftovers(folder: str, names: Collection[str]) -> None:

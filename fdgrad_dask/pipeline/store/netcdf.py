@@ -25,7 +25,7 @@ from fdgrad_dask.errors import ConfigError, FdgradError, OutputError
 from fdgrad_dask.pipeline.config.target import Target
 from fdgrad_dask.pipeline.console import warn
 from fdgrad_dask.pipeline.store.base import Held, Replaces, Shard, State, checksum_of
-from fdgrad_dask.pipeline.store.encoding import stored
+from fdgrad_dask.pipeline.store.encoding import quiet, stored
 from fdgrad_dask.pipeline.store.files import advice, room
 from fdgrad_dask.pipeline.store.keys import WHOLE, remove, strangers_in
 from fdgrad_dask.pipeline.store.zarr import (
@@ -36,7 +36,6 @@ from fdgrad_dask.pipeline.store.zarr import (
     is_empty,
     is_zarr,
     put_there_meanwhile,
-    quiet,
 )
 
 _READERS = 4  # shards in memory while the file is put together

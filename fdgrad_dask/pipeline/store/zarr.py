@@ -10,10 +10,8 @@ import asyncio
 import json
 import os
 import threading
-import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,15 +22,15 @@ from numpy.typing import NDArray
 from zarr.abc.store import Store as ZarrHierarchy
 from zarr.core.buffer import Buffer, default_buffer_prototype
 from zarr.core.sync import sync
-from zarr.storage import LocalStore, MemoryStore, WrapperStore
+from zarr.storage import LocalStore, WrapperStore
 
 from fdgrad_dask.errors import OutputError
 from fdgrad_dask.pipeline.config.target import Target
 from fdgrad_dask.pipeline.console import warn
 from fdgrad_dask.pipeline.store.base import Held, Replaces, Shard, State, checksum_of
-from fdgrad_dask.pipeline.store.encoding import codecs, encoded, stored
+from fdgrad_dask.pipeline.store.encoding import described, quiet, stored
 from fdgrad_dask.pipeline.store.files import room, writing
-from fdgrad_dask.pipeline.store.keys import remove, remove_leftovers, strangers_in
+from fdgrad_dask.pipeline.store.keys import drop, link, remove, remove_leftovers, strangers_in
 
 if TYPE_CHECKING:
     _Wrapper = WrapperStore[ZarrHierarchy]
@@ -62,20 +60,12 @@ class ZarrStore(ABC):
         """Makes room where arrays of ``names`` are, and puts the metadata of the group there."""
 
     def lay_out(self, template: xr.Dataset, names: Collection[str] = ()) -> dict[str, str]:
-        objects: dict[str, Buffer] = {}
-        with quiet():
-            encoded(template, codecs(self._target)).to_zarr(
-                MemoryStore(objects),
-                compute=False,
-                consolidated=False,
-                zarr_format=3,
-                write_empty_chunks=True,
-            )
+        objects = described(template, self._target)
         # That of the group is written again when it takes in all others.
         group = objects.pop("zarr.json").to_bytes()
         with writing(self._final):
             self._begin(group, names)
-            sync(_put(self._hierarchy(), objects))
+            sync(put(self._hierarchy(), objects))
         return {key: checksum_of(objects[key].as_numpy_array()) for key in sorted(objects)}
 
     def writer(self) -> ZarrWriter:
@@ -130,7 +120,7 @@ class ZarrFolder(ZarrStore):
         return self._partial if os.path.isdir(self._partial) else self._final
 
     def _hierarchy(self) -> ZarrHierarchy:
-        return LocalStore(self._here)
+        return _Apart(self._here)
 
     def absent(self, keys: Iterable[str]) -> set[str]:
         def there(key: str) -> bool:
@@ -140,6 +130,18 @@ class ZarrFolder(ZarrStore):
                 return False
 
         return {key for key in keys if not there(key)}
+
+    def extend(self, template: xr.Dataset, base: str, keys: Iterable[str]) -> dict[str, str]:
+        objects = described(template, self._target)
+        labels = {str(name) for name in template.coords}
+        with writing(self._final):
+            os.makedirs(self._partial, exist_ok=True)
+            sync(put(self._hierarchy(), {"zarr.json": objects.pop("zarr.json")}))
+            if digest_in(self._final) == base:
+                link(self._final, self._partial, keys)
+            drop(self._partial, labels, objects)
+            sync(put(self._hierarchy(), objects))
+        return {key: checksum_of(objects[key].as_numpy_array()) for key in sorted(objects)}
 
     def settle(self) -> None:
         """It is there already."""
@@ -176,7 +178,7 @@ class ZarrFolder(ZarrStore):
         return room(self._final)
 
 
-async def _put(store: ZarrHierarchy, objects: Mapping[str, Buffer]) -> None:
+async def put(store: ZarrHierarchy, objects: Mapping[str, Buffer]) -> None:
     await asyncio.gather(*(store.set(key, content) for key, content in objects.items()))
 
 
@@ -247,13 +249,17 @@ def box(
     return tuple(slice(at, at + n) for at, n in zip(corner, shape, strict=True))
 
 
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Without zarr's notes that text and consolidated metadata are no part of Zarr 3 yet."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "The data type .* does not have a Zarr V3 specification")
-        warnings.filterwarnings("ignore", "Consolidated metadata is currently not part")
-        yield
+class _Apart(LocalStore):
+    """A folder whose files may be links to those of a published target, which stay as they are.
+
+    Before 3.1.2 zarr wrote into the file that was there.
+    """
+
+    async def set(self, key: str, value: Buffer) -> None:
+        path = self.root / key
+        if path.exists() and path.stat().st_nlink > 1:
+            path.unlink()
+        await super().set(key, value)
 
 
 def is_zarr(path: str) -> bool:

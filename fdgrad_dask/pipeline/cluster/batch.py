@@ -1,0 +1,182 @@
+"""Clusters of a batch queue: the scheduler in this process, the workers in jobs."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import logging
+import os
+import shlex
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import dask
+from distributed import Client, Security
+
+from fdgrad_dask.errors import ClusterError, did_you_mean
+from fdgrad_dask.pipeline.cluster import resources
+from fdgrad_dask.pipeline.cluster.jobs import Replacing, noting
+from fdgrad_dask.pipeline.cluster.memory import bytes_per_worker
+from fdgrad_dask.pipeline.config.cluster import Batch
+from fdgrad_dask.pipeline.config.measures import seconds
+
+
+class _Words(NamedTuple):
+    """What a queue calls the account, and how it is asked for what dask-jobqueue leaves out."""
+
+    account: str
+    gpu: tuple[str, ...] = ()
+    directives: tuple[str, ...] = ()
+    resources: str = ""
+    resource_of_gpu: str = ""
+
+
+# Grid Engine counts memory and GPUs by the core.
+_WORDS = {
+    "slurm": _Words("account", gpu=("--gres=gpu:1",)),
+    "pbs": _Words(
+        "account",
+        resources="select=1:ncpus={cores}:mem={bytes}b",
+        resource_of_gpu=":ngpus=1",
+    ),
+    "lsf": _Words("project", gpu=('-gpu "num=1"',)),
+    "sge": _Words(
+        "project",
+        directives=("-pe {parallel_environment} {cores}",),
+        resources="{memory_resource}={bytes_of_a_core}",
+        resource_of_gpu=",gpu=1",
+    ),
+}
+
+
+@contextmanager
+def batch(cluster: Batch) -> Iterator[Client]:
+    """Jobs that are replaced when they are lost, and cancelled at the end.
+
+    Raises
+    ------
+    ClusterError
+        The queue's commands or dask-jobqueue are not here, or it refuses the job.
+    """
+    made = _class_of(cluster)
+    _require_known(cluster.options, made, made.job_cls)
+    command = shlex.split(made.job_cls.submit_command)[0]
+    if not shutil.which(command):
+        raise ClusterError(
+            f"{command} is not on this machine, so no job can be sent; run fdgrad on a login node "
+            "or in a job, or take kind: local"
+        )
+    refused: list[str] = []
+    job = noting(made.job_cls, refused)
+    with (
+        resources.credentials(cluster) as security,
+        made(**_told(cluster, security), job_cls=job) as running,
+        Client(running) as client,
+    ):
+        _submit(running, cluster.jobs)
+        if refused:
+            raise ClusterError(
+                f"{command} refuses the job: {refused[0]}; fix the section cluster, whose "
+                "directives go to the queue as they stand"
+            )
+        # scale() never replaces a job that is lost; as many at least as at most does.
+        running.adapt(minimum_jobs=cluster.jobs, maximum_jobs=cluster.jobs)
+        yield client
+
+
+def _require_known(options: Iterable[str], *classes: type) -> None:
+    """dask-jobqueue would say it too, with every keyword in the message."""
+    makers = [vars(base).get("__init__", object) for of in classes for base in of.__mro__]
+    known = {name for maker in makers for name in inspect.signature(maker).parameters}
+    for name in options:
+        if name not in known:
+            raise ClusterError(
+                f"cluster.options.{name} is no keyword of dask-jobqueue; "
+                f"{did_you_mean(name, sorted(known))}"
+            )
+
+
+def _submit(running: Any, jobs: int) -> None:
+    """Sends the jobs, and returns when the queue has taken or refused them."""
+
+    async def submitted() -> None:
+        await running
+
+    running.scale(jobs=jobs)
+    running.sync(submitted)
+
+
+def _class_of(cluster: Batch) -> Any:
+    try:
+        found = getattr(importlib.import_module("dask_jobqueue"), f"{cluster.kind.upper()}Cluster")
+    except ImportError as error:
+        raise ClusterError(
+            f"cluster.kind {cluster.kind} needs the package dask-jobqueue; "
+            f"pip install 'fdgrad_dask[{cluster.kind}]'"
+        ) from error
+    return type(found.__name__, (Replacing, found), {})
+
+
+def _told(cluster: Batch, security: Security | None) -> dict[str, Any]:
+    """What dask-jobqueue is told. What is None here it looks up in the configuration of the site.
+
+    A list takes the place of the site's: what this package adds is put behind that.
+    """
+    site = dask.config.get(f"jobqueue.{cluster.options.get('config_name', cluster.kind)}")
+    site = {name.replace("-", "_"): value for name, value in site.items()} | cluster.options
+    words = _WORDS[cluster.kind]
+    total = bytes_per_worker(cluster) * cluster.processes
+    numbers = {**dict(cluster), "bytes": total, "bytes_of_a_core": total // cluster.cores}
+    resource = words.resources + words.resource_of_gpu * cluster.gpus
+    exports = {**resources.allocator(cluster), **resources.libraries(cluster)}
+    return {
+        "cores": cluster.cores,
+        "processes": cluster.processes,
+        "memory": f"{total} B",
+        "walltime": _clock(cluster),
+        "queue": cluster.queue,
+        words.account: cluster.account,
+        "interface": cluster.interface,
+        "python": cluster.python,
+        "job_name": "fdgrad",
+        "log_directory": os.path.abspath(cluster.folder),
+        "security": security,
+        "silence_logs": logging.CRITICAL,
+        **({"resource_spec": resource.format_map(numbers)} if resource else {}),
+        **cluster.options,
+        "scheduler_options": {
+            "dashboard_address": resources.dashboard(),
+            **(site["scheduler_options"] or {}),
+        },
+        "job_script_prologue": [
+            *(cluster.prologue or site["job_script_prologue"] or ()),
+            *(f"export {name}={shlex.quote(value)}" for name, value in exports.items()),
+        ],
+        "job_extra_directives": [
+            *words.gpu * cluster.gpus,
+            *(line.format_map(numbers) for line in words.directives),
+            *(cluster.directives or site["job_extra_directives"] or ()),
+        ],
+        "worker_extra_args": [*(site["worker_extra_args"] or ()), *_arguments(cluster)],
+    }
+
+
+def _arguments(cluster: Batch) -> list[str]:
+    """Workers leave before the queue ends them, not all at once; one region at a time on each."""
+    walltime = seconds(cluster.walltime)
+    margin = min(max(walltime // 10, 30), 600, walltime // 2)
+    return [
+        *("--lifetime", f"{walltime - margin}s", "--lifetime-stagger", f"{margin // 2}s"),
+        *("--nthreads", "1"),  # stands after jobqueue's own, which says cores / processes
+        *("--dashboard-address", resources.HERE),
+        *(("--resources", "GPU=1") if cluster.gpus else ()),
+    ]
+
+
+def _clock(cluster: Batch) -> str:
+    """The walltime as ``HH:MM:SS``, which all but LSF read alike: it has no seconds."""
+    minutes, rest = divmod(seconds(cluster.walltime), 60)
+    clock = f"{minutes // 60:02}:{minutes % 60:02}"
+    return clock if cluster.kind == "lsf" else f"{clock}:{rest:02}"
