@@ -101,6 +101,16 @@ def test_a_log_file_of_ones_own(fdgrad: Called, write: Write) -> None:
     assert "the log file no/a.log cannot be written (No such file or directory); name" in err
 
 
+def test_a_target_in_a_bucket_has_no_log_unless_one_is_named(
+    fdgrad: Called, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commands, "is_bucket", lambda path: path.endswith("out.zarr"))
+    assert fdgrad("run", write())[0] == 0
+    assert not LOG.exists()
+    assert fdgrad("run", write(), "--fresh", "--log-file", "a.log")[0] == 0
+    assert lines(Path("a.log"))
+
+
 def test_each_of_several_runs_has_its_own_log(fdgrad: Called, write: Write) -> None:
     config = write(target={"path": "${NAME}.zarr"}, parameters={"NAME": ["a", "b", "c"]})
     os.mkdir("c.zarr")
