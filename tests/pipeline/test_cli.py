@@ -10,8 +10,10 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -436,3 +438,21 @@ def test_the_rest_of_an_interrupted_run_is_mentioned(fdgrad: Called, write: Writ
     assert code == 0
     assert "what an earlier run left of out.zarr is replaced" in err
     assert not Path("out.zarr.partial").exists()
+
+
+def test_only_a_process_of_its_own_stops_collecting_garbage(
+    fdgrad: Called, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And only as long as it imports; a caller of ``main`` finds the collector as it was."""
+    told: list[str] = []
+    names = ("disable", "freeze", "enable")
+    collector = SimpleNamespace(
+        isenabled=lambda: "enable" in told or "disable" not in told,
+        **{name: partial(told.append, name) for name in names},
+    )
+    monkeypatch.setattr(cli, "gc", collector)
+    assert fdgrad("check", write())[0] == 0
+    assert told == []
+    monkeypatch.setattr(sys, "argv", ["fdgrad", "check", "config.yaml"])
+    assert cli.main() == 0
+    assert told == ["disable", "freeze", "enable", "freeze"]
