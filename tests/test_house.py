@@ -34,7 +34,7 @@ ROOMS = {
     ),
     "pipeline.cluster": (
         "operators pipeline.config pipeline.console",
-        "dask dask_kubernetes distributed jax numpy xarray",
+        "dask dask_kubernetes distributed jax numpy psutil xarray",
     ),
     "pipeline.planning": (
         "halo operators pipeline.config pipeline.source pipeline.store pipeline.cluster",

@@ -15,10 +15,11 @@ import pytest
 from distributed import Client, KilledWorker, Worker
 from distributed.client import FutureCancelledError
 from distributed.comm.core import CommClosedError
+from distributed.system import MEMORY_LIMIT
 
 from fdgrad_dask.errors import ClusterError, InputError
+from fdgrad_dask.pipeline.cluster import memory, resources, worker
 from fdgrad_dask.pipeline.cluster import open as cluster
-from fdgrad_dask.pipeline.cluster import resources, worker
 from fdgrad_dask.pipeline.cluster.local import workers
 from fdgrad_dask.pipeline.config.cluster import Cluster, Gpu, Local
 
@@ -198,3 +199,7 @@ def test_client_and_cluster_are_closed(on_a_cluster: Any) -> None:
     assert client.status == "closed"
     assert running is not None
     assert running.status.name == "closed"
+
+
+def test_memory_is_counted_as_by_distributed() -> None:
+    assert memory.of_machine() == MEMORY_LIMIT
