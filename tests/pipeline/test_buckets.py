@@ -416,7 +416,7 @@ def test_of_two_drivers_one_waits_and_is_refused(
         place.write("lock.json", json.dumps({**other, "seen": now + 1}).encode())
 
     with monkeypatch.context() as patch:
-        patch.setattr(lock, "say", say)
+        patch.setattr(lock, "warn", say)
         code, _, told = fdgrad("run", config())
     assert code == 4
     assert said[0].startswith(f"{OUT} is locked by elsewhere:7; waiting up to 1")
