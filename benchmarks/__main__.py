@@ -18,17 +18,17 @@ from typing import Any
 
 import fdgrad_dask as fd
 from benchmarks import report
-from benchmarks.machine import AS_IT_COMES, KEPT, described, environment
+from benchmarks.machine import DEFAULT, TUNED, described, environment
 from benchmarks.rows import Row
 
 # Where the allocator matters, a topic runs in a process of either kind. Workers have their own.
 TOPICS = {
-    "kernel": (KEPT,),
-    "arrays": (AS_IT_COMES, KEPT),
-    "shapes": (AS_IT_COMES, KEPT),
-    "chunks": (AS_IT_COMES, KEPT),
-    "calculus": (AS_IT_COMES, KEPT),
-    "jitted": (AS_IT_COMES, KEPT),
+    "kernel": (TUNED,),
+    "arrays": (DEFAULT, TUNED),
+    "shapes": (DEFAULT, TUNED),
+    "chunks": (DEFAULT, TUNED),
+    "calculus": (DEFAULT, TUNED),
+    "jitted": (DEFAULT, TUNED),
     "graphs": ("",),
     "whole": ("",),
     "files": ("",),
@@ -43,7 +43,7 @@ def main() -> None:
     """Measures what is asked for, and writes."""
     asked = _arguments()
     if asked.here is not None:
-        if asked.here == KEPT:  # as at the head of a notebook
+        if asked.here == TUNED:  # as at the head of a notebook
             fd.tune_memory()
         for row in importlib.import_module(f"benchmarks.{asked.topics[0]}").rows(asked.size):
             print(json.dumps(asdict(row)), flush=True)

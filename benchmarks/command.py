@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import psutil
 import yaml
 
-from benchmarks.machine import AS_IT_COMES, environment, keep_to
+from benchmarks.machine import DEFAULT, environment, keep_to
 
 _LOOK = 0.25  # seconds between two looks at the driver
 
@@ -86,7 +86,7 @@ def run(
     began = time.time()
     process = subprocess.Popen(
         [sys.executable, *command, "run", str(folder / "config.yaml")],
-        env=environment(AS_IT_COMES),
+        env=environment(DEFAULT),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

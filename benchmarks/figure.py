@@ -10,10 +10,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
-from benchmarks.machine import AS_IT_COMES
+from benchmarks.machine import DEFAULT
 from benchmarks.rows import TARGETS, Row, number, times_as_fast
 
-PLAIN, KEPT, TARGET = "#9db8cc", "#1f5a85", "#c0392b"
+PLAIN, TUNED, TARGET = "#9db8cc", "#1f5a85", "#c0392b"
 
 
 def draw(groups: dict[tuple[str, str, str, str, str], list[Row]], path: Path) -> None:
@@ -24,9 +24,9 @@ def draw(groups: dict[tuple[str, str, str, str, str], list[Row]], path: Path) ->
     axes = figure.subplots()
     for place, name in enumerate(names):
         for memory, color, shift in (
-            (AS_IT_COMES, PLAIN, -0.2),
-            ("kept", KEPT, 0.2),
-            ("", KEPT, 0.2),
+            (DEFAULT, PLAIN, -0.2),
+            ("tuned allocator", TUNED, 0.2),
+            ("", TUNED, 0.2),
         ):
             rows = ratios.get((*name, "×", memory))
             if rows:
@@ -46,10 +46,10 @@ def draw(groups: dict[tuple[str, str, str, str, str], list[Row]], path: Path) ->
     axes.set_xlabel("times as fast as the peer (a kernel: fraction of the speed of a copy)")
     handles = [
         Rectangle((0, 0), 1, 1, color=PLAIN),
-        Rectangle((0, 0), 1, 1, color=KEPT),
+        Rectangle((0, 0), 1, 1, color=TUNED),
         Line2D([], [], color=TARGET, lw=2),
     ]
-    axes.legend(handles, ["process as it comes", "memory kept", "target"], loc="upper right")
+    axes.legend(handles, ["default allocator", "tuned allocator", "target"], loc="upper right")
     axes.grid(axis="x", alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=110)

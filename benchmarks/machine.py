@@ -15,17 +15,17 @@ KEEP_MEMORY = {
     "MALLOC_TRIM_THRESHOLD_": str(4 << 30),
     "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
 }
-AS_IT_COMES, KEPT = "as it comes", "kept"
+DEFAULT, TUNED = "default allocator", "tuned allocator"
 
 
 def environment(memory: str) -> dict[str, str]:
-    """The variables of a process whose allocator is as it comes, or keeps its memory."""
+    """The variables of a process with the default allocator, or one that keeps its memory."""
     plain = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith(("MALLOC_", "GLIBC_TUNABLES", "LD_PRELOAD"))
     }
-    return plain | (KEEP_MEMORY if memory == KEPT else {})
+    return plain | (KEEP_MEMORY if memory == TUNED else {})
 
 
 def described() -> str:

@@ -10,7 +10,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks import scale
-from benchmarks.machine import AS_IT_COMES, KEPT
+from benchmarks.machine import DEFAULT, TUNED
 from benchmarks.rows import LIMITS, TARGETS, Row, number, times_as_fast, unit
 
 HEAD = """# Benchmarks
@@ -18,14 +18,14 @@ HEAD = """# Benchmarks
 {machines}
 
 A number is the median of some runs in turn (lowest – highest): the time of the peer over the time
-of ours, so that above 1 we are faster; with a target `≤` ours over the peer's. *As it comes*: a
-process whose allocator gives memory back. *Kept*: one that keeps it, as workers do and
+of ours, so that above 1 we are faster; with a target `≤` ours over the peer's. *Default allocator*:
+it gives freed memory back. *Tuned*: it keeps that, as workers do and
 `fdgrad_dask.tune_memory()` makes it. Made by `make bench`, which took {seconds} s; what each topic
 does is said in its module.
 
 ![how many times as fast](ratios.png)
 
-| topic | what | against | target | as it comes | memory kept | |
+| topic | what | against | target | default allocator | tuned allocator | |
 |---|---|---|---|---|---|---|
 """
 
@@ -93,14 +93,14 @@ def _lines(topic: str, rows: list[Row]) -> Iterator[str]:
         key = (row.what, row.case, row.against, row.target)
         together.setdefault(key, {})[row.memory] = row
     for (what, case, against, target), found in together.items():
-        kept = found.get(KEPT) or found.get("")
-        last = kept or found[AS_IT_COMES]
+        kept = found.get(TUNED) or found.get("")
+        last = kept or found[DEFAULT]
         cells = (
             topic,
             f"{what}; {case}" if case else what,
             against,
             str(TARGETS[target]) if target else "",
-            _cell(found.get(AS_IT_COMES)),
+            _cell(found.get(DEFAULT)),
             _cell(kept),
             last.note,
         )
@@ -159,7 +159,7 @@ def inserted(page: str, name: str, text: str) -> str:
 def speed(results: dict[str, Any]) -> str:
     """The table of the README: all dtypes, spacings and axes of a thing in one line."""
     shown = ("arrays", "chunks", "calculus", "whole", "files", "llc")
-    lines = ["| what | against | as it comes | memory kept |", "|---|---|---|---|"]
+    lines = ["| what | against | default allocator | tuned allocator |", "|---|---|---|---|"]
     rows = [
         replace(row, what=row.what.split(",")[0])
         for topic in shown
@@ -169,9 +169,9 @@ def speed(results: dict[str, Any]) -> str:
     found: dict[tuple[str, str, bool], dict[str, list[Row]]] = {}
     for row in rows:
         line = found.setdefault((row.what, row.against, row.kept_low), {})
-        line.setdefault(AS_IT_COMES if row.memory == AS_IT_COMES else KEPT, []).append(row)
+        line.setdefault(DEFAULT if row.memory == DEFAULT else TUNED, []).append(row)
     for (what, against, _), line in found.items():
-        plain, kept = (_range(line.get(memory, [])) for memory in (AS_IT_COMES, KEPT))
+        plain, kept = (_range(line.get(memory, [])) for memory in (DEFAULT, TUNED))
         lines.append(f"| {what} | {against} | {plain} | {kept} |")
     for row in rows_of(results, "whole"):
         if row.unit == "s":
@@ -182,11 +182,11 @@ def speed(results: dict[str, Any]) -> str:
 def targets(results: dict[str, Any]) -> str:
     """What is aimed at, what was measured, and in how many rows it is met."""
     rows = rows_of(results)
-    lines = ["| | target | as it comes | memory kept | met |", "|---|---|---|---|---|"]
+    lines = ["| | target | default allocator | tuned allocator | met |", "|---|---|---|---|---|"]
     for key, target in TARGETS.items():
         found = [row for row in rows if row.target == key and row.ratio is not None]
-        plain = _range([row for row in found if row.memory == AS_IT_COMES], target.unit)
-        kept = _range([row for row in found if row.memory != AS_IT_COMES], target.unit)
+        plain = _range([row for row in found if row.memory == DEFAULT], target.unit)
+        kept = _range([row for row in found if row.memory != DEFAULT], target.unit)
         share = f"{sum(row.met is True for row in found)} of {len(found)}" if found else "not shown"
         lines.append(f"| {target.what} | {target} | {plain} | {kept} | {share} |")
     return "\n".join(lines)

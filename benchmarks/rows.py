@@ -93,7 +93,7 @@ class Row:
     unit: str = "×"
     note: str = ""
     memory: str = ""
-    """``"as it comes"`` or ``"kept"``: the allocator of the process, where it matters."""
+    """``"default allocator"`` or ``"tuned allocator"`` of the process, where it matters."""
 
     @property
     def kept_low(self) -> bool:

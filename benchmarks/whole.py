@@ -20,7 +20,7 @@ import yaml
 
 from benchmarks.command import run
 from benchmarks.files import PEER, RESULT, SIZES, STEP, store
-from benchmarks.machine import AS_IT_COMES, environment
+from benchmarks.machine import DEFAULT, environment
 from benchmarks.rows import Row, number, over, seconds_of, spread
 
 QUICKSTART = Path(__file__).resolve().parent.parent / "configs" / "quickstart.yaml"
@@ -74,7 +74,7 @@ def _plain(folder: Path) -> float:
     os.sync()
     began = time.perf_counter()
     command = [sys.executable, "-W", "ignore", "-c", PLAIN]
-    subprocess.run(command, cwd=folder, env=environment(AS_IT_COMES), check=True)
+    subprocess.run(command, cwd=folder, env=environment(DEFAULT), check=True)
     return time.perf_counter() - began
 
 

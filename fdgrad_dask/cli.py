@@ -108,11 +108,11 @@ def _status(config: Config, arguments: argparse.Namespace, called: str) -> str:
     # Not by way of commands, which imports JAX: this is asked again and again.
     from fdgrad_dask.pipeline.execute.status import status
 
-    return status(config)[0]
+    return str(status(config))
 
 
 def _verify(config: Config, arguments: argparse.Namespace, called: str) -> str:
-    from fdgrad_dask.pipeline.commands import verify
+    from fdgrad_dask.pipeline.execute.verify import verify
 
     _collect_again()
     return str(verify(config))

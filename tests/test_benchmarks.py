@@ -113,8 +113,8 @@ def test_a_target_is_met_from_its_own_side(target, ratio, met):
 
 def test_a_table_puts_both_kinds_of_process_in_one_line():
     rows = [
-        {"what": "a", "ratio": 1.5, "lowest": 1.0, "highest": 2.0, "memory": "as it comes"},
-        {"what": "a", "ratio": 1.2, "lowest": 1.2, "highest": 1.2, "memory": "kept"},
+        {"what": "a", "ratio": 1.5, "lowest": 1.0, "highest": 2.0, "memory": "default allocator"},
+        {"what": "a", "ratio": 1.2, "lowest": 1.2, "highest": 1.2, "memory": "tuned allocator"},
     ]
     lines = list(report._lines("topic", [Row(**row) for row in rows]))
     assert lines == ["| topic | a |  |  | 1.5 (1 – 2) | 1.2 |  |"]

@@ -42,7 +42,7 @@ ROOMS = {
     ),
     "pipeline.execute": (
         "halo pipeline.config pipeline.console pipeline.source pipeline.store pipeline.cluster "
-        "pipeline.planning",
+        "pipeline.planning pipeline.summary",
         "dask distributed jax numpy psutil tblib tqdm xarray",
     ),
     "pipeline.report": (
@@ -55,7 +55,7 @@ ROOMS = {
         "pipeline.planning pipeline.execute pipeline.report pipeline.summary",
         "",
     ),
-    "pipeline.api": ("pipeline.config pipeline.commands pipeline.summary", ""),
+    "pipeline.api": ("pipeline.config pipeline.execute pipeline.commands pipeline.summary", ""),
     "cli": ("pipeline.config pipeline.console pipeline.execute pipeline.commands", ""),
 }
 MODULES = sorted(

@@ -9,6 +9,8 @@ from typing import Any
 
 from fdgrad_dask.pipeline import commands
 from fdgrad_dask.pipeline.config.schema import Config, load, parse
+from fdgrad_dask.pipeline.execute import status as progress
+from fdgrad_dask.pipeline.execute import verify as prove
 from fdgrad_dask.pipeline.summary import Checked, Finished, Planned, Standing, Verified
 
 AnyConfig = str | os.PathLike[str] | Mapping[str, Any] | Config
@@ -65,12 +67,12 @@ def verify(config: AnyConfig, *, settings: Sequence[str] = ()) -> Verified:
     OutputError
         It is not, with the keys of what is missing or broken.
     """
-    return commands.verify(_load(config, settings))
+    return prove.verify(_load(config, settings))
 
 
 def status(config: AnyConfig, *, settings: Sequence[str] = ()) -> Standing:
     """Find out how far a run is, which another process may compute; see ``run``."""
-    return commands.status(_load(config, settings))
+    return progress.status(_load(config, settings))
 
 
 def _load(config: AnyConfig, settings: Sequence[str]) -> Config:

@@ -14,8 +14,6 @@ from fdgrad_dask.pipeline.config.cluster import Threads
 from fdgrad_dask.pipeline.config.schema import Config
 from fdgrad_dask.pipeline.console import log_into, say, warn
 from fdgrad_dask.pipeline.execute import progress
-from fdgrad_dask.pipeline.execute import status as standing
-from fdgrad_dask.pipeline.execute import verify as intact
 from fdgrad_dask.pipeline.execute.journal import Journal
 from fdgrad_dask.pipeline.execute.lock import locked
 from fdgrad_dask.pipeline.execute.pending import Pending
@@ -23,6 +21,7 @@ from fdgrad_dask.pipeline.execute.resume import Start, started
 from fdgrad_dask.pipeline.execute.task import Result, Task
 from fdgrad_dask.pipeline.execute.threads import in_threads
 from fdgrad_dask.pipeline.execute.threads import keep_to_cpu as keep_to_cpu
+from fdgrad_dask.pipeline.execute.verify import everything_read
 from fdgrad_dask.pipeline.execute.window import stoppable
 from fdgrad_dask.pipeline.planning import describe
 from fdgrad_dask.pipeline.planning.job import Job, looked_at
@@ -34,7 +33,7 @@ from fdgrad_dask.pipeline.source.open import fingerprint
 from fdgrad_dask.pipeline.source.remote import is_bucket
 from fdgrad_dask.pipeline.store.base import Store
 from fdgrad_dask.pipeline.store.open import beside, store_of
-from fdgrad_dask.pipeline.summary import Checked, Finished, Planned, Standing, Verified
+from fdgrad_dask.pipeline.summary import Checked, Finished, Planned
 
 
 def run(config: Config, *, called: str, fresh: bool = False, repair: bool = False) -> Finished:
@@ -124,7 +123,7 @@ def _require_inputs(job: Job, journal: Journal) -> None:
     """
     if (run := journal.run()) is None:
         return
-    if changed := job.inputs.changed([job.opened, *intact.everything_read(run, journal)]):
+    if changed := job.inputs.changed([job.opened, *everything_read(run, journal)]):
         raise InputError(
             f"{job.inputs.shown(changed)} changed while the run went on, so "
             f"{job.config.target.path} is not published; run again once nothing writes there any "
@@ -231,19 +230,3 @@ def plan(config: Config, *, sample: bool = False) -> Planned:
     lines = describe.what_is_read(job) + describe.what_is_planned(job) + describe.regions(job)
     text = "\n".join([*lines, *(sampled(job) if sample else [])])
     return Planned(text, config.target.path, job.result, job.plan)
-
-
-def verify(config: Config) -> Verified:
-    """Compares every shard with its checksum, and config and inputs with those of the run.
-
-    Raises
-    ------
-    OutputError
-        The target does not exist, or is not finished, or of something else, or broken.
-    """
-    return Verified(*intact.verify(config))
-
-
-def status(config: Config) -> Standing:
-    """How far the run is, which another process may compute; the source is not looked at."""
-    return Standing(*standing.status(config))

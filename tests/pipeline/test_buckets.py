@@ -14,6 +14,7 @@ from typing import Any
 import boto3
 import pytest
 import xarray as xr
+from failing import failing
 from moto.server import ThreadedMotoServer
 from obstore.store import LocalStore
 
@@ -21,7 +22,6 @@ from fdgrad_dask.errors import ConfigError, OutputError
 from fdgrad_dask.pipeline.config.source import Source
 from fdgrad_dask.pipeline.config.target import Target
 from fdgrad_dask.pipeline.execute import lock
-from fdgrad_dask.pipeline.execute.task import Task
 from fdgrad_dask.pipeline.source import remote, snapshots
 from fdgrad_dask.pipeline.source.open import open_files
 from fdgrad_dask.pipeline.store import bucket as buckets
@@ -207,19 +207,6 @@ def config(
 def values(path: str, options: Options) -> xr.Dataset:
     found = open_files(Source(path=(path,), storage_options=options)).load()
     return found.assign_attrs(history="", fdgrad_digest="")
-
-
-def failing(monkeypatch: pytest.MonkeyPatch, last: int) -> Callable[[], None]:
-    """Regions after ``last`` fail, until what is returned is called."""
-    original = Task.compute
-
-    def compute(task: Task, attempts: Any) -> Any:
-        if attempts[-1].region > last:
-            raise OutputError("enough of it")
-        return original(task, attempts)
-
-    monkeypatch.setattr(Task, "compute", compute)
-    return lambda: monkeypatch.setattr(Task, "compute", original)
 
 
 def sums(client: Any, prefix: str) -> dict[str, str]:
@@ -440,8 +427,6 @@ def test_a_lock_in_a_bucket_is_kept_alive_and_given_back(
         while lock.owner(place) == began and time.monotonic() < until:
             time.sleep(0.02)
         assert lock.owner(place) != began
-        monkeypatch.setattr(lock, "_BEAT", 60.0)
-        time.sleep(0.3)  # one sign of life may be on its way
         with pytest.raises(OutputError, match=f"the target {OUT} is locked by .*; wait for that"):
             lock.locked(beside(Target(path=OUT, storage_options=options)), OUT).__enter__()
         require_held()

@@ -54,8 +54,8 @@ def test_all_errors_come_at_once_with_line_path_and_advice(tmp_path: Path) -> No
         "'edge_order'?",
         "  line 6, steps[1].options.acuracy: gradient has no such option; did you mean 'accuracy'?",
         "  line 7, steps[2].inputs: is missing; write it",
-        "  line 8, target.path: 'out.h5' does not end in .zarr, .icechunk or .nc, by which its "
-        "format is told; rename it",
+        "  line 8, target.path: 'out.h5' does not end in .zarr, .icechunk or .nc, which decide "
+        "its format; rename it",
         "  line 9, cluster.workers: input should be a valid integer, got '2'",
         "  line 9, cluster.memory_limit: 'lots' is no amount of memory; write it like 4 GiB, or "
         "auto",

@@ -14,6 +14,7 @@ import netCDF4
 import numpy as np
 import pytest
 import xarray as xr
+from failing import failing
 
 from fdgrad_dask.errors import OutputError
 from fdgrad_dask.pipeline.config.source import Source
@@ -80,19 +81,6 @@ def test_each_format_holds_the_same(
     code, said, _ = fdgrad("verify", config(path))
     assert code == 0
     assert f"{path} is complete: all 16 shards of 4 regions are intact" in said
-
-
-def failing(monkeypatch: pytest.MonkeyPatch, last: int) -> Callable[[], None]:
-    """Regions after ``last`` fail, until what is returned is called."""
-    original = Task.compute
-
-    def compute(task: Task, attempts: Any) -> Any:
-        if attempts[-1].region > last:
-            raise OutputError("enough of it")
-        return original(task, attempts)
-
-    monkeypatch.setattr(Task, "compute", compute)
-    return lambda: monkeypatch.setattr(Task, "compute", original)
 
 
 def test_a_run_that_failed_goes_on(

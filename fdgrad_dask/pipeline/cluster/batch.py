@@ -122,7 +122,7 @@ def _class_of(cluster: Batch) -> Any:
 
 
 def _told(cluster: Batch, security: Security | None) -> dict[str, Any]:
-    """What dask-jobqueue is told. What is None here it looks up in the configuration of the site.
+    """The keywords for dask-jobqueue, which looks up what is None in the site's configuration.
 
     A list takes the place of the site's: what this package adds is put behind that.
     """

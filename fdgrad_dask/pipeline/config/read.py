@@ -186,7 +186,7 @@ def _described(error: ValidationError, model: Any) -> Iterator[tuple[Path, str]]
         kind, context = item["type"], item.get("ctx", {})
         cause = context.get("error")
         section, path = _followed(model, item["loc"])
-        if kind == "default_factory_not_called":  # it waits for another field, which is told
+        if kind == "default_factory_not_called":  # it waits for another field, which is reported
             continue
         if isinstance(cause, FieldError):
             yield from (((*path, *below), message) for below, message in cause.problems)

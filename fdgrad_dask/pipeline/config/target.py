@@ -49,8 +49,8 @@ class Target(Section):
         path = path.rstrip("/")
         if not path.endswith(ENDINGS):
             raise ValueError(
-                f"{path!r} does not end in {', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}, by which "
-                "its format is told; rename it"
+                f"{path!r} does not end in {', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}, which "
+                "decide its format; rename it"
             )
         scheme, is_url, place = path.partition("://")
         if not is_url:

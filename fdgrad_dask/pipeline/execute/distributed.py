@@ -50,14 +50,14 @@ Note = Callable[[str, str], None]
 def on_cluster(
     task: Task, pending: Pending, stop: threading.Event, cluster: Cluster, memory: int, note: Note
 ) -> Generator[Result, None, None]:
-    """Computes what is pending on a cluster, and on another one where that is lost.
+    """Compute pending regions on a cluster, and on a new one if that is lost.
 
     Parameters
     ----------
     memory : int
         Bytes that a region needs by plan.
     note : callable
-        Is told what happens to the cluster: a kind, and a sentence.
+        Receives events of the cluster: a kind, and a sentence.
 
     Raises
     ------

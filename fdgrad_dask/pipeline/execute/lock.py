@@ -86,7 +86,7 @@ def owner(place: Place) -> Owner | None:
 
 
 def living_owner(place: Place) -> Owner | None:
-    """Who holds the lock and lives, as far as can be told from here."""
+    """Who holds the lock and lives, as far as can be seen from here."""
     found = owner(place)
     lives = found and (_lives(found) if _is_near(found) else _left(found) > 0)
     return found if lives else None
@@ -155,8 +155,9 @@ def _holds(place: Place, mine: Owner) -> bool:
 def _beat(place: Place, mine: Owner, over: threading.Event) -> None:
     while not over.wait(_BEAT):
         with suppress(OSError, OutputError):
-            if _holds(place, mine):
-                place.write(_KEY, _alive(mine))
+            held = place.read(_KEY)
+            if (seen := _owner_in(held)) and held and seen.token == mine.token:
+                place.renew(_KEY, held, _alive(mine))
 
 
 def _is_near(other: Owner) -> bool:

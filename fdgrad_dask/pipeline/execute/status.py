@@ -1,4 +1,4 @@
-"""How far a run is, told by its journal and its lock; neither source nor target is looked at."""
+"""How far a run is, from its journal and its lock; neither source nor target is looked at."""
 
 from __future__ import annotations
 
@@ -12,18 +12,13 @@ from fdgrad_dask.pipeline.execute.journal import Journal
 from fdgrad_dask.pipeline.execute.lock import Owner, living_owner
 from fdgrad_dask.pipeline.execute.record import RegionRecord
 from fdgrad_dask.pipeline.store.open import beside
+from fdgrad_dask.pipeline.summary import Standing
 
 _EVENTS = 3  # the last so many are shown
 
 
-def status(config: Config) -> tuple[str, str, str, int, int]:
+def status(config: Config) -> Standing:
     """How far the run of a config is, also while another process computes it.
-
-    Returns
-    -------
-    (str, str, str, int, int)
-        A text; the target; ``"not begun"``, ``"running"``, ``"interrupted"`` or ``"complete"``; the
-        number of regions, and of those that are finished.
 
     Raises
     ------
@@ -50,7 +45,7 @@ def status(config: Config) -> tuple[str, str, str, int, int]:
             *(_speed(records, owner, regions) if owner else []),
             *(f"event    {_date(each.time)}: {each.text}" for each in run.events[-_EVENTS:]),
         ]
-    return "\n".join(lines), path, state, regions, finished
+    return Standing("\n".join(lines), path, state, regions, finished)
 
 
 def _speed(records: list[RegionRecord], owner: Owner, regions: int) -> list[str]:

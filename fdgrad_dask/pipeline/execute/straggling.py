@@ -1,4 +1,4 @@
-"""Tasks of a cluster that take far longer than others: told once, and left alone."""
+"""Tasks of a cluster that take far longer than others: reported once, and left alone."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _REMEMBERED = 1000  # finished regions, of which the median is taken
 
 
 class Straggling:
-    """Knows which tasks are in flight and since when; ``note`` is told of one that straggles."""
+    """Knows which tasks are in flight and since when; ``note`` receives each straggler."""
 
     def __init__(self, note: Callable[[str, str], None]) -> None:
         self._note = note
         self._flying: dict[str, tuple[Sequence[int], float]] = {}
         self._free: dict[str, float] = {}  # by worker, when it last finished a region
         self._seconds: deque[float] = deque(maxlen=_REMEMBERED)
-        self._told: set[str] = set()
+        self._reported: set[str] = set()
 
     def begin(self, key: str, numbers: Sequence[int]) -> None:
         """A task is on its way to a worker, where it may wait behind another."""
@@ -38,7 +38,7 @@ class Straggling:
         self._free[worker] = time.monotonic()
 
     def look(self, processing: Callable[[], Mapping[str, Collection[str]]]) -> None:
-        """Tells of tasks that have become stragglers.
+        """Report tasks that have become stragglers.
 
         Parameters
         ----------
@@ -52,12 +52,12 @@ class Straggling:
         for worker, given in processing().items():
             # The first is computed, others wait behind it.
             key = next((key for key in flying if key in given), None)
-            if key is None or key in self._told:
+            if key is None or key in self._reported:
                 continue
             numbers, since = flying[key]
             taken = now - max(since, self._free.get(worker, since))
             if taken > max(_LEAST, _TIMES * usual * len(numbers)):
-                self._told.add(key)
+                self._reported.add(key)
                 which = f"region{'s' * (len(numbers) > 1)} {', '.join(map(str, numbers))}"
                 self._note(
                     "straggler",

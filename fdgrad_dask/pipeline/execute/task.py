@@ -78,7 +78,7 @@ class Task:
     def compute(self, attempts: Sequence[Attempt]) -> list[Result]:
         """Computes and writes regions, one after another; fewer where one behind the first fails.
 
-        That one is tried once more, as the first, and its error told then: what is finished is
+        That one is tried once more, as the first, and raises its error then: what is finished is
         kept.
         """
         done: list[Result] = []

@@ -29,7 +29,7 @@ def keep_to_cpu() -> None:
 def in_threads(
     task: Task, pending: Pending, stop: threading.Event, cluster: Threads
 ) -> Generator[Result, None, None]:
-    """Computes what is pending in this process.
+    """Compute pending regions in this process.
 
     Raises
     ------
@@ -45,12 +45,12 @@ def in_threads(
     ) -> Exception:
         pending.put_back(attempts)
         if isinstance(error, MemoryError):
-            told = ClusterError(
+            out_of_memory = ClusterError(
                 f"this process ran out of memory ({error}); lower cluster.workers, "
                 "cluster.threads or source.chunks"
             )
-            told.__cause__ = error
-            return told
+            out_of_memory.__cause__ = error
+            return out_of_memory
         return error
 
     here = f"{socket.gethostname()}:{os.getpid()}"

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from fdgrad_dask.errors import InputError, OutputError
 from fdgrad_dask.pipeline.config.schema import Config
@@ -21,6 +20,7 @@ from fdgrad_dask.pipeline.source.inputs import Inputs
 from fdgrad_dask.pipeline.source.places import files_of
 from fdgrad_dask.pipeline.store.base import Store
 from fdgrad_dask.pipeline.store.open import beside, store_of
+from fdgrad_dask.pipeline.summary import Verified
 
 _READERS = 8
 _SHOWN = 20
@@ -106,17 +106,7 @@ def require_inputs(inputs: Inputs, run: RunRecord, journal: Journal, path: str) 
         )
 
 
-class Intact(NamedTuple):
-    """A target of which every stored byte is what was written."""
-
-    text: str
-    """Says so, and what of its inputs could not be compared."""
-    target: str
-    regions: int
-    shards: int
-
-
-def verify(config: Config) -> Intact:
+def verify(config: Config) -> Verified:
     """Compares every shard with its checksum, and config and inputs with those of the run.
 
     Raises
@@ -147,7 +137,7 @@ def verify(config: Config) -> Intact:
         raise OutputError(f"{path} is broken, fdgrad run --repair writes these again:\n  {lines}")
     shards = sum(len(record.checksums) for record in journal.numbered().values())
     text = f"{path} is complete: all {shards} shards of {run.regions} regions are intact{unseen}"
-    return Intact(text, path, run.regions, shards)
+    return Verified(text, path, run.regions, shards)
 
 
 def _require_same_job(config: Config, run: RunRecord, journal: Journal) -> str:

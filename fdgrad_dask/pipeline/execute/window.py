@@ -1,4 +1,4 @@
-"""Tasks in flight: a bounded number of them, what each gives as it comes, drained at the end."""
+"""A bounded number of tasks in flight; results are yielded as tasks finish."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ def fly(
     stop: threading.Event,
     failed: Callable[[Any, Sequence[Attempt], Exception], Exception | None],
 ) -> Generator[Result, None, None]:
-    """What the pending regions give, until none is left, one fails or somebody stops it.
+    """Compute pending regions until none is left, one fails or the run is stopped.
 
     Parameters
     ----------
     pending : Pending
-        Those that are left, where those go back that are not finished.
+        Regions to compute; unfinished ones are put back.
     submit : callable
-        Begins a task; its future has ``result()`` and ``add_done_callback``.
+        Starts a task; its future has ``result()`` and ``add_done_callback``.
     width : callable
         How many tasks may be in flight now.
     stop : Event
-        Once it is set, nothing is begun any more.
+        Once it is set, no task is started.
     failed : callable
-        Is told of a future that raised; gives the error that ends the run, or None.
+        Receives a future that raised; returns the error that ends the run, or None.
 
     Raises
     ------

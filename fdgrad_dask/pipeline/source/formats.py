@@ -164,11 +164,11 @@ def _advice(path: str, source: Source) -> str:
 def _telling(dataset: xr.Dataset, file: File) -> xr.Dataset:
     """Each variable in an array that names it; indexes are in memory already."""
 
-    def told(name: str) -> xr.Variable:
+    def wrap(name: str) -> xr.Variable:
         variable = dataset.variables[name]
         data = indexing.LazilyIndexedArray(Stored(variable, name, file))
         return xr.Variable(variable.dims, data, variable.attrs, variable.encoding)
 
-    fields = {name: told(name) for name in map(str, dataset.data_vars)}
-    labels = {name: told(name) for name in map(str, dataset.coords) if name not in dataset.indexes}
+    fields = {name: wrap(name) for name in map(str, dataset.data_vars)}
+    labels = {name: wrap(name) for name in map(str, dataset.coords) if name not in dataset.indexes}
     return dataset.assign(fields).assign_coords(labels)

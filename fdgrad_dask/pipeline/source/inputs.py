@@ -18,7 +18,7 @@ from fdgrad_dask.pipeline.source import remote, snapshots, versions
 from fdgrad_dask.pipeline.source.places import files_of, format_of
 from fdgrad_dask.pipeline.source.zarr import zarr_store
 
-_LISTED = 16  # files told one by one; more are told by a digest of them all
+_LISTED = 16  # files listed one by one; more are one digest
 _LOOKING = 8  # objects at a time
 _SHOWN = 5
 

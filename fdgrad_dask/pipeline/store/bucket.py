@@ -2,7 +2,7 @@
 
 Nothing can be added to the end of an object there. What is appended to ``KEY`` is put as segments
 beside it, ``KEY.more/SUM-000001``, where SUM is the checksum of the object that they continue: in
-the moment in which that is written anew they are void.
+the moment in which that is written again they are void.
 """
 
 from __future__ import annotations
@@ -91,6 +91,10 @@ class Bucket:
             return False
         return self._put_where(key, content, {k: v for k, v in version.items() if v is not None})
 
+    def renew(self, key: str, seen: bytes, content: bytes) -> bool:
+        """The service itself compares and puts, at once."""
+        return self.replace(key, seen, content)
+
     def _put_where(self, key: str, content: bytes, mode: Any) -> bool:
         from obstore.exceptions import AlreadyExistsError, PreconditionError
 
@@ -134,7 +138,7 @@ class Bucket:
                 del self._appended[key]
 
     def _flush_late(self) -> None:
-        with suppress(OutputError):  # of which the next that asks is told
+        with suppress(OutputError):  # which the next that asks reports
             self.flush()
 
     def delete(self, key: str) -> None:

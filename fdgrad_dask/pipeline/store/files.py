@@ -38,8 +38,8 @@ def advice(error: Exception, path: str) -> str:
         return f"the disk is full, {free} are free; make room, or name a target on another disk"
     if number in (errno.EACCES, errno.EPERM, errno.EROFS):
         return "permission denied; fix the permissions of the folder, or name another target"
-    told = error.strerror if isinstance(error, OSError) else None
-    return f"{told or error}; fix the path, or name another target"
+    reason = error.strerror if isinstance(error, OSError) else None
+    return f"{reason or error}; fix the path, or name another target"
 
 
 def room(path: str) -> int:

@@ -69,6 +69,11 @@ class Folder:
             return is_put and found == seen
         return False
 
+    def renew(self, key: str, seen: bytes, content: bytes) -> bool:
+        if is_same := self.read(key) == seen:
+            self.write(key, content)
+        return is_same
+
     def delete(self, key: str) -> None:
         """The folder goes with the last object in it."""
         file = os.path.join(self.path, key)

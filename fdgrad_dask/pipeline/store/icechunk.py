@@ -227,8 +227,8 @@ def _writing(path: str) -> Iterator[None]:
     except icechunk.IcechunkError as error:
         cause = next(iter(str(error).strip().splitlines()), type(error).__name__)
         full = "os error 28" in str(error)
-        told = advice(OSError(errno.ENOSPC, cause), path) if full else f"{cause}; see its storage"
-        raise OutputError(f"{path} cannot be written: {told}") from error
+        cause = advice(OSError(errno.ENOSPC, cause), path) if full else f"{cause}; see its storage"
+        raise OutputError(f"{path} cannot be written: {cause}") from error
 
 
 def _digest_in(store: ZarrHierarchy) -> str | None:

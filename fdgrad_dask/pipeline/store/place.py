@@ -40,6 +40,12 @@ class Place(Protocol):
         Of several that try at once, one does.
         """
 
+    def renew(self, key: str, seen: bytes, content: bytes) -> bool:
+        """The same, where at no moment there may be none: for the owner of a lock.
+
+        In a folder another one may slip in between the look and the write.
+        """
+
     def delete(self, key: str) -> None:
         """Removes an object, which may be gone already."""
 
