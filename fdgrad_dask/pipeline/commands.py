@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from threading import Event
 
 from fdgrad_dask.errors import InputError, Interrupted, OutputError
 from fdgrad_dask.pipeline.config.cluster import Threads
-from fdgrad_dask.pipeline.config.schema import Config
+from fdgrad_dask.pipeline.config.schema import AnyConfig, Config, load
 from fdgrad_dask.pipeline.console import log_into, say, warn
 from fdgrad_dask.pipeline.execute import progress
 from fdgrad_dask.pipeline.execute.journal import Journal
@@ -20,7 +20,6 @@ from fdgrad_dask.pipeline.execute.pending import Pending
 from fdgrad_dask.pipeline.execute.resume import Start, started
 from fdgrad_dask.pipeline.execute.task import Result, Task
 from fdgrad_dask.pipeline.execute.threads import in_threads
-from fdgrad_dask.pipeline.execute.threads import keep_to_cpu as keep_to_cpu
 from fdgrad_dask.pipeline.execute.verify import everything_read
 from fdgrad_dask.pipeline.execute.window import stoppable
 from fdgrad_dask.pipeline.planning import describe
@@ -36,26 +35,43 @@ from fdgrad_dask.pipeline.store.open import beside, store_of
 from fdgrad_dask.pipeline.summary import Checked, Finished, Planned
 
 
-def run(config: Config, *, called: str, fresh: bool = False, repair: bool = False) -> Finished:
-    """Computes what is missing, proves it complete, and gives it its name.
+def run(
+    config: AnyConfig,
+    *,
+    settings: Sequence[str] = (),
+    fresh: bool = False,
+    repair: bool = False,
+    called: str = "",
+) -> Finished:
+    """Compute and write what a config says; called again, resume it.
 
     Parameters
     ----------
-    config : Config
-        What to do.
-    called : str
-        The command, for the target's ``history`` and for the way to go on.
+    config : path, dict or Config
+        A YAML file, or its content.
+    settings : sequence of str
+        ``a.b=c``, as ``--set`` of the command has it.
     fresh : bool
-        Whether a target that is there is replaced.
+        Replace a target that exists.
     repair : bool
-        Whether the broken shards of one that exists are written again.
+        Write the broken shards of one that exists again.
+    called : str
+        How to call it again, for the target's ``history`` and for messages.
+
+    Returns
+    -------
+    Finished
+        ``str`` of it is what ``fdgrad run`` prints.
 
     Raises
     ------
     FdgradError
-        The class says whose turn it is; a target that is not whole does not bear its name.
+        Its class says whose turn it is; a target that is not complete does not bear its name.
     """
     began = time.monotonic()
+    shown = repr(os.fspath(config)) if isinstance(config, str | os.PathLike) else "config"
+    called = called or f"fdgrad_dask.pipeline.run({shown})"
+    config = load(config, settings)
     job, store = _prepare(config), store_of(config.target)
     journal = Journal(beside(config.target))
     path = config.target.path
@@ -211,22 +227,24 @@ def _prepare(config: Config) -> Job:
     return job
 
 
-def check(config: Config) -> Checked:
-    """What ``run`` would read, do and write, found out without computing anything."""
-    job = _prepare(config)
+def check(config: AnyConfig, *, settings: Sequence[str] = ()) -> Checked:
+    """Find out what a run would read and write, from metadata alone; see ``run``."""
+    job = _prepare(load(config, settings))
     lines = describe.what_is_read(job) + describe.what_is_planned(job)
-    return Checked("\n".join(lines), config.target.path, job.result)
+    return Checked("\n".join(lines), job.config.target.path, job.result)
 
 
-def plan(config: Config, *, sample: bool = False) -> Planned:
-    """The same with regions, bytes and memory, and if asked for what one region takes here.
+def plan(config: AnyConfig, *, settings: Sequence[str] = (), sample: bool = False) -> Planned:
+    """Find out what a run would cost, from metadata alone; see ``run``.
+
+    With ``sample`` one region is computed here, and measured.
 
     Raises
     ------
     ClusterError
         A worker has not the memory for a region.
     """
-    job = _prepare(config)
+    job = _prepare(load(config, settings))
     lines = describe.what_is_read(job) + describe.what_is_planned(job) + describe.regions(job)
     text = "\n".join([*lines, *(sampled(job) if sample else [])])
-    return Planned(text, config.target.path, job.result, job.plan)
+    return Planned(text, job.config.target.path, job.result, job.plan)

@@ -7,9 +7,10 @@ is checked beside the field it concerns, so that every message has a path and a 
 from __future__ import annotations
 
 import glob
+import json
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
@@ -174,23 +175,26 @@ class Config(Section):
         return page
 
 
-def load(path: str, settings: Sequence[str] = ()) -> Config:
-    """The config in a YAML file that describes one run, checked; see ``load_all``.
+AnyConfig = str | os.PathLike[str] | Mapping[str, Any] | Config
+
+
+def load(config: AnyConfig, settings: Sequence[str] = ()) -> Config:
+    """The config of one run, checked: a YAML file, or its content; see ``load_all``.
 
     Raises
     ------
     ConfigError
-        With every error of the file, each with its line and path.
+        With every error, each with its line and path.
     """
-    return _only(path, load_all([path], settings))
-
-
-def parse(name: str, text: str, settings: Sequence[str] = ()) -> Config:
-    """The same with the text of a file, which messages call ``name``."""
-    return _only(name, read_text(name, text, Config, settings))
-
-
-def _only(name: str, configs: dict[str, Config]) -> Config:
+    if isinstance(config, Config):
+        return config
+    configs: dict[str, Config]
+    if isinstance(config, Mapping):
+        name, text = "the config", json.dumps(config, default=os.fspath, indent=1)
+        configs = read_text(name, text, Config, settings)
+    else:
+        name = os.fspath(config)
+        configs = load_all([name], settings)
     if len(configs) > 1:
         raise ConfigError(f"{name} describes {len(configs)} runs by its parameters; give one value")
     return next(iter(configs.values()))
