@@ -65,13 +65,6 @@ def _run(arguments: argparse.Namespace, called: str) -> int:
         )
 
 
-def _collect_again() -> None:
-    """What is imported stays; from now on there is something to collect."""
-    if not gc.isenabled():
-        gc.freeze()
-        gc.enable()
-
-
 def _each(name: str, arguments: argparse.Namespace, called: str) -> Iterator[str]:
     """Do the same with all configs in order, until one fails."""
     from fdgrad_dask.pipeline.config.schema import load_all
@@ -80,7 +73,8 @@ def _each(name: str, arguments: argparse.Namespace, called: str) -> Iterator[str
     configs = load_all(arguments.config, named + arguments.set)
     names = list(configs)
     given = vars(arguments)
-    options = {key: given[key] for key in ("fresh", "repair", "sample") if key in given}
+    options: dict[str, object] = {}
+    options |= {key: given[key] for key in ("fresh", "repair", "sample") if key in given}
     do = getattr(pipeline, name)
     if name == "run":
         from fdgrad_dask.pipeline.execute.threads import keep_to_cpu
