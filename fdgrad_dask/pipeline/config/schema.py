@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from fdgrad_dask.errors import ConfigError, did_you_mean
 from fdgrad_dask.pipeline.config import operators as catalog
@@ -113,8 +113,6 @@ class Report(Section):
 _Page = TypeVar("_Page", Picture | None, Report | None)
 _Placed = TypeVar("_Placed", Source, Target, Picture | None, Report | None)
 
-_OR_NAME = BeforeValidator(lambda section: section, json_schema_input_type=Cluster | str)
-
 
 class Config(Section):
     """From source to target, and what happens on the way."""
@@ -123,7 +121,7 @@ class Config(Section):
     steps: Annotated[list[Step], Field(min_length=1)]
     """In order; a step may use what an earlier one gave."""
     target: Target
-    cluster: Annotated[Cluster, _OR_NAME] = Field(default_factory=Threads)
+    cluster: Cluster = Field(default_factory=Threads)
     """A section, or the name of one: a file, or NAME for ~/.config/fdgrad/clusters/NAME.yaml."""
     picture: Picture | None = None
     report: Report | None = None
@@ -188,7 +186,6 @@ def load(config: AnyConfig, settings: Sequence[str] = ()) -> Config:
     """
     if isinstance(config, Config):
         return config
-    configs: dict[str, Config]
     if isinstance(config, Mapping):
         name, text = "the config", json.dumps(config, default=os.fspath, indent=1)
         configs = read_text(name, text, Config, settings)
