@@ -30,7 +30,7 @@ class FieldError(ValueError):
 
 
 def read(path: str, model: type[Model], settings: Sequence[str] = ()) -> dict[str, Model]:
-    """Read a file into models; ``-`` is standard input. See ``read_text``."""
+    """Read a file into models, by its name; ``-`` is standard input."""
     return read_text("standard input" if path == "-" else path, _text(path), model, settings)
 
 
@@ -38,20 +38,6 @@ def read_text(
     name: str, text: str, model: type[Model], settings: Sequence[str] = ()
 ) -> dict[str, Model]:
     """Read a YAML into models, one for each combination of its parameters.
-
-    Parameters
-    ----------
-    name, text : str
-        What messages call it, and its text.
-    model : type
-        A section.
-    settings : sequence of str
-        ``a.b=c``: the place of a value and the YAML that is put there.
-
-    Returns
-    -------
-    dict
-        The models by ``name``, with the parameters where there are some.
 
     Raises
     ------
