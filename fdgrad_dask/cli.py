@@ -40,7 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         with console.listening(getattr(arguments, "level", logging.INFO)):
             return _run(arguments, shlex.join(["fdgrad", *given]))
     finally:
-        console.flush()
+        for stream in (sys.stdout, sys.stderr):  # the interpreter would find a closed pipe
+            console.write("", stream, end="")
         if owns_process:  # nor is there anything to collect before the process ends
             gc.freeze()
 
