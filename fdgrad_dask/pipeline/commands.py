@@ -17,6 +17,7 @@ from fdgrad_dask.pipeline.execute import progress
 from fdgrad_dask.pipeline.execute.journal import Journal
 from fdgrad_dask.pipeline.execute.lock import locked
 from fdgrad_dask.pipeline.execute.pending import Pending
+from fdgrad_dask.pipeline.execute.record import RunRecord
 from fdgrad_dask.pipeline.execute.resume import Start, started
 from fdgrad_dask.pipeline.execute.task import Result, Task
 from fdgrad_dask.pipeline.execute.threads import in_threads
@@ -86,10 +87,11 @@ def run(
         with reported(config, journal):
             if start.todo:
                 _compute(job, start, store, journal, called, inputs)
-            _require_whole(start.plan, store, journal)
-            _require_inputs(job, journal)
+            run = _require_whole(job, start.plan, store, journal)
             require_held()
-            _remove_leftovers(start, store, journal)
+            # Of writers that were killed, where any were: to look is to list the target.
+            if start.resumed or run.events:
+                store.remove_leftovers(run.names)
             _publish(store, journal)
             journal.end()
     if config.picture:
@@ -117,43 +119,13 @@ def _already(config: Config, store: Store, journal: Journal) -> str:
     return f"{config.target.path} is already complete; nothing to do (use --fresh to recompute it)"
 
 
-def _remove_leftovers(start: Start, store: Store, journal: Journal) -> None:
-    """Of writers that were killed, where any were: to look costs as much as to list the target."""
-    run = journal.run()
-    if run is not None and (start.resumed or run.events):
-        store.remove_leftovers(run.names)
-
-
 def _publish(store: Store, journal: Journal) -> None:
     if run := journal.run():
         store.publish(run.names, run.replaces)
 
 
-def _require_inputs(job: Job, journal: Journal) -> None:
-    """Refuses to publish what is made of two versions of an input.
-
-    Raises
-    ------
-    InputError
-        What was read is not what is there now; running again computes those regions again.
-    """
-    if (run := journal.run()) is None:
-        return
-    if changed := job.inputs.changed([job.opened, *everything_read(run, journal)]):
-        raise InputError(
-            f"{job.inputs.shown(changed)} changed while the run went on, so "
-            f"{job.config.target.path} is not published; run again once nothing writes there any "
-            "more, and what was made of it is computed again"
-        )
-
-
 def _compute(
-    job: Job,
-    start: Start,
-    store: Store,
-    journal: Journal,
-    called: str,
-    inputs: dict[str, str],
+    job: Job, start: Start, store: Store, journal: Journal, called: str, inputs: dict[str, str]
 ) -> None:
     """Fills the target; of what an interrupt leaves, it says how to go on."""
     total, finished, nbytes = start.plan.count, start.plan.count - len(start.todo), 0
@@ -198,26 +170,26 @@ def _execute(
     return on_cluster(task, pending, stop, cluster, plan.memory, note)
 
 
-def _require_whole(plan: Plan, store: Store, journal: Journal) -> None:
-    """Refuses to publish what has holes, whoever made them."""
-    records = journal.numbered()
-    keys = [key for record in records.values() for key in record.checksums]
-    holes = len(store.absent(keys))
-    if holes or len(records) < plan.count:
+def _require_whole(job: Job, plan: Plan, store: Store, journal: Journal) -> RunRecord:
+    """Refuses to publish what has holes, or is made of two versions of an input."""
+    run, records = journal.run(), journal.numbered()
+    holes = len(store.absent([key for record in records.values() for key in record.checksums]))
+    if run is None or holes or len(records) < plan.count:
         raise OutputError(
             f"{holes} shards and the records of {plan.count - len(records)} regions vanished "
             "while the run went on; run again to write them"
         )
+    if changed := job.inputs.changed([job.opened, *everything_read(run, journal)]):
+        raise InputError(
+            f"{job.inputs.shown(changed)} changed while the run went on, so "
+            f"{job.config.target.path} is not published; run again once nothing writes there any "
+            "more, and what was made of it is computed again"
+        )
+    return run
 
 
 def _prepare(config: Config) -> Job:
-    """The job of a config, once picture and report are known to be possible.
-
-    Raises
-    ------
-    FdgradError
-        Whatever is wrong with source, steps, target, picture or report.
-    """
+    """The job of a config, once picture and report are known to be possible."""
     for section in ("picture", "report"):
         if getattr(config, section):
             picture.require_matplotlib(section)

@@ -55,13 +55,7 @@ _WORDS = {
 
 @contextmanager
 def batch(cluster: Batch) -> Iterator[Client]:
-    """Jobs that are replaced when they are lost, and cancelled at the end.
-
-    Raises
-    ------
-    ClusterError
-        The queue's commands or dask-jobqueue are not here, or it refuses the job.
-    """
+    """Jobs that are replaced when they are lost, and cancelled at the end."""
     made = _class_of(cluster)
     _require_known(cluster.options, made, made.job_cls)
     command = shlex.split(made.job_cls.submit_command)[0]

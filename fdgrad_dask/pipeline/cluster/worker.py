@@ -31,14 +31,7 @@ _AGREE = {
 
 
 def make_ready(client: Client, cluster: Cluster) -> None:
-    """Checks the workers that are there, and sets up each that comes.
-
-    Raises
-    ------
-    ClusterError
-        A worker has other versions, too little memory, several threads, or not the GPU that was
-        asked for.
-    """
+    """Checks the workers that are there, and sets up each that comes."""
     _require_fit(client, cluster)
     _require_versions(client)
     try:
@@ -73,13 +66,7 @@ class Ready(WorkerPlugin):
 
 
 def require_gpu() -> None:
-    """Returns where JAX computes on a GPU.
-
-    Raises
-    ------
-    ClusterError
-        It does not.
-    """
+    """Returns where JAX computes on a GPU."""
     try:
         seen = jax.default_backend()
     except (RuntimeError, AssertionError) as error:  # the latter where JAX came without CUDA
