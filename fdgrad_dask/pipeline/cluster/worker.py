@@ -18,15 +18,8 @@ from fdgrad_dask.pipeline.config.cluster import Cluster
 
 # How many numbers of a version must agree: all where the bits of a result hang on them.
 _AGREE = {
-    "fdgrad_dask": None,
-    "jax": None,
-    "jaxlib": None,
-    "numpy": None,
-    "dask": 2,
-    "distributed": 2,
-    "xarray": 2,
-    "zarr": 2,
-    "python": 2,
+    **dict.fromkeys(("fdgrad_dask", "jax", "jaxlib", "numpy"), None),
+    **dict.fromkeys(("dask", "distributed", "xarray", "zarr", "python"), 2),
 }
 
 
@@ -108,14 +101,10 @@ def _require_versions(client: Client) -> None:
     for seen in found["workers"].values():
         for name, numbers in _AGREE.items():
             mine, other = here.get(name), seen["packages"].get(name)
-            if _first(mine, numbers) != _first(other, numbers):
+            if str(mine).split(".")[:numbers] != str(other).split(".")[:numbers]:
                 differ[f"{name} {other or 'is missing'} (here {mine})"] = None
     if differ:
         raise ClusterError(
             f"workers differ from the driver: {', '.join(differ)}; install the driver's versions "
             "there, or start fdgrad from their environment"
         )
-
-
-def _first(version: str | None, numbers: int | None) -> str | None:
-    return ".".join(version.split(".")[:numbers]) if version else None
