@@ -21,6 +21,7 @@ from importlib.metadata import version
 from fdgrad_dask import pipeline
 from fdgrad_dask.errors import FdgradError
 from fdgrad_dask.pipeline import console
+from fdgrad_dask.pipeline.config import operators as catalog
 from fdgrad_dask.pipeline.config.redaction import scrub
 
 _BUG = 1
@@ -99,17 +100,7 @@ def _each(name: str, arguments: argparse.Namespace, called: str) -> Iterator[str
         yield f"config   {label}\n{text}" if len(names) > 1 else str(text)
 
 
-def _init(arguments: argparse.Namespace, called: str) -> list[str]:
-    return [resources.files("fdgrad_dask.pipeline.config").joinpath("example.yaml").read_text()]
-
-
-def _operators(arguments: argparse.Namespace, called: str) -> Iterable[str]:
-    from fdgrad_dask.pipeline.config import operators as catalog
-
-    return map(catalog.described, catalog.operator_names())
-
-
-def _schema(arguments: argparse.Namespace, called: str) -> list[str]:
+def _print_schema(arguments: argparse.Namespace, called: str) -> list[str]:
     from fdgrad_dask.pipeline.config.schema import Config
 
     return [json.dumps(Config.model_json_schema(), indent=2)]
@@ -160,9 +151,11 @@ def _parser() -> argparse.ArgumentParser:
     plan.add_argument(
         "--sample", action="store_true", help="measure one region here, with every compression"
     )
-    add("init", _init, "print a config to start from")
-    add("operators", _operators, "list the operators that a step may name")
-    add("schema", _schema, "print the JSON schema of a config, for editors")
+    example = resources.files("fdgrad_dask.pipeline.config") / "example.yaml"
+    add("init", lambda *_: [example.read_text()], "print a config to start from")
+    listed = "list the operators that a step may name"
+    add("operators", lambda *_: map(catalog.described, catalog.operator_names()), listed)
+    add("schema", _print_schema, "print the JSON schema of a config, for editors")
     return parser
 
 
