@@ -46,10 +46,6 @@ def _ending(ending: str) -> AfterValidator:
     return AfterValidator(check)
 
 
-def _name_the_operators(schema: dict[str, Any]) -> None:
-    schema["enum"] = list(catalog.operator_names())
-
-
 OutputName = Annotated[str, AfterValidator(_variable_name)]
 
 
@@ -57,7 +53,9 @@ class Step(Section):
     """One operator, what goes into it and what its result is called."""
 
     operator: Annotated[
-        str, AfterValidator(_known_operator), Field(json_schema_extra=_name_the_operators)
+        str,
+        AfterValidator(_known_operator),
+        Field(json_schema_extra={"enum": [*catalog.operator_names()]}),
     ]
     """What `fdgrad operators` lists."""
     inputs: Annotated[tuple[str, ...], Listed]

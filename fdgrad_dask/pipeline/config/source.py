@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BeforeValidator,
     Field,
+    PlainSerializer,
     PositiveInt,
     Strict,
     ValidationInfo,
-    field_serializer,
-    field_validator,
     model_validator,
 )
 
@@ -67,17 +66,26 @@ STORES = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss")
 """The schemes of buckets, which obstore and icechunk open; fsspec opens every other one."""
 
 
-def of_a_store(options: dict[str, Any], paths: Sequence[str]) -> dict[str, Any]:
-    """Hides the options of what opens ``paths``, and refuses those of another library."""
+def _of_a_store(options: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+    """Hides the options of what opens a path, and refuses those of another library."""
     hide_options(options)
-    if any(path.split("://")[0] in STORES for path in paths):
-        for name in options.keys() & _OF_FSSPEC.keys():
-            raise ValueError(
-                f"{name} is a name of fsspec, and {paths[0].split('://')[0]}:// is opened by "
-                f"obstore; write {_OF_FSSPEC[name]} in its place"
-            )
+    path = info.data.get("path", "")
+    scheme = (path if isinstance(path, str) else path[0]).partition("://")[0]
+    for name in options.keys() & _OF_FSSPEC.keys() if scheme in STORES else ():
+        raise ValueError(
+            f"{name} is a name of fsspec, and {scheme}:// is opened by obstore; write "
+            f"{_OF_FSSPEC[name]} in its place"
+        )
     return options
 
+
+def _hidden(url: str) -> str:
+    hide_url(url)
+    return url
+
+
+Options = Annotated[dict[str, Any], AfterValidator(_of_a_store), Field(exclude=True, repr=False)]
+_Url = Annotated[Place, AfterValidator(_hidden), PlainSerializer(without_secrets)]
 
 _LABELS_ONLY = ("_FillValue", "missing_value", "scale_factor", "add_offset", "dtype")
 
@@ -102,7 +110,7 @@ Attributes = Annotated[
 class Source(Section):
     """What is read."""
 
-    path: Annotated[tuple[Place, ...], Listed]
+    path: Annotated[tuple[_Url, ...], Listed]
     """Zarr, netCDF, Icechunk or kerchunk references, a pattern of files or a list of them, on this
     machine (relative to where fdgrad is called) or by URL; or sample:NAME."""
     format: Format = "auto"
@@ -129,27 +137,11 @@ class Source(Section):
     attrs: dict[str, Attributes] = {}
     """Attributes that are set where the file lacks them or has wrong ones, by variable or
     coordinate, like {level: {units: hPa, positive: down}}; null takes one away."""
-    storage_options: dict[str, Any] = Field(default={}, exclude=True, repr=False)
+    storage_options: Options = {}
     """For the library that opens a URL: obstore for s3://, gs:// and az://, fsspec for all others.
     Write secrets as ${NAME}, and set that environment variable; no option is ever written."""
     decode_times: bool = True
     """Whether numbers "since" a date become dates; false where their unit is none of CF's."""
-
-    @field_validator("storage_options")
-    @classmethod
-    def _of_one_kind(cls, options: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
-        return of_a_store(options, info.data.get("path", ()))
-
-    @field_validator("path")
-    @classmethod
-    def _hidden(cls, path: tuple[str, ...]) -> tuple[str, ...]:
-        for each in path:
-            hide_url(each)
-        return path
-
-    @field_serializer("path")
-    def _path_to_be_written(self, path: tuple[str, ...]) -> list[str]:
-        return [without_secrets(each) for each in path]
 
     @model_validator(mode="after")
     def _one_version(self) -> Source:
