@@ -12,7 +12,6 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from fdgrad_dask.pipeline.report import chart
 from fdgrad_dask.pipeline.report.stats import History, compute_rate
@@ -50,7 +49,6 @@ def draw_history(history: History, planned: int) -> dict[str, str]:
             "Throughput": _draw_throughput(history),
             "Memory": _draw_memory(history, planned),
             "Workers": _draw_workers(history),
-            "Durations": _draw_durations(history),
         }
         return {name: _to_svg(figure) for name, figure in figures.items()}
 
@@ -117,17 +115,6 @@ def _draw_workers(history: History) -> Figure:
     axes.set_ylabel("" if is_named else f"{len(busy)} workers")
     axes.tick_params(axis="y", length=0)
     axes.grid(False)
-    return figure
-
-
-def _draw_durations(history: History) -> Figure:
-    seconds = history.regions.seconds
-    figure = Figure(figsize=(_WIDTH, _HEIGHT), layout="constrained")
-    axes = chart.add_open_axes(figure)
-    bins = int(np.clip(2 * np.sqrt(seconds.size), 8, 40))
-    axes.hist(seconds, bins, range=(0, seconds.max()), color=_BLUE, rwidth=0.85)
-    axes.set(xlabel="seconds per region", ylabel="regions", xlim=(0, seconds.max()))
-    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     return figure
 
 
