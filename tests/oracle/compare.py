@@ -16,8 +16,8 @@ from oracle.drawn import Case
 from oracle.sized import Sized
 
 # Units in the last place of the terms that an answer may be off by. A derivative of ninth degree
-# has twelve roundings for each of its terms, an operator two dozen; they add up like √n or so.
-ROUNDINGS = 24
+# has a dozen roundings for each of its terms, an operator two; they add up like √n or so.
+ROUNDINGS = 12
 
 
 @contextlib.contextmanager

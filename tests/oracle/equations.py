@@ -35,9 +35,10 @@ def laplacian(grid: Any, s: Sized) -> Results:
     return {"": grid.laplacian(s)}
 
 
-def geostrophic_wind(grid: Any, s: Sized, f: Any) -> Results:
+def geostrophic_wind(grid: Any, s: Sized, f: Any, times: float) -> Results:
+    """Of ``times`` s, which is the geopotential."""
     x, y = grid.gradient(s)
-    over = 1 / np.where(f == 0, np.nan, f)
+    over = LONG(times) / np.where(f == 0, np.nan, f)
     return {"ug": -(y * over), "vg": x * over}
 
 
@@ -80,12 +81,12 @@ def potential_vorticity(
 ) -> Results:
     """Of temperatures over (…, level, y, x); ``pascals`` are those of one unit of the levels."""
     p = levels.points.astype(LONG)[:, None, None] * LONG(pascals)
-    theta = t if potential else t * (LONG(1e5) / p) ** KAPPA
+    exner = np.ones_like(p) if potential else (LONG(1e5) / p) ** KAPPA
     over = 1 / LONG(pascals)
-    theta_p = differentiate(theta, -3, levels) * over
+    theta_p = differentiate(t * exner, -3, levels) * over
     u_p, v_p = differentiate(u, -3, levels) * over, differentiate(v, -3, levels) * over
     u_p, v_p = grid.to_east(u_p, v_p)
-    theta_x, theta_y = grid.gradient(theta)
+    theta_x, theta_y = (part * exner for part in grid.gradient(t))
     absolute = grid.vorticity(u, v) + f
     return {"": -((absolute * theta_p - v_p * theta_x + u_p * theta_y) * LONG(GRAVITY))}
 

@@ -110,17 +110,19 @@ def extended(f: Sized, line: Line, count: int) -> tuple[Array, Sized, int]:
     return np.concatenate(points), joined, before
 
 
-def differentiate(f: Sized, axis: int, line: Line, order: int = 1) -> Sized:
-    """∂f/∂x, or ∂²f/∂x², along ``axis``."""
+def differentiate(
+    f: Sized, axis: int, line: Line, order: int = 1, *, points_of: int | None = None
+) -> Sized:
+    """∂f/∂x, or ∂²f/∂x², along ``axis``; at the ends of the polynomial that ``points_of`` has."""
     moved = Sized(np.moveaxis(f.value, axis, -1), np.moveaxis(f.size, axis, -1))
-    made = _along_last(moved, line, order)
+    made = _along_last(moved, line, order, points_of or order)
     return Sized(np.moveaxis(made.value, -1, axis), np.moveaxis(made.size, -1, axis))
 
 
-def _along_last(f: Sized, line: Line, order: int) -> Sized:
+def _along_last(f: Sized, line: Line, order: int, points_of: int) -> Sized:
     n, half = len(line.points), line.accuracy // 2
     x, v, before = extended(f, line, half)
-    width = order + (line.edge_order if line.accuracy == 2 else line.accuracy)
+    width = points_of + (line.edge_order if line.accuracy == 2 else line.accuracy)
     # Beyond the ends places are known to the rounding of the largest of them.
     inside = (np.arange(len(x)) >= before) & (np.arange(len(x)) < before + n)
     zeros = np.zeros(len(x), bool)

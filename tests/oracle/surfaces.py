@@ -63,26 +63,29 @@ class Sphere:
     def at_pole(self) -> Any:
         return abs(abs(self.lat) - 90) < 1e-5
 
-    def circle(self, lat: Any) -> Any:
-        """How far the points of a latitude are from the axis."""
+    def circle(self, lat: Any) -> Sized:
+        """How far the points of a latitude are from the axis; to the rounding of an angle."""
         phi = radians(lat)
         point = self.radius * np.array([np.cos(phi), 0 * phi, np.sin(phi)])
-        away = np.hypot(point[0], point[1])
-        return np.where(abs(abs(np.asarray(lat)) - 90) < 1e-5, 0, away)
+        away = np.where(abs(abs(np.asarray(lat)) - 90) < 1e-5, 0, np.hypot(point[0], point[1]))
+        return Sized(away, away + abs(phi * point[2]))
 
     @property
-    def turning(self) -> Any:
+    def turning(self) -> Sized:
         """How fast east turns northward along its circle, tan φ / a, (y, 1)."""
         phi = radians(self.lat)
         north = np.array([-np.sin(phi), 0 * phi, np.cos(phi)])  # at longitude 0
         turn = np.array([-1 + 0 * phi, 0 * phi, 0 * phi])  # ∂(east)/∂λ there
-        rate = (turn * north).sum(0) / np.where(self.at_pole, np.nan, self.circle(self.lat))
-        return rate[:, None]
+        return Sized((turn * north).sum(0)[:, None]) * self._over_circle()
 
-    def _per_x(self) -> Any:
-        distance = self.circle(self.lat)
-        per = 180 / PI / np.where(distance == 0, np.nan, distance)
-        return per[:, None]
+    def _over_circle(self) -> Sized:
+        """1 / (a cos φ), (y, 1); NaN at a pole."""
+        circle = self.circle(self.lat)[:, None]
+        nowhere = Sized(np.full(circle.value.shape, np.nan))
+        return 1 / where(circle.value == 0, nowhere, circle)
+
+    def _per_x(self) -> Sized:
+        return self._over_circle() * (180 / PI)
 
     def _per_y(self) -> Any:
         per = np.full(len(self.lat), 180 / PI / LONG(self.radius))
@@ -103,12 +106,11 @@ class Sphere:
         flux = v * self.circle(lat)[:, None]
         if any(not isinstance(end, str | None) for end in (y.low, y.high)):
             flux_at = [
-                end if isinstance(end, str | None) else end * self.circle(lat)[i]
+                end if isinstance(end, str | None) else end * self.circle(lat).value[i]
                 for i, end in ((0, y.low), (-1, y.high))
             ]
             line = replace(line, low=flux_at[0], high=flux_at[1])
-        per = self._per_x()[:, 0] / LONG(self.radius)
-        return differentiate(flux, -2, line) * per[:, None]
+        return differentiate(flux, -2, line) * (self._per_x() / LONG(self.radius))
 
     def _beside(self, near: int, far: int) -> float | None:
         """The pole beyond an end, if it is not further than a step."""
@@ -158,7 +160,7 @@ class Sphere:
                 half = (self.lat[end] + self.lat[beside]) / 2
                 step = self.radius * radians(abs(self.lat[end] - self.lat[beside]))
                 cap = self.radius * (self.radius - self.radius * np.sin(radians(abs(half))))
-                flux = (near - pole) * (self.circle(half) / step / cap)
+                flux = (near - pole) * (self.circle(half).value / step / cap)
                 rows = np.arange(len(self.lat))[:, None] == end % len(self.lat)
                 made = where(rows, flux, made)
         return made
@@ -166,9 +168,9 @@ class Sphere:
     def _second_along_meridians(self, s: Sized) -> Sized:
         """1/(a² cos φ) ∂/∂φ (cos φ ∂s/∂φ)."""
         a, y = LONG(self.radius), self.y
-        slope = -self.turning * a  # ∂(cos φ)/∂φ / cos φ
+        slope = -(self.turning * a)  # ∂(cos φ)/∂φ / cos φ
         degree = PI / 180
-        first = differentiate(s, -2, y) * (1 / degree)
+        first = differentiate(s, -2, y, points_of=2) * (1 / degree)
         plain = differentiate(s, -2, y, 2) * (1 / degree**2) + first * slope
         if y.accuracy > 2:
             return plain * (1 / a**2)
@@ -182,9 +184,9 @@ class Sphere:
         k_high = self.circle((lat[own + 1] + lat[own]) / 2)
         k_low = self.circle((lat[own - 1] + lat[own]) / 2)
         with np.errstate(divide="ignore", invalid="ignore"):
-            area = self.circle(self.lat)[inner] * (high + low) / 2 * degree**2
-            made = (f[..., own + 1] - f[..., own]) * (k_high / high / area)
-            made = made - (f[..., own] - f[..., own - 1]) * (k_low / low / area)
+            area = self.circle(self.lat)[inner] * ((high + low) / 2 * degree**2)
+            made = (f[..., own + 1] - f[..., own]) * (k_high * (1 / high) / area)
+            made = made - (f[..., own] - f[..., own - 1]) * (k_low * (1 / low) / area)
         value, size = plain.value.copy(), plain.size.copy()
         value[..., inner, :] = np.swapaxes(made.value, -1, -2)
         size[..., inner, :] = np.swapaxes(made.size, -1, -2)
