@@ -26,7 +26,6 @@ from fdgrad_dask.pipeline.execute.record import RegionRecord, RunRecord
 from fdgrad_dask.pipeline.report.stats import summarize
 from fdgrad_dask.pipeline.source.open import open_files
 from fdgrad_dask.pipeline.source.related import named_in
-from fdgrad_dask.pipeline.store.zarr import is_zarr
 
 _CHARTS = 24  # results that are drawn
 _SIZED = 1000  # objects whose stored size is looked up; the size of all is estimated from them
@@ -129,7 +128,7 @@ def _open_target(target: Target, is_complete: bool) -> Iterator[xr.Dataset | Non
     partial = f"{target.path}.partial"
     if is_complete:
         source = Source(path=(target.path,), storage_options=target.storage_options)
-    elif is_zarr(partial):
+    elif os.path.isdir(partial):
         source = Source(path=(partial,), missing_chunks="fill")
     else:
         yield None
@@ -167,7 +166,7 @@ def _estimate_stored(path: str, records: Sequence[RegionRecord]) -> int:
     if os.path.isfile(path):
         return os.path.getsize(path)
     keys = (key for record in records for key in record.checksums)
-    folder = f"{path}.partial" if is_zarr(f"{path}.partial") else path
+    folder = f"{path}.partial" if os.path.isdir(f"{path}.partial") else path
     paths = [os.path.join(folder, key) for key in islice(keys, _SIZED)]
     sizes = [os.path.getsize(path) for path in paths if os.path.isfile(path)]
     total = sum(len(record.checksums) for record in records)
