@@ -25,7 +25,6 @@ from fdgrad_dask.pipeline.execute.record import RegionRecord, RunRecord
 from fdgrad_dask.pipeline.report.stats import summarize
 from fdgrad_dask.pipeline.source.open import open_files
 from fdgrad_dask.pipeline.source.related import named_in
-from fdgrad_dask.pipeline.store.zarr import is_zarr
 
 _CHARTS = 24  # results that are drawn
 
@@ -119,7 +118,7 @@ def _open_target(target: Target, is_complete: bool) -> Iterator[xr.Dataset | Non
     partial = f"{target.path}.partial"
     if is_complete:
         source = Source(path=(target.path,), storage_options=target.storage_options)
-    elif is_zarr(partial):
+    elif os.path.isdir(partial):
         source = Source(path=(partial,), missing_chunks="fill")
     else:
         yield None
