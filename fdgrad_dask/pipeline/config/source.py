@@ -10,13 +10,12 @@ from pydantic import (
     Field,
     PlainSerializer,
     PositiveInt,
-    Strict,
     ValidationInfo,
     model_validator,
 )
 
 from fdgrad_dask.pipeline.config.redaction import hide_options, hide_url, without_secrets
-from fdgrad_dask.pipeline.config.section import Listed, Place, Section, says
+from fdgrad_dask.pipeline.config.section import FromList, Listed, Place, Section, says
 
 Format = Literal["auto", "zarr", "netcdf", "icechunk", "kerchunk"]
 Label = int | float | str
@@ -25,11 +24,11 @@ Label = int | float | str
 class Picked(Section):
     """Points that are named one by one, or by their number from 0; a negative one from the end."""
 
-    labels: Annotated[tuple[Label, ...], Field(strict=False, min_length=1)] | None = None
+    labels: Annotated[tuple[Label, ...], FromList, Field(min_length=1)] | None = None
     """The labels that are taken, in this order."""
-    index: int | Annotated[tuple[int | None, int | None], Strict(False)] | None = None
+    index: int | Annotated[tuple[int | None, int | None], FromList] | None = None
     """One point, whose dimension goes, or [start, stop] without stop."""
-    indices: Annotated[tuple[int, ...], Field(strict=False, min_length=1)] | None = None
+    indices: Annotated[tuple[int, ...], FromList, Field(min_length=1)] | None = None
     """The points that are taken, in this order."""
 
     @model_validator(mode="after")
@@ -40,7 +39,7 @@ class Picked(Section):
 
 
 Selection = Annotated[
-    Label | Annotated[tuple[Label | None, Label | None], Strict(False)] | Picked,
+    Label | Annotated[tuple[Label | None, Label | None], FromList] | Picked,
     says(
         "a selection is a label, [start, stop] with both ends taken, {labels: [...]}, "
         "{index: n}, {index: [start, stop]} or {indices: [...]}"

@@ -56,7 +56,7 @@ def faults(store: Store, journal: Journal) -> list[Fault]:
 
     def checked(one: tuple[str, str, int | None]) -> Iterator[Fault]:
         key, checksum, region = one
-        found = store.checksum(key, checksum)
+        found = store.checksum(key)
         if found is None:
             yield Fault(key, "is missing", region)
         elif found != checksum:
@@ -136,6 +136,7 @@ def verify(config: AnyConfig, *, settings: Sequence[str] = ()) -> Verified:
         more = [f"… and {len(found) - _SHOWN} more"] if len(found) > _SHOWN else []
         lines = "\n  ".join([*map(str, found[:_SHOWN]), *more])
         raise OutputError(f"{path} is broken, fdgrad run --repair writes these again:\n  {lines}")
+    require_ours(store, journal)  # also where what says whose it is was damaged
     shards = sum(len(record.checksums) for record in journal.numbered().values())
     text = f"{path} is complete: all {shards} shards of {run.regions} regions are intact{unseen}"
     return Verified(text, path, run.regions, shards)

@@ -25,7 +25,6 @@ from fdgrad_dask.pipeline.execute.record import RegionRecord, RunRecord
 from fdgrad_dask.pipeline.report.stats import summarize
 from fdgrad_dask.pipeline.source.open import open_files
 from fdgrad_dask.pipeline.source.related import named_in
-from fdgrad_dask.pipeline.store.zarr import is_zarr
 
 _CHARTS = 24  # results that are drawn
 
@@ -119,7 +118,7 @@ def _find_target(target: Target, is_complete: bool) -> Source | None:
     partial = f"{target.path}.partial"
     if is_complete:
         return Source(path=(target.path,), storage_options=target.storage_options)
-    return Source(path=(partial,), missing_chunks="fill") if is_zarr(partial) else None
+    return Source(path=(partial,), missing_chunks="fill") if os.path.isdir(partial) else None
 
 
 def _preview(array: xr.DataArray) -> dict[str, Any]:
