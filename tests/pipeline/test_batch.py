@@ -46,7 +46,7 @@ def script(kind: str, **more: Any) -> list[str]:
 
 def lines_of(cluster: Batch) -> list[str]:
     made = batch._class_of(cluster)
-    told = batch._told(cluster, None)
+    told = batch._keywords(cluster, None)
     del told["security"], told["scheduler_options"], told["silence_logs"]
     job = made.job_cls("tls://10.0.0.1:8786", name="fdgrad-0", **told)
     return [str(line) for line in job.job_script().splitlines() if line.strip()]
@@ -155,7 +155,7 @@ def test_what_the_section_leaves_out_is_taken_from_the_configuration_of_the_site
     site = {name: value for name, value in SITE.items() if name != of_others}
     with dask.config.set({f"jobqueue.{kind}": dask.config.get(f"jobqueue.{kind}") | site}):
         lines = lines_of(cluster)
-        scheduler = batch._told(cluster, None)["scheduler_options"]
+        scheduler = batch._keywords(cluster, None)["scheduler_options"]
         own = script(kind)
         none = script(kind, prologue=None, directives=None)
     assert {f"{mark} {account}", f"{mark} --qos=site"} <= set(lines)
@@ -182,7 +182,7 @@ def test_options_go_to_dask_jobqueue_as_they_are() -> None:
     assert "#SBATCH --mem=33G" in lines
     assert "--no-reconnect" in lines[-1]
     assert lines[-1].rindex("--nthreads 1") > lines[-1].index("--nthreads 4")
-    told = batch._told(section("slurm", options=options), None)["scheduler_options"]
+    told = batch._keywords(section("slurm", options=options), None)["scheduler_options"]
     assert told == {"dashboard_address": told["dashboard_address"], "port": 8786}
     assert "#PBS -l select=2" in script("pbs", options={"resource_spec": "select=2"})
 

@@ -40,7 +40,7 @@ def batch(cluster: Batch) -> Iterator[Client]:
     job = _noting(made.job_cls, refused)
     with (
         resources.credentials(cluster) as security,
-        made(**_told(cluster, security), job_cls=job) as running,
+        made(**_keywords(cluster, security), job_cls=job) as running,
         Client(running) as client,
     ):
         _submit(running, cluster.jobs)
@@ -87,7 +87,7 @@ def _class_of(cluster: Batch) -> Any:
     return type(found.__name__, (_Replacing, found), {})
 
 
-def _told(cluster: Batch, security: Security | None) -> dict[str, Any]:
+def _keywords(cluster: Batch, security: Security | None) -> dict[str, Any]:
     """The keywords for dask-jobqueue, which looks up what is None in the site's configuration.
 
     A list takes the place of the site's: what this package adds is put behind that.

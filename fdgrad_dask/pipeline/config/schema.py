@@ -22,7 +22,6 @@ from fdgrad_dask.pipeline.config.read import FieldError, read, read_text
 from fdgrad_dask.pipeline.config.section import SAMPLE, FileName, Listed, Section, absolute
 from fdgrad_dask.pipeline.config.source import Source
 from fdgrad_dask.pipeline.config.target import Target
-from fdgrad_dask.pipeline.config.yaml import Path
 
 
 def _known_operator(name: str) -> str:
@@ -136,16 +135,11 @@ class Config(Section):
     @field_validator("steps")
     @classmethod
     def _each_output_once(cls, steps: list[Step]) -> list[Step]:
-        seen: dict[str, int] = {}
-        problems: list[tuple[Path, str]] = []
-        for number, step in enumerate(steps):
-            for name in step.output or ():
-                if name in seen:
-                    message = f"steps[{seen[name]}] already gives {name!r}; rename one of the two"
-                    problems.append(((number, "output"), message))
-                seen.setdefault(name, number)
-        if problems:
-            raise FieldError(*problems)
+        given = [(name, number) for number, step in enumerate(steps) for name in step.output or ()]
+        first = dict(reversed(given))
+        message = "steps[{}] already gives {!r}; rename one of the two"
+        if again := [each for place, each in enumerate(given) if each[0] in dict(given[:place])]:
+            raise FieldError(*(((at, "output"), message.format(first[n], n)) for n, at in again))
         return steps
 
     @field_validator("target")
