@@ -70,11 +70,12 @@ def _of_a_store(options: dict[str, Any], info: ValidationInfo) -> dict[str, Any]
     hide_options(options)
     path = info.data.get("path", "")
     scheme = (path if isinstance(path, str) else path[0]).partition("://")[0]
-    for name in options.keys() & _OF_FSSPEC.keys() if scheme in STORES else ():
-        raise ValueError(
-            f"{name} is a name of fsspec, and {scheme}:// is opened by obstore; write "
-            f"{_OF_FSSPEC[name]} in its place"
-        )
+    for name in options:
+        if scheme in STORES and name in _OF_FSSPEC:
+            raise ValueError(
+                f"{name} is a name of fsspec, and {scheme}:// is opened by obstore; write "
+                f"{_OF_FSSPEC[name]} in its place"
+            )
     return options
 
 
