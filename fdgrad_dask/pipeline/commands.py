@@ -97,10 +97,8 @@ def run(
     if config.picture:
         picture.draw(config.picture, config.target)
     lines = describe.what_is_read(job) + describe.what_is_written(job)
-    if config.picture:
-        lines.append(f"picture  {config.picture.path}")
-    if config.report:
-        lines.append(f"report   {config.report.path}")
+    pages = {"picture": config.picture, "report": config.report}
+    lines += [f"{name:<8} {page.path}" for name, page in pages.items() if page]
     seconds = time.monotonic() - began
     text = "\n".join([*lines, f"took     {seconds:.1f} s"])
     return Finished(text, path, start.plan.count, len(start.todo), seconds)
