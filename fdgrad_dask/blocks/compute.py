@@ -36,6 +36,7 @@ except ImportError:  # before JAX 0.9
 SMALL = 1 << 19  # points, times derivatives; NumPy is faster than a kernel up to about this size
 DIMENSIONS = 32  # of an array at most, in XLA
 LONGEST = 5.0  # seconds that the end of Python waits for kernels that other threads run
+GRACE = 0.1  # seconds more in which they drop the result: JAX asks for the interpreter's lock there
 # What the user may have set for code of their own, and what holds for ours.
 _SETTINGS: tuple[tuple[str, Any, Any], ...] = (
     ("jax_debug_nans", jax.debug_nans, False),
@@ -49,6 +50,7 @@ _SETTINGS: tuple[tuple[str, Any, Any], ...] = (
     ("jax_transfer_guard_device_to_device", jax.transfer_guard_device_to_device, "allow"),
 )
 _running: set[int] = set()  # threads that run kernels now
+_have_run: set[int] = set()  # and those that ever did
 _is_over = False  # after a fork, XLA hangs; when Python ends, its threads abort the process
 
 
@@ -66,12 +68,14 @@ def compute_block(blocks: Sequence[Block], program: Program, dtype: np.dtype[Any
         return [np.empty(shape, dtype) for _ in range(program.outputs)]
     if _goes_plain(used, shape, program, dtype):
         outputs = compute_plain(used, shape, program, dtype)
-    elif is_accelerated():
-        with _kernels():
-            return compute_on_accelerator(blocks, shape, program, dtype)
     else:
         with _kernels():
-            outputs = compute_on_host(used, shape, program, dtype)
+            if _is_over:  # since we asked; nobody waits for this thread then
+                outputs = compute_plain(used, shape, program, dtype)
+            elif is_accelerated():
+                return compute_on_accelerator(blocks, shape, program, dtype)
+            else:
+                outputs = compute_on_host(used, shape, program, dtype)
     for pole in program.pole_rows:
         if (program.stencils(pole.axis)[0].low, program.stencils(pole.axis)[0].high)[pole.end]:
             row = (slice(None),) * pole.axis + (slice(pole.end, pole.end + 1 or None),)
@@ -115,17 +119,18 @@ def _no_trace() -> Any:
 def _kernels() -> Iterator[None]:
     """Settings of our own for this block and this thread; those of the user stay as they are."""
     thread = threading.get_ident()
-    with ExitStack() as stack:
-        stack.enter_context(jax.enable_x64(True))
-        for name, context, ours in _SETTINGS:
-            if getattr(jax.config, name) not in (ours, None):
-                stack.enter_context(context(ours))
+    try:
         _running.add(thread)
-        try:
+        _have_run.add(thread)
+        with ExitStack() as stack:
+            stack.enter_context(jax.enable_x64(True))
+            for name, context, ours in _SETTINGS:
+                if getattr(jax.config, name) not in (ours, None):
+                    stack.enter_context(context(ours))
             with lending():
                 yield
-        finally:
-            _running.discard(thread)
+    finally:
+        _running.discard(thread)
 
 
 def _leave_xla() -> None:
@@ -141,6 +146,9 @@ def _end() -> None:
     """From here on daemon threads compute in NumPy; waits for the kernels that they still run."""
     _leave_xla()
     latest = time.monotonic() + LONGEST
-    while _running - {threading.get_ident()} and time.monotonic() < latest:
+    others = {each.ident for each in threading.enumerate()} - {threading.get_ident()}
+    while _running & others and time.monotonic() < latest:
         time.sleep(0.001)
+    if _have_run & others:
+        time.sleep(GRACE)
     await_release()

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from fdgrad_dask import gradient
+from fdgrad_dask.blocks import compute
 
 LAND = np.random.default_rng(1).standard_normal((20, 30))
 LAND[3, 4], LAND[5, 6] = np.nan, np.inf
@@ -159,6 +160,22 @@ time.sleep(0.4)
 @pytest.mark.parametrize("shape", [(20, 20), (400, 500), (1500, 1000)], ids=str)
 def test_a_daemon_thread_that_computes_does_not_abort_the_end(shape):
     run(SERVING, *map(str, shape))
+
+
+def test_a_thread_that_python_overtakes_at_its_end_computes_in_numpy(monkeypatch):
+    """The end may come between the question and the kernel; it waits for announced ones alone."""
+    monkeypatch.setattr(compute, "_is_over", False)
+    ask = compute._goes_plain
+
+    def overtaken(*arguments):
+        answer = ask(*arguments)
+        compute._leave_xla()
+        return answer
+
+    monkeypatch.setattr(compute, "_goes_plain", overtaken)
+    monkeypatch.setattr(compute, "compute_on_host", None)  # cannot be called
+    f = np.random.default_rng(1).random((1500, 1000))
+    np.testing.assert_array_equal(gradient(f, 0.5, axis=1), np.gradient(f, 0.5, axis=1))
 
 
 INTERRUPTED = """

@@ -7,7 +7,6 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from importlib.metadata import version
 from typing import NamedTuple
 
 import xarray as xr
@@ -220,7 +219,7 @@ def _add_history(template: xr.Dataset, run: RunRecord) -> xr.Dataset:
     now = float(os.environ.get("SOURCE_DATE_EPOCH", time.time()))
     line = (
         f"{datetime.fromtimestamp(now, UTC):%Y-%m-%dT%H:%M:%SZ} {run.called} "
-        f"(fdgrad_dask {version('fdgrad_dask')})"
+        f"(fdgrad_dask {identity.version('fdgrad_dask')})"
     )
     history = "\n".join([line, *filter(None, [template.attrs.get("history")])])
     return template.assign_attrs(history=history, fdgrad_digest=run.digest)

@@ -5,13 +5,13 @@ And that it is what the config says, made of inputs that are still what they wer
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 
 from fdgrad_dask.errors import InputError, OutputError
-from fdgrad_dask.pipeline.config.schema import Config
+from fdgrad_dask.pipeline.config.schema import AnyConfig, Config, load
 from fdgrad_dask.pipeline.execute.journal import Journal
 from fdgrad_dask.pipeline.execute.ownership import known, require_ours
 from fdgrad_dask.pipeline.execute.record import RunRecord
@@ -100,14 +100,15 @@ def require_inputs(inputs: Inputs, run: RunRecord, journal: Journal, path: str) 
         )
 
 
-def verify(config: Config) -> Verified:
-    """Compares every shard with its checksum, and config and inputs with those of the run.
+def verify(config: AnyConfig, *, settings: Sequence[str] = ()) -> Verified:
+    """Prove a target complete and intact, and made of this config and these inputs; see ``run``.
 
     Raises
     ------
     OutputError
         It does not exist, or is not finished, or of something else, or broken; with the keys.
     """
+    config = load(config, settings)
     store, path = store_of(config.target), config.target.path
     journal = Journal(beside(config.target))
     run, state = journal.run(), store.state()
