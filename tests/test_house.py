@@ -56,7 +56,7 @@ ROOMS = {
         "",
     ),
     "pipeline.api": ("pipeline.config pipeline.execute pipeline.commands pipeline.summary", ""),
-    "cli": ("pipeline.config pipeline.console pipeline.execute pipeline.commands", ""),
+    "cli": ("blocks pipeline.config pipeline.console pipeline.execute pipeline.commands", ""),
 }
 MODULES = sorted(
     ".".join(path.relative_to(PACKAGE).with_suffix("").parts) for path in PACKAGE.rglob("*.py")
