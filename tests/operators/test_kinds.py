@@ -104,7 +104,7 @@ SMOOTH = [
     if case[0] not in ("kinematics", "absolute_vorticity") and case[:2] != ("deformation", "region")
 ]
 # Cut along levels, too, which takes a kernel for each of the eight corners.
-CUT_IN_ALL = ("vorticity, globe", "laplacian, globe", "gradient by a field, region")
+CUT_IN_ALL = ("laplacian, globe", "gradient by a field, region")
 
 
 def fields(kind: str) -> xr.Dataset:
