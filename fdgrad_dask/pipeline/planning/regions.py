@@ -110,6 +110,7 @@ def chosen(work: Workload, room: int, workers: int = 1) -> dict[str, int]:
     a worker has ``room`` bytes for it.
     """
     region = dict(work.shards)
+    read = _amplification(work, region)
     whole = sum(
         _bytes(each, work.sizes) for each in [*work.inputs.values(), *work.outputs.values()]
     )
@@ -119,12 +120,12 @@ def chosen(work: Workload, room: int, workers: int = 1) -> dict[str, int]:
         fitting = [r for r in larger if memory(work, r) <= room and volume(work, r) <= MOST]
         if not fitting:
             return region
-        best = min(fitting, key=lambda r: (_amplification(work, r), volume(work, r)))
-        enough = _amplification(work, region) <= AMPLIFIED
-        useless = _amplification(work, best) >= _amplification(work, region)
-        if (enough or useless) and volume(work, region) >= least:
+        reads = [_amplification(work, each) for each in fitting]
+        best = min(range(len(fitting)), key=lambda n: (reads[n], volume(work, fitting[n])))
+        done = read <= AMPLIFIED or reads[best] >= read
+        if done and volume(work, region) >= least:
             return region
-        region = best
+        region, read = fitting[best], reads[best]
 
 
 def _grown(work: Workload, region: Mapping[str, int], dim: str) -> dict[str, int]:
