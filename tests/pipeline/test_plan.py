@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from fdgrad_dask.pipeline.config.schema import Config
 from fdgrad_dask.pipeline.execute.journal import Journal
+from fdgrad_dask.pipeline.planning import graph
 from fdgrad_dask.pipeline.planning import regions as plan
 from fdgrad_dask.pipeline.planning.cutting import Field, Halo, cuts, outwards
 from fdgrad_dask.pipeline.planning.graph import Region
@@ -190,6 +191,15 @@ def test_halos_are_found_by_trying(
     job = job_of(tmp_path, steps)
     assert job.halos == {"t": Halo(), "y": Halo(), "x": Halo(), **expected}
     assert job.read == {"a"}
+
+
+def test_what_was_tried_for_one_dimension_is_not_for_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built: list[Any] = []
+    monkeypatch.setattr(graph, "Region", lambda *given: built.append(given) or Region(*given))
+    assert job_of(tmp_path, HALOS[0][0]).halos["y"] == Halo(1, 1)
+    assert len(built) == 4  # no halo, that of y, and two corners
 
 
 @pytest.mark.parametrize(("steps", "expected"), HALOS)
