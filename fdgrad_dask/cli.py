@@ -13,12 +13,14 @@ import logging
 import shlex
 import sys
 import traceback
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from importlib import resources
 from importlib.metadata import version
 
 from fdgrad_dask import pipeline
+from fdgrad_dask.blocks import allocator
 from fdgrad_dask.errors import FdgradError
 from fdgrad_dask.pipeline import console
 from fdgrad_dask.pipeline.config import operators as catalog
@@ -35,6 +37,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     owns_process = argv is None
     if owns_process:  # imports leave nothing to collect, and looking takes a fifth of their time
         gc.disable()
+        # The arrays of one region then lie where those of the last one lay. What the user has set
+        # about memory holds, and other C libraries than glibc stay as they are.
+        if allocator.is_default():
+            with warnings.catch_warnings(action="ignore"):
+                allocator.tune_memory()
     given = list(sys.argv[1:] if argv is None else argv)
     try:
         arguments = _parser().parse_args(given)
