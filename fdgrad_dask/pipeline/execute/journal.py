@@ -64,9 +64,9 @@ class Journal:
         self.place.delete(_LINES)
         self._write(run)
 
-    def finish(self, record: RegionRecord) -> None:
-        """One region is finished."""
-        self._append(vars(record))
+    def finish(self, *records: RegionRecord) -> None:
+        """Some regions are finished."""
+        self._append(*map(vars, records))
 
     def forget(self, keys: Iterable[str]) -> None:
         """These regions are to be computed again."""
@@ -89,11 +89,11 @@ class Journal:
     def _write(self, run: RunRecord) -> None:
         self.place.write(_RUN, json.dumps(scrub_all(asdict(run)), indent=1).encode())
 
-    def _append(self, entry: dict[str, Any]) -> None:
+    def _append(self, *entries: dict[str, Any]) -> None:
         if not self._is_whole:
             self._cut_torn_end()
         self._is_whole = False
-        self.place.append(_LINES, _line(entry))
+        self.place.append(_LINES, b"".join(map(_line, entries)))
         self._is_whole = True
 
     def _cut_torn_end(self) -> None:
