@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
-from dataclasses import replace
 
 import dask.local
 import numpy as np
@@ -21,7 +20,7 @@ from fdgrad_dask.pipeline.execute.journal import Journal
 from fdgrad_dask.pipeline.execute.record import RegionRecord, RunRecord, key_of
 from fdgrad_dask.pipeline.planning.cutting import Halo, Span
 from fdgrad_dask.pipeline.planning.graph import Region, culled, ends_of, middle_of
-from fdgrad_dask.pipeline.planning.job import Job, build_results
+from fdgrad_dask.pipeline.planning.job import Job, prepare
 from fdgrad_dask.pipeline.planning.regions import Plan, planned
 from fdgrad_dask.pipeline.source.select import selected
 
@@ -44,7 +43,7 @@ def find_beginning(job: Job, begun: RunRecord) -> Job:
     """The job over the part of the source that was there."""
     dim, size = _old_end(job, begun)
     source = selected(job.source, {dim: Picked(index=(0, size))})
-    return replace(job, source=source, result=build_results(job.config, source))
+    return prepare(job.config, source, job.files, job.opened)
 
 
 def plan_longer(job: Job, begun: RunRecord) -> Plan:

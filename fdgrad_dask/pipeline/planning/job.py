@@ -39,6 +39,12 @@ class Job:
     """Those of the source."""
     opened: dict[str, str]
     """The version of every object that was read to open the source."""
+    halos: dict[str, Halo]
+    read: set[str]
+    """The variables that the steps read."""
+    pieces: dict[str, Chunks]
+    """The chunks in which the inside of a region is read."""
+    layout: Layout
 
     @cached_property
     def inputs(self) -> Inputs:
@@ -54,28 +60,6 @@ class Job:
     def template(self) -> xr.Dataset:
         """The target without its values."""
         return template(self.result, self.layout, self.config.target)
-
-    @cached_property
-    def layout(self) -> Layout:
-        return laid_out(self.result, self.config.target, self.config.source, self.pieces)
-
-    @cached_property
-    def pieces(self) -> dict[str, Chunks]:
-        """The chunks in which the inside of a region is read."""
-        return pieces_of(self.source, self.config.source.chunks, self.read)
-
-    @cached_property
-    def read(self) -> set[str]:
-        """The variables that the steps read."""
-        return self._halos[1]
-
-    @cached_property
-    def halos(self) -> dict[str, Halo]:
-        return self._halos[0]
-
-    @cached_property
-    def _halos(self) -> tuple[dict[str, Halo], set[str]]:
-        return found_halos(self.config, self.source)
 
     @cached_property
     def workload(self) -> Workload:
@@ -130,15 +114,19 @@ def looked_at(config: Config) -> Job:
     # HDF5 hands out again what this process still has open, though the file was rewritten since.
     gc.collect()
     with recording() as read:
-        source = open_files(config.source, files)
-        result = build_results(config, source)
-    return Job(config, source, result, files, read)
+        return prepare(config, open_files(config.source, files), files, read)
 
 
-def build_results(config: Config, source: xr.Dataset) -> xr.Dataset:
-    """The results of the steps, lazy and in arrays of one chunk."""
+def prepare(
+    config: Config, source: xr.Dataset, files: tuple[str, ...], opened: dict[str, str]
+) -> Job:
+    """The job over an opened source."""
     sizes = {str(dim): size for dim, size in source.sizes.items()}
-    return steps.build(config, chunked(source, {**config.source.chunks, **sizes}))
+    result = steps.build(config, chunked(source, {**config.source.chunks, **sizes}))
+    halos, read = found_halos(config, source)
+    pieces = pieces_of(source, config.source.chunks, read)
+    layout = laid_out(result, config.target, config.source, pieces)
+    return Job(config, source, result, files, opened, halos, read, pieces, layout)
 
 
 def shape(region: dict[str, int]) -> str:

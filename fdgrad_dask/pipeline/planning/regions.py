@@ -118,11 +118,12 @@ def chosen(work: Workload, room: int, workers: int = 1) -> dict[str, int]:
     least = min(LEAST, max(FEW, whole // (4 * workers)))
     while True:
         grown = [_grown(work, plan.region, dim) for dim in work.sizes]
-        larger = [planned(work, region) for region in grown if region != plan.region]
-        fitting = [p for p in larger if p.memory <= room and volume(work, p.region) <= MOST]
+        larger = [region for region in grown if region != plan.region]
+        fitting = [r for r in larger if memory(work, r) <= room and volume(work, r) <= MOST]
         if not fitting:
             return plan.region
-        best = min(fitting, key=lambda p: (p.amplification, volume(work, p.region)))
+        plans = [planned(work, region) for region in fitting]
+        best = min(plans, key=lambda p: (p.amplification, volume(work, p.region)))
         is_good = plan.amplification <= AMPLIFIED or best.amplification >= plan.amplification
         if is_good and volume(work, plan.region) >= least:
             return plan.region

@@ -15,7 +15,7 @@ from fdgrad_dask import operators
 from fdgrad_dask.errors import ConfigError, FdgradError, InputError
 from fdgrad_dask.pipeline.config import operators as catalog
 from fdgrad_dask.pipeline.config.schema import Config, Step
-from fdgrad_dask.pipeline.source.related import named_in
+from fdgrad_dask.pipeline.source.select import named_in
 
 
 def build(config: Config, source: xr.Dataset) -> xr.Dataset:

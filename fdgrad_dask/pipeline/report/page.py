@@ -24,7 +24,7 @@ from fdgrad_dask.pipeline.execute.journal import Journal
 from fdgrad_dask.pipeline.execute.record import RegionRecord, RunRecord
 from fdgrad_dask.pipeline.report.stats import summarize
 from fdgrad_dask.pipeline.source.open import open_files
-from fdgrad_dask.pipeline.source.related import named_in
+from fdgrad_dask.pipeline.source.select import named_in
 
 _CHARTS = 24  # results that are drawn
 

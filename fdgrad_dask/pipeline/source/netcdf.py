@@ -36,17 +36,14 @@ def _require_whole(header: BinaryIO, size: int, name: str) -> bool:
     magic = header.read(4)
     if magic not in (b"CDF\1", b"CDF\2", b"CDF\5"):
         return magic.startswith(b"CDF")
+    says = ""
     try:
-        promised = _promised(header, magic[3])
-    except EOFError as error:
-        raise InputError(
-            f"{name} is {size} bytes and ends inside its header: it was cut short; fetch it again"
-        ) from error
-    if size < promised:
-        raise InputError(
-            f"{name} is {size} bytes, its header promises {promised}: it was cut short; "
-            "fetch it again"
-        )
+        if size < (promised := _promised(header, magic[3])):
+            says = f", its header promises {promised}"
+    except EOFError:
+        says = " and ends inside its header"
+    if says:
+        raise InputError(f"{name} is {size} bytes{says}: it was cut short; fetch it again")
     return True
 
 

@@ -6,6 +6,7 @@ begins in the middle of a stored chunk begins with what is left of that chunk.
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Hashable, Mapping
 from itertools import pairwise
@@ -17,8 +18,9 @@ import xarray as xr
 from fdgrad_dask.errors import ConfigError
 from fdgrad_dask.pipeline.config.operators import did_you_mean
 from fdgrad_dask.pipeline.config.source import Label, Picked, Selection, Source
-from fdgrad_dask.pipeline.source.related import named_in
 
+ATTRIBUTES = ("grid_mapping", "bounds", "climatology")
+"""By which a variable names others that belong to it; no array carries them along by itself."""
 _PER_AXIS = ("chunks", "shards", "chunksizes", "original_shape")  # in an encoding, by axis
 
 Rows = np.ndarray[Any, Any]
@@ -66,6 +68,19 @@ def labelled(dataset: xr.Dataset, source: Source) -> xr.Dataset:
             result[name].encoding["coordinates"] = coordinates
         result[name].attrs = {key: value for key, value in attrs.items() if value is not None}
     return with_related_coords(result)
+
+
+def named_in(dataset: xr.Dataset) -> set[str]:
+    """The names that attributes of the dataset's variables refer to, whether there or not.
+
+    Examples
+    --------
+    >>> named_in(xr.Dataset({"t": ((), 0.0, {"grid_mapping": "crs: x y"})})) >= {"crs", "x"}
+    True
+    """
+    attrs = [variable.attrs for variable in dataset.variables.values()]
+    texts = [str(every[key]) for every in attrs for key in ATTRIBUTES if key in every]
+    return {word for text in texts for word in re.findall(r"[^\s:]+", text)}
 
 
 def with_related_coords(dataset: xr.Dataset) -> xr.Dataset:

@@ -13,7 +13,6 @@ import math
 import os
 import socket
 from itertools import accumulate
-from typing import TYPE_CHECKING
 
 from zarr.abc.store import ByteRequest, Store
 from zarr.core.buffer import Buffer, BufferPrototype
@@ -23,11 +22,6 @@ from fdgrad_dask.errors import InputError
 from fdgrad_dask.pipeline.config.source import Source
 from fdgrad_dask.pipeline.source import remote, snapshots, versions
 from fdgrad_dask.pipeline.source.places import format_of
-
-if TYPE_CHECKING:
-    _Wrapper = WrapperStore[Store]
-else:
-    _Wrapper = WrapperStore
 
 _METADATA = ("zarr.json", ".zarray", ".zgroup", ".zattrs", ".zmetadata")
 
@@ -53,7 +47,7 @@ def zarr_store(file: str, source: Source) -> Store:
     return remote.zarr_store(file, source.storage_options)
 
 
-class Guarded(_Wrapper):
+class Guarded(WrapperStore[Store]):
     """A store that is read, file ``number`` of the source, whose chunks have to exist."""
 
     def __init__(self, store: Store, file: str, source: Source, number: int) -> None:

@@ -16,7 +16,7 @@ from zarr.core.buffer import Buffer
 from zarr.storage import MemoryStore
 
 from fdgrad_dask.pipeline.config.target import Target
-from fdgrad_dask.pipeline.source.related import ATTRIBUTES, named_in
+from fdgrad_dask.pipeline.source.select import ATTRIBUTES, named_in
 
 _TIME = ("units", "calendar")  # the only encoding of a source that holds for its coordinates here
 _MANTISSA = {2: 10, 4: 23, 8: 52}  # bits, by the bytes of a float

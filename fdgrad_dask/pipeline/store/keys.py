@@ -90,9 +90,8 @@ def link(there: str, here: str, keys: Iterable[str]) -> None:
 def _files_in(folder: str, names: Collection[str]) -> Iterator[tuple[str, str, bool]]:
     """Key and path of every file and link in a folder, and whether it is of these arrays."""
     for at, folders, files in os.walk(folder):
-        for name in [*files, *folders]:
+        links = [name for name in folders if os.path.islink(os.path.join(at, name))]
+        for name in [*files, *links]:
             full = os.path.join(at, name)
-            is_link = os.path.islink(full)
-            if name in files or is_link:
-                key = os.path.relpath(full, folder)
-                yield key, full, not is_link and is_of_arrays(key, names)
+            key = os.path.relpath(full, folder)
+            yield key, full, is_of_arrays(key, names) and not os.path.islink(full)

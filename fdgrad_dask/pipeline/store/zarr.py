@@ -12,7 +12,7 @@ import os
 import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -26,22 +26,10 @@ from zarr.storage import LocalStore, WrapperStore
 from fdgrad_dask.errors import OutputError
 from fdgrad_dask.pipeline.config.target import Target
 from fdgrad_dask.pipeline.console import warn
-from fdgrad_dask.pipeline.store.base import (
-    Held,
-    Replaces,
-    Shard,
-    Store,
-    box,
-    checksum_of,
-)
+from fdgrad_dask.pipeline.store.base import Held, Replaces, Shard, Store, box, checksum_of
 from fdgrad_dask.pipeline.store.encoding import described, quiet, stored
 from fdgrad_dask.pipeline.store.files import room, writing
 from fdgrad_dask.pipeline.store.keys import drop, link, remove, remove_leftovers, strangers_in
-
-if TYPE_CHECKING:
-    _Wrapper = WrapperStore[ZarrHierarchy]
-else:
-    _Wrapper = WrapperStore
 
 
 class ZarrStore(Store):
@@ -221,7 +209,7 @@ class ZarrWriter:
             return self._arrays[name]
 
 
-class _Summing(_Wrapper):
+class _Summing(WrapperStore[ZarrHierarchy]):
     """Remembers the checksum of what it stores."""
 
     def __init__(self, store: ZarrHierarchy) -> None:
