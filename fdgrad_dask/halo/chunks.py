@@ -177,14 +177,21 @@ class _Graph:
         self.references: dict[Key, TaskRef] = {}
 
     def _edge_layers(self, i: int, program: Program) -> dict[int, tuple[str, dict[int, int]]]:
-        """axis → the name of the tasks with the edge rows along it, and axis → width of theirs."""
-        f, name = self.lazy[i], f"edges-{self.name}-{i}"
+        """axis → the name of the tasks with the edge rows along it, and axis → width of theirs.
+
+        They are named by what they hold, so that all programs over the same chunks share them.
+        """
+        f = self.lazy[i]
+
+        def named(widths: dict[int, int]) -> tuple[str, dict[int, int]]:
+            return f"edges-fdgrad-{tokenize(f.name, widths)}", widths
+
         widths = {a: n for a, n in program.halo(i).items() if f.numblocks[a] > 1}
         size = math.prod(f.chunksize)
         points = sum(2 * width * size // f.chunksize[axis] for axis, width in widths.items())
         if points * f.dtype.itemsize <= TOGETHER:
-            return dict.fromkeys(widths, (name, widths))
-        return {axis: (f"{name}-{axis}", {axis: width}) for axis, width in widths.items()}
+            return dict.fromkeys(widths, named(widths))
+        return {axis: named({axis: width}) for axis, width in widths.items()}
 
     def tasks(self) -> dict[Any, Task]:
         """The tasks of the edge rows, and of the chunks."""

@@ -347,6 +347,16 @@ def test_five_outputs_cost_no_more_edge_tasks_than_one():
     assert five["all"] - one["all"] == 5 * BLOCKS  # to take them apart
 
 
+def test_operators_of_the_same_fields_share_edge_rows():
+    _, (u, v) = sources("u", "v", chunks=(1, 20, 120))
+    made = (op.divergence(u, v), op.vorticity(u, v), op.deformation(u, v), op.laplacian(u))
+    keys = set().union(*(dict(each.__dask_graph__()) for each in dask.optimize(*made)))
+    assert sum("edges-fdgrad" in key[0] for key in keys) == 2 * 12 * 3  # fields, their chunks
+    alone = [each.compute(scheduler="synchronous") for each in made]
+    for each, wanted in zip(dask.compute(*made, scheduler="synchronous"), alone, strict=True):
+        xr.testing.assert_identical(each, wanted)
+
+
 def test_each_chunk_is_computed_in_one_go_where_outputs_were_optimised_one_by_one(runs):
     """`dask.optimize` does so, and would fuse the pass into each of the outputs."""
     _, (s,) = sources("s")

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray as xr
+from counting import compilations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -142,3 +143,13 @@ def test_the_bits_of_numpy(cut: dict[str, Any], edge_order: int) -> None:
             np.testing.assert_array_equal(found[f"du_d{dim}"].values, values, strict=True)
     finally:
         shutil.rmtree(folder)
+
+
+def test_all_regions_of_one_shape_run_one_kernel(tmp_path: Path, kernels: None) -> None:
+    """Those at the edges of the domain too: a worker compiles once."""
+    data = globe(2, 24, 300, poles=False)
+    cut = {"stored": {"lat": 8}, "target": {"chunks": {"lat": 8}, "regions": {"lat": 8}}}
+    steps = [{"operator": "gradient", "inputs": ["u"], "options": {"dim": "lat"}}]
+    with compilations() as seen:
+        _, count = by_regions(tmp_path, data, steps=steps, together=1, **cut)
+    assert (count, len(seen)) == (3, 1)
