@@ -34,6 +34,7 @@ TOPICS = {
     "files": ("",),
     "llc": ("",),
     "regions": ("",),
+    "driver": ("",),
     "gpu": ("",),
 }
 ROOT = Path(__file__).resolve().parent.parent

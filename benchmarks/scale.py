@@ -20,7 +20,7 @@ class Costs(NamedTuple):
     graph: float
     """Seconds to build and optimise the graph of a chunk."""
     driver: float
-    """Seconds of the processor of client and scheduler for a region."""
+    """Seconds of the processor of client and scheduler for a region, of ten seconds to a task."""
     inside: float
     """Seconds of a worker for a region without values."""
     memory: float
@@ -33,15 +33,16 @@ class Costs(NamedTuple):
 
 def costs(rows: Iterable[Row]) -> Costs | None:
     """The costs in some rows; None where one was not measured."""
+    # Of what was measured in several cases the last, such as some regions to a task.
     found = {row.what: row.ratio for row in rows if row.ratio is not None and not row.against}
     graphs = [
         n for what, n in found.items() if what.startswith("graph of") and "one chunked" in what
     ]
     names = (
         "a task on two workers",
-        "client and scheduler: processor time of a region",
+        "driver of many: processor time of a region",
         "a tiny region on its worker",
-        "client and scheduler: memory that a region leaves",
+        "driver of many: memory that a region leaves",
         "record of a region in the journal",
         "one worker, source read, computed, written",
     )
@@ -59,7 +60,10 @@ def table_of_costs(c: Costs) -> str:
         ("cost", "measured"),
         ("a task, scheduler of dask", f"{number(1e3 * c.task)} ms"),
         ("a chunk, building and optimising the graph", f"{number(1e6 * c.graph)} µs"),
-        ("a region, processor time of client and scheduler", f"{number(1e3 * c.driver)} ms"),
+        (
+            "a region of 1.1 s, processor time of client and scheduler",
+            f"{number(1e3 * c.driver)} ms",
+        ),
         ("a region, on its worker, beside its bytes", f"{number(1e3 * c.inside)} ms"),
         ("a region, memory that stays in client and scheduler", f"{number(c.memory / 1e3)} kB"),
         ("a region, record in the journal", f"{number(c.record / 1e3)} kB"),

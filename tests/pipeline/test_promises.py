@@ -698,13 +698,13 @@ def test_e14_a_task_carries_regions_and_no_paths(
     fdgrad: Called, write: Write, source: str, on_a_cluster: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sizes: list[int] = []
-    submit = Client.submit
+    submit = Client.map
 
     def measured(client: Client, function: Any, *arguments: Any, **options: Any) -> Any:
-        sizes.append(len(pickle.dumps(arguments)))
+        sizes.extend(len(pickle.dumps(each)) for each in zip(*arguments, strict=True))
         return submit(client, function, *arguments, **options)
 
-    monkeypatch.setattr(Client, "submit", measured)
+    monkeypatch.setattr(Client, "map", measured)
     data = xr.open_zarr(source, consolidated=False).load()
     for number in range(4):
         data.isel(time=[number]).to_netcdf(f"{'long' * 40}{number}.nc")

@@ -24,7 +24,7 @@ def local(cluster: Local | Gpu) -> Iterator[Client]:
     # The nanny's env= is set in the child, too late for its malloc: that goes before the spawn.
     spawn = {"distributed.nanny.pre-spawn-environ": resources.allocator(cluster)}
     with (
-        dask.config.set(spawn),
+        dask.config.set(spawn | resources.PATIENT),
         SpecCluster(
             workers(cluster),
             {"cls": Scheduler, "options": scheduler},

@@ -18,6 +18,9 @@ from fdgrad_dask.pipeline.config.cluster import Batch, Cluster, Ssh, Tls
 
 _DASHBOARD = 8787
 HERE = "127.0.0.1:0"  # a dashboard that only its own machine sees
+# A worker that died is started again. On a busy machine that takes longer than the 15 s after which
+# distributed closes its nanny too: a run would wait for ever once the last one is gone.
+PATIENT = {"distributed.deploy.lost-worker-timeout": "10 minutes"}
 
 
 def allocator(cluster: Cluster) -> dict[str, str]:

@@ -30,7 +30,7 @@ def ssh(cluster: Ssh) -> Iterator[Client]:
         )
     # distributed hands its configuration to the hosts, where the nannies read this.
     environment = {**resources.allocator(cluster), **resources.libraries(cluster)}
-    spawn = {"distributed.nanny.pre-spawn-environ": environment}
+    spawn = {"distributed.nanny.pre-spawn-environ": environment, **resources.PATIENT}
     with (
         resources.credentials(cluster) as security,
         dask.config.set(spawn),
