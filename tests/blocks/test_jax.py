@@ -63,9 +63,9 @@ def test_a_jax_array_comes_out_with_the_values_of_numpy(x, options):
 
 
 @calls
-@spacings
-def test_jit_changes_nothing(x, options):
-    """The coordinate is a constant here: its weights are still formed on the host."""
+def test_jit_changes_nothing(options):
+    """The coordinate or the step is a constant here: its weights are still formed on the host."""
+    x = 0.75 if "edge_order" in options else X
     got = jax.jit(lambda f: gradient(f, x, **options))(F)
     assert_allclose(got, truth(F, x, **options), **slack(options))
 
