@@ -26,6 +26,7 @@ from fdgrad_dask.blocks.host import compute_on_host
 from fdgrad_dask.blocks.program import Block, Program
 from fdgrad_dask.blocks.small import compute_in_numpy, has_large_integers
 from fdgrad_dask.blocks.zero_copy import await_release, lending
+from fdgrad_dask.stencils.dtypes import needs_numpy
 
 try:
     from jax.extend.core import get_opaque_trace_state
@@ -63,9 +64,10 @@ def compute_block(blocks: Sequence[Block], program: Program, dtype: np.dtype[Any
     given = {pole.field for pole in program.pole_rows}
     used = {i: blocks[i] for i in range(len(blocks)) if i not in given}
     shape = _joint([block.core.shape for block in used.values()])
-    if math.prod(shape) == 0:
+    is_foreign = any(_is_foreign(block.core) for block in used.values())
+    if math.prod(shape) == 0 and not is_foreign:
         return [np.empty(shape, dtype) for _ in range(program.outputs)]
-    if _goes_plain(used, shape, program, dtype):
+    if is_foreign or _goes_plain(used, shape, program, dtype):
         outputs = compute_in_numpy(used, shape, program, dtype)
     else:
         with _kernels():
@@ -75,10 +77,9 @@ def compute_block(blocks: Sequence[Block], program: Program, dtype: np.dtype[Any
                 return compute_on_accelerator(blocks, shape, program, dtype)
             else:
                 outputs = compute_on_host(used, shape, program, dtype)
-    for pole in program.pole_rows:
-        if (program.stencils(pole.axis)[0].low, program.stencils(pole.axis)[0].high)[pole.end]:
-            row = (slice(None),) * pole.axis + (slice(pole.end, pole.end + 1 or None),)
-            outputs[pole.output][row] = blocks[pole.field].core
+    for pole in program.poles_here:
+        row = (slice(None),) * pole.axis + (slice(pole.end, pole.end + 1 or None),)
+        outputs[pole.output][row] = blocks[pole.field].core
     return outputs
 
 
@@ -86,6 +87,11 @@ def _joint(shapes: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
     """The shape of all fields together, of any number of dimensions."""
     along = zip(*shapes, strict=True)
     return tuple(0 if 0 in sizes else max(sizes) for sizes in along)
+
+
+def _is_foreign(core: Any) -> bool:
+    """True for what XLA does not have: masked arrays, some dtypes, arrays of other libraries."""
+    return not isinstance(core, np.ndarray) or needs_numpy(core)
 
 
 def _goes_plain(

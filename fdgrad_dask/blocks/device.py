@@ -46,7 +46,7 @@ def compute_on_device(
         real, inverted = wide(place.dtype), program.formula is not None
         to_table = partial(place.put, dtype=real, is_table=True)
         tables = [d.stencil for d in program.derivatives]
-        poles = [pole for pole in program.pole_rows if _is_present(pole, program)]
+        poles = program.poles_here
         is_shared = any(is_on_many(block.core) for block in blocks)
         kernel = partial(compute_sharded, run, program) if is_shared else run_kernel
         if place.is_traced:
@@ -64,19 +64,15 @@ def compute_on_device(
     return results
 
 
-def _is_present(pole: Any, program: Program) -> bool:
-    """True if the block lies at the pole, of which a row is given."""
-    table = program.stencils(pole.axis)[0]
-    return (table.low, table.high)[pole.end] is not None
-
-
 class _Place:
     """Where a block is computed, in which dtype, and how things that are elsewhere get there."""
 
     def __init__(self, blocks: list[Block], program: Program, dtype: np.dtype[Any]) -> None:
         like: Any = next(block.core for block in blocks if is_jax(block.core))
         parts = [r for b in blocks for r in (b.core, *b.low.values(), *b.high.values())]
-        self.is_traced = any(map(is_traced, parts + _numbers(program)))
+        # All that stencils multiply by, and what stands outside, may be traced too.
+        parts += [window.weights for window in program.windows]
+        self.is_traced = any(map(is_traced, parts + [end.fill for end in program.ends]))
         # Integers in float64, which has all of them but those of 8 bytes.
         is_float = jnp.issubdtype(blocks[0].core.dtype, jnp.inexact)
         self.dtype = np.dtype(np.float64) if not is_float else dtype
@@ -148,17 +144,6 @@ def _kept(content: bytes, shape: tuple[int, ...], dtype: np.dtype[Any], device: 
     array: NDArray[Any] = np.frombuffer(content, dtype).reshape(shape)
     with jax.ensure_compile_time_eval():  # never a tracer, which must not be kept
         return send(array, device)
-
-
-def _numbers(program: Program) -> list[Any]:
-    """All that stencils multiply by, and what stands outside: either may be traced."""
-    found: list[Any] = []
-    for table in (d.stencil for d in program.derivatives):
-        found += [window.weights for window in table.windows]
-        for end in (table.low, table.high):
-            if end is not None:
-                found += [end.fill, *(window.weights for window in end.rows)]
-    return found
 
 
 def in_double(arrays: Sequence[Any]) -> AbstractContextManager[Any]:

@@ -58,9 +58,8 @@ class Field:
         for axis, halo_width in program.halo(number).items():
             kinds: list[str | None] = []
             rows: list[Any] = []
-            closed = program.boundaries(axis, program.is_factor(number))
-            for halos, end in zip((block.low, block.high), closed, strict=True):
-                fill = end.fill if end else None
+            fills = program.fills(axis, number)
+            for halos, fill in zip((block.low, block.high), fills, strict=True):
                 if axis in halos:
                     kinds.append("halo")
                     rows.append(cast(halos[axis]))

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fdgrad_dask.stencils.boundary import EndBoundary
 from fdgrad_dask.stencils.stencil import Stencil
 from fdgrad_dask.stencils.table import DomainBoundary, StencilTable
 
@@ -79,13 +80,31 @@ class Program:
         return tuple(sorted({d.axis for d in self.derivatives}))
 
     @property
+    def ends(self) -> list[DomainBoundary]:
+        """The domain boundaries of all stencils."""
+        tables = [d.stencil for d in self.derivatives]
+        return [end for table in tables for end in (table.low, table.high) if end]
+
+    @property
+    def windows(self) -> list[Stencil]:
+        """The stencils of all rows, those beside boundaries too."""
+        windows = [window for d in self.derivatives for window in d.stencil.windows]
+        return windows + [row for end in self.ends for row in end.rows]
+
+    @property
+    def poles_here(self) -> list[PoleRow]:
+        """The given rows of poles at which the block lies."""
+
+        def is_here(pole: PoleRow) -> bool:
+            table = self.stencils(pole.axis)[0]
+            return (table.low, table.high)[pole.end] is not None
+
+        return list(filter(is_here, self.pole_rows))
+
+    @property
     def is_scaled(self) -> bool:
         """True if weights have exponents of their own, for which kernels have no room."""
-        tables = [d.stencil for d in self.derivatives]
-        ends = [boundary for table in tables for boundary in (table.low, table.high) if boundary]
-        windows = [window for table in (*tables,) for window in table.windows]
-        windows += [window for boundary in ends for window in boundary.rows]
-        return any(window.exponent is not None for window in windows)
+        return any(window.exponent is not None for window in self.windows)
 
     def has_numpy_bits(self, dtype: np.dtype[Any]) -> bool:
         """True if NumPy and XLA compute the same bits.
@@ -123,17 +142,14 @@ class Program:
         parts = [operand for operand in self.operands if any(number in part for part in operand)]
         return bool(parts) and all(operand == ((number, None),) for operand in parts)
 
-    def boundaries(
-        self, axis: int, is_factor: bool
-    ) -> tuple[DomainBoundary | None, DomainBoundary | None]:
-        """Those of a field along ``axis``; a factor goes on where a fixed value stands outside."""
-        stencil = self.stencils(axis)[0]
-
-        def boundary(end: DomainBoundary | None) -> DomainBoundary | None:
-            fixed = end is not None and not isinstance(end.fill, str)
-            return None if is_factor and fixed else end
-
-        return boundary(stencil.low), boundary(stencil.high)
+    def fills(self, axis: int, number: int) -> tuple[EndBoundary, EndBoundary]:
+        """What stands outside a field; a factor goes on where that is a fixed value."""
+        table, is_factor = self.stencils(axis)[0], self.is_factor(number)
+        low, high = (end.fill if end else None for end in (table.low, table.high))
+        low, high = (
+            None if is_factor and not isinstance(fill, str) else fill for fill in (low, high)
+        )
+        return low, high
 
     def cut(self, rows: Mapping[int, tuple[int, int]]) -> Program:
         """The program of the rows ``start`` to ``stop`` of each of its axes."""

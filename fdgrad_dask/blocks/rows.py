@@ -53,4 +53,6 @@ def repeat(row: Any, count: int, axis: int) -> Any:
     """One row as ``count`` rows."""
     if isinstance(row, jax.Array):
         return jnp.broadcast_to(row, (*row.shape[:axis], count, *row.shape[axis + 1 :]))
-    return row.repeat(count, axis)
+    if isinstance(row, np.ndarray):
+        return row.repeat(count, axis)
+    return concatenate([row] * count, axis)  # other libraries have but NumPy's functions

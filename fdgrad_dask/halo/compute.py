@@ -63,8 +63,9 @@ def compute(fields: Sequence[Any], program: Program, dtype: Any = None) -> list[
         dtype = jax_dtype(kinds, dtype)
     else:
         dtype = result_dtype(fields[0].dtype if dtype is None else dtype)
-    task = ChunkTask(program, dtype, needs_numpy(kinds[0]) or is_duck(kinds[0]))
-    if task.in_numpy and any(d.z is not None for d in program.derivatives):
+    task = ChunkTask(program, dtype)
+    in_numpy = needs_numpy(kinds[0]) or is_duck(kinds[0])
+    if in_numpy and any(d.z is not None for d in program.derivatives):
         raise TypeError(
             f"a coordinate of several dimensions goes with float32 and float64, not with "
             f"{dtype}; convert the field: .astype('float64')"

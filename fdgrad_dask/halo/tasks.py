@@ -19,7 +19,6 @@ from dask.array.dispatch import (
 from fdgrad_dask.blocks.compute import compute_block
 from fdgrad_dask.blocks.device import is_jax, is_traced, rises_or_falls
 from fdgrad_dask.blocks.program import Block, Program
-from fdgrad_dask.blocks.small import compute_in_numpy
 from fdgrad_dask.errors import CoordinateError
 from fdgrad_dask.halo.parameters import ChunkParameters
 from fdgrad_dask.stencils.boundary import floats
@@ -31,7 +30,6 @@ class ChunkTask:
 
     program: Program
     dtype: np.dtype[Any]
-    in_numpy: bool
 
     def compute_alone(self, *cores: Any) -> Any:
         """Compute the one output of a chunk that needs no halo."""
@@ -77,10 +75,7 @@ class ChunkTask:
         for d in self.program.derivatives:
             if d.z is not None:
                 check_levels(_joined(blocks[d.z], d.axis), d.axis, d.error_text, " of its chunk")
-        if not self.in_numpy:
-            return list(compute_block(blocks, self.program, self.dtype))
-        shape = blocks[0].core.shape
-        return list(compute_in_numpy(dict(enumerate(blocks)), shape, self.program, self.dtype))
+        return list(compute_block(blocks, self.program, self.dtype))
 
 
 def _refuse_foreign(core: Any) -> None:

@@ -195,13 +195,3 @@ def _too_short(
         advice = "give a longer axis"
     points = "point" if n == 1 else "points"
     return f"{name} has {n} {points}, but {what} needs {needed}; {advice}"
-
-
-def ghosts(boundary: DomainBoundary | None, rows: NDArray[Any], count: int) -> Any:
-    """What stands before the first of ``rows``; anything, if edge rows overwrite what it gives."""
-    fill = boundary.fill if boundary else None
-    if fill == "periodic":
-        return rows[-count:]
-    if fill == "reflect":
-        return rows[count:0:-1]
-    return rows[:1] if fill is None or fill == "extend" else fill
