@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+import fdgrad_dask as fd
 from fdgrad_dask import operators as op
 
 
@@ -45,3 +46,15 @@ def test_levels_are_found_by_any_name_of_their_dimension(dim):
     for levels in (z, z[:, 0]):
         expected = f.fdgrad.gradient("k", coordinate=levels)
         xr.testing.assert_identical(f.fdgrad.gradient(dim, coordinate=levels), expected)
+
+
+@pytest.mark.parametrize("ends", [(None, None), [None, None]])
+def test_a_pair_of_open_ends_is_an_open_axis(ends):
+    """Metric terms took two of them for a boundary condition, and had other edge rows."""
+    made = np.random.default_rng(2)
+    u, v = (xr.DataArray(made.standard_normal((6, 7)), dims=("y", "x")) for _ in "uv")
+    grid = fd.Curvilinear(dx=xr.DataArray(3e3 + 50 * np.arange(6.0) ** 2, dims="y"), dy=2e3)
+    expected = op.kinematics(u, v, geometry=grid)
+    xr.testing.assert_identical(
+        op.kinematics(u, v, geometry=grid, boundary={"y": ends, "x": ends}), expected
+    )
