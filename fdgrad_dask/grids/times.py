@@ -129,7 +129,7 @@ def unbox_numbers(values: NDArray[Any]) -> NDArray[Any]:
 def convert_period(period: Any, units: str | None, is_dated: bool) -> Any:
     """Convert the length of a periodic axis to ``units``, in which its dates are counted.
 
-    Raises OptionError if it is infinite, or a duration although the axis has no dates.
+    Raises OptionError if it is no finite number, or a duration although the axis has no dates.
     """
     if isinstance(period, np.timedelta64 | timedelta):
         if not is_dated:
@@ -145,7 +145,8 @@ def convert_period(period: Any, units: str | None, is_dated: bool) -> Any:
                 f"period is {period!r}, and a month or a year has no fixed length; give days: "
                 "numpy.timedelta64(365, 'D')"
             ) from None
-    if isinstance(period, (int, float, np.number)) and np.isinf(period):
+    is_number = isinstance(period, int | float | np.number) or getattr(period, "shape", None) == ()
+    if period is not None and (not is_number or np.isinf(period)):
         raise OptionError(f"period is {period!r}; give a finite number, or leave it at None")
     return period
 

@@ -52,7 +52,7 @@ def takes_fields(operator: Callable[P, R]) -> Callable[P, R]:
         _check_options(given)
         plain = given.copy()
         for name in fields:
-            if given.get(name) is not None:
+            if given.get(name) is not None or name in required:
                 plain[name] = _field(given[name], name, operator.__name__, takes_datasets)
         if isinstance(given.get("coordinate"), xr.DataArray):
             plain["coordinate"] = _numbers(given["coordinate"])
@@ -157,6 +157,9 @@ def _check_options(options: Mapping[str, Any]) -> None:
             f"geometry is {geometry!r}; give one of fdgrad_dask.Sphere(), fdgrad_dask.Plane() and "
             "fdgrad_dask.Curvilinear(…), with the brackets"
         )
+    radius = getattr(geometry, "radius", 1.0)
+    if not (isinstance(radius, int | float | np.number) and 0 < radius < np.inf):
+        raise OptionError(f"the radius of {geometry!r} is no length; give one in metres")
     if not isinstance(coriolis, int | float | np.number | None):
         raise OptionError(f"coriolis is {coriolis!r}; give a number in s-1")
 

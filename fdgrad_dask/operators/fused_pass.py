@@ -200,6 +200,14 @@ def align_fields(fields: Sequence[xr.DataArray]) -> tuple[xr.DataArray, ...]:
             f"{dims}; interpolate them to the same points first, or if they are the same points, "
             "rename the dimensions alike: .rename(…)"
         )
+    for field in fields:
+        single = [dim for dim in largest.dims if dim not in field.dims and dim in field.coords]
+        if single:
+            raise CoordinateError(
+                f"{field.name!r} lies at one {single[0]!r} and {largest.name!r} at many; select "
+                "the same of both, or if it is the same everywhere, drop that coordinate: "
+                f".drop_vars({single[0]!r})"
+            )
     try:
         aligned = xr.align(*fields, join="exact", copy=False)
     except ValueError as error:
@@ -217,7 +225,8 @@ def _suggest_alignment(fields: Sequence[xr.DataArray]) -> str:
     for field in fields[1:]:
         for dim in set(first.dims) & set(field.dims) & set(first.indexes) & set(field.indexes):
             labels, other = first.indexes[dim], field.indexes[dim]
-            if len(labels) != len(other) or labels.equals(other) or "f" not in labels.dtype.kind:
+            kinds = labels.dtype.kind + other.dtype.kind
+            if len(labels) != len(other) or labels.equals(other) or not set(kinds) <= set("fiu"):
                 continue
             step = np.abs(np.diff(labels)).min(initial=np.inf)
             if np.abs(np.asarray(labels) - np.asarray(other)).max() < 1e-2 * step:

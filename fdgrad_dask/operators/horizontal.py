@@ -29,6 +29,7 @@ from fdgrad_dask.operators.expression import Derivative
 from fdgrad_dask.operators.fused_pass import FusedPass
 from fdgrad_dask.operators.options import Options
 from fdgrad_dask.operators.roles import choose_components, is_eastward, match_components
+from fdgrad_dask.stencils.boundary import boundary_pair
 from fdgrad_dask.stencils.edge_rows import smooth_ends
 from fdgrad_dask.stencils.stencil import Stencil, Term
 from fdgrad_dask.stencils.table import StencilTable, stencil
@@ -241,7 +242,8 @@ def metric_tables(
 
     def make_table(axis: Axis, is_closed: bool) -> StencilTable:
         n = length(field, axis.number)
-        is_open = select_for_axis(options.boundary, axis, field) is None
+        ends = boundary_pair(select_for_axis(options.boundary, axis, field))
+        is_open = ends[0] is None and ends[1] is None
         made = stencil(
             1.0,
             n,

@@ -50,6 +50,10 @@ def match_components(
             )
         if found is None and _SCALAR.search(name):
             raise OptionError(f"{component.name!r} is {name}, and no component of a vector; {hint}")
+        if component.dtype.kind in "mM":
+            raise OptionError(
+                f"{component.name!r} holds {component.dtype}, and no component of a vector; {hint}"
+            )
         if kelvin_conversion(component.attrs.get("units")) is not None:
             raise OptionError(
                 f"{component.name!r} is in {component.attrs['units']}: a temperature, and no "

@@ -79,7 +79,7 @@ def _differ(case: Case, values: Any, true: Sized) -> tuple[str, float]:
     for what, test in (("NaN", np.isnan), ("inf", np.isinf)):
         if not case.exact_infinities:
             what, test = "NaN or inf", lambda a: ~np.isfinite(a)
-        more = test(values) != test(true.value)
+        more = (test(values) != test(true.value)) & (true.size != np.inf)
         if more.any():
             at = tuple(int(i) for i in np.argwhere(more)[0])
             return f"{what}: {values[at]} at {at}, true is {true.value[at]}", 0.0

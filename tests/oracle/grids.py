@@ -34,7 +34,8 @@ class Grid:
     repeats: bool = False
     too_short: Callable[[int], bool] = lambda order: False
     is_doubtful: bool = False  # without units, and so small that it may be in radians
-    components: str = "earth"
+    names_of_wind: tuple[str, ...] = ()
+    margins: Callable[[str], tuple[int, int]] = lambda operator: (0, 0)
     words: str = ""
     shape: tuple[int, int] = field(init=False)
 

@@ -5,6 +5,7 @@ The weights are those of Lagrange's polynomials, multiplied out: Π (t − d_k) 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -99,7 +100,9 @@ def extended(f: Sized, line: Line, count: int) -> tuple[Array, Sized, int]:
             given = None if isinstance(fill, str) else fill
             rows = [end] * count if fill == "extend" else rows
         value, size = f.value[..., rows], f.size[..., rows]
-        if given is not None:
+        if isinstance(given, Sized):
+            value, size = (np.repeat(a, len(rows), -1) for a in (given.value, given.size))
+        elif given is not None:
             value, size = np.full_like(value, given), np.full_like(size, abs(given))
         flip = slice(None, None, -1) if inward == 1 else slice(None)
         at = 0 if inward == 1 else len(values)
@@ -112,12 +115,47 @@ def extended(f: Sized, line: Line, count: int) -> tuple[Array, Sized, int]:
 
 
 def differentiate(
-    f: Sized, axis: int, line: Line, order: int = 1, *, points_of: int | None = None
+    f: Sized,
+    axis: int,
+    line: Line,
+    order: int = 1,
+    *,
+    points_of: int | None = None,
+    outside: tuple[Sized | None, Sized | None] = (None, None),
 ) -> Sized:
-    """∂f/∂x, or ∂²f/∂x², along ``axis``; at the ends of the polynomial that ``points_of`` has."""
-    moved = Sized(np.moveaxis(f.value, axis, -1), np.moveaxis(f.size, axis, -1))
+    """∂f/∂x, or ∂²f/∂x², along ``axis``; at the ends of the polynomial that ``points_of`` has.
+
+    ``outside`` are rows, of length 1 along ``axis``, that stand where a number is beyond an end.
+    """
+    moved = _at_last(f, axis)
+    rows = [None if row is None else _at_last(row, axis) for row in outside]
+    line = replace(
+        line,
+        low=line.low if rows[0] is None else rows[0],
+        high=line.high if rows[1] is None else rows[1],
+    )
     made = _along_last(moved, line, order, points_of or order)
     return Sized(np.moveaxis(made.value, -1, axis), np.moveaxis(made.size, -1, axis))
+
+
+def _at_last(f: Sized, axis: int) -> Sized:
+    return Sized(np.moveaxis(f.value, axis, -1), np.moveaxis(f.size, axis, -1))
+
+
+def flux(make: Callable[..., Sized], fields: Sequence[Sized], axis: int, line: Line) -> Sized:
+    """The derivative of what ``make`` makes of fields: of metric terms times them.
+
+    Where a number is beyond an end each of the fields has it, and the metric terms of the end.
+    """
+    rows: list[Sized | None] = []
+    for end, at in ((line.low, 0), (line.high, -1)):
+        if end is None or isinstance(end, str):
+            rows.append(None)
+            continue
+        beyond = make(*(Sized(np.full_like(f.value, end)) for f in fields))
+        index = (slice(at, at + 1 or None),) + (slice(None),) * (-axis - 1)
+        rows.append(beyond[(..., *index)])
+    return differentiate(make(*fields), axis, line, outside=(rows[0], rows[1]))
 
 
 def _along_last(f: Sized, line: Line, order: int, points_of: int) -> Sized:

@@ -11,6 +11,7 @@ import xarray as xr
 
 from fdgrad_dask import operators as op
 from oracle import equations as eq
+from oracle.curved_grids import draw_places, draw_steps
 from oracle.drawn import RARE, Case, as_kind, pick_chunks, pick_kind, pick_values
 from oracle.grids import Grid, draw_plane, draw_sphere
 from oracle.levels import Levels, draw_levels, with_options
@@ -18,6 +19,7 @@ from oracle.lines import differentiate
 from oracle.sized import Sized
 
 GRIDS: list[Callable[[Random], Grid]] = [draw_sphere, draw_sphere, draw_plane]
+GRIDS += [draw_places, draw_steps]
 SCALARS = ["horizontal_gradient", "gradient_magnitude", "laplacian", "geostrophic_wind"]
 WINDS = ["divergence", "vorticity", "absolute_vorticity", "deformation", "kinematics"]
 THREE = ["advection", "advection", "frontogenesis", "q_vector", "potential_vorticity", "curl"]
@@ -98,8 +100,9 @@ def draw(rng: Random) -> Case:
         fields.add(rng, "s", {"units": units})
         names = ["s"]
     else:
-        fields.add(rng, "u", wind)
-        fields.add(rng, "v", wind)
+        said = grid.names_of_wind or (None, None)
+        for name, standard in zip("uv", said, strict=True):
+            fields.add(rng, name, wind | ({"standard_name": standard} if standard else {}))
         names = ["u", "v"]
     f: Any = 0
     if operator in ("geostrophic_wind", "absolute_vorticity", "potential_vorticity"):
@@ -126,7 +129,7 @@ def draw(rng: Random) -> Case:
         grid.name,
         fields.kind,
         call,
-        lambda: {name: _repeat(grid, one) for name, one in expect().items()},
+        lambda: {name: _known(operator, grid, one) for name, one in expect().items()},
         2.0**-24 if fields.result == np.dtype("f4") else 2.0**-53,
         f"{grid.words} {grid.options} {fields.dtype} {fields.order} holes={fields.holes}",
         fields.dims,
@@ -136,8 +139,13 @@ def draw(rng: Random) -> Case:
     )
 
 
-def _repeat(grid: Grid, s: Sized) -> Sized:
-    """With the column that is the first one again; over the whole grid."""
+def _known(operator: str, grid: Grid, s: Sized) -> Sized:
+    """With the column that is the first one again; rows that the oracle does not know are free."""
+    y, x = grid.margins(operator)
+    for free in (slice(y), slice(-y or 10**9, None)):
+        s.size[..., free, :] = np.inf
+    for free in (slice(x), slice(-x or 10**9, None)):
+        s.size[..., free] = np.inf
     if not grid.repeats:
         return s
     value, size = (np.concatenate([a, a[..., :1]], -1) for a in (s.value, s.size))

@@ -15,11 +15,11 @@ from collections import Counter
 from pathlib import Path
 from random import Random
 
-from oracle import of_arrays, of_fields, of_labels
+from oracle import of_arrays, of_fields, of_labels, of_refusals
 from oracle.compare import judge
 from oracle.drawn import Case
 
-SOURCES = [(2, of_arrays.draw), (3, of_labels.draw), (4, of_fields.draw)]
+SOURCES = [(8, of_arrays.draw), (12, of_labels.draw), (20, of_fields.draw), (1, of_refusals.draw)]
 
 
 def draw(seed: int, number: int) -> Case:

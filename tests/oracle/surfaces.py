@@ -7,12 +7,12 @@ and east turns with longitude by what its derivative has along north.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from oracle.lines import Line, closed_at, differentiate, extended
+from oracle.lines import Line, closed_at, differentiate, extended, flux
 from oracle.sized import LONG, PI, Sized, radians, where
 
 
@@ -103,14 +103,9 @@ class Sphere:
         line = y
         if y.accuracy == 2 and len(lat) > 1:
             line = closed_at(y, self._beside(0, 1), self._beside(-1, -2))
-        flux = v * self.circle(lat)[:, None]
-        if any(not isinstance(end, str | None) for end in (y.low, y.high)):
-            flux_at = [
-                end if isinstance(end, str | None) else end * self.circle(lat).value[i]
-                for i, end in ((0, y.low), (-1, y.high))
-            ]
-            line = replace(line, low=flux_at[0], high=flux_at[1])
-        return differentiate(flux, -2, line) * (self._per_x() / LONG(self.radius))
+        circle = self.circle(lat)[:, None]
+        made = flux(lambda w: w * circle, [v], -2, line)
+        return made * (self._per_x() / LONG(self.radius))
 
     def _beside(self, near: int, far: int) -> float | None:
         """The pole beyond an end, if it is not further than a step."""

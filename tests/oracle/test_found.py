@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import xarray as xr
 
+import fdgrad_dask as fd
 from fdgrad_dask import operators as op
+from fdgrad_dask.errors import FdgradError
 
 
 def sphere(lat: np.ndarray, lon: np.ndarray, *names: str) -> list[xr.DataArray]:
@@ -45,3 +47,47 @@ def test_levels_are_found_by_any_name_of_their_dimension(dim):
     for levels in (z, z[:, 0]):
         expected = f.fdgrad.gradient("k", coordinate=levels)
         xr.testing.assert_identical(f.fdgrad.gradient(dim, coordinate=levels), expected)
+
+
+@pytest.mark.parametrize("ends", [(None, None), [None, None]])
+def test_a_pair_of_open_ends_is_an_open_axis(ends):
+    """Metric terms took two of them for a boundary condition, and had other edge rows."""
+    made = np.random.default_rng(2)
+    u, v = (xr.DataArray(made.standard_normal((6, 7)), dims=("y", "x")) for _ in "uv")
+    grid = fd.Curvilinear(dx=xr.DataArray(3e3 + 50 * np.arange(6.0) ** 2, dims="y"), dy=2e3)
+    expected = op.kinematics(u, v, geometry=grid)
+    xr.testing.assert_identical(
+        op.kinematics(u, v, geometry=grid, boundary={"y": ends, "x": ends}), expected
+    )
+
+
+REFUSED = {
+    "no field": (lambda u, v: op.vorticity(u, None), "v is a NoneType"),
+    "no scalar": (lambda u, v: op.laplacian(None), "field is a NoneType"),
+    "no radius": (lambda u, v: op.vorticity(u, v, geometry=fd.Sphere(0.0)), "radius"),
+    "NaN as radius": (lambda u, v: op.laplacian(u, geometry=fd.Sphere(np.nan)), "radius"),
+    "a word as radius": (lambda u, v: op.laplacian(u, geometry=fd.Sphere("big")), "radius"),
+    "a word as period": (
+        lambda u, v: op.gradient(u, "lat", boundary="periodic", period="x"),
+        "period is 'x'",
+    ),
+    "a list as period": (
+        lambda u, v: op.gradient(u, "lat", boundary="periodic", period=[360.0]),
+        "period is",
+    ),
+    "labels of another kind": (
+        lambda u, v: op.divergence(u, v.assign_coords(lat=v.lat.values.astype(str))),
+        "different points",
+    ),
+    "dates as a wind": (lambda u, v: op.divergence(u, v.astype("datetime64[s]")), "datetime64"),
+    "one latitude of it": (lambda u, v: op.vorticity(u, v.isel(lat=0)), "at one 'lat'"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_cannot_be_right_is_refused(case):
+    """These gave numbers, or an error from inside."""
+    call, words = REFUSED[case]
+    u, v = sphere(10.0 + np.arange(5), 20.0 * np.arange(6), "u", "v")
+    with pytest.raises(FdgradError, match=words):
+        call(u, v)
