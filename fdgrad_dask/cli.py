@@ -17,16 +17,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from importlib import resources
 from importlib.metadata import version
-from typing import TYPE_CHECKING
 
+from fdgrad_dask import pipeline
 from fdgrad_dask.errors import FdgradError
 from fdgrad_dask.pipeline import console
 from fdgrad_dask.pipeline.config.redaction import scrub
-
-if TYPE_CHECKING:
-    from fdgrad_dask.pipeline.config.schema import Config
-
-    _Command = Callable[[Config, argparse.Namespace, str], str]
 
 _BUG = 1
 
@@ -39,31 +34,29 @@ def main(argv: Sequence[str] | None = None) -> int:
     owns_process = argv is None
     if owns_process:  # imports leave nothing to collect, and looking takes a fifth of their time
         gc.disable()
+    given = list(sys.argv[1:] if argv is None else argv)
     try:
-        return _main(list(sys.argv[1:] if argv is None else argv))
+        arguments = _parser().parse_args(given)
+        with console.listening(getattr(arguments, "level", logging.INFO)):
+            return _run(arguments, shlex.join(["fdgrad", *given]))
     finally:
-        console.flush()
+        for stream in (sys.stdout, sys.stderr):  # the interpreter would find a closed pipe
+            console.write("", stream, end="")
         if owns_process:  # nor is there anything to collect before the process ends
             gc.freeze()
 
 
-def _main(given: list[str]) -> int:
-    arguments = _parser().parse_args(given)
-    with console.listening(getattr(arguments, "level", logging.INFO)):
-        return _told(arguments, given)
-
-
-def _told(arguments: argparse.Namespace, given: list[str]) -> int:
+def _run(arguments: argparse.Namespace, called: str) -> int:
     try:
         if log_file := getattr(arguments, "log_file", None):
             console.log_into(log_file, chosen=True)
-        for text in arguments.command(arguments, shlex.join(["fdgrad", *given])):
+        for text in arguments.command(arguments, called):
             console.write(text, sys.stdout)
         return 0
     except FdgradError as error:
         return _failed(arguments, str(error), error.exit_code)
     except KeyboardInterrupt:
-        return _failed(arguments, f"interrupted; again: {shlex.join(['fdgrad', *given])}", 6)
+        return _failed(arguments, f"interrupted; again: {called}", 6)
     except Exception as error:
         return _failed(
             arguments,
@@ -73,69 +66,37 @@ def _told(arguments: argparse.Namespace, given: list[str]) -> int:
         )
 
 
-def _collect_again() -> None:
-    """What is imported stays; from now on there is something to collect."""
-    if not gc.isenabled():
-        gc.freeze()
-        gc.enable()
-
-
-def _run(config: Config, arguments: argparse.Namespace, called: str) -> str:
-    from fdgrad_dask.pipeline.commands import keep_to_cpu, run
-
-    _collect_again()
-    if config.cluster.kind == "threads":
-        keep_to_cpu()
-    # A setting may hold a secret, which reading the config has made known.
-    return str(run(config, called=scrub(called), fresh=arguments.fresh, repair=arguments.repair))
-
-
-def _plan(config: Config, arguments: argparse.Namespace, called: str) -> str:
-    from fdgrad_dask.pipeline.commands import plan
-
-    _collect_again()
-    return str(plan(config, sample=arguments.sample))
-
-
-def _check(config: Config, arguments: argparse.Namespace, called: str) -> str:
-    from fdgrad_dask.pipeline.commands import check
-
-    _collect_again()
-    return str(check(config))
-
-
-def _status(config: Config, arguments: argparse.Namespace, called: str) -> str:
-    # Not by way of commands, which imports JAX: this is asked again and again.
-    from fdgrad_dask.pipeline.execute.status import status
-
-    return str(status(config))
-
-
-def _verify(config: Config, arguments: argparse.Namespace, called: str) -> str:
-    from fdgrad_dask.pipeline.execute.verify import verify
-
-    _collect_again()
-    return str(verify(config))
-
-
-def _each(do: _Command, arguments: argparse.Namespace, called: str) -> Iterator[str]:
+def _each(name: str, arguments: argparse.Namespace, called: str) -> Iterator[str]:
     """Do the same with all configs in order, until one fails."""
     from fdgrad_dask.pipeline.config.schema import load_all
 
     named = [f"cluster={json.dumps(arguments.cluster)}"] if arguments.cluster else []
     configs = load_all(arguments.config, named + arguments.set)
     names = list(configs)
-    for number, (name, config) in enumerate(configs.items()):
+    given = vars(arguments)
+    options: dict[str, object] = {}
+    options |= {key: given[key] for key in ("fresh", "repair", "sample") if key in given}
+    do = getattr(pipeline, name)
+    if name == "run":
+        from fdgrad_dask.pipeline.execute.threads import keep_to_cpu
+
+        keep_to_cpu()
+        # A setting may hold a secret, which reading the config has made known.
+        options["called"] = scrub(called)
+    if not gc.isenabled():  # what is imported stays; from now on there is something to collect
+        gc.freeze()
+        gc.enable()
+    for number, (label, config) in enumerate(configs.items()):
         console.log_into(None)  # that of the config before, if any
         try:
-            text = do(config, arguments, called)
+            text = do(config, **options)
         except BaseException:
             if len(names) > 1:
                 done = f"{', '.join(names[:number])} done" if number else "none done"
                 left = f"; {', '.join(rest)} not begun" if (rest := names[number + 1 :]) else ""
-                console.say(f"fdgrad: {done}; {name} failed{left}", logging.ERROR)
+                console.say(f"fdgrad: {done}; {label} failed{left}", logging.ERROR)
             raise
-        yield f"config   {name}\n{text}" if len(names) > 1 else text
+        yield f"config   {label}\n{text}" if len(names) > 1 else str(text)
 
 
 def _init(arguments: argparse.Namespace, called: str) -> list[str]:
@@ -177,8 +138,8 @@ def _parser() -> argparse.ArgumentParser:
         command.set_defaults(command=does)
         return command
 
-    def add_configured(name: str, do: _Command, help: str) -> argparse.ArgumentParser:
-        command = add(name, partial(_each, do), help)
+    def add_configured(name: str, help: str) -> argparse.ArgumentParser:
+        command = add(name, partial(_each, name), help)
         command.add_argument("config", nargs="+", help="a YAML file; - is standard input")
         what = "put the YAML c at a.b, like steps.0.options.dim=time; repeatable"
         command.add_argument("--set", action="append", default=[], metavar="a.b=c", help=what)
@@ -186,11 +147,11 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--cluster", metavar="NAME", help=what)
         return command
 
-    run = add_configured("run", _run, "run a workflow, or resume it")
-    plan = add_configured("plan", _plan, "show regions, bytes and memory of a run; compute nothing")
-    add_configured("status", _status, "show how far a run is, which may be running elsewhere")
-    add_configured("check", _check, "show what a config would read and write; compute nothing")
-    add_configured("verify", _verify, "prove a target complete and intact")
+    run = add_configured("run", "run a workflow, or resume it")
+    plan = add_configured("plan", "show regions, bytes and memory of a run; compute nothing")
+    add_configured("status", "show how far a run is, which may be running elsewhere")
+    add_configured("check", "show what a config would read and write; compute nothing")
+    add_configured("verify", "prove a target complete and intact")
     instead = run.add_mutually_exclusive_group()
     instead.add_argument("--fresh", action="store_true", help="replace a target that exists")
     instead.add_argument("--repair", action="store_true", help="write its broken shards again")

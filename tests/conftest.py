@@ -1,7 +1,8 @@
-"""What all tests share: Hypothesis without clocks, a scheduler that refuses."""
+"""What all tests share: Hypothesis without clocks, little to collect, a scheduler that refuses."""
 
 from __future__ import annotations
 
+import gc
 import os
 
 import dask
@@ -11,6 +12,12 @@ import pytest
 # No clocks and no luck: the same examples every time, on machines of any speed.
 hypothesis.settings.register_profile("fdgrad", deadline=None, derandomize=True, max_examples=50)
 hypothesis.settings.load_profile("fdgrad")
+
+
+def pytest_collection_finish():
+    """Modules and tests stay: to look at them in every collection takes a third of all time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture

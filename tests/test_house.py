@@ -24,7 +24,7 @@ ROOMS = {
     "operators": ("stencils blocks halo arrays grids", "numpy xarray"),
     "accessor": ("grids operators", "xarray"),
     "__init__": ("accessor arrays blocks grids halo operators", "xarray"),
-    "pipeline": ("pipeline.api", ""),
+    "pipeline": ("pipeline.execute pipeline.commands", ""),
     "pipeline.config": ("operators", "dask pydantic yaml"),
     "pipeline.console": ("pipeline.config", ""),
     "pipeline.source": ("pipeline.config", "dask fsspec icechunk numpy obstore xarray zarr"),
@@ -55,8 +55,7 @@ ROOMS = {
         "pipeline.planning pipeline.execute pipeline.report pipeline.summary",
         "",
     ),
-    "pipeline.api": ("pipeline.config pipeline.execute pipeline.commands pipeline.summary", ""),
-    "cli": ("pipeline.config pipeline.console pipeline.execute pipeline.commands", ""),
+    "cli": ("pipeline pipeline.config pipeline.console pipeline.execute", ""),
 }
 MODULES = sorted(
     ".".join(path.relative_to(PACKAGE).with_suffix("").parts) for path in PACKAGE.rglob("*.py")

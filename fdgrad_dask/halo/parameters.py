@@ -50,7 +50,7 @@ def cut_parameters(
     fixed: dict[int, dict[int, Any]] = {axis: {} for axis in program.axes}
     for i, f in enumerate(arrays):
         if not isinstance(f, da.Array):
-            axis = next((axis for axis, n in enumerate(f.shape) if n > 1), program.axes[0])
+            axis = next((axis for axis, n in enumerate(f.shape) if n > 1), (*program.axes, 0)[0])
             fixed.setdefault(axis, {})[i] = f
     lazy = {i: f for i, f in enumerate(arrays) if isinstance(f, da.Array)}
     return {

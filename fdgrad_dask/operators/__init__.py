@@ -19,6 +19,7 @@ from fdgrad_dask.operators.kinematics import (
     vorticity,
 )
 from fdgrad_dask.operators.laplacian import laplacian
+from fdgrad_dask.operators.rotation import rotate_to_earth, rotate_to_grid
 from fdgrad_dask.operators.scalar import (
     geostrophic_wind,
     gradient_magnitude,
@@ -40,6 +41,8 @@ __all__ = [
     "laplacian",
     "potential_vorticity",
     "q_vector",
+    "rotate_to_earth",
+    "rotate_to_grid",
     "vorticity",
 ]
 

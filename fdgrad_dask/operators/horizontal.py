@@ -175,8 +175,9 @@ class Wind(HorizontalPass):
         rows = {}
         for end, beside, side in find_poles(self.grid):
             radius = self.grid.h_y[0] / np.deg2rad(1.0)
-            phi = np.deg2rad(float(self.grid.y.points[beside]))
-            over_area = np.cos(phi) / (radius * (1 - abs(np.sin(phi))))
+            # cos φ / (1 − |sin φ|), by the angle from the pole, which keeps more digits.
+            angle = np.deg2rad(90.0 - abs(float(self.grid.y.points[beside])))
+            over_area = 1 / (radius * np.tan(angle / 2))
             rows[end] = self.mean_around(component, beside) * (sign * side * over_area)
         return rows
 

@@ -57,12 +57,12 @@ def _solve_along_axes(fused: HorizontalPass) -> Any:
         s_yy = fused.differentiate(s, grid.y, _flux_table(fused))
     rows = {}
     for end, beside, _ in find_poles(grid):
-        points = np.deg2rad(grid.y.points.astype(np.float64))
-        half = abs(points[end] + points[beside]) / 2
-        step = abs(points[end] - points[beside])
+        # Angles from the pole: their tangents keep the digits that 1 − sin φ loses.
+        near = abs(float(grid.y.points[end]) - float(grid.y.points[beside]))
+        step, half = np.deg2rad(near), np.deg2rad(near / 2)
         radius = grid.h_y[0] / np.deg2rad(1.0)
         flux = fused.mean_around(s, beside) - fused.mean_around(s, end)
-        rows[end] = flux * (np.cos(half) / (step * radius**2 * (1 - np.sin(half))))
+        rows[end] = flux * (1 / (step * radius**2 * np.tan(half / 2)))
     x, y = metric.per_x, metric.per_y
     return fused.solve(x * (x * s_xx) + y * (y * s_yy), poles={0: rows})[0]
 

@@ -42,6 +42,12 @@ class GradientOptions(TypedDict, total=False):
     coordinate: xr.DataArray | None
 
 
+class GeometryOptions(TypedDict, total=False):
+    """Options of operators that take no derivative."""
+
+    geometry: Geometry | None
+
+
 class HorizontalOptions(TypedDict, total=False):
     """Options of every horizontal operator."""
 

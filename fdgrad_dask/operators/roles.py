@@ -24,6 +24,7 @@ _SCALAR = re.compile(
     r"(^|_)(temperature|pressure|height|altitude|depth|humidity|density|salinity|geopotential|"
     r"speed|direction|fraction|ratio)$"
 )
+_TURNED = re.compile(r"component (to the|along) (?:east|north|x|y) of ")
 _POTENTIAL = ("theta", "thta", "th", "pt", "thetao", "potential_temperature")
 
 
@@ -62,8 +63,8 @@ def match_components(
 def choose_components(u: xr.DataArray, v: xr.DataArray, grid: HorizontalGrid) -> str:
     """``"earth"`` or ``"grid"``, what a wind is along: by the geometry, or by standard names."""
     geometry, name = grid.geometry, u.attrs.get("standard_name")
-    said = {_read_components(component) for component in (u, v)} - {None}
     if not isinstance(geometry, Curvilinear):
+        said = {_read_components(component) for component in (u, v)} - {None}
         if grid.is_rotated and said != {"grid"}:
             points = "points east" if said else "does not say whether it points east"
             raise OptionError(
@@ -76,13 +77,7 @@ def choose_components(u: xr.DataArray, v: xr.DataArray, grid: HorizontalGrid) ->
     along = geometry.components
     if along not in (None, "earth", "grid"):
         raise OptionError(f"components is {along!r}; choose 'earth', 'grid', or None")
-    if along is None and len(said) > 1:
-        raise OptionError(
-            f"{u.name!r} and {v.name!r} have the standard_names {name!r} and "
-            f"{v.attrs.get('standard_name')!r}, one to the east or north and one along the grid; "
-            "turn one of them, or say geometry=Curvilinear(components=…)"
-        )
-    along = along or (said.pop() if said else None if grid.is_east else "grid")
+    along = along or read_components(u, v) or (None if grid.is_east else "grid")
     if along is None:
         raise OptionError(
             f"{u.name!r} lies on a curvilinear grid, and its standard_name {name!r} does not say "
@@ -94,13 +89,31 @@ def choose_components(u: xr.DataArray, v: xr.DataArray, grid: HorizontalGrid) ->
             f"{u.name!r} points east, but of its grid only dx and dy are known; give the angle of "
             "its x axis from east too, angle=0 where x is east, or say components='grid'"
         )
-    if along == "grid" and not grid.is_certain:
+    if along == "grid":
+        require_known_axes(u, grid)
+    return along
+
+
+def require_known_axes(u: xr.DataArray, grid: HorizontalGrid) -> None:
+    """Raises if it is by order alone that one dimension is x and the other y."""
+    if not grid.is_certain:
         raise OptionError(
             f"{u.name!r} is along the x of its grid, but which of {grid.y.dim!r} and "
             f"{grid.x.dim!r} is x cannot be told; rename them to x and y, or give each "
             "a coordinate with the attribute axis, 'X' or 'Y'"
         )
-    return along
+
+
+def read_components(u: xr.DataArray, v: xr.DataArray) -> str | None:
+    """``"earth"`` or ``"grid"``, what both components say to be along; None if they do not."""
+    said = {_read_components(component) for component in (u, v)} - {None}
+    if len(said) > 1:
+        raise OptionError(
+            f"{u.name!r} and {v.name!r} have the standard_names {u.attrs.get('standard_name')!r} "
+            f"and {v.attrs.get('standard_name')!r}, one to the east or north and one along the "
+            "grid; turn one of them, or say geometry=Curvilinear(components=…)"
+        )
+    return said.pop() if said else None
 
 
 def is_eastward(u: xr.DataArray) -> bool:
@@ -114,6 +127,9 @@ def _read_components(component: xr.DataArray) -> str | None:
     if flag is not None:
         return "grid" if int(flag) else "earth"
     name = str(component.attrs.get("standard_name", ""))
+    if not name:  # as `rotate_to_earth` and `rotate_to_grid` call what has no standard name
+        turned = _TURNED.match(str(component.attrs.get("long_name", "")))
+        return turned and ("earth" if turned[1] == "to the" else "grid")
     if name.startswith(("x_", "y_", "grid_")) or "_x_" in name or "_y_" in name:
         return "grid"
     return "earth" if "eastward" in name or "northward" in name else None

@@ -4,7 +4,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fdgrad_dask.pipeline.api import check, plan, run, status, verify
+    from fdgrad_dask.pipeline.commands import check, plan, run
+    from fdgrad_dask.pipeline.execute.status import status
+    from fdgrad_dask.pipeline.execute.verify import verify
 
 __all__ = ["check", "plan", "run", "status", "verify"]
 
@@ -14,9 +16,8 @@ if not TYPE_CHECKING:
         # `fdgrad --help` need not wait for what computes.
         if name not in __all__:
             raise AttributeError(f"module 'fdgrad_dask.pipeline' has no attribute {name!r}")
-        value = getattr(import_module("fdgrad_dask.pipeline.api"), name)
-        globals()[name] = value
-        return value
+        home = f"execute.{name}" if name in ("status", "verify") else "commands"
+        return getattr(import_module(f"fdgrad_dask.pipeline.{home}"), name)
 
 
 def __dir__() -> list[str]:

@@ -5,22 +5,22 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from threading import Event
 
 from fdgrad_dask.errors import InputError, Interrupted, OutputError
 from fdgrad_dask.pipeline.config.cluster import Threads
-from fdgrad_dask.pipeline.config.schema import Config
+from fdgrad_dask.pipeline.config.schema import AnyConfig, Config, load
 from fdgrad_dask.pipeline.console import log_into, say, warn
 from fdgrad_dask.pipeline.execute import progress
 from fdgrad_dask.pipeline.execute.journal import Journal
 from fdgrad_dask.pipeline.execute.lock import locked
 from fdgrad_dask.pipeline.execute.pending import Pending
+from fdgrad_dask.pipeline.execute.record import RunRecord
 from fdgrad_dask.pipeline.execute.resume import Start, started
 from fdgrad_dask.pipeline.execute.task import Result, Task
 from fdgrad_dask.pipeline.execute.threads import in_threads
-from fdgrad_dask.pipeline.execute.threads import keep_to_cpu as keep_to_cpu
 from fdgrad_dask.pipeline.execute.verify import everything_read
 from fdgrad_dask.pipeline.execute.window import stoppable
 from fdgrad_dask.pipeline.planning import describe
@@ -36,26 +36,43 @@ from fdgrad_dask.pipeline.store.open import beside, store_of
 from fdgrad_dask.pipeline.summary import Checked, Finished, Planned
 
 
-def run(config: Config, *, called: str, fresh: bool = False, repair: bool = False) -> Finished:
-    """Computes what is missing, proves it complete, and gives it its name.
+def run(
+    config: AnyConfig,
+    *,
+    settings: Sequence[str] = (),
+    fresh: bool = False,
+    repair: bool = False,
+    called: str = "",
+) -> Finished:
+    """Compute and write what a config says; called again, resume it.
 
     Parameters
     ----------
-    config : Config
-        What to do.
-    called : str
-        The command, for the target's ``history`` and for the way to go on.
+    config : path, dict or Config
+        A YAML file, or its content.
+    settings : sequence of str
+        ``a.b=c``, as ``--set`` of the command has it.
     fresh : bool
-        Whether a target that is there is replaced.
+        Replace a target that exists.
     repair : bool
-        Whether the broken shards of one that exists are written again.
+        Write the broken shards of one that exists again.
+    called : str
+        How to call it again, for the target's ``history`` and for messages.
+
+    Returns
+    -------
+    Finished
+        ``str`` of it is what ``fdgrad run`` prints.
 
     Raises
     ------
     FdgradError
-        The class says whose turn it is; a target that is not whole does not bear its name.
+        Its class says whose turn it is; a target that is not complete does not bear its name.
     """
     began = time.monotonic()
+    shown = repr(os.fspath(config)) if isinstance(config, str | os.PathLike) else "config"
+    called = called or f"fdgrad_dask.pipeline.run({shown})"
+    config = load(config, settings)
     job, store = _prepare(config), store_of(config.target)
     journal = Journal(beside(config.target))
     path = config.target.path
@@ -70,10 +87,11 @@ def run(config: Config, *, called: str, fresh: bool = False, repair: bool = Fals
         with reported(config, journal):
             if start.todo:
                 _compute(job, start, store, journal, called, inputs)
-            _require_whole(start.plan, store, journal)
-            _require_inputs(job, journal)
+            run = _require_whole(job, start.plan, store, journal)
             require_held()
-            _remove_leftovers(start, store, journal)
+            # Of writers that were killed, where any were: to look is to list the target.
+            if start.resumed or run.events:
+                store.remove_leftovers(run.names)
             _publish(store, journal)
             journal.end()
     if config.picture:
@@ -101,43 +119,13 @@ def _already(config: Config, store: Store, journal: Journal) -> str:
     return f"{config.target.path} is already complete; nothing to do (use --fresh to recompute it)"
 
 
-def _remove_leftovers(start: Start, store: Store, journal: Journal) -> None:
-    """Of writers that were killed, where any were: to look costs as much as to list the target."""
-    run = journal.run()
-    if run is not None and (start.resumed or run.events):
-        store.remove_leftovers(run.names)
-
-
 def _publish(store: Store, journal: Journal) -> None:
     if run := journal.run():
         store.publish(run.names, run.replaces)
 
 
-def _require_inputs(job: Job, journal: Journal) -> None:
-    """Refuses to publish what is made of two versions of an input.
-
-    Raises
-    ------
-    InputError
-        What was read is not what is there now; running again computes those regions again.
-    """
-    if (run := journal.run()) is None:
-        return
-    if changed := job.inputs.changed([job.opened, *everything_read(run, journal)]):
-        raise InputError(
-            f"{job.inputs.shown(changed)} changed while the run went on, so "
-            f"{job.config.target.path} is not published; run again once nothing writes there any "
-            "more, and what was made of it is computed again"
-        )
-
-
 def _compute(
-    job: Job,
-    start: Start,
-    store: Store,
-    journal: Journal,
-    called: str,
-    inputs: dict[str, str],
+    job: Job, start: Start, store: Store, journal: Journal, called: str, inputs: dict[str, str]
 ) -> None:
     """Fills the target; of what an interrupt leaves, it says how to go on."""
     total, finished, nbytes = start.plan.count, start.plan.count - len(start.todo), 0
@@ -182,26 +170,26 @@ def _execute(
     return on_cluster(task, pending, stop, cluster, plan.memory, note)
 
 
-def _require_whole(plan: Plan, store: Store, journal: Journal) -> None:
-    """Refuses to publish what has holes, whoever made them."""
-    records = journal.numbered()
-    keys = [key for record in records.values() for key in record.checksums]
-    holes = len(store.absent(keys))
-    if holes or len(records) < plan.count:
+def _require_whole(job: Job, plan: Plan, store: Store, journal: Journal) -> RunRecord:
+    """Refuses to publish what has holes, or is made of two versions of an input."""
+    run, records = journal.run(), journal.numbered()
+    holes = len(store.absent([key for record in records.values() for key in record.checksums]))
+    if run is None or holes or len(records) < plan.count:
         raise OutputError(
             f"{holes} shards and the records of {plan.count - len(records)} regions vanished "
             "while the run went on; run again to write them"
         )
+    if changed := job.inputs.changed([job.opened, *everything_read(run, journal)]):
+        raise InputError(
+            f"{job.inputs.shown(changed)} changed while the run went on, so "
+            f"{job.config.target.path} is not published; run again once nothing writes there any "
+            "more, and what was made of it is computed again"
+        )
+    return run
 
 
 def _prepare(config: Config) -> Job:
-    """The job of a config, once picture and report are known to be possible.
-
-    Raises
-    ------
-    FdgradError
-        Whatever is wrong with source, steps, target, picture or report.
-    """
+    """The job of a config, once picture and report are known to be possible."""
     for section in ("picture", "report"):
         if getattr(config, section):
             picture.require_matplotlib(section)
@@ -211,22 +199,24 @@ def _prepare(config: Config) -> Job:
     return job
 
 
-def check(config: Config) -> Checked:
-    """What ``run`` would read, do and write, found out without computing anything."""
-    job = _prepare(config)
+def check(config: AnyConfig, *, settings: Sequence[str] = ()) -> Checked:
+    """Find out what a run would read and write, from metadata alone; see ``run``."""
+    job = _prepare(load(config, settings))
     lines = describe.what_is_read(job) + describe.what_is_planned(job)
-    return Checked("\n".join(lines), config.target.path, job.result)
+    return Checked("\n".join(lines), job.config.target.path, job.result)
 
 
-def plan(config: Config, *, sample: bool = False) -> Planned:
-    """The same with regions, bytes and memory, and if asked for what one region takes here.
+def plan(config: AnyConfig, *, settings: Sequence[str] = (), sample: bool = False) -> Planned:
+    """Find out what a run would cost, from metadata alone; see ``run``.
+
+    With ``sample`` one region is computed here, and measured.
 
     Raises
     ------
     ClusterError
         A worker has not the memory for a region.
     """
-    job = _prepare(config)
+    job = _prepare(load(config, settings))
     lines = describe.what_is_read(job) + describe.what_is_planned(job) + describe.regions(job)
     text = "\n".join([*lines, *(sampled(job) if sample else [])])
-    return Planned(text, config.target.path, job.result, job.plan)
+    return Planned(text, job.config.target.path, job.result, job.plan)

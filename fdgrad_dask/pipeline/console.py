@@ -13,7 +13,6 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from logging.handlers import MemoryHandler
 from typing import TextIO
 
 from fdgrad_dask.errors import OutputError
@@ -44,6 +43,7 @@ def listening(level: int = logging.INFO) -> Iterator[None]:
     handlers = (_Terminal(level), log)
     _LOGGER.setLevel(min(level, logging.INFO))
     for handler in handlers:
+        handler.addFilter(_is_ours if handler.level > logging.DEBUG else _is_ours_or_warns)
         root.addHandler(handler)
     logging.captureWarnings(True)
     try:
@@ -85,79 +85,63 @@ def has_bar(stream: TextIO | None) -> bool:
     return stream is not None and stream.isatty() and levels in ([], [logging.INFO])
 
 
+def write(text: str, stream: TextIO | None, end: str = "\n") -> None:
+    """Write to a stream, which may be closed, with all that it still holds."""
+    if stream is None:  # the process was started with it closed
+        return
+    try:
+        print(scrub(text), file=stream, end=end, flush=True)
+    except (BrokenPipeError, ValueError):  # nobody reads it any more, or somebody closed it
+        with suppress(OSError, ValueError):  # from now on it leads nowhere
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, stream.fileno())
+            os.close(nowhere)
+
+
 class _Terminal(logging.Handler):
     """The text alone, on what stderr is at the moment."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        return _is_ours(record) or (self.level <= logging.DEBUG and _warns(record))
 
     def emit(self, record: logging.LogRecord) -> None:
         write(record.getMessage(), sys.stderr)
 
 
-class _Log(MemoryHandler):
-    """Keeps what is said until it is known where the log lies, and passes it on from then on."""
+class _Log(logging.Handler):
+    """Keeps what is said until it is known where the log lies, and writes it there from then on."""
 
     def __init__(self) -> None:
-        super().__init__(capacity=1)  # which nobody empties while there is no file
+        super().__init__()
+        self.setFormatter(logging.Formatter(_FORMAT, "%Y-%m-%dT%H:%M:%S%z"))
         self.is_chosen = False
+        self._kept: list[str] = []
+        self._file: TextIO | None = None
 
-    def filter(self, record: logging.LogRecord) -> bool:
-        return _is_ours(record) or _warns(record)
+    def emit(self, record: logging.LogRecord) -> None:
+        self._kept.append(self.format(record))
+        if self._file:
+            self._write(self._file)
 
     def open(self, path: str | None) -> None:
         """Closes the file at hand and opens this one; None forgets what was kept."""
-        before, self.target = self.target, None
-        if before:
-            before.close()
-        if path is None:
-            self.buffer.clear()
+        before, self._file = self._file, None
+        with suppress(OSError):
+            if before:
+                before.close()
+        if path:
+            self._file = open(path, "a", encoding="utf-8")  # noqa: SIM115
+            self._write(self._file)
         else:
-            self.setTarget(_File(path, encoding="utf-8"))
-            self.flush()
+            self._kept.clear()
 
-
-class _File(logging.FileHandler):
-    def format(self, record: logging.LogRecord) -> str:
-        return scrub(logging.Formatter(_FORMAT, "%Y-%m-%dT%H:%M:%S%z").format(record))
-
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
-        """A full disk ends a run by what it writes there, not by its log."""
+    def _write(self, file: TextIO) -> None:
+        with suppress(OSError):  # a full disk ends a run by what it writes there, not by its log
+            for line in self._kept:
+                print(scrub(line), file=file, flush=True)
+        self._kept.clear()
 
 
 def _is_ours(record: logging.LogRecord) -> bool:
     return record.name == _LOGGER.name
 
 
-def _warns(record: logging.LogRecord) -> bool:
-    return record.levelno >= logging.WARNING
-
-
-def write(text: str, stream: TextIO | None) -> None:
-    """A line on ``stream``, which may be closed."""
-    if stream is None:  # the process was started with it closed
-        return
-    try:
-        print(scrub(text), file=stream, flush=True)
-    except BrokenPipeError:
-        _drop(stream)
-
-
-def flush() -> None:
-    """Writes what is left, so that the interpreter finds no closed pipe when it ends."""
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            if stream is not None:
-                stream.flush()
-        except BrokenPipeError:
-            _drop(stream)
-        except ValueError:  # closed by somebody
-            pass
-
-
-def _drop(stream: TextIO) -> None:
-    """What is written from now on, and what the stream still holds, goes nowhere."""
-    with suppress(OSError, ValueError):
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, stream.fileno())
-        os.close(nowhere)
+def _is_ours_or_warns(record: logging.LogRecord) -> bool:
+    return _is_ours(record) or record.levelno >= logging.WARNING

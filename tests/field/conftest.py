@@ -1,30 +1,16 @@
-"""The command on small netCDF files, in this process and with one cluster of threads for all."""
+"""The command on small netCDF files, in this process."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import xarray as xr
 import yaml
-from distributed import Client, LocalCluster
 
 from fdgrad_dask import cli
-from fdgrad_dask.pipeline.cluster import open as cluster
-
-
-@pytest.fixture(scope="session")
-def threads() -> Iterator[Client]:
-    with (
-        LocalCluster(
-            n_workers=1, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0"
-        ) as running,
-        Client(running, set_as_default=False) as client,
-    ):
-        yield client
 
 
 @pytest.fixture
@@ -66,20 +52,11 @@ def check(fdgrad: Any, capsys: pytest.CaptureFixture[str]) -> Callable[..., tupl
 
 @pytest.fixture
 def run(
-    fdgrad: Any,
-    threads: Client,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    tmp_path: Path,
+    fdgrad: Any, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> Callable[..., xr.Dataset]:
     """What ``fdgrad run`` wrote."""
 
-    @contextmanager
-    def opened(_: Any) -> Iterator[Client]:
-        yield threads
-
     def ran(*arguments: Any, decode_times: bool = True, **options: Any) -> xr.Dataset:
-        monkeypatch.setitem(cluster.OPEN, "local", opened)
         code = fdgrad("run", *arguments, **options)
         assert code == 0, capsys.readouterr().err
         return xr.open_zarr(tmp_path / "out.zarr", decode_times=decode_times).load()

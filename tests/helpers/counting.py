@@ -12,6 +12,7 @@ import jax
 import numpy as np
 import xarray as xr
 
+from fdgrad_dask import Curvilinear
 from fdgrad_dask import operators as op
 from fdgrad_dask.blocks.kernel import compute_interior, compute_window
 
@@ -90,6 +91,7 @@ def sources(*names, lat="no poles", chunks=CHUNKS):
     return counted, fields
 
 
+TURNED = Curvilinear(angle=30.0)
 CALLS = {  # what is called, of which fields
     "absolute_vorticity": (op.absolute_vorticity, "uv"),
     "advection": (op.advection, "uvs"),
@@ -104,5 +106,7 @@ CALLS = {  # what is called, of which fields
     "laplacian": (op.laplacian, "s"),
     "potential_vorticity": (op.potential_vorticity, "uvs"),
     "q_vector": (op.q_vector, "uvs"),
+    "rotate_to_earth": (lambda u, v: op.rotate_to_earth(u, v, geometry=TURNED), "uv"),
+    "rotate_to_grid": (lambda u, v: op.rotate_to_grid(u, v, geometry=TURNED), "uv"),
     "vorticity": (op.vorticity, "uv"),
 }

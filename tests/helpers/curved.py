@@ -155,7 +155,8 @@ def fields(lat, lon, dtype=float, **options):
     return ds.assign_coords(coordinates(lat, lon)), exact
 
 
-OPERATORS = tuple(n for n in op.__all__ if n not in ("gradient", "curl"))
+ELSEWHERE = ("gradient", "curl", "rotate_to_earth", "rotate_to_grid")
+OPERATORS = tuple(n for n in op.__all__ if n not in ELSEWHERE)
 OF_SCALARS = ("horizontal_gradient", "gradient_magnitude", "laplacian", "geostrophic_wind")
 OF_WINDS = tuple(n for n in OPERATORS if n not in OF_SCALARS)
 LEVELS = {"p": ("p", [400.0, 500.0, 600.0], {"units": "hPa", "axis": "Z"})}

@@ -5,6 +5,7 @@ import pytest
 import xarray as xr
 from curved import (
     DIMS,
+    ELSEWHERE,
     GRIDS,
     OF_WINDS,
     OPERATORS,
@@ -43,7 +44,7 @@ def as_components(kind):
 
 
 def test_every_operator_is_measured_here():
-    assert set(OPERATORS) | {"gradient", "curl"} == set(op.__all__)
+    assert {*OPERATORS, *ELSEWHERE} == set(op.__all__)
 
 
 @pytest.mark.parametrize("name", OPERATORS)

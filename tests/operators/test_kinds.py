@@ -64,6 +64,7 @@ def dataset_in_space() -> xr.Dataset:
     )
 
 
+TURNED = fd.Curvilinear(angle=30.0)
 OPERATORS = {
     "absolute_vorticity": lambda d: op.absolute_vorticity(d.u, d.v),
     "advection": lambda d: op.advection(d.u, d.v, d.t),
@@ -79,6 +80,8 @@ OPERATORS = {
     "laplacian": lambda d: op.laplacian(d.t),
     "potential_vorticity": lambda d: op.potential_vorticity(d.u, d.v, d.t),
     "q_vector": lambda d: op.q_vector(d.u, d.v, d.t),
+    "rotate_to_earth": lambda d: op.rotate_to_earth(d.u, d.v, geometry=TURNED),
+    "rotate_to_grid": lambda d: op.rotate_to_grid(d.u, d.v, geometry=TURNED),
     "vorticity": lambda d: op.vorticity(d.u, d.v),
 }
 VARIANTS = {

@@ -131,10 +131,8 @@ def test_a_dataset_says_which_fields_are_a_wind():
     assert lines[0] == "<fdgrad: Dataset of U in m s-1, V in m s-1, t in K>"
     assert "  components    U eastward and V northward" in lines
     assert f"  each of U, V  {SCALARS}" in lines
-    assert (
-        "  U, V          absolute_vorticity, deformation, divergence, kinematics, vorticity"
-        in lines
-    )
+    scalars = "absolute_vorticity, deformation, divergence, kinematics"
+    assert f"  U, V          {scalars}, rotate_to_earth, rotate_to_grid, vorticity" in lines
     assert "  U, V, t       advection, frontogenesis" in lines
     assert "not potential_vorticity, q_vector: the vertical axis of 'U' cannot be told" in lines[-1]
 

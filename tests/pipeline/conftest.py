@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -14,7 +13,7 @@ import numpy as np
 import pytest
 import xarray as xr
 import yaml
-from distributed import Client, LocalCluster
+from in_process import cluster_of_threads
 
 from fdgrad_dask import cli
 from fdgrad_dask.errors import OutputError
@@ -102,18 +101,7 @@ def write(tmp_path: Path, source: str) -> Callable[..., str]:
 def on_a_cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
     """The section of a cluster whose worker is a thread of this process: it starts at once."""
     level = logging.getLogger("distributed").level
-
-    @contextmanager
-    def opened(_: Any) -> Iterator[Client]:
-        with (
-            LocalCluster(
-                n_workers=1, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0"
-            ) as running,
-            Client(running) as client,
-        ):
-            yield client
-
-    monkeypatch.setitem(cluster.OPEN, "local", opened)
+    monkeypatch.setitem(cluster.OPEN, "local", cluster_of_threads)
     yield {"kind": "local", "workers": 1, "threads": 1}
     logging.getLogger("distributed").setLevel(level)
 

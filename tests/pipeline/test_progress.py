@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from types import SimpleNamespace
 
 import pytest
 
@@ -19,7 +20,8 @@ def test_lines_at_the_start_the_end_and_every_few_seconds(
 ) -> None:
     caplog.set_level("INFO", "fdgrad_dask")
     clock = iter([0.0, 1.0, 2.0, 6.5, 7.0, 10.0])
-    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    # Its name for the module, not the module: the event loops of other threads read that clock.
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: next(clock)))
     lines = progress.shown(io.StringIO())
     for done in (10, 20, 40, 45, 80):
         lines.show(done, 80, done - 10, (done - 10) * 2**20)

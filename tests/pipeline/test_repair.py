@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import shutil
-import zlib
 from collections.abc import Callable
-from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from types import SimpleNamespace
@@ -76,29 +74,6 @@ def test_t24_a_shard_in_the_place_of_another_is_found(
     code, _, err = fdgrad("verify", config)
     assert code == 4
     assert "has other bytes than were written" in err
-
-
-def test_sums_of_an_earlier_version_still_tell(fdgrad: Called, write: Write) -> None:
-    config = write(target=TARGET)
-    assert fdgrad("run", config)[0] == 0
-    journal = Journal(Folder("out.zarr.journal"))
-    run, records = journal.run(), journal.numbered()
-    assert run is not None
-
-    def earlier(sums: dict[str, str]) -> dict[str, str]:
-        return {key: f"{zlib.crc32(Path('out.zarr', key).read_bytes()):08x}" for key in sums}
-
-    journal.amend(labels=earlier(run.labels))
-    for record in records.values():
-        journal.finish(replace(record, checksums=earlier(record.checksums)))
-    assert fdgrad("verify", config)[0] == 0
-    (key,) = records[2].checksums
-    Path("out.zarr", key).write_bytes(b"not what it was")
-    assert f"{key} has other bytes than were written" in fdgrad("verify", config)[2]
-    assert fdgrad("run", "--repair", config)[0] == 0
-    assert fdgrad("verify", config)[0] == 0
-    sums = [next(iter(record.checksums.values())) for record in journal.numbered().values()]
-    assert [each[0] == "r" for each in sums] == [False, False, True, False]
 
 
 def test_t24_a_coordinate_that_is_broken_is_found(fdgrad: Called, write: Write) -> None:

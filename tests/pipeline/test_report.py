@@ -282,17 +282,6 @@ def test_results_are_drawn_with_their_numbers(complete: Page, results: xr.Datase
     assert complete.tags.count("image") >= 2  # the map, its colour bar, the timeline
 
 
-def test_what_is_stored_is_looked_up(config: configs.Config, run: RunRecord) -> None:
-    folder = Path("out.zarr/sst/c")
-    folder.mkdir(parents=True)
-    (folder / "0").write_bytes(bytes(3 * MIB))
-    (folder / "1").write_bytes(bytes(MIB))
-    record = replace(REGIONS[0], checksums={"sst/c/0": "00", "sst/c/1": "00"})
-    assert "decoded; 4.00 MiB stored" in render(config, run, [record]).text
-    record = replace(REGIONS[0], checksums={**record.checksums, "gone": "00", "lost": "00"})
-    assert "decoded; 8.00 MiB stored" in render(config, run, [record]).text
-
-
 def test_run_time_excludes_interruptions() -> None:
     history = summarize(REGIONS)
     assert_array_equal(history.regions.start, [0, 0, 2, 4])

@@ -19,6 +19,7 @@ from fdgrad_dask.errors import ConfigError, InputError, OutputError
 from fdgrad_dask.pipeline.config.source import Source
 from fdgrad_dask.pipeline.config.target import Target
 from fdgrad_dask.pipeline.planning.layout import laid_out, template
+from fdgrad_dask.pipeline.store.base import Held
 from fdgrad_dask.pipeline.store.files import writing
 from fdgrad_dask.pipeline.store.zarr import ZarrFolder
 
@@ -50,7 +51,8 @@ def written(
     for name, array in result.data_vars.items():
         whole = array.data.rechunk(layout.shards_of(array))
         for place in np.ndindex(whole.numblocks):
-            shard = writer.write(str(name), place, whole.blocks[place].compute(scheduler="sync"))
+            corner = tuple(i * n for i, n in zip(place, whole.chunksize, strict=True))
+            shard = writer.write(str(name), corner, whole.blocks[place].compute(scheduler="sync"))
             assert store.checksum(shard.key) == shard.checksum
     store.publish([], {})
     return xr.open_zarr(target.path, decode_timedelta=False)
@@ -206,10 +208,10 @@ def test_the_rest_of_a_run_that_ended_early_is_replaced(result: xr.Dataset) -> N
 
 
 @pytest.mark.parametrize("path", ["deep/out.zarr", "deep/out.zarr.partial"])
-def test_what_is_no_zarr_is_foreign(path: str) -> None:
+def test_what_is_no_zarr_says_of_nobody_that_he_wrote_it(path: str) -> None:
     Path(path).mkdir(parents=True)
     Path(path, "thesis.txt").write_text("four years")
-    assert ZarrFolder(TARGET).state() == "foreign"
+    assert [*ZarrFolder(TARGET).held()] == [Held(path, path.endswith(".partial"), None)]
 
 
 def test_a_target_under_a_file(result: xr.Dataset, tmp_path: Path) -> None:

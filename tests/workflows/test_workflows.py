@@ -1,18 +1,25 @@
-"""Each program of workflows/ as it is called, on tiny data, with a cluster of its own."""
+"""Each program of workflows/ on tiny data, with a cluster of its own."""
 
 from __future__ import annotations
 
 import ast
+import logging
 import os
+import runpy
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import xarray as xr
+from in_process import cluster_of_threads
 from numpy.testing import assert_allclose
 from PIL import Image
+
+from fdgrad_dask.pipeline.cluster import open as cluster
 
 FOLDER = Path(__file__).parents[2] / "workflows"
 PROGRAMS = sorted(FOLDER.glob("*.py"))
@@ -23,15 +30,22 @@ def in_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def called(program: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """The program in a process of its own, which imports the package that is tested here."""
-    given = {**os.environ, "MPLBACKEND": "agg", "PYTHONPATH": str(FOLDER.parent), **environment}
-    return subprocess.run(
-        [sys.executable, str(FOLDER / f"{program}.py"), *arguments],
-        env={name: value for name, value in given.items() if value},
-        capture_output=True,
-        text=True,
-    )
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """Runs a program in this process, with its cluster; importing all of it takes seconds."""
+    level = logging.getLogger("distributed").level
+    monkeypatch.setitem(cluster.OPEN, "local", cluster_of_threads)
+
+    def called(program: str, *arguments: str) -> None:
+        path = str(FOLDER / f"{program}.py")
+        monkeypatch.setattr(sys, "argv", [path, *arguments])
+        with pytest.raises(SystemExit) as ended:
+            runpy.run_path(path, run_name="__main__")
+        assert ended.value.code == 0
+
+    yield called
+    plt.close("all")
+    logging.getLogger("distributed").setLevel(level)
 
 
 def assert_drawn(path: str) -> None:
@@ -56,10 +70,12 @@ def rotation() -> xr.Dataset:
     return xr.Dataset({n: a.assign_attrs(standard_name=names[n]) for n, a in winds.items()})
 
 
-def test_the_kinematics_of_a_rotation() -> None:
+def test_the_kinematics_of_a_rotation(
+    run: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
     rotation().to_netcdf("wind.nc")
-    done = called("era5_kinematics", FDGRAD_ERAINTERIM="wind.nc")
-    assert done.returncode == 0, done.stderr
+    monkeypatch.setenv("FDGRAD_ERAINTERIM", "wind.nc")
+    run("era5_kinematics")
     with xr.open_zarr("out/era5_kinematics.zarr") as result:
         exact = 40 * np.sin(np.deg2rad(result.latitude)) / 6371229.0
         vorticity = result.vorticity.isel(month=1, level=2, longitude=0)
@@ -70,17 +86,20 @@ def test_the_kinematics_of_a_rotation() -> None:
 
 
 def test_the_kinematics_say_what_they_need() -> None:
-    done = called("era5_kinematics", FDGRAD_ERAINTERIM="")
+    """In a process of its own, as programs are called."""
+    given = {**os.environ, "MPLBACKEND": "agg", "PYTHONPATH": str(FOLDER.parent)}
+    given.pop("FDGRAD_ERAINTERIM", None)
+    program = [sys.executable, str(FOLDER / "era5_kinematics.py")]
+    done = subprocess.run(program, env=given, capture_output=True, text=True)
     assert done.returncode == 1
     assert done.stderr.startswith("no wind to look at; set FDGRAD_ERAINTERIM to a netCDF file with")
     assert not os.listdir()
 
 
-def test_fronts_of_the_sea() -> None:
+def test_fronts_of_the_sea(run: Callable[..., None], capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("iris_sample_data", reason="pip install 'fdgrad_dask[samples]'")
-    done = called("sst_fronts")
-    assert done.returncode == 0, done.stderr
-    assert "fronts   2.3 % of the water and the months" in done.stdout
+    run("sst_fronts")
+    assert "fronts   2.3 % of the water and the months" in capsys.readouterr().out
     with xr.open_dataset("out/sst_fronts.nc") as mask:
         assert mask.front.attrs["long_name"] == "1 where the gradient is above 1 K in 100 km"
         tongue = mask.front.sel(latitude=slice(0, 2), longitude=slice(250, 270))
@@ -89,15 +108,16 @@ def test_fronts_of_the_sea() -> None:
     assert_drawn("out/sst_fronts.png")
 
 
-def test_scaling_makes_a_row_for_each_number_of_workers() -> None:
-    done = called("scaling", "--workers", "2", "--megabytes", "1")
-    assert done.returncode == 0, done.stderr
+def test_scaling_makes_a_row_for_each_number_of_workers(
+    run: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    run("scaling", "--workers", "2", "--megabytes", "1")
     head, _, one, two = Path("out/scaling/scaling.md").read_text().splitlines()
     assert head == "| workers | seconds | MB/s read | speed-up |"
     assert one.startswith("| 1 |")
     assert one.endswith("| 1.00 |")
     assert two.startswith("| 2 |")
-    assert head in done.stdout
+    assert head in capsys.readouterr().out
     assert_drawn("out/scaling/scaling.png")
     with xr.open_zarr("out/scaling/source.zarr", consolidated=False) as source:
         assert source.u.sizes == {"time": 16, "latitude": 361, "longitude": 720}

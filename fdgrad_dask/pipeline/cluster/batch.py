@@ -11,7 +11,7 @@ import shlex
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any
 
 import dask
 from dask.utils import parse_timedelta
@@ -25,43 +25,9 @@ from fdgrad_dask.pipeline.config.cluster import Batch
 from fdgrad_dask.pipeline.config.measures import seconds
 
 
-class _Words(NamedTuple):
-    """What a queue calls the account, and how it is asked for what dask-jobqueue leaves out."""
-
-    account: str
-    gpu: tuple[str, ...] = ()
-    directives: tuple[str, ...] = ()
-    resources: str = ""
-    resource_of_gpu: str = ""
-
-
-# Grid Engine counts memory and GPUs by the core.
-_WORDS = {
-    "slurm": _Words("account", gpu=("--gres=gpu:1",)),
-    "pbs": _Words(
-        "account",
-        resources="select=1:ncpus={cores}:mem={bytes}b",
-        resource_of_gpu=":ngpus=1",
-    ),
-    "lsf": _Words("project", gpu=('-gpu "num=1"',)),
-    "sge": _Words(
-        "project",
-        directives=("-pe {parallel_environment} {cores}",),
-        resources="{memory_resource}={bytes_of_a_core}",
-        resource_of_gpu=",gpu=1",
-    ),
-}
-
-
 @contextmanager
 def batch(cluster: Batch) -> Iterator[Client]:
-    """Jobs that are replaced when they are lost, and cancelled at the end.
-
-    Raises
-    ------
-    ClusterError
-        The queue's commands or dask-jobqueue are not here, or it refuses the job.
-    """
+    """Jobs that are replaced when they are lost, and cancelled at the end."""
     made = _class_of(cluster)
     _require_known(cluster.options, made, made.job_cls)
     command = shlex.split(made.job_cls.submit_command)[0]
@@ -128,10 +94,8 @@ def _told(cluster: Batch, security: Security | None) -> dict[str, Any]:
     """
     site = dask.config.get(f"jobqueue.{cluster.options.get('config_name', cluster.kind)}")
     site = {name.replace("-", "_"): value for name, value in site.items()} | cluster.options
-    words = _WORDS[cluster.kind]
     total = bytes_per_worker(cluster) * cluster.processes
-    numbers = {**dict(cluster), "bytes": total, "bytes_of_a_core": total // cluster.cores}
-    resource = words.resources + words.resource_of_gpu * cluster.gpus
+    spec, directives = _ask(cluster, total)
     exports = {**resources.allocator(cluster), **resources.libraries(cluster)}
     return {
         "cores": cluster.cores,
@@ -139,14 +103,14 @@ def _told(cluster: Batch, security: Security | None) -> dict[str, Any]:
         "memory": f"{total} B",
         "walltime": _clock(cluster),
         "queue": cluster.queue,
-        words.account: cluster.account,
+        "project" if cluster.kind in ("lsf", "sge") else "account": cluster.account,
         "interface": cluster.interface,
         "python": cluster.python,
         "job_name": "fdgrad",
         "log_directory": os.path.abspath(cluster.folder),
         "security": security,
         "silence_logs": logging.CRITICAL,
-        **({"resource_spec": resource.format_map(numbers)} if resource else {}),
+        **({"resource_spec": spec} if spec else {}),
         **cluster.options,
         "scheduler_options": {
             "dashboard_address": resources.dashboard(),
@@ -157,12 +121,26 @@ def _told(cluster: Batch, security: Security | None) -> dict[str, Any]:
             *(f"export {name}={shlex.quote(value)}" for name, value in exports.items()),
         ],
         "job_extra_directives": [
-            *words.gpu * cluster.gpus,
-            *(line.format_map(numbers) for line in words.directives),
+            *directives,
             *(cluster.directives or site["job_extra_directives"] or ()),
         ],
         "worker_extra_args": [*(site["worker_extra_args"] or ()), *_arguments(cluster)],
     }
+
+
+def _ask(cluster: Batch, memory: int) -> tuple[str, list[str]]:
+    """What dask-jobqueue leaves out: the resources where it takes them, and directives."""
+    gpus, cores = cluster.gpus, cluster.cores
+    match cluster.kind:
+        case "slurm":
+            return "", ["--gres=gpu:1"] * gpus
+        case "lsf":
+            return "", ['-gpu "num=1"'] * gpus
+        case "pbs":
+            return f"select=1:ncpus={cores}:mem={memory}b" + ":ngpus=1" * gpus, []
+        case "sge":  # counts memory by the core
+            spec = f"{cluster.memory_resource}={memory // cores}" + ",gpu=1" * gpus
+            return spec, [f"-pe {cluster.parallel_environment} {cores}"]
 
 
 def _arguments(cluster: Batch) -> list[str]:

@@ -20,13 +20,7 @@ _SCHEDULER = {"cpu": "1", "memory": "4Gi"}  # a few regions a worker are all it 
 
 @contextmanager
 def kubernetes(cluster: Kubernetes) -> Iterator[Client]:
-    """Pods for a scheduler and the workers; the operator takes them away at the end.
-
-    Raises
-    ------
-    ClusterError
-        dask-kubernetes is not here, or there is no Kubernetes or no operator.
-    """
+    """Pods for a scheduler and the workers; the operator takes them away at the end."""
     made = manifest(cluster, f"fdgrad-{getpass.getuser()}-{uuid.uuid4().hex[:8]}")
     from dask_kubernetes.operator import KubeCluster
 

@@ -19,13 +19,7 @@ from fdgrad_dask.pipeline.config.measures import visible_gpus
 
 @contextmanager
 def local(cluster: Local | Gpu) -> Iterator[Client]:
-    """Processes on this machine.
-
-    Raises
-    ------
-    ClusterError
-        There are fewer GPUs than are asked for.
-    """
+    """Processes on this machine."""
     scheduler = {"host": "127.0.0.1", "dashboard_address": resources.dashboard()}
     # The nanny's env= is set in the child, too late for its malloc: that goes before the spawn.
     spawn = {"distributed.nanny.pre-spawn-environ": resources.allocator(cluster)}

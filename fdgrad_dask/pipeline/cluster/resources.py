@@ -82,13 +82,7 @@ def credentials(cluster: Batch | Ssh) -> Iterator[Security | None]:
 
 
 def security(tls: Tls) -> Security:
-    """TLS and nothing else, with one certificate for every part.
-
-    Raises
-    ------
-    ClusterError
-        A file is not there.
-    """
+    """TLS and nothing else, with one certificate for every part."""
     ca, cert, key = files = [os.path.abspath(path) for path in (tls.ca, tls.cert, tls.key)]
     for path in files:
         if not os.path.isfile(path):

@@ -23,13 +23,7 @@ _ANSWER = 5.0  # seconds in which a scheduler that is there answers
 
 @contextmanager
 def ssh(cluster: Ssh) -> Iterator[Client]:
-    """The first host has the scheduler too, unless another is named.
-
-    Raises
-    ------
-    ClusterError
-        asyncssh is not here, or a host lets nobody in.
-    """
+    """The first host has the scheduler too, unless another is named."""
     if not importlib.util.find_spec("asyncssh"):
         raise ClusterError(
             "cluster.kind ssh needs the package asyncssh; pip install 'fdgrad_dask[ssh]'"

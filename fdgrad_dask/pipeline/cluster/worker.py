@@ -18,27 +18,13 @@ from fdgrad_dask.pipeline.config.cluster import Cluster
 
 # How many numbers of a version must agree: all where the bits of a result hang on them.
 _AGREE = {
-    "fdgrad_dask": None,
-    "jax": None,
-    "jaxlib": None,
-    "numpy": None,
-    "dask": 2,
-    "distributed": 2,
-    "xarray": 2,
-    "zarr": 2,
-    "python": 2,
+    **dict.fromkeys(("fdgrad_dask", "jax", "jaxlib", "numpy"), None),
+    **dict.fromkeys(("dask", "distributed", "xarray", "zarr", "python"), 2),
 }
 
 
 def make_ready(client: Client, cluster: Cluster) -> None:
-    """Checks the workers that are there, and sets up each that comes.
-
-    Raises
-    ------
-    ClusterError
-        A worker has other versions, too little memory, several threads, or not the GPU that was
-        asked for.
-    """
+    """Checks the workers that are there, and sets up each that comes."""
     _require_fit(client, cluster)
     _require_versions(client)
     try:
@@ -73,13 +59,7 @@ class Ready(WorkerPlugin):
 
 
 def require_gpu() -> None:
-    """Returns where JAX computes on a GPU.
-
-    Raises
-    ------
-    ClusterError
-        It does not.
-    """
+    """Returns where JAX computes on a GPU."""
     try:
         seen = jax.default_backend()
     except (RuntimeError, AssertionError) as error:  # the latter where JAX came without CUDA
@@ -121,14 +101,10 @@ def _require_versions(client: Client) -> None:
     for seen in found["workers"].values():
         for name, numbers in _AGREE.items():
             mine, other = here.get(name), seen["packages"].get(name)
-            if _first(mine, numbers) != _first(other, numbers):
+            if str(mine).split(".")[:numbers] != str(other).split(".")[:numbers]:
                 differ[f"{name} {other or 'is missing'} (here {mine})"] = None
     if differ:
         raise ClusterError(
             f"workers differ from the driver: {', '.join(differ)}; install the driver's versions "
             "there, or start fdgrad from their environment"
         )
-
-
-def _first(version: str | None, numbers: int | None) -> str | None:
-    return ".".join(version.split(".")[:numbers]) if version else None

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Annotated, Any, ClassVar, Literal
 
 from dask.system import CPU_COUNT
-from pydantic import Discriminator, Field, PositiveInt, Tag, ValidationInfo, field_validator
+from pydantic import BeforeValidator, Field, PositiveInt, ValidationInfo, field_validator
 
 from fdgrad_dask.pipeline.config.measures import (
     Duration,
@@ -18,6 +18,7 @@ from fdgrad_dask.pipeline.config.measures import (
     MemoryOrAuto,
     visible_gpus,
 )
+from fdgrad_dask.pipeline.config.read import named_clusters
 from fdgrad_dask.pipeline.config.section import FileName, Listed, Section
 
 
@@ -48,18 +49,16 @@ class Here(Section):
 
 
 class Threads(Here):
-    """Threads of the process that runs fdgrad: nothing has to start."""
+    """Threads of the process that runs fdgrad: nothing has to start. The default."""
 
     kind: Literal["threads"] = "threads"
-    """threads: in this process, which is the default."""
     gpu_memory: ClassVar[float] = 0.0
 
 
 class Local(Here):
-    """Processes on this machine, one for each region."""
+    """Processes on this machine, one for each region; what `workers` without a kind means."""
 
     kind: Literal["local"] = "local"
-    """local: processes on this machine, which is the default where workers are asked for."""
     gpu_memory: ClassVar[float] = 0.0
 
 
@@ -67,7 +66,6 @@ class Gpu(Here):
     """A process for each GPU of this machine; its threads read and write while that computes."""
 
     kind: Literal["gpu"]
-    """gpu: a process for each GPU of this machine."""
     workers: PositiveInt = Field(default_factory=lambda: max(1, len(visible_gpus())))
     """Number of GPUs; all that CUDA_VISIBLE_DEVICES names, or that the machine has."""
     gpu_memory: Fraction = 0.75
@@ -184,7 +182,6 @@ class Ssh(_Remote):
     """Processes on other machines, started by SSH."""
 
     kind: Literal["ssh"]
-    """ssh: processes on other machines, started by SSH."""
     hosts: Annotated[tuple[str, ...], Listed]
     """The machines of the workers."""
     scheduler: str | None = None
@@ -220,7 +217,6 @@ class Kubernetes(_Remote):
     """Pods, started by dask's operator."""
 
     kind: Literal["kubernetes"]
-    """kubernetes: pods, started by dask's operator."""
     encrypted: bool = Field(default=True, validate_default=True)
     """Must be false, so that whoever writes the file knows: the operator has no TLS."""
     image: str
@@ -251,7 +247,6 @@ class Address(_Remote):
     """A scheduler that runs already, and its workers."""
 
     kind: Literal["address"]
-    """address: a scheduler that runs already, and its workers."""
     address: str
     """Where it listens, like tls://10.0.0.1:8786."""
     workers: PositiveInt = 1
@@ -278,23 +273,18 @@ class Address(_Remote):
         return address
 
 
-def _kind(section: Any) -> str:
-    """The member of the union: processes only where a number of them is asked for."""
+def _with_kind(section: Any) -> Any:
+    """Processes are taken only where a number of them is asked for."""
+    if isinstance(section, str):
+        folder, known = named_clusters()
+        there = f"there is: {', '.join(known)}" if known else "there is none"
+        raise ValueError(f"no cluster {section!r} in {folder}; {there}")
     if isinstance(section, dict):
-        return str(section.get("kind", "local" if "workers" in section else "threads"))
-    return getattr(section, "kind", "threads")
+        return {"kind": "local" if "workers" in section else "threads", **section}
+    return section
 
 
-Cluster = Annotated[
-    Annotated[Threads, Tag("threads")]
-    | Annotated[Local, Tag("local")]
-    | Annotated[Gpu, Tag("gpu")]
-    | Annotated[Batch, Tag("slurm")]
-    | Annotated[Batch, Tag("pbs")]
-    | Annotated[Batch, Tag("lsf")]
-    | Annotated[Batch, Tag("sge")]
-    | Annotated[Ssh, Tag("ssh")]
-    | Annotated[Kubernetes, Tag("kubernetes")]
-    | Annotated[Address, Tag("address")],
-    Discriminator(_kind),
+_Kinds = Annotated[
+    Threads | Local | Gpu | Batch | Ssh | Kubernetes | Address, Field(discriminator="kind")
 ]
+Cluster = Annotated[_Kinds, BeforeValidator(_with_kind, json_schema_input_type=_Kinds | str)]

@@ -5,16 +5,19 @@ from __future__ import annotations
 import glob
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import product
 from pathlib import Path as FilePath
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
-from pydantic import BaseModel, Tag, TypeAdapter, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from fdgrad_dask.errors import ConfigError, did_you_mean
 from fdgrad_dask.pipeline.config.yaml import PARAMETERS, Document, Path, parse
 
+Model = TypeVar("Model", bound=BaseModel)
+
+_MISSING = "is missing; write it"
 _LEAST = 5  # characters of a value that is shown as its variable; a shorter one is in many words
 
 
@@ -26,41 +29,35 @@ class FieldError(ValueError):
         self.problems = problems
 
 
-def read(path: str, model: Any, settings: Sequence[str] = ()) -> dict[str, Any]:
-    """Read a file into models, one for each combination of its parameters.
+def read(path: str, model: type[Model], settings: Sequence[str] = ()) -> dict[str, Model]:
+    """Read a file into models, by its name; ``-`` is standard input."""
+    return read_text("standard input" if path == "-" else path, _text(path), model, settings)
 
-    Parameters
-    ----------
-    path : str
-        A YAML file, or ``-`` for standard input.
-    model : type
-        A section, or a union of sections with tags.
-    settings : sequence of str
-        ``a.b=c``: the place of a value and the YAML that is put there.
 
-    Returns
-    -------
-    dict
-        The models by the name of the file, with the parameters where there are some.
+def read_text(
+    name: str, text: str, model: type[Model], settings: Sequence[str] = ()
+) -> dict[str, Model]:
+    """Read a YAML into models, one for each combination of its parameters.
 
     Raises
     ------
     ConfigError
         With every error, each with its path and its line, or the option that gave the value.
     """
-    name = "standard input" if path == "-" else path
-    return read_text(name, _text(path), model, settings)
-
-
-def read_text(name: str, text: str, model: Any, settings: Sequence[str] = ()) -> dict[str, Any]:
-    """The same with the text of a file, which messages call ``name``."""
     models = {}
     for chosen in _combinations(_document(name, text, settings, {}).values):
         label = ", ".join(f"{key}={value}" for key, value in chosen.items())
         label = f"{name} ({label})" if label else name
-        document = _document(name, text, settings, chosen)
-        models[label] = _checked(label, document, model)
+        models[label] = _checked(label, _document(name, text, settings, chosen), model)
     return models
+
+
+def named_clusters() -> tuple[str, dict[str, str]]:
+    """The folder of the user's clusters, and its files by their names."""
+    home = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
+    folder = os.path.join(home, "fdgrad", "clusters")
+    files = sorted(glob.glob(os.path.join(glob.escape(folder), "*.yaml")))
+    return folder, {FilePath(file).stem: file for file in files}
 
 
 def _text(path: str) -> str:
@@ -77,8 +74,7 @@ def _text(path: str) -> str:
 
 def _combinations(values: dict[str, Any]) -> Iterator[dict[str, str]]:
     """The values of the variables that each run has; what is wrong here is left to the model."""
-    given = values.get(PARAMETERS)
-    given = given if isinstance(given, dict) else {}
+    given = found if isinstance(found := values.get(PARAMETERS), dict) else {}
     lists = [each if isinstance(each, list) else [each] for each in given.values()]
     if not all(each and all(isinstance(value, str) for value in each) for each in lists):
         given, lists = {}, []
@@ -134,16 +130,10 @@ def _open_cluster(document: Document, chosen: dict[str, str]) -> None:
     name, path = document.values.get("cluster"), ("cluster",)
     if not isinstance(name, str) or any(at == path for at, _ in document.problems):
         return
-    file = os.path.expanduser(name)
-    if not ("/" in name or name.endswith((".yaml", ".yml"))):
-        home = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
-        folder = FilePath(home, "fdgrad", "clusters")
-        known = sorted(each.stem for each in folder.glob("*.yaml"))
-        if name not in known:
-            there = f"there is: {', '.join(known)}" if known else "there is none"
-            document.problems.append((path, f"no cluster {name!r} in {folder}; {there}"))
-            return
-        file = str(folder / f"{name}.yaml")
+    is_file = "/" in name or name.endswith((".yaml", ".yml"))
+    file = os.path.expanduser(name) if is_file else named_clusters()[1].get(name)
+    if file is None:  # the model says so, with all other errors
+        return
     try:
         given = parse(_text(file), chosen, path)
     except ConfigError as error:
@@ -154,10 +144,12 @@ def _open_cluster(document: Document, chosen: dict[str, str]) -> None:
     _put(document, path, given, file)
 
 
-def _checked(name: str, document: Document, model: Any) -> Any:
+def _checked(name: str, document: Document, model: type[Model]) -> Model:
     problems = list(document.problems)
     try:
-        found = TypeAdapter(model).validate_python(document.values)
+        found = model.model_validate(document.values)
+        if not problems:
+            return found
     except ValidationError as error:
         unset = [path for path, _ in problems]
         problems += [
@@ -165,14 +157,12 @@ def _checked(name: str, document: Document, model: Any) -> Any:
             for path, message in _described(error, model)
             if not any(path[: len(at)] == at for at in unset)
         ]
-    if not problems:
-        return found
     order = list(document.places)
     rows = []
     for path, message in problems:
         near = max((path[:n] for n in range(len(path) + 1) if path[:n] in document.places), key=len)
         # A single name is a list of one to the model, but not in the file.
-        where = near if near == path[:-1] and path[-1] == 0 else path
+        where = path if message == _MISSING else near
         for value, variable in document.filled.items():
             message = message.replace(value, variable) if len(value) >= _LEAST else message
         rows.append((order.index(near), f"  {document.places[near]}, {_shown(where)}: {message}"))
@@ -180,53 +170,53 @@ def _checked(name: str, document: Document, model: Any) -> Any:
     raise ConfigError("\n".join([f"{name}: {count}", *(row for _, row in sorted(rows))]))
 
 
-def _described(error: ValidationError, model: Any) -> Iterator[tuple[Path, str]]:
+def _described(error: ValidationError, model: type[BaseModel]) -> Iterator[tuple[Path, str]]:
     """Path and message of each error."""
     for item in error.errors(include_url=False):
-        kind, context = item["type"], item.get("ctx", {})
+        kind, context, place = item["type"], item.get("ctx", {}), item["loc"]
+        # pydantic names the kind of a cluster on the way to what is in it.
+        path = place[:1] + place[2:] if place[0] == "cluster" else place
         cause = context.get("error")
-        section, path = _followed(model, item["loc"])
         if kind == "default_factory_not_called":  # it waits for another field, which is reported
             continue
         if isinstance(cause, FieldError):
             yield from (((*path, *below), message) for below, message in cause.problems)
         elif kind == "extra_forbidden":
-            holder, _ = _followed(model, item["loc"][:-1])
-            known = next(found.model_fields for _, found in _sections(holder))
-            yield path, f"unknown key; {did_you_mean(str(path[-1]), known)}"
+            yield path, f"unknown key; {did_you_mean(str(path[-1]), _keys(model, place[:-1]))}"
         elif kind == "union_tag_invalid":
-            tag, tags = context["tag"], [tag for tag, _ in _sections(section)]
-            yield (*path, "kind"), f"no kind {tag!r}; {did_you_mean(tag, tags)}"
+            kinds = context["expected_tags"].replace("'", "").split(", ")
+            yield (
+                (*path, "kind"),
+                f"no kind {context['tag']!r}; {did_you_mean(context['tag'], kinds)}",
+            )
         elif kind == "missing":
-            yield path, "is missing; write it"
+            yield path, _MISSING
         else:
             # What stands in the options of a store may be a key, and is shown to nobody.
-            got = "" if "storage_options" in item["loc"] else f", got {item['input']!r}"
+            got = "" if "storage_options" in place else f", got {item['input']!r}"
             yield path, str(cause or item["msg"][0].lower() + item["msg"][1:] + got)
 
 
-def _followed(model: Any, path: Path) -> tuple[Any, Path]:
-    """What stands at ``path``, and the path as in the file: without the tags of unions."""
-    plain: list[str | int] = []
-    for name in path:
-        sections = list(_sections(model))
-        if tagged := [section for tag, section in sections if tag and tag == name]:
-            (model,) = tagged
-            continue
-        plain.append(name)
-        if isinstance(name, str) and sections:
-            field = sections[0][1].model_fields.get(name)
-            model = field.annotation if field else None
-    return model, tuple(plain)
+def _keys(model: type[BaseModel], place: Path) -> Iterable[str]:
+    """The keys of a section inside a model; a cluster stands below its kind."""
+    sections = [model]
+    for name in place:
+        tagged = [each for each in sections if name in get_args(_hint(each, "kind"))]
+        if isinstance(name, str):
+            sections = tagged or list(_sections(_hint(sections[0], name)))
+    return sections[0].model_fields
 
 
-def _sections(model: Any, tag: str = "") -> Iterator[tuple[str, type[BaseModel]]]:
-    """The sections that a field may hold, each with its tag where there are several."""
-    tags = [given.tag for given in getattr(model, "__metadata__", ()) if isinstance(given, Tag)]
-    if isinstance(model, type) and issubclass(model, BaseModel):
-        yield tag, model
-    for inner in get_args(model):
-        yield from _sections(inner, tags[0] if tags else tag)
+def _hint(section: type[BaseModel], name: str) -> Any:
+    return section.model_fields[name].annotation if name in section.model_fields else None
+
+
+def _sections(hint: Any) -> Iterator[type[BaseModel]]:
+    """The sections that a field may hold."""
+    if isinstance(hint, type) and issubclass(hint, BaseModel):
+        yield hint
+    for inner in get_args(hint):
+        yield from _sections(inner)
 
 
 def _shown(path: Path) -> str:

@@ -7,12 +7,13 @@ is checked beside the field it concerns, so that every message has a path and a 
 from __future__ import annotations
 
 import glob
+import json
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from fdgrad_dask.errors import ConfigError, did_you_mean
 from fdgrad_dask.pipeline.config import operators as catalog
@@ -112,8 +113,6 @@ class Report(Section):
 _Page = TypeVar("_Page", Picture | None, Report | None)
 _Placed = TypeVar("_Placed", Source, Target, Picture | None, Report | None)
 
-_OR_NAME = BeforeValidator(lambda section: section, json_schema_input_type=Cluster | str)
-
 
 class Config(Section):
     """From source to target, and what happens on the way."""
@@ -122,7 +121,7 @@ class Config(Section):
     steps: Annotated[list[Step], Field(min_length=1)]
     """In order; a step may use what an earlier one gave."""
     target: Target
-    cluster: Annotated[Cluster, _OR_NAME] = Field(default_factory=Threads)
+    cluster: Cluster = Field(default_factory=Threads)
     """A section, or the name of one: a file, or NAME for ~/.config/fdgrad/clusters/NAME.yaml."""
     picture: Picture | None = None
     report: Report | None = None
@@ -174,23 +173,25 @@ class Config(Section):
         return page
 
 
-def load(path: str, settings: Sequence[str] = ()) -> Config:
-    """The config in a YAML file that describes one run, checked; see ``load_all``.
+AnyConfig = str | os.PathLike[str] | Mapping[str, Any] | Config
+
+
+def load(config: AnyConfig, settings: Sequence[str] = ()) -> Config:
+    """The config of one run, checked: a YAML file, or its content; see ``load_all``.
 
     Raises
     ------
     ConfigError
-        With every error of the file, each with its line and path.
+        With every error, each with its line and path.
     """
-    return _only(path, load_all([path], settings))
-
-
-def parse(name: str, text: str, settings: Sequence[str] = ()) -> Config:
-    """The same with the text of a file, which messages call ``name``."""
-    return _only(name, read_text(name, text, Config, settings))
-
-
-def _only(name: str, configs: dict[str, Config]) -> Config:
+    if isinstance(config, Config):
+        return config
+    if isinstance(config, Mapping):
+        name, text = "the config", json.dumps(config, default=os.fspath, indent=1)
+        configs = read_text(name, text, Config, settings)
+    else:
+        name = os.fspath(config)
+        configs = load_all([name], settings)
     if len(configs) > 1:
         raise ConfigError(f"{name} describes {len(configs)} runs by its parameters; give one value")
     return next(iter(configs.values()))

@@ -6,7 +6,14 @@ import glob
 import os
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
 
 SAMPLE = "sample:"
 
@@ -46,6 +53,18 @@ def _listed(value: Any) -> Any:
     if not isinstance(value, (list, tuple)) or not value:
         raise ValueError(f"this is a name, or a list of at least one, got {value!r}")
     return tuple(value)
+
+
+def says(message: str) -> WrapValidator:
+    """One message for whatever is wrong with a value."""
+
+    def check(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
+        try:
+            return validate(value)
+        except ValueError as error:
+            raise ValueError(f"{message}, got {value!r}") from error
+
+    return WrapValidator(check)
 
 
 Place = Annotated[str, AfterValidator(_at_home)]

@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal
 from pydantic import (
     BeforeValidator,
     Field,
+    PositiveInt,
+    Strict,
     ValidationInfo,
     field_serializer,
     field_validator,
@@ -15,57 +17,40 @@ from pydantic import (
 )
 
 from fdgrad_dask.pipeline.config.redaction import hide_options, hide_url, without_secrets
-from fdgrad_dask.pipeline.config.section import Listed, Place, Section
+from fdgrad_dask.pipeline.config.section import Listed, Place, Section, says
 
 Format = Literal["auto", "zarr", "netcdf", "icechunk", "kerchunk"]
 Label = int | float | str
 
 
-def _chunk(value: Any) -> Any:
-    if value != "auto" and (type(value) is not int or (value < 1 and value != -1)):
-        raise ValueError(
-            f"a chunk is a number of points, -1 for the whole dimension, or auto, got {value!r}"
-        )
-    return value
-
-
-def _selection(value: Any) -> Any:
-    """Lists as tuples, and one message for whatever is none of the ways to select."""
-    kinds = {"labels": (int, float, str), "index": (int,), "indices": (int,)}
-    by, chosen = "labels", value
-    if isinstance(value, dict) and len(value) == 1 and next(iter(value)) in kinds:
-        [(by, chosen)] = value.items()
-    listed = chosen if isinstance(chosen, (list, tuple)) else [chosen]
-    pair = isinstance(chosen, (list, tuple)) and (chosen is value or by == "index")
-    fits = (
-        all(type(item) in kinds[by] or (pair and item is None) for item in listed)
-        and (len(listed) == 2 if pair else len(listed) > 0)
-        and (by == "index" or chosen is value or isinstance(chosen, (list, tuple)))
-    )
-    if not fits:
-        raise ValueError(
-            "a selection is a label, [start, stop] with both ends taken, {labels: [...]}, "
-            f"{{index: n}}, {{index: [start, stop]}} or {{indices: [...]}}, got {value!r}"
-        )
-    chosen = tuple(chosen) if isinstance(chosen, (list, tuple)) else chosen
-    return chosen if not isinstance(value, dict) else {by: chosen}
-
-
 class Picked(Section):
     """Points that are named one by one, or by their number from 0; a negative one from the end."""
 
-    labels: tuple[Label, ...] | None = None
+    labels: Annotated[tuple[Label, ...], Field(strict=False, min_length=1)] | None = None
     """The labels that are taken, in this order."""
-    index: int | tuple[int | None, int | None] | None = None
+    index: int | Annotated[tuple[int | None, int | None], Strict(False)] | None = None
     """One point, whose dimension goes, or [start, stop] without stop."""
-    indices: tuple[int, ...] | None = None
+    indices: Annotated[tuple[int, ...], Field(strict=False, min_length=1)] | None = None
     """The points that are taken, in this order."""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Picked:
+        if [self.labels, self.index, self.indices].count(None) != 2:
+            raise ValueError("one of them")
+        return self
 
 
 Selection = Annotated[
-    Label | tuple[Label | None, Label | None] | Picked, BeforeValidator(_selection)
+    Label | Annotated[tuple[Label | None, Label | None], Strict(False)] | Picked,
+    says(
+        "a selection is a label, [start, stop] with both ends taken, {labels: [...]}, "
+        "{index: n}, {index: [start, stop]} or {indices: [...]}"
+    ),
 ]
-
+Chunk = Annotated[
+    PositiveInt | Literal[-1, "auto"],
+    says("a chunk is a number of points, -1 for the whole dimension, or auto"),
+]
 
 # Names that fsspec's packages have for what obstore and icechunk call otherwise.
 _OF_FSSPEC = {
@@ -134,7 +119,7 @@ class Source(Section):
     """New names of variables and dimensions, by the names in the file; all else uses the new."""
     select: dict[str, Selection] = {}
     """The part that is read, by dimension: a label, or [start, stop] with both ends taken."""
-    chunks: dict[str, Annotated[int | Literal["auto"], BeforeValidator(_chunk)]] = {}
+    chunks: dict[str, Chunk] = {}
     """Points per chunk, by dimension; what is not named keeps the chunks of the file."""
     missing_chunks: Literal["error", "fill"] = "error"
     """What a Zarr chunk that is not there is: damage, or the fill value."""

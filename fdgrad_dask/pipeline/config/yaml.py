@@ -49,71 +49,18 @@ class Document:
     """Variables that are not set."""
     filled: dict[str, str] = field(default_factory=dict)
     """The values that came from the environment, each with its variable."""
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    """Values of variables; all others are taken from the environment."""
 
-
-def parse(text: str, parameters: Mapping[str, str] | None = None, path: Path = ()) -> Document:
-    """Read YAML.
-
-    Parameters
-    ----------
-    text : str
-        One YAML document: a mapping, or any value where ``path`` is given.
-    parameters : mapping of str, optional
-        Values of variables; all others are taken from the environment.
-    path : tuple, optional
-        Where the value belongs in a larger document.
-
-    Raises
-    ------
-    ConfigError
-        The text is not YAML, or holds a duplicate key, a tag, or no mapping.
-
-    Examples
-    --------
-    >>> parse("step: 1e-5").values
-    {'step': 1e-05}
-    """
-    read = _Reader(parameters or {})
-    try:
-        root = yaml.compose(text, Loader=_Loader)
-        if not path and not isinstance(root, yaml.MappingNode):
-            raise ConfigError("the file holds no sections; a section is `name:` and its values")
-        read.document.values = root and read.value(root, path)
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise ConfigError(f"line {line}: not YAML: {error.problem}") from error
-    except yaml.reader.ReaderError as error:
-        raise ConfigError(f"not YAML: {error.reason} at character {error.position}") from error
-    except RecursionError as error:
-        raise ConfigError("nested too deeply, or an alias (*) stands inside its anchor") from error
-    return read.document
-
-
-class _Loader(yaml.BaseLoader):
-    """A loader that says of a scalar only whether it is in quotes."""
-
-    def resolve(self, kind: type[yaml.Node], value: Any, implicit: Any) -> str:
-        if kind is yaml.ScalarNode:
-            return "plain" if implicit[0] else "quoted"
-        return "map" if kind is yaml.MappingNode else "list"
-
-
-class _Reader:
-    """Makes a document of the nodes of PyYAML."""
-
-    def __init__(self, parameters: Mapping[str, str]) -> None:
-        self.document = Document()
-        self.parameters = parameters
-
-    def value(self, node: yaml.Node, path: Path) -> Any:
-        if len(self.document.places) > _MOST_VALUES:
+    def _value(self, node: yaml.Node, path: Path) -> Any:
+        if len(self.places) > _MOST_VALUES:
             raise ConfigError(f"more than {_MOST_VALUES} values; write fewer aliases (*)")
         # A value stands at the line of its key, also where an alias takes it from an anchor.
-        self.document.places.setdefault(path, _line(node))
+        self.places.setdefault(path, _line(node))
         if node.tag == "map":
-            return self.mapping(node, path)
+            return self._mapping(node, path)
         if node.tag == "list":
-            return [self.value(item, (*path, index)) for index, item in enumerate(node.value)]
+            return [self._value(item, (*path, index)) for index, item in enumerate(node.value)]
         if node.tag not in ("plain", "quoted"):
             raise ConfigError(
                 f"{_line(node)}: the tag {node.tag.replace('tag:yaml.org,2002:', '!!')} is "
@@ -121,10 +68,10 @@ class _Reader:
             )
         if path[:1] == (PARAMETERS,):  # as they are written: 01 is a month, and 1 is none
             return node.value
-        text = self.filled(node.value, path)
+        text = self._fill(node.value, path)
         return _plain(text) if node.tag == "plain" else text
 
-    def mapping(self, node: yaml.Node, path: Path) -> dict[str, Any]:
+    def _mapping(self, node: yaml.Node, path: Path) -> dict[str, Any]:
         values: dict[str, Any] = {}
         for key_node, value_node in node.value:
             key, line = key_node.value, _line(key_node)
@@ -134,13 +81,13 @@ class _Reader:
             if key in values:
                 raise ConfigError(
                     f"{line}: {key!r} is already given in "
-                    f"{self.document.places[*path, key]}; keep one of the two"
+                    f"{self.places[*path, key]}; keep one of the two"
                 )
-            self.document.places[*path, key] = line
-            values[key] = self.value(value_node, (*path, key))
+            self.places[*path, key] = line
+            values[key] = self._value(value_node, (*path, key))
         return values
 
-    def filled(self, text: str, path: Path) -> str:
+    def _fill(self, text: str, path: Path) -> str:
         """Replace the variables; one that is not set stays, and is a problem."""
         taken: dict[str, str] = {}
 
@@ -160,15 +107,55 @@ class _Reader:
             if name:
                 message = f"the environment variable {name!r} is not set; export it, or write "
                 message += f"${{{name}:-default}}"
-            self.document.problems.append((path, message))
+            self.problems.append((path, message))
             return found[0]
 
         text = _VARIABLE.sub(value, text)
-        self.document.filled |= taken
+        self.filled |= taken
         if _SECRET & set(path) or "://" in text:
             for held, name in taken.items():
                 hide(held, name)
         return text
+
+
+class _Loader(yaml.BaseLoader):
+    """A loader that says of a scalar only whether it is in quotes."""
+
+    def resolve(self, kind: type[yaml.Node], value: Any, implicit: Any) -> str:
+        if kind is yaml.ScalarNode:
+            return "plain" if implicit[0] else "quoted"
+        return "map" if kind is yaml.MappingNode else "list"
+
+
+def parse(text: str, parameters: Mapping[str, str] | None = None, path: Path = ()) -> Document:
+    """Read YAML.
+
+    ``path`` is where the value belongs in a larger document, which is a mapping.
+
+    Raises
+    ------
+    ConfigError
+        The text is not YAML, or holds a duplicate key, a tag, or no mapping.
+
+    Examples
+    --------
+    >>> parse("step: 1e-5").values
+    {'step': 1e-05}
+    """
+    document = Document(parameters=parameters or {})
+    try:
+        root = yaml.compose(text, Loader=_Loader)
+        if not path and not isinstance(root, yaml.MappingNode):
+            raise ConfigError("the file holds no sections; a section is `name:` and its values")
+        document.values = root and document._value(root, path)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise ConfigError(f"line {line}: not YAML: {error.problem}") from error
+    except yaml.reader.ReaderError as error:
+        raise ConfigError(f"not YAML: {error.reason} at character {error.position}") from error
+    except RecursionError as error:
+        raise ConfigError("nested too deeply, or an alias (*) stands inside its anchor") from error
+    return document
 
 
 def _plain(text: str) -> Any:

@@ -18,7 +18,7 @@ from typing import Any
 from fdgrad_dask.pipeline.config.redaction import scrub_all
 from fdgrad_dask.pipeline.execute.record import Event, RegionRecord, RunRecord, key_of
 from fdgrad_dask.pipeline.planning.regions import Plan
-from fdgrad_dask.pipeline.store.place import Place
+from fdgrad_dask.pipeline.store.open import Place
 
 _RUN, _LINES = "run.json", "journal.jsonl"
 _OLD = re.compile(r"regions/r\d{6,}\.json")  # a file a region, as it was before there were lines

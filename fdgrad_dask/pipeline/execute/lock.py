@@ -22,7 +22,7 @@ import psutil
 
 from fdgrad_dask.errors import OutputError
 from fdgrad_dask.pipeline.console import warn
-from fdgrad_dask.pipeline.store.place import Place
+from fdgrad_dask.pipeline.store.open import Place
 
 _KEY = "lock.json"
 _BEAT = 15.0  # seconds between two signs of life

@@ -22,12 +22,6 @@ def require_ours(store: Store, journal: Journal) -> State:
         Somebody else wrote it, or nothing says that we did.
     """
     state, run, beside = store.state(), journal.run(), journal.place.path
-    if state == "foreign":
-        found = next(iter(each.path for each in store.held()), beside)
-        raise OutputError(
-            f"{found} exists and is not what would be written there, so it is not replaced; move "
-            "it, or name another target"
-        )
     for each in store.held():
         if each.digest in known(run) or (each.partial and run and not run.laid_out):
             continue

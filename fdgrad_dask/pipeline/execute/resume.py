@@ -7,7 +7,6 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
-from importlib.metadata import version
 from typing import NamedTuple
 
 import xarray as xr
@@ -23,7 +22,7 @@ from fdgrad_dask.pipeline.planning import identity
 from fdgrad_dask.pipeline.planning.job import Job
 from fdgrad_dask.pipeline.planning.regions import Plan
 from fdgrad_dask.pipeline.source.versions import recording
-from fdgrad_dask.pipeline.store.base import Extensible, State, Store
+from fdgrad_dask.pipeline.store.base import State, Store
 
 _COMPRESSED = 4  # times that no codec makes real fields smaller
 
@@ -73,8 +72,9 @@ def started(
     if fresh or state == "absent" or (state == "unfinished" and not is_laid_out):
         return _from_the_start(job, store, journal, called, keys, inputs)
     assert begun is not None
-    can_extend = more and isinstance(store, Extensible)
-    advice = f"append what is new by target.extend: {more[0]}, " if can_extend else ""
+    advice = (
+        f"append what is new by target.extend: {more[0]}, " if more and store.can_extend else ""
+    )
     if state == "finished" and is_laid_out:
         verify.require_config(begun.identity, keys, path, advice)
         _require_complete(job, store, journal, begun)
@@ -145,7 +145,6 @@ def _extended(
 ) -> Start:
     """What is new, and what of the old reaches beyond its end; nothing published is touched."""
     path, is_whole = job.config.target.path, state == "finished" and begun.laid_out
-    assert isinstance(store, Extensible)
     require_only_ours(store, begun)
     old = extending.beginning_of(job, begun)
     _require_same(begun, old.identity, path)
@@ -178,7 +177,7 @@ def _with_history(template: xr.Dataset, called: str, digest: str) -> xr.Dataset:
     now = float(os.environ.get("SOURCE_DATE_EPOCH", time.time()))
     line = (
         f"{datetime.fromtimestamp(now, UTC):%Y-%m-%dT%H:%M:%SZ} {called} "
-        f"(fdgrad_dask {version('fdgrad_dask')})"
+        f"(fdgrad_dask {identity.version('fdgrad_dask')})"
     )
     history = "\n".join([line, *filter(None, [template.attrs.get("history")])])
     return template.assign_attrs(history=history, fdgrad_digest=digest)

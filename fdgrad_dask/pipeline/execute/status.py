@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from dask.utils import format_bytes, format_time
 
-from fdgrad_dask.pipeline.config.schema import Config
+from fdgrad_dask.pipeline.config.schema import AnyConfig, load
 from fdgrad_dask.pipeline.execute.journal import Journal
 from fdgrad_dask.pipeline.execute.lock import Owner, living_owner
 from fdgrad_dask.pipeline.execute.record import RegionRecord
@@ -17,15 +18,16 @@ from fdgrad_dask.pipeline.summary import Standing
 _EVENTS = 3  # the last so many are shown
 
 
-def status(config: Config) -> Standing:
-    """How far the run of a config is, also while another process computes it.
+def status(config: AnyConfig, *, settings: Sequence[str] = ()) -> Standing:
+    """Find out how far a run is, which another process may compute; see ``run``.
 
     Raises
     ------
     OutputError
         The bucket of the target does not answer.
     """
-    journal, path = Journal(beside(config.target)), config.target.path
+    target = load(config, settings).target
+    journal, path = Journal(beside(target)), target.path
     run, owner = journal.run(), living_owner(journal.place)
     records = list(journal.numbered().values())
     regions, finished = run.regions if run else 0, len(records)

@@ -168,8 +168,9 @@ class Row:
                 for dim, n in zip(dims, sizes, strict=True)
             )
             for place in product(*places):
+                corner = tuple(i * n for i, n in zip(place, sizes, strict=True))
                 key = (whole.name, *(i - start for i, start in zip(place, first, strict=True)))
-                writes[f"write-{name}", *place] = (_write, writer, name, place, key)
+                writes[f"write-{name}", *place] = (_write, writer, name, corner, key)
         needed = [write[-1] for write in writes.values()]
         return {**cull(self._tasks, needed)[0], **writes}, list(writes)
 
@@ -195,8 +196,8 @@ def _keep_64_bits() -> None:
     jax.enable_x64(True).__enter__()
 
 
-def _write(writer: Writer, name: str, place: tuple[int, ...], values: NDArray[Any]) -> Shard:
-    return writer.write(name, place, np.asarray(values))
+def _write(writer: Writer, name: str, corner: tuple[int, ...], values: NDArray[Any]) -> Shard:
+    return writer.write(name, corner, np.asarray(values))
 
 
 class _Meter:

@@ -5,12 +5,12 @@ And that it is what the config says, made of inputs that are still what they wer
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from fdgrad_dask.errors import InputError, OutputError
-from fdgrad_dask.pipeline.config.schema import Config
+from fdgrad_dask.pipeline.config.schema import AnyConfig, Config, load
 from fdgrad_dask.pipeline.execute.journal import Journal
 from fdgrad_dask.pipeline.execute.ownership import known, require_ours
 from fdgrad_dask.pipeline.execute.record import RunRecord
@@ -56,7 +56,7 @@ def faults(store: Store, journal: Journal) -> list[Fault]:
 
     def checked(one: tuple[str, str, int | None]) -> Iterator[Fault]:
         key, checksum, region = one
-        found = store.checksum(key, checksum)
+        found = store.checksum(key)
         if found is None:
             yield Fault(key, "is missing", region)
         elif found != checksum:
@@ -106,14 +106,15 @@ def require_inputs(inputs: Inputs, run: RunRecord, journal: Journal, path: str) 
         )
 
 
-def verify(config: Config) -> Verified:
-    """Compares every shard with its checksum, and config and inputs with those of the run.
+def verify(config: AnyConfig, *, settings: Sequence[str] = ()) -> Verified:
+    """Prove a target complete and intact, and made of this config and these inputs; see ``run``.
 
     Raises
     ------
     OutputError
         It does not exist, or is not finished, or of something else, or broken; with the keys.
     """
+    config = load(config, settings)
     store, path = store_of(config.target), config.target.path
     journal = Journal(beside(config.target))
     run, state = journal.run(), store.state()
@@ -135,6 +136,7 @@ def verify(config: Config) -> Verified:
         more = [f"… and {len(found) - _SHOWN} more"] if len(found) > _SHOWN else []
         lines = "\n  ".join([*map(str, found[:_SHOWN]), *more])
         raise OutputError(f"{path} is broken, fdgrad run --repair writes these again:\n  {lines}")
+    require_ours(store, journal)  # also where what says whose it is was damaged
     shards = sum(len(record.checksums) for record in journal.numbered().values())
     text = f"{path} is complete: all {shards} shards of {run.regions} regions are intact{unseen}"
     return Verified(text, path, run.regions, shards)

@@ -10,7 +10,8 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
-from importlib.metadata import version
+from functools import cache
+from importlib import metadata
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,12 @@ _LOOKED_AT = ("layout.", "input ", "coordinate ", _VERSION)  # what the source d
 _DECODING = ("scale_factor", "add_offset", "_FillValue", "missing_value", "units", "calendar")
 # What decides nothing, or shows in the layout.
 _ELSEWHERE = {"source": {"chunks"}, "target": {"path", "regions", "chunks", "shards", "extend"}}
+
+
+@cache
+def version(package: str) -> str:
+    """Of what is installed; to find it reads and parses a file."""
+    return metadata.version(package)
 
 
 def versions() -> dict[str, str]:

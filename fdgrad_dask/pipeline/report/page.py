@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from importlib.resources import files
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -26,21 +25,13 @@ from fdgrad_dask.pipeline.execute.record import RegionRecord, RunRecord
 from fdgrad_dask.pipeline.report.stats import summarize
 from fdgrad_dask.pipeline.source.open import open_files
 from fdgrad_dask.pipeline.source.related import named_in
-from fdgrad_dask.pipeline.store.zarr import is_zarr
 
 _CHARTS = 24  # results that are drawn
-_SIZED = 1000  # objects whose stored size is looked up; the size of all is estimated from them
 
 
 @contextmanager
 def reported(config: Config, journal: Journal) -> Iterator[None]:
-    """Write the report of the run within, if one is asked for, however the run ends.
-
-    Raises
-    ------
-    OutputError
-        The page cannot be written; the target is unchanged.
-    """
+    """Write the report of the run within, if one is asked for, however the run ends."""
     try:
         yield
     except BaseException:
@@ -90,7 +81,6 @@ def render(
         "date": lambda time: f"{datetime.fromtimestamp(time, UTC):%-d %B %Y, %H:%M UTC}",
         "region": _describe_region,
         "yaml": lambda value: yaml.safe_dump(value, sort_keys=False, allow_unicode=True),
-        "options": _list_options,
     }
     history = summarize(records) if records else None
     # Threads share the memory of one process, and a plan is about one of them.
@@ -115,7 +105,6 @@ def render(
         figures=drawn,
         results=[_preview(array) for array in results[:_CHARTS]],
         more_results=len(results[_CHARTS:]),
-        stored=_estimate_stored(config.target.path, records),
     )
 
 
@@ -129,7 +118,7 @@ def _open_target(target: Target, is_complete: bool) -> Iterator[xr.Dataset | Non
     partial = f"{target.path}.partial"
     if is_complete:
         source = Source(path=(target.path,), storage_options=target.storage_options)
-    elif is_zarr(partial):
+    elif os.path.isdir(partial):
         source = Source(path=(partial,), missing_chunks="fill")
     else:
         yield None
@@ -160,27 +149,6 @@ def _preview(array: xr.DataArray) -> dict[str, Any]:
 
 def _format_number(value: xr.DataArray) -> str:
     return f"{float(value):.3g}".replace("-", "−").replace("nan", "–")
-
-
-def _estimate_stored(path: str, records: Sequence[RegionRecord]) -> int:
-    """Bytes on disk, from the sizes of at most so many objects; 0 where they are not files."""
-    if os.path.isfile(path):
-        return os.path.getsize(path)
-    keys = (key for record in records for key in record.checksums)
-    folder = f"{path}.partial" if is_zarr(f"{path}.partial") else path
-    paths = [os.path.join(folder, key) for key in islice(keys, _SIZED)]
-    sizes = [os.path.getsize(path) for path in paths if os.path.isfile(path)]
-    total = sum(len(record.checksums) for record in records)
-    return round(sum(sizes) / max(len(sizes), 1) * total)
-
-
-def _list_options(options: dict[str, Any]) -> str:
-    """
-    >>> _list_options({"dim": "x", "accuracy": 4})
-    'dim: x, accuracy: 4'
-    """
-    flow = yaml.safe_dump(options, default_flow_style=True, sort_keys=False, width=1e9)
-    return str(flow)[1:-2]
 
 
 def _describe_region(key: str) -> str:

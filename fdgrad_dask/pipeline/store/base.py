@@ -1,11 +1,10 @@
-"""What a run needs of a format: lay out, write shards, tell what is there, publish."""
+"""What a run needs of a format: lay out, write shards, find what is there, publish."""
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol
 
 import google_crc32c
 import numpy as np
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 
 Replaces = Mapping[str, Collection[str]]
 """The arrays of targets of ours, by their digests."""
-State = Literal["absent", "unfinished", "finished", "foreign"]
+State = Literal["absent", "unfinished", "finished"]
 _WORDS = 2**17  # a MiB that is turned round at once
 
 
@@ -38,23 +37,19 @@ class Held:
     """Of the run that wrote it, as it says itself; None where it says nothing."""
 
 
-def checksum_of(stored: NDArray[Any] | bytes, like: str = "") -> str:
+def checksum_of(stored: NDArray[Any] | bytes) -> str:
     """The crc32c of bytes from their end to their beginning, eight at a time, in hex behind an "r".
 
     From the beginning it would say nothing. Chunks end in their own crc32c: over both it is the
     same whatever they hold, and over a shard of such chunks it depends on their lengths alone.
 
-    Where ``like`` is a CRC-32, without an "r", as journals of earlier versions have it, that.
-
     Examples
     --------
-    >>> checksum_of(b"123456789"), checksum_of(b"123456789", like="cbf43926")
-    ('r01ecb845', 'cbf43926')
+    >>> checksum_of(b"123456789")
+    'r01ecb845'
     """
     held = np.frombuffer(stored, np.uint8) if isinstance(stored, bytes) else stored
     held = np.ascontiguousarray(held).reshape(-1).view(np.uint8)
-    if like and not like.startswith("r"):
-        return f"{zlib.crc32(held.data):08x}"
     rest = held.size % 8
     words, crc = held[rest:].view(np.uint64), 0
     for end in range(words.size, 0, -_WORDS):
@@ -62,36 +57,60 @@ def checksum_of(stored: NDArray[Any] | bytes, like: str = "") -> str:
     return f"r{google_crc32c.extend(crc, held[:rest].tobytes()):08x}"
 
 
+def box(corner: tuple[int, ...], shape: tuple[int, ...]) -> tuple[slice, ...]:
+    """Where values of this shape lie that begin at ``corner``."""
+    return tuple(slice(at, at + n) for at, n in zip(corner, shape, strict=True))
+
+
 class Writer(Protocol):
     """Writes the shards of one region, on a worker; several threads call it at once."""
 
-    def write(self, name: str, place: tuple[int, ...], values: NDArray[np.generic]) -> Shard:
-        """Stores one whole shard of an array, ``place`` counted in shards."""
+    def write(self, name: str, corner: tuple[int, ...], values: NDArray[np.generic]) -> Shard:
+        """Stores one complete shard of an array, which begins at the point ``corner``."""
 
     def parcel(self) -> Any:
         """What the driver needs in order to make this region a part of the target."""
 
 
-class Store(Protocol):
+class Store:
     """A target in its format, as the driver sees it and each worker for itself."""
 
+    can_extend = False
+    """Whether the target can become longer without its readers ever seeing half of it."""
+
     def state(self) -> State:
-        """What is there."""
+        """Whether a target is there or grows, whoever wrote it."""
+        held = list(self.held())
+        if not held:
+            return "absent"
+        return "unfinished" if held[-1].partial else "finished"
 
     def held(self) -> Iterable[Held]:
-        """What is there, finished or growing; an empty folder is nothing."""
+        """What is there, finished and then growing; an empty folder is nothing."""
+        raise NotImplementedError
 
     def strangers(self, held: Held, names: Collection[str]) -> Iterable[str]:
         """What lies in it beside arrays of these names, as a message names it."""
+        raise NotImplementedError
 
     def lay_out(self, template: xr.Dataset, names: Collection[str] = ()) -> dict[str, str]:
         """Metadata and coordinates, under the partial name, where arrays of ``names`` go.
 
         Checksums of them, by key.
         """
+        raise NotImplementedError
+
+    def extend(self, template: xr.Dataset, base: str, keys: Iterable[str]) -> dict[str, str]:
+        """As ``lay_out``, around shards that are kept, whose ``keys`` are the same there.
+
+        They lie where arrays grow, or else in the published target whose digest is ``base``, of
+        which nothing changes before ``publish``.
+        """
+        raise NotImplementedError
 
     def writer(self) -> Writer:
         """For one region."""
+        raise NotImplementedError
 
     def accept(self, parcel: Any) -> None:
         """Makes a finished region a part of the target; on the driver, one at a time."""
@@ -101,9 +120,11 @@ class Store(Protocol):
 
     def absent(self, keys: Iterable[str]) -> set[str]:
         """Those that are not there, or empty."""
+        raise NotImplementedError
 
-    def checksum(self, key: str, like: str = "") -> str | None:
-        """Of what is stored now, of the kind that ``like`` is; None where nothing is stored."""
+    def checksum(self, key: str) -> str | None:
+        """Of what is stored now; None where nothing is stored."""
+        raise NotImplementedError
 
     def remove_leftovers(self, names: Collection[str]) -> None:
         """Deletes what writers of these arrays left that were killed; all shards are there."""
@@ -113,18 +134,8 @@ class Store(Protocol):
 
         In place of a target of ours: ``replaces`` has the arrays of those by their digests.
         """
+        raise NotImplementedError
 
     def free(self) -> int | None:
         """Bytes that can still be written, where that can be known."""
-
-
-@runtime_checkable
-class Extensible(Protocol):
-    """A store whose target can become longer without its readers ever seeing half of it."""
-
-    def extend(self, template: xr.Dataset, base: str, keys: Iterable[str]) -> dict[str, str]:
-        """As ``lay_out``, around shards that are kept, whose ``keys`` are the same there.
-
-        They lie where arrays grow, or else in the published target whose digest is ``base``, of
-        which nothing changes before ``publish``.
-        """
+        return None

@@ -25,15 +25,7 @@ _NO_BUCKET = ("NoSuchBucket", "bucket does not exist", "ContainerNotFound", "con
 
 
 class Bucket:
-    """Objects under one prefix; see ``store.place.Place``.
-
-    Parameters
-    ----------
-    url : str
-        ``s3://bucket/prefix``.
-    options : dict
-        Of obstore.
-    """
+    """Objects under one prefix, ``s3://bucket/prefix``, by the methods of `Folder`."""
 
     def __init__(self, url: str, options: dict[str, Any]) -> None:
         self.path, self._options = url, options

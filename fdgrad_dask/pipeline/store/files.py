@@ -19,7 +19,7 @@ _FULL = 2**20  # bytes free; HDF5 says only that something went wrong, so this t
 
 @contextmanager
 def writing(path: str) -> Iterator[None]:
-    """Turns what the file system or the bucket of ``path`` says into an OutputError."""
+    """Turns what file system, bucket or library say of a write to ``path`` into an OutputError."""
     try:
         with answering(path) if remote.is_bucket(path) else nullcontext():
             yield
@@ -28,6 +28,16 @@ def writing(path: str) -> Iterator[None]:
     except OSError as error:
         place = error.filename or path
         raise OutputError(f"{place} cannot be written: {advice(error, path)}") from error
+    except Exception as error:
+        if type(error).__module__.startswith("icechunk"):
+            full = "os error 28" in str(error)
+            cause = next(iter(str(error).strip().splitlines()), type(error).__name__)
+            cause = advice(OSError(errno.ENOSPC, ""), path) if full else f"{cause}; see its storage"
+        elif str(error).startswith("NetCDF: "):  # a RuntimeError
+            cause = advice(error, path)
+        else:
+            raise
+        raise OutputError(f"{path} cannot be written: {cause}") from error
 
 
 def advice(error: Exception, path: str) -> str:

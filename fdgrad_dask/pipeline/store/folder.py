@@ -14,18 +14,23 @@ _PRIVATE = 0o700
 
 
 class Folder:
-    """A folder, which is made by the first object that comes into it; see ``store.place.Place``."""
+    """Objects by key, like ``run.json``: each is there complete or not at all.
+
+    The folder is made by the first that comes into it. ``store.bucket.Bucket`` does the same.
+    """
 
     def __init__(self, path: str) -> None:
         self.path = path
 
     def read(self, key: str) -> bytes | None:
+        """What the object holds; None where there is none."""
         try:
             return Path(self.path, key).read_bytes()
         except FileNotFoundError:
             return None
 
     def write(self, key: str, content: bytes) -> None:
+        """Puts an object, in place of one of the same key."""
         file = os.path.join(self.path, key)
         unfinished = f"{file}.{os.getpid()}.tmp"
         with writing(file):
@@ -38,6 +43,10 @@ class Folder:
             os.replace(unfinished, file)
 
     def append(self, key: str, content: bytes) -> None:
+        """Adds to the end of an object, which need not be there; one process at a time does.
+
+        What an earlier process was killed in the middle of may be its torn end.
+        """
         # No fsync: what the system has taken outlives this process. Where the whole machine goes
         # down, shards are lost too, which nobody syncs: a record that outlived its shard is worse.
         file = os.path.join(self.path, key)
@@ -47,6 +56,7 @@ class Folder:
                 grown.write(content)
 
     def create(self, key: str, content: bytes) -> bool:
+        """Puts an object where there is none; whether there was none."""
         file = os.path.join(self.path, key)
         with writing(file):
             self._make()
@@ -57,6 +67,10 @@ class Folder:
         return False
 
     def replace(self, key: str, seen: bytes, content: bytes) -> bool:
+        """Puts an object in place of one that holds ``seen``; whether it did.
+
+        Of several that try at once, one does.
+        """
         file = os.path.join(self.path, key)
         aside = f"{file}.{uuid4().hex}.tmp"
         if self.read(key) != seen:
@@ -70,12 +84,16 @@ class Folder:
         return False
 
     def renew(self, key: str, seen: bytes, content: bytes) -> bool:
+        """The same, where at no moment there may be none: for the owner of a lock.
+
+        Another one may slip in between the look and the write.
+        """
         if is_same := self.read(key) == seen:
             self.write(key, content)
         return is_same
 
     def delete(self, key: str) -> None:
-        """The folder goes with the last object in it."""
+        """Removes an object, which may be gone already; the folder goes with the last of them."""
         file = os.path.join(self.path, key)
         with writing(file), suppress(FileNotFoundError):
             os.unlink(file)
@@ -83,6 +101,7 @@ class Folder:
                 os.rmdir(os.path.dirname(file))
 
     def keys(self) -> Iterable[str]:
+        """Those of all objects."""
         for at, _, files in os.walk(self.path):
             for name in files:
                 yield os.path.relpath(os.path.join(at, name), self.path).replace(os.sep, "/")

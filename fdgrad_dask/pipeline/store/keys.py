@@ -35,42 +35,41 @@ def is_of_arrays(key: str, names: Collection[str]) -> bool:
 
 def strangers_in(folder: str, names: Collection[str]) -> Iterator[str]:
     """The files and links in a Zarr folder that are no part of these arrays."""
-    for at, folders, files in os.walk(folder):
-        links = [name for name in folders if os.path.islink(os.path.join(at, name))]
-        for name in [*links, *files]:
-            full = os.path.join(at, name)
-            key = os.path.relpath(full, folder)
-            if os.path.islink(full) or not is_of_arrays(key, names):
-                yield key
+    return (key for key, _, ours in _files_in(folder, names) if not ours)
 
 
 def remove(folder: str, names: Collection[str]) -> bool:
     """Deletes these arrays from a Zarr folder, the group last; whether nothing else is left."""
     if os.path.islink(folder) or not os.path.isdir(folder):
         return False
-    for at, folders, files in os.walk(folder, topdown=False):
-        for name in sorted(files):
-            full = os.path.join(at, name)
-            key = os.path.relpath(full, folder)
-            if at != folder and is_of_arrays(key, names) and not os.path.islink(full):
+    for is_last in (False, True):
+        for key, full, ours in _files_in(folder, names):
+            if ours and ("/" in key) != is_last:
                 os.unlink(full)
-        for name in folders:
-            inside = os.path.join(at, name)
-            if os.path.relpath(inside, folder).split(os.sep)[0] in names:
-                _remove_empty(inside)
-    for name in os.listdir(folder):
-        if is_of_arrays(name, names) and not os.path.islink(os.path.join(folder, name)):
-            os.unlink(os.path.join(folder, name))
-    return _remove_empty(folder)
+    for at, _, _ in os.walk(folder, topdown=False):
+        if at == folder or os.path.relpath(at, folder).split(os.sep)[0] in names:
+            with suppress(OSError):  # it is not empty
+                os.rmdir(at)
+    return not os.path.lexists(folder)
 
 
 def drop(folder: str, names: Collection[str], but: Collection[str]) -> None:
     """Deletes from a Zarr folder what is there of these arrays under other keys than those."""
-    for name in names:
-        for at, _, files in os.walk(os.path.join(folder, name)):
-            for full in (os.path.join(at, file) for file in files):
-                if os.path.relpath(full, folder) not in but:
-                    os.unlink(full)
+    for key, full, ours in _files_in(folder, names):
+        if ours and "/" in key and key not in but:
+            os.unlink(full)
+
+
+def remove_leftovers(folder: str, names: Collection[str]) -> None:
+    """Deletes what writers left that were killed while they wrote these arrays, nothing else.
+
+    zarr writes ``0.<32 digits>.partial`` beside the object ``0``, and renames it when complete.
+    """
+    for key, full, ours in _files_in(folder, names):
+        if ours and key.endswith(".partial"):
+            # A worker that was cut off may live, and finish its file in this moment.
+            with suppress(FileNotFoundError):
+                os.unlink(full)
 
 
 def link(there: str, here: str, keys: Iterable[str]) -> None:
@@ -88,27 +87,12 @@ def link(there: str, here: str, keys: Iterable[str]) -> None:
             os.replace(part, new)
 
 
-def remove_leftovers(folder: str, names: Collection[str]) -> None:
-    """Deletes what writers left that were killed while they wrote these arrays, nothing else.
-
-    zarr writes ``0.<32 digits>.partial`` beside the object ``0``, and renames it when complete.
-    """
+def _files_in(folder: str, names: Collection[str]) -> Iterator[tuple[str, str, bool]]:
+    """Key and path of every file and link in a folder, and whether it is of these arrays."""
     for at, folders, files in os.walk(folder):
-        if at == folder:  # folders of others are not even looked into
-            folders[:] = [name for name in folders if name in names]
-        for name in files:
+        for name in [*files, *folders]:
             full = os.path.join(at, name)
-            unfinished = name.endswith(".partial") and is_of_arrays(
-                os.path.relpath(full, folder), names
-            )
-            if unfinished and not os.path.islink(full):
-                # A worker that was cut off may live, and finish its file in this moment.
-                with suppress(FileNotFoundError):
-                    os.unlink(full)
-
-
-def _remove_empty(folder: str) -> bool:
-    if os.path.islink(folder) or os.listdir(folder):
-        return False
-    os.rmdir(folder)
-    return True
+            is_link = os.path.islink(full)
+            if name in files or is_link:
+                key = os.path.relpath(full, folder)
+                yield key, full, not is_link and is_of_arrays(key, names)

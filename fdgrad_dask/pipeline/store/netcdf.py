@@ -7,7 +7,6 @@ the bytes on disk are others before and after; its key names the box that it fil
 
 from __future__ import annotations
 
-import math
 import os
 import re
 import threading
@@ -21,55 +20,39 @@ import xarray as xr
 import zarr
 from numpy.typing import NDArray
 
-from fdgrad_dask.errors import ConfigError, FdgradError, OutputError
+from fdgrad_dask.errors import ConfigError, OutputError
 from fdgrad_dask.pipeline.config.target import Target
 from fdgrad_dask.pipeline.console import warn
-from fdgrad_dask.pipeline.store.base import Held, Replaces, Shard, State, checksum_of
+from fdgrad_dask.pipeline.store.base import Held, Replaces, Shard, box, checksum_of
 from fdgrad_dask.pipeline.store.encoding import quiet, stored
-from fdgrad_dask.pipeline.store.files import advice, room
-from fdgrad_dask.pipeline.store.keys import WHOLE, remove, strangers_in
-from fdgrad_dask.pipeline.store.zarr import (
-    ZarrFolder,
-    ZarrWriter,
-    box,
-    digest_in,
-    is_empty,
-    is_zarr,
-    put_there_meanwhile,
-)
+from fdgrad_dask.pipeline.store.files import writing
+from fdgrad_dask.pipeline.store.keys import WHOLE, remove
+from fdgrad_dask.pipeline.store.zarr import ZarrFolder, ZarrWriter, key_at
 
 _READERS = 4  # shards in memory while the file is put together
 _LEVEL = {"fast": 1, "archive": 7}  # of zlib, which every reader of netCDF has
-_MAGIC = (b"CDF", b"\x89HDF")
 _reading = threading.Lock()  # HDF5 takes one thread at a time
 
 Patch = list[tuple[str, tuple[slice, ...], NDArray[Any]]]
 
 
-class NetcdfStore:
-    """The target of a config, as a netCDF file; see ``store.Store``."""
+class NetcdfStore(ZarrFolder):
+    """The target of a config, as a netCDF file."""
 
-    def __init__(self, target: Target) -> None:
-        self._target, self._final = target, target.path
-        self._partial = target.path + ".partial"
-        self._grown = ZarrFolder(target)
+    can_extend = False
 
-    def state(self) -> State:
-        if os.path.lexists(self._final) and not _is_netcdf(self._final):
-            return "foreign"
-        if os.path.lexists(self._partial) and not is_empty(self._partial):
-            return "unfinished" if is_zarr(self._partial) else "foreign"
-        return "finished" if os.path.lexists(self._final) else "absent"
-
-    def held(self) -> Iterator[Held]:
-        if os.path.lexists(self._final):
-            yield Held(self._final, False, _digest_in(self._final))
-        if os.path.lexists(self._partial) and not is_empty(self._partial):
-            yield Held(self._partial, True, digest_in(self._partial))
+    def _digest_in(self, path: str) -> str | None:
+        if os.path.isdir(path):
+            return super()._digest_in(path)
+        try:
+            with _opened(path, "r") as file:
+                return str(file.getncattr("fdgrad_digest"))
+        except (OSError, RuntimeError, AttributeError):
+            return None
 
     def strangers(self, held: Held, names: Collection[str]) -> Iterator[str]:
         if held.partial:
-            yield from strangers_in(held.path, names)
+            yield from super().strangers(held, names)
             return
         with _opened(held.path, "r") as file:
             yield from (f"the variable {name!r}" for name in file.variables if name not in names)
@@ -82,49 +65,44 @@ class NetcdfStore:
                     f"target.path: netCDF has no type for {name!r}, which is {variable.dtype}; "
                     "name a target that ends in .zarr"
                 )
-        self._grown.lay_out(template, names)
+        super().lay_out(template, names)
         group = zarr.open_group(self._partial, mode="r")
-        arrays = {str(name): group[str(name)] for name in template.coords}
-        whole = {
-            name: tuple(slice(0, size) for size in array.shape)
-            for name, array in arrays.items()
+        arrays = [group[str(name)] for name in sorted(map(str, template.coords))]
+        keys = [
+            _key(array.path, box((0,) * array.ndim, array.shape))
+            for array in arrays
             if isinstance(array, zarr.Array) and array.dtype.kind in "iufb"
-        }
-        keys = [_key(name, where) for name, where in sorted(whole.items())]
+        ]
         return {key: str(self.checksum(key)) for key in keys}
 
-    def writer(self) -> NetcdfWriter | PatchWriter:
-        if os.path.isdir(self._partial):
-            return NetcdfWriter(self._grown.writer(), self._target)
-        return PatchWriter(self._final, self._target)
+    def writer(self) -> NetcdfWriter:
+        grown = super().writer() if os.path.isdir(self._partial) else None
+        return NetcdfWriter(self._target, grown)
 
-    def accept(self, parcel: Patch | None) -> None:
+    def accept(self, parcel: Patch) -> None:
         if parcel:
-            with _writing(self._final), _opened(self._final, "r+") as file:
+            with writing(self._final), _opened(self._final, "r+") as file:
                 for name, where, values in parcel:
                     file[name][where] = values
-
-    def settle(self) -> None:
-        """It is there already."""
 
     def absent(self, keys: Iterable[str]) -> set[str]:
         if not os.path.isdir(self._partial):
             there = os.path.isfile(self._final) and os.path.getsize(self._final) > 0
             return set() if there else set(keys)
         chunks = {key: self._chunk(key) for key in keys}
-        gone = self._grown.absent(chunks.values())
+        gone = super().absent(chunks.values())
         return {key for key, chunk in chunks.items() if chunk in gone}
 
-    def checksum(self, key: str, like: str = "") -> str | None:
+    def checksum(self, key: str) -> str | None:
         name, where = _parsed(key)
         try:
             if os.path.isdir(self._partial):
-                if self._grown.absent([self._chunk(key)]):
+                if self.absent([key]):
                     return None
                 array = zarr.open_array(self._partial, path=name, mode="r")
-                return checksum_of(np.asarray(array[where]), like)
+                return checksum_of(np.asarray(array[where]))
             with _opened(self._final, "r") as file:
-                return checksum_of(np.asarray(file[name][where]), like)
+                return checksum_of(np.asarray(file[name][where]))
         except FileNotFoundError:
             return None
         except (OSError, RuntimeError, ValueError, IndexError) as error:
@@ -138,12 +116,10 @@ class NetcdfStore:
             return  # it was repaired in its place
         whole = os.path.join(self._partial, WHOLE)
         try:
-            with _writing(whole):
+            with writing(whole):
                 self._assemble(whole)
-                if os.path.lexists(self._final) and (
-                    os.path.islink(self._final) or _digest_in(self._final) not in replaces
-                ):
-                    raise put_there_meanwhile(self._final)
+                if os.path.lexists(self._final):
+                    self._require_ours(replaces)
                 os.replace(whole, self._final)
                 if not remove(self._partial, names):
                     warn(f"{self._partial} holds what fdgrad did not write, which is left there")
@@ -151,9 +127,6 @@ class NetcdfStore:
             with suppress(OSError):  # the room that it takes is needed for the next try
                 os.unlink(whole)
             raise
-
-    def free(self) -> int:
-        return room(self._final)
 
     def _assemble(self, whole: str) -> None:
         """The file, of what lies in the Zarr folder as it lies there, one shard after another."""
@@ -182,52 +155,30 @@ class NetcdfStore:
         """The key in the Zarr folder of the shard that ``key`` names by its box."""
         name, where = _parsed(key)
         array = zarr.open_array(self._partial, path=name, mode="r")
-        shard = array.shards or array.chunks
-        place = tuple(part.start // size for part, size in zip(where, shard, strict=True))
-        return f"{name}/{array.metadata.encode_chunk_key(place)}"
+        return key_at(array, tuple(part.start for part in where))
 
 
 class NetcdfWriter:
-    """Writes the shards of regions into the Zarr folder that grows."""
+    """Writes shards into the Zarr folder that grows; of a file that is repaired, it keeps them."""
 
-    def __init__(self, writer: ZarrWriter, target: Target) -> None:
-        self._writer, self._target = writer, target
-
-    def write(self, name: str, place: tuple[int, ...], values: NDArray[np.generic]) -> Shard:
-        self._writer.write(name, place, values)
-        array = self._writer.opened(name)
-        where = box(array.shards or array.chunks, place, values.shape)
-        held = stored(values, self._target).astype(array.dtype, copy=False)
-        return Shard(_key(name, where), checksum_of(held), values.nbytes)
-
-    def parcel(self) -> None:
-        """Nothing: what is written is there."""
-
-
-class PatchWriter:
-    """Keeps the shards of a region, which the driver writes into the file that is repaired."""
-
-    def __init__(self, path: str, target: Target) -> None:
-        self._path, self._target = path, target
+    def __init__(self, target: Target, grown: ZarrWriter | None) -> None:
+        self._target, self._grown = target, grown
         self._patch: Patch = []
 
-    def write(self, name: str, place: tuple[int, ...], values: NDArray[np.generic]) -> Shard:
-        with _writing(self._path), _opened(self._path, "r") as file:
-            variable = file[name]
-            chunks = variable.chunking() if variable.ndim else ()
-            shard = tuple(
-                min(self._target.shards.get(dim, chunk), math.ceil(size / chunk) * chunk)
-                for dim, chunk, size in zip(
-                    variable.dimensions, chunks, variable.shape, strict=True
-                )
-            )
-            held = stored(values, self._target).astype(variable.dtype, copy=False)
-        where = box(shard, place, values.shape)
-        self._patch.append((name, where, held))
+    def write(self, name: str, corner: tuple[int, ...], values: NDArray[np.generic]) -> Shard:
+        where = box(corner, values.shape)
+        held = stored(values, self._target)
+        if self._grown is not None:
+            self._grown.write(name, corner, values)
+            held = held.astype(self._grown.opened(name).dtype, copy=False)
+        else:
+            with _opened(self._target.path, "r") as file:
+                held = held.astype(file[name].dtype, copy=False)
+            self._patch.append((name, where, held))
         return Shard(_key(name, where), checksum_of(held), values.nbytes)
 
     def parcel(self) -> Patch:
-        """What is to be written."""
+        """What the driver is to write into the file."""
         return self._patch
 
 
@@ -252,32 +203,3 @@ def _opened(path: str, mode: Any) -> Iterator[Any]:
     with _reading, netCDF4.Dataset(path, mode) as file:
         file.set_auto_maskandscale(False)
         yield file
-
-
-@contextmanager
-def _writing(path: str) -> Iterator[None]:
-    """Turns what the file system and HDF5 say, the latter just "error", into an OutputError."""
-    try:
-        yield
-    except FdgradError:
-        raise
-    except (OSError, RuntimeError) as error:
-        raise OutputError(f"{path} cannot be written: {advice(error, path)}") from error
-
-
-def _is_netcdf(path: str) -> bool:
-    """Whether it is a netCDF file, or empty, so that replacing it loses nothing else."""
-    if not os.path.isfile(path):
-        return False
-    with open(path, "rb") as file:
-        magic = file.read(4)
-    return not magic or magic.startswith(_MAGIC)
-
-
-def _digest_in(path: str) -> str | None:
-    """The digest of the run that wrote a file, as its attributes have it."""
-    try:
-        with _opened(path, "r") as file:
-            return str(file.getncattr("fdgrad_digest"))
-    except (OSError, RuntimeError, AttributeError):
-        return None

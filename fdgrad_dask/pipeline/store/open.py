@@ -14,9 +14,11 @@ from fdgrad_dask.pipeline.store.bucket import Bucket
 from fdgrad_dask.pipeline.store.folder import Folder
 from fdgrad_dask.pipeline.store.icechunk import IcechunkStore
 from fdgrad_dask.pipeline.store.netcdf import NetcdfStore
-from fdgrad_dask.pipeline.store.place import Place
 from fdgrad_dask.pipeline.store.zarr import ZarrFolder
 from fdgrad_dask.pipeline.store.zarr_bucket import ZarrBucket
+
+Place = Folder | Bucket
+"""Where the small objects of a run lie beside its target."""
 
 _OF: dict[str, Callable[[Target], Store]] = {
     ".zarr": ZarrFolder,

@@ -10,7 +10,6 @@ import asyncio
 import json
 import os
 import threading
-from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,7 +26,14 @@ from zarr.storage import LocalStore, WrapperStore
 from fdgrad_dask.errors import OutputError
 from fdgrad_dask.pipeline.config.target import Target
 from fdgrad_dask.pipeline.console import warn
-from fdgrad_dask.pipeline.store.base import Held, Replaces, Shard, State, checksum_of
+from fdgrad_dask.pipeline.store.base import (
+    Held,
+    Replaces,
+    Shard,
+    Store,
+    box,
+    checksum_of,
+)
 from fdgrad_dask.pipeline.store.encoding import described, quiet, stored
 from fdgrad_dask.pipeline.store.files import room, writing
 from fdgrad_dask.pipeline.store.keys import drop, link, remove, remove_leftovers, strangers_in
@@ -38,8 +44,8 @@ else:
     _Wrapper = WrapperStore
 
 
-class ZarrStore(ABC):
-    """The target of a config, as a Zarr hierarchy in a folder or a bucket; see ``store.Store``."""
+class ZarrStore(Store):
+    """The target of a config, as a Zarr hierarchy in a folder or a bucket."""
 
     def __init__(self, target: Target) -> None:
         self._target = target
@@ -47,17 +53,17 @@ class ZarrStore(ABC):
         self._writer: ZarrWriter | None = None
 
     @property
-    @abstractmethod
     def _here(self) -> str:
         """Where the shards lie."""
+        raise NotImplementedError
 
-    @abstractmethod
     def _hierarchy(self) -> ZarrHierarchy:
         """The same for zarr."""
+        raise NotImplementedError
 
-    @abstractmethod
     def _begin(self, group: bytes, names: Collection[str]) -> None:
         """Makes room where arrays of ``names`` are, and puts the metadata of the group there."""
+        raise NotImplementedError
 
     def lay_out(self, template: xr.Dataset, names: Collection[str] = ()) -> dict[str, str]:
         objects = described(template, self._target)
@@ -65,44 +71,39 @@ class ZarrStore(ABC):
         group = objects.pop("zarr.json").to_bytes()
         with writing(self._final):
             self._begin(group, names)
-            sync(put(self._hierarchy(), objects))
-        return {key: checksum_of(objects[key].as_numpy_array()) for key in sorted(objects)}
+            return put(self._hierarchy(), objects)
 
-    def writer(self) -> ZarrWriter:
+    def writer(self) -> Any:
         if self._writer is None or self._writer.folder != self._here:
             self._writer = ZarrWriter(self._hierarchy(), self._here, self._target)
         return self._writer
 
-    def accept(self, parcel: Any) -> None:
-        """A shard that is written is a part of the hierarchy."""
-        assert parcel is None
-
-    def checksum(self, key: str, like: str = "") -> str | None:
+    def checksum(self, key: str) -> str | None:
         with writing(self._here):
             stored = sync(self._hierarchy().get(key, default_buffer_prototype()))
-        return None if stored is None else checksum_of(stored.as_numpy_array(), like)
+        return None if stored is None else checksum_of(stored.as_numpy_array())
 
 
 class ZarrFolder(ZarrStore):
     """In a folder, under a partial name."""
 
+    can_extend = True
+
     def __init__(self, target: Target) -> None:
         super().__init__(target)
         self._partial = target.path + ".partial"
 
-    def state(self) -> State:
-        both = (self._final, self._partial)
-        found = [path for path in both if os.path.lexists(path) and not is_empty(path)]
-        if any(not is_zarr(path) for path in found):
-            return "foreign"
-        if self._partial in found:
-            return "unfinished"
-        return "finished" if found else "absent"
-
     def held(self) -> Iterator[Held]:
         for path, partial in ((self._final, False), (self._partial, True)):
             if os.path.lexists(path) and not is_empty(path):
-                yield Held(path, partial, digest_in(path))
+                yield Held(path, partial, self._digest_in(path))
+
+    def _digest_in(self, path: str) -> str | None:
+        """The digest of the run that wrote what lies there."""
+        try:
+            return digest_of(Path(path, "zarr.json").read_bytes())
+        except OSError:
+            return None
 
     def strangers(self, held: Held, names: Collection[str]) -> Iterator[str]:
         return strangers_in(held.path, names)
@@ -133,18 +134,13 @@ class ZarrFolder(ZarrStore):
 
     def extend(self, template: xr.Dataset, base: str, keys: Iterable[str]) -> dict[str, str]:
         objects = described(template, self._target)
-        labels = {str(name) for name in template.coords}
         with writing(self._final):
             os.makedirs(self._partial, exist_ok=True)
-            sync(put(self._hierarchy(), {"zarr.json": objects.pop("zarr.json")}))
-            if digest_in(self._final) == base:
+            put(self._hierarchy(), {"zarr.json": objects.pop("zarr.json")})
+            if self._digest_in(self._final) == base:
                 link(self._final, self._partial, keys)
-            drop(self._partial, labels, objects)
-            sync(put(self._hierarchy(), objects))
-        return {key: checksum_of(objects[key].as_numpy_array()) for key in sorted(objects)}
-
-    def settle(self) -> None:
-        """It is there already."""
+            drop(self._partial, {*map(str, template.coords)}, objects)
+            return put(self._hierarchy(), objects)
 
     def remove_leftovers(self, names: Collection[str]) -> None:
         with writing(self._here):
@@ -158,8 +154,7 @@ class ZarrFolder(ZarrStore):
                 if is_empty(self._final):
                     os.rmdir(self._final)
                 if os.path.lexists(self._final):
-                    if os.path.islink(self._final) or digest_in(self._final) not in replaces:
-                        raise put_there_meanwhile(self._final)
+                    self._require_ours(replaces)
                     if os.path.lexists(aside):
                         raise OutputError(f"{aside} is in the way; move it, and run again")
                     os.rename(self._final, aside)
@@ -169,49 +164,52 @@ class ZarrFolder(ZarrStore):
                     if os.path.lexists(aside):
                         os.rename(aside, self._final)
                     raise
-        if os.path.isdir(aside) and (old := replaces.get(digest_in(aside) or "")):
+        if os.path.isdir(aside) and (old := replaces.get(self._digest_in(aside) or "")):
             with writing(aside):
                 if not remove(aside, old):
                     warn(f"{aside} holds what fdgrad did not write, which is left there")
+
+    def _require_ours(self, replaces: Replaces) -> None:
+        """Refuses to publish in place of what is not the target of ours that was there."""
+        if os.path.islink(self._final) or self._digest_in(self._final) not in replaces:
+            raise put_there_meanwhile(self._final)
 
     def free(self) -> int:
         return room(self._final)
 
 
-async def put(store: ZarrHierarchy, objects: Mapping[str, Buffer]) -> None:
-    await asyncio.gather(*(store.set(key, content) for key, content in objects.items()))
+def put(store: ZarrHierarchy, objects: Mapping[str, Buffer]) -> dict[str, str]:
+    """Stores objects; their checksums by key."""
+
+    async def put_all() -> None:
+        for first in (True, False):  # Icechunk takes no chunk of an array that it does not know
+            keys = [key for key in objects if key.endswith("zarr.json") == first]
+            await asyncio.gather(*(store.set(key, objects[key]) for key in keys))
+
+    sync(put_all())
+    return {key: checksum_of(objects[key].as_numpy_array()) for key in sorted(objects)}
 
 
 class ZarrWriter:
-    """Writes whole shards into a Zarr store; the arrays in it stay open in the process.
+    """Writes complete shards into a Zarr store at ``folder``; its arrays stay open meanwhile."""
 
-    Parameters
-    ----------
-    store : Store
-        Of zarr.
-    folder : str
-        Where it lies, for messages.
-    target : Target
-        What the config says of it.
-    """
-
-    def __init__(self, store: ZarrHierarchy, folder: str, target: Target) -> None:
-        self.folder, self._target = folder, target
+    def __init__(
+        self, store: ZarrHierarchy, folder: str, target: Target, parcel: Any = None
+    ) -> None:
+        self.folder, self._target, self._parcel = folder, target, parcel
         self._summing = _Summing(store)
         self._arrays: dict[str, zarr.Array[Any]] = {}
         self._lock = threading.Lock()
 
-    def write(self, name: str, place: tuple[int, ...], values: NDArray[np.generic]) -> Shard:
+    def write(self, name: str, corner: tuple[int, ...], values: NDArray[np.generic]) -> Shard:
         with writing(self.folder):
             array = self.opened(name)
-            array[box(array.shards or array.chunks, place, values.shape)] = stored(
-                values, self._target
-            )
-            key = f"{name}/{array.metadata.encode_chunk_key(place)}"
+            array[box(corner, values.shape)] = stored(values, self._target)
+            key = key_at(array, corner)
         return Shard(key, self._summing.checksums.pop(key), values.nbytes)
 
     def parcel(self) -> Any:
-        """Nothing: what is written is there."""
+        return self._parcel
 
     def opened(self, name: str) -> zarr.Array[Any]:
         """The array that is written to."""
@@ -235,18 +233,11 @@ class _Summing(_Wrapper):
         self.checksums[key] = checksum_of(value.as_numpy_array())
 
 
-def box(
-    shard: tuple[int, ...], place: tuple[int, ...], shape: tuple[int, ...]
-) -> tuple[slice, ...]:
-    """Where values of ``shape`` go that begin at the shard at ``place``.
-
-    Examples
-    --------
-    >>> box((4, 5), (2, 0), (2, 5))
-    (slice(8, 10, None), slice(0, 5, None))
-    """
-    corner = [i * n for i, n in zip(place, shard, strict=True)]
-    return tuple(slice(at, at + n) for at, n in zip(corner, shape, strict=True))
+def key_at(array: zarr.Array[Any], corner: tuple[int, ...]) -> str:
+    """The key of the shard that begins at the point ``corner``."""
+    shard = array.shards or array.chunks
+    place = tuple(at // n for at, n in zip(corner, shard, strict=True))
+    return f"{array.path}/{array.metadata.encode_chunk_key(place)}"
 
 
 class _Apart(LocalStore):
@@ -262,25 +253,9 @@ class _Apart(LocalStore):
         await super().set(key, value)
 
 
-def is_zarr(path: str) -> bool:
-    """Whether a folder is a Zarr store, or empty, so that replacing it loses nothing else."""
-    if not os.path.isdir(path):
-        return False
-    inside = os.listdir(path)
-    return not inside or bool({"zarr.json", ".zgroup", ".zmetadata"} & set(inside))
-
-
 def is_empty(path: str) -> bool:
     """Whether it is a folder with nothing in it."""
     return os.path.isdir(path) and not os.path.islink(path) and not os.listdir(path)
-
-
-def digest_in(folder: str) -> str | None:
-    """The digest of the run that wrote a Zarr folder."""
-    try:
-        return digest_of(Path(folder, "zarr.json").read_bytes())
-    except OSError:
-        return None
 
 
 def digest_of(group: bytes | None) -> str | None:

@@ -15,7 +15,7 @@ from zarr.storage import MemoryStore, ObjectStore
 
 from fdgrad_dask.errors import OutputError
 from fdgrad_dask.pipeline.config.target import Target
-from fdgrad_dask.pipeline.store.base import Held, Replaces, State
+from fdgrad_dask.pipeline.store.base import Held, Replaces
 from fdgrad_dask.pipeline.store.bucket import Bucket
 from fdgrad_dask.pipeline.store.encoding import quiet
 from fdgrad_dask.pipeline.store.keys import GROWING, is_of_arrays
@@ -37,12 +37,6 @@ class ZarrBucket(ZarrStore):
 
     def _hierarchy(self) -> ZarrHierarchy:
         return ObjectStore(self._bucket.objects)
-
-    def state(self) -> State:
-        held = list(self.held())
-        if not held:
-            return "absent"
-        return "unfinished" if held[-1].partial else "finished"
 
     def held(self) -> Iterator[Held]:
         """A finished group, and one that grows, to which arrays without a group belong too."""
@@ -67,12 +61,6 @@ class ZarrBucket(ZarrStore):
         found = self._bucket.sizes()
         return {key for key in keys if not found.get(key)}
 
-    def settle(self) -> None:
-        """It is there already."""
-
-    def remove_leftovers(self, names: Collection[str]) -> None:
-        """There are none: what was not put whole is not there."""
-
     def publish(self, names: Collection[str], replaces: Replaces) -> None:
         if (growing := self._bucket.get(GROWING)) is None:
             return  # it was repaired in place
@@ -90,6 +78,3 @@ class ZarrBucket(ZarrStore):
         with quiet():
             zarr.consolidate_metadata(MemoryStore(objects))
         return objects[_GROUP].to_bytes()
-
-    def free(self) -> None:
-        """Nobody knows."""

@@ -1,0 +1,36 @@
+"""The oracle itself against closed forms, and a small share of the soak."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from oracle.lines import Line, differentiate
+from oracle.sized import Sized
+from oracle.soak import Tally, try_case
+
+X = np.array([0.0, 0.7, 1.1, 2.0, 2.4, 3.5, 4.1, 4.2, 5.0, 6.3, 7.0])
+
+
+@pytest.mark.parametrize("accuracy", [2, 4, 6, 8])
+@pytest.mark.parametrize("order", [1, 2])
+def test_the_oracle_is_exact_for_polynomials(order, accuracy):
+    line = Line(X, accuracy, edge_order=2)
+    p = np.polynomial.Polynomial(np.arange(1.0, accuracy + 1 + (order == 1)))
+    found = differentiate(Sized(p(X.astype(np.longdouble))), 0, line, order)
+    error = abs(found.value - p.deriv(order)(X.astype(np.longdouble)))
+    assert (error <= 1e-17 * found.size).all()
+
+
+def test_a_share_of_the_soak():
+    """`make soak` tries more; the command that replays a case is in the message."""
+    tally = Tally(None)
+    wrong = []
+    for number in range(1000):
+        case, found, ratio = try_case(0, number)
+        tally.add(case, found, ratio)
+        if found.startswith("WRONG"):
+            wrong.append(f"python -m oracle.soak --seed 0 --case {number}: {found}\n{case.words}")
+    assert not wrong, "\n".join(wrong)
+    right = sum(n for key, n in tally.counts.items() if key[3] == "right")
+    assert right > 700
