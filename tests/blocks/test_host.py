@@ -14,8 +14,9 @@ from counting import CALLS, compilations, sources
 
 from fdgrad_dask import gradient, operators
 from fdgrad_dask.blocks import compute as blocks
-from fdgrad_dask.blocks import host, views, zero_copy
-from fdgrad_dask.blocks.kernel import compute_interior, compute_window
+from fdgrad_dask.blocks import host, interior, zero_copy
+from fdgrad_dask.blocks.interior import compute_interior
+from fdgrad_dask.blocks.kernel import run_kernel
 
 pytestmark = pytest.mark.usefixtures("kernels")
 
@@ -37,11 +38,11 @@ OPTIONS = {
 @pytest.fixture(params=["by rows and columns", "by runs of memory"])
 def in_place(monkeypatch, request):
     """Blocks of any size are computed in place; how many kernels of either kind were compiled."""
-    monkeypatch.setattr(views, "COLUMNS", 8)
+    monkeypatch.setattr(interior, "COLUMNS", 8)
     monkeypatch.setattr(host, "MIN_COLUMNS", 1 if "rows" in request.param else 1 << 60)
     compute_interior.clear_cache()
-    compute_window.clear_cache()
-    return lambda: (compute_interior._cache_size(), compute_window._cache_size())
+    run_kernel.clear_cache()
+    return lambda: (compute_interior._cache_size(), run_kernel._cache_size())
 
 
 def in_numpy(call, *args, **options):

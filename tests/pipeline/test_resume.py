@@ -70,9 +70,9 @@ def test_a_layout_that_was_cut_short_is_laid_out_again(
 
 
 def test_another_cluster_may_go_on(
-    stopped: str, fdgrad: Called, write: Write, computed: list[int]
+    stopped: str, fdgrad: Called, write: Write, on_a_cluster: Any, computed: list[int]
 ) -> None:
-    config = write(target=TARGET, cluster={"workers": 2, "threads": 2, "memory_limit": "2 GiB"})
+    config = write(target=TARGET, cluster={**on_a_cluster, "workers": 2, "threads": 2})
     assert fdgrad("run", config)[0] == 0
     assert sorted(computed) == [2, 3]
 
@@ -197,14 +197,14 @@ def test_the_window_follows_the_workers(
 ) -> None:
     """However many regions there are, the scheduler never holds more than a few."""
     held: list[int] = []
-    submit = Client.submit
+    submit = Client.map
 
     def counted(client: Client, *arguments: Any, **options: Any) -> Any:
-        future = submit(client, *arguments, **options)
+        futures = submit(client, *arguments, **options)
         held.append(len(client.futures))
-        return future
+        return futures
 
-    monkeypatch.setattr(Client, "submit", counted)
+    monkeypatch.setattr(Client, "map", counted)
     target = {**TARGET, "chunks": {"time": 1, "latitude": 1}, "regions": {"time": 1, "latitude": 1}}
     assert fdgrad("run", write(target=target, cluster=on_a_cluster))[0] == 0
     assert len(held) > 8
