@@ -50,3 +50,8 @@ def kernels():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(blocks, "SMALL", 0)
         yield
+
+
+def pytest_collection_modifyitems(items):
+    """Tests of many seconds begin first, so that no process works alone on them at the end."""
+    items.sort(key=lambda item: "workflows" not in item.path.parts)

@@ -728,8 +728,8 @@ def test_a_user_with_x64_on_keeps_float32():
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
 def test_small_and_short_arrays_have_the_bits_of_a_table(shape, dtype):
     f = np.random.default_rng(5).standard_normal(shape).astype(dtype)
+    chunked = [da.from_array(f, chunks=2)] if shape == (6, 7) else []  # the others are short
     for axis in range(len(shape)):
         (table,) = compute_block([Block(f)], single(stencil(3.0, shape[axis]), axis), f.dtype)
-        chunked = da.from_array(f, chunks=2 if f.ndim < 3 else -1)
-        for kind in (f, chunked):
+        for kind in (f, *chunked):
             np.testing.assert_array_equal(gradient(kind, 3.0, axis=axis), table)

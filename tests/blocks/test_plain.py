@@ -69,6 +69,8 @@ def values(dtype, with_holes):
     if with_holes:
         f[0, 3, 1], f[1, 5, 2], f[0, 8, 0] = np.nan, np.inf, -np.inf
         f[1, 0, 0], f[1, 1, 0] = np.finfo(dtype).max, -np.finfo(dtype).max
+        if f.dtype.kind == "c":
+            f[0, 6, 2] = complex(1, -np.inf)
     return f
 
 

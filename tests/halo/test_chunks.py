@@ -130,11 +130,15 @@ def never_changed(f, chunks, axis, table):
         assert_same_bits(chunked.compute(scheduler="sync"), want)
 
 
-ONE_BY_ONE = [
-    (accuracy, order, edge_order, boundary)
-    for accuracy in (2, 4, 6, 8)
-    for order, edge_order in ((1, 1), (2, 2))
-    for boundary in ((None, None), PERIODIC)
+ONE_BY_ONE = [  # all accuracies meet both orders and both boundaries, if not together
+    (2, 1, 1, (None, None)),
+    (2, 2, 2, PERIODIC),
+    (4, 1, 1, PERIODIC),
+    (4, 2, 2, (None, None)),
+    (6, 1, 1, (None, None)),
+    (6, 2, 2, PERIODIC),
+    (8, 1, 1, PERIODIC),
+    (8, 2, 2, (None, None)),
 ]
 
 
@@ -263,8 +267,9 @@ def test_dtype_and_meta_are_known_before_anything_is_computed(dtype, chunks):
     assert lazy.compute(scheduler="sync").dtype == want.dtype
 
 
-@pytest.mark.parametrize("chunks", [1, 4, 12])
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(
+    ("dtype", "chunks"), [*((dtype, 4) for dtype in DTYPES), ("float32", 1), ("complex64", 12)]
+)
 def test_every_chunk_of_the_result_may_be_written_to(dtype, chunks):
     f = field((12,), dtype)
     blocks = dask.compute(*gradient(da.from_array(f, chunks=chunks)).to_delayed().ravel())

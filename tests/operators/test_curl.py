@@ -42,7 +42,7 @@ def test_every_term_has_its_sign(u, v, w, expected, chunks):
     fields = [field(f, name) for f, name in ((u, "u"), (v, "v"), (w, "w"))]
     if chunks:
         fields = [f.chunk(chunks) for f in fields]
-    result = operators.curl(*fields)
+    result = operators.curl(*fields).compute()
     for side, value in zip("xyz", expected, strict=True):
         np.testing.assert_allclose(result[f"curl_{side}"].values, value, atol=1e-15)
         assert result[f"curl_{side}"].attrs["units"] == "s-1"

@@ -11,7 +11,6 @@ import xarray as xr
 from numpy.testing import assert_allclose, assert_array_equal
 
 import fdgrad_dask as fd
-from fdgrad_dask.blocks import compute
 from fdgrad_dask.errors import CoordinateError, OptionError
 
 DAY = 86400
@@ -598,21 +597,6 @@ def test_a_dataset_hands_its_options_on(dataset):
 def test_a_name_that_no_variable_knows_is_an_error(dataset, dim):
     with pytest.raises(CoordinateError, match="'q'"):
         dataset.fdgrad.gradient(dim)
-
-
-@pytest.mark.parametrize("dtype", ["f4", "f8"])
-def test_small_arrays_have_the_bits_of_a_table(dtype, monkeypatch):
-    """They are given to NumPy; a table is what larger ones and chunks are computed with."""
-    f = xr.DataArray(
-        np.random.default_rng(6).standard_normal((7, 9)).astype(dtype),
-        dims=("y", "x"),
-        coords={"y": np.arange(7) * 0.3, "x": 20.0 - np.arange(9) * 0.5},
-    )
-    small = {dim: f.fdgrad.gradient(dim) for dim in f.dims}
-    monkeypatch.setattr(compute, "SMALL", 0)
-    for dim, made in small.items():
-        assert made.identical(f.fdgrad.gradient(dim))
-        assert made.identical(f.chunk(4).fdgrad.gradient(dim).compute())
 
 
 def test_a_result_shares_its_coordinates_with_its_field():
