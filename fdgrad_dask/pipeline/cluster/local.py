@@ -21,10 +21,15 @@ from fdgrad_dask.pipeline.config.measures import visible_gpus
 def local(cluster: Local | Gpu) -> Iterator[Client]:
     """Processes on this machine."""
     scheduler = {"host": "127.0.0.1", "dashboard_address": resources.dashboard()}
-    # The nanny's env= is set in the child, too late for its malloc: that goes before the spawn.
-    spawn = {"distributed.nanny.pre-spawn-environ": resources.allocator(cluster)}
+    settings = {
+        # The nanny's env= is set in the child, too late for its malloc: that goes before the spawn.
+        "distributed.nanny.pre-spawn-environ": resources.allocator(cluster),
+        # A worker that died comes back when it has imported everything, which takes longer than
+        # the usual 15 s on a busy machine; then its nanny was closed, and the run waited for ever.
+        "distributed.deploy.lost-worker-timeout": "1 hour",
+    }
     with (
-        dask.config.set(spawn),
+        dask.config.set(settings),
         SpecCluster(
             workers(cluster),
             {"cls": Scheduler, "options": scheduler},
