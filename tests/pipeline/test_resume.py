@@ -197,14 +197,14 @@ def test_the_window_follows_the_workers(
 ) -> None:
     """However many regions there are, the scheduler never holds more than a few."""
     held: list[int] = []
-    submit = Client.submit
+    submit = Client.map
 
     def counted(client: Client, *arguments: Any, **options: Any) -> Any:
-        future = submit(client, *arguments, **options)
+        futures = submit(client, *arguments, **options)
         held.append(len(client.futures))
-        return future
+        return futures
 
-    monkeypatch.setattr(Client, "submit", counted)
+    monkeypatch.setattr(Client, "map", counted)
     target = {**TARGET, "chunks": {"time": 1, "latitude": 1}, "regions": {"time": 1, "latitude": 1}}
     assert fdgrad("run", write(target=target, cluster=on_a_cluster))[0] == 0
     assert len(held) > 8

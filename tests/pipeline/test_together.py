@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
+from threading import Event
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,8 +19,11 @@ from fdgrad_dask.pipeline.execute import pending
 from fdgrad_dask.pipeline.execute.journal import Journal
 from fdgrad_dask.pipeline.execute.pending import Pending
 from fdgrad_dask.pipeline.execute.task import Attempt, Row, Task
+from fdgrad_dask.pipeline.execute.window import fly, outcomes
 from fdgrad_dask.pipeline.planning import steps
+from fdgrad_dask.pipeline.planning.cutting import Halo
 from fdgrad_dask.pipeline.planning.job import looked_at
+from fdgrad_dask.pipeline.planning.regions import Plan
 from fdgrad_dask.pipeline.store.folder import Folder
 from fdgrad_dask.pipeline.store.open import store_of
 
@@ -139,3 +145,98 @@ def test_a_worker_that_dies_of_one_of_several(
     }
     assert again == {4, 14, 24, 34}
     assert Path("out.zarr").is_dir()
+
+
+def in_tasks(width: int, seconds: float) -> list[int]:
+    """How many regions each task has where each takes so long and ``width`` are in flight."""
+    plan = Plan({"x": 20_000}, {"x": 1}, 0, 0, 0, 0)
+    left, sizes = Pending({"x": Halo()}, plan, range(plan.count)), []
+    record = SimpleNamespace(seconds=seconds)
+    while left:
+        attempts = left.take(width)
+        left.finish(attempts, [(record, None)] * len(attempts))  # type: ignore[list-item]
+        sizes.append(len(attempts))
+    return sizes
+
+
+@pytest.mark.parametrize(
+    ("width", "seconds", "most"),
+    [
+        (4, 1.0, 1),  # a quarter of a second at most, so that little is lost
+        (4, 0.01, 25),
+        (40, 0.25, 4),  # longer where many workers are to be kept busy by one driver
+        (400, 1.0, 10),
+        (4000, 3.0, 2),  # but not for more than ten seconds
+        (40, 0.001, 64),
+        (400, 20.0, 1),
+    ],
+)
+def test_a_task_lasts_longer_where_more_are_in_flight(
+    width: int, seconds: float, most: int
+) -> None:
+    sizes = in_tasks(width, seconds)
+    assert max(sizes) == most
+    assert sum(sizes) == 20_000
+    assert sizes[-1] == 1
+
+
+def test_tasks_that_have_ended_are_gathered_and_replaced_by_one_request_each() -> None:
+    """And where one of them failed it is this one alone that is computed again."""
+    plan = Plan({"x": 40}, {"x": 1}, 0, 0, 0, 0)
+    left = Pending({"x": Halo()}, plan, range(40))
+    requests: list[tuple[str, int]] = []
+    failing = {13}
+
+    def submit(tasks: Any) -> list[Future[Any]]:
+        requests.append(("submit", len(tasks)))
+        futures: list[Future[Any]] = [Future() for _ in tasks]
+        for future, attempts in zip(futures, tasks, strict=True):
+            if failing.intersection(numbers := [each.region for each in attempts]):
+                failing.clear()
+                future.set_exception(OSError("once"))
+            else:
+                future.set_result([(SimpleNamespace(number=n, seconds=1), None) for n in numbers])
+        return futures
+
+    def gather(futures: Any) -> Any:
+        requests.append(("gather", len(futures)))
+        return outcomes(futures)
+
+    def failed(future: Any, attempts: Any, error: Exception) -> None:
+        left.put_back(attempts)
+
+    given = fly(left, submit, lambda: 8, Event(), failed, gather)
+    numbers = [record.number for results in given for record, _ in results]
+    assert requests == [("submit", 8), ("gather", 8)] * 5 + [("submit", 1), ("gather", 1)]
+    assert sorted(numbers) == list(range(40))
+    assert left.tries[13] == 2
+    assert left.tries.total() == 41
+
+
+def test_the_target_is_the_same_in_tasks_of_one_region_and_of_many(
+    fdgrad: Called, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1000000000")
+    monkeypatch.setattr(pending, "_TASK", 1e6)
+    stored: list[dict[str, bytes]] = []
+    appended: list[int] = []
+    append = Folder.append
+
+    def counted(folder: Folder, key: str, content: bytes) -> None:
+        appended.append(content.count(b"\n"))
+        append(folder, key, content)
+
+    monkeypatch.setattr(Folder, "append", counted)
+    for most in (1, 5):
+        monkeypatch.setattr(pending, "_MOST", most)
+        config = write(target=TARGET)
+        assert fdgrad("run", config)[0] == 0
+        folder = Path("out.zarr")
+        files = sorted(file for file in folder.rglob("*") if file.is_file())
+        stored.append({str(file): file.read_bytes() for file in files})
+        assert max(appended) == most  # lines that are written to the journal together
+        assert sum(appended) == 40
+        appended.clear()
+        shutil.rmtree(folder)
+        shutil.rmtree("out.zarr.journal")
+    assert stored[0] == stored[1]

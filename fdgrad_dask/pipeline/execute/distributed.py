@@ -1,7 +1,6 @@
 """The executor of clusters: opaque tasks on workers of dask, tried again when a worker dies.
 
-The cluster sees one opaque task at a time for each worker, of one region, or of as many as make up
-a quarter of a second.
+The cluster sees two opaque tasks for each worker, of one region, or of several small ones.
 """
 
 from __future__ import annotations
@@ -30,8 +29,8 @@ from fdgrad_dask.pipeline.console import say
 from fdgrad_dask.pipeline.execute.pending import Pending
 from fdgrad_dask.pipeline.execute.picklable_errors import travelling
 from fdgrad_dask.pipeline.execute.straggling import Straggling
-from fdgrad_dask.pipeline.execute.task import Attempt, Result, Task
-from fdgrad_dask.pipeline.execute.window import fly
+from fdgrad_dask.pipeline.execute.task import Task
+from fdgrad_dask.pipeline.execute.window import Attempts, Results, fly, outcomes
 
 _AHEAD = 2  # tasks in flight for each worker: one that is computed, one that waits
 _TRIES = 4  # a region that killed this many workers is given up
@@ -49,7 +48,7 @@ Note = Callable[[str, str], None]
 
 def on_cluster(
     task: Task, pending: Pending, stop: threading.Event, cluster: Cluster, memory: int, note: Note
-) -> Generator[Result, None, None]:
+) -> Generator[Results, None, None]:
     """Compute pending regions on a cluster, and on a new one if that is lost.
 
     Parameters
@@ -115,7 +114,7 @@ def _holding(client: Client, handed: _Handed) -> Iterator[None]:
             client.unregister_worker_plugin(handed.name)
 
 
-def compute(run: str, attempts: Sequence[Attempt]) -> list[Result]:
+def compute(run: str, attempts: Attempts) -> Results:
     """What a worker does."""
     with travelling():
         return _Handed.tasks[run].compute(attempts)
@@ -140,36 +139,52 @@ class _Workers:
         self._width, self._looked = 0, float("-inf")
         self._straggling = Straggling(note)
 
-    def results(self, stop: threading.Event) -> Generator[Result, None, None]:
-        """What the regions give.
+    def results(self, stop: threading.Event) -> Generator[Results, None, None]:
+        """What the regions give, those of a task together.
 
         Raises
         ------
         FdgradError
             What went wrong in a region, once those in flight are finished.
         """
-        flown = fly(self._pending, self._submit, self._count, stop, self._failed)
+        flown = fly(self._pending, self._submit, self._count, stop, self._failed, self._gather)
         with closing(flown):
-            for record, parcel in flown:
-                self._straggling.finish(record.worker, record.seconds)
-                yield record, parcel
+            for results in flown:
+                for record, _ in results:
+                    self._straggling.finish(record.worker, record.seconds)
+                yield results
 
     def _count(self) -> int:
         if time.monotonic() - self._looked > _LOOK:
-            workers = self._client.scheduler_info(n_workers=-1)["workers"]
+            workers = self._client.nthreads()
             self._width, self._looked = _AHEAD * max(1, len(workers)), time.monotonic()
             self._straggling.look(self._client.processing)
         return self._width
 
-    def _submit(self, attempts: Sequence[Attempt]) -> Future[Any]:
-        key = f"region-{self._run}-{attempts[0].region}-{next(self._names)}"
-        self._straggling.begin(key, [each.region for each in attempts])
-        future = self._client.submit(compute, self._run, attempts, key=key, pure=False)
-        future.add_done_callback(lambda done: self._straggling.end(done.key))
-        return future
+    def _submit(self, tasks: Sequence[Attempts]) -> list[Future[Results]]:
+        keys = [f"region-{self._run}-{each[0].region}-{next(self._names)}" for each in tasks]
+        for key, attempts in zip(keys, tasks, strict=True):
+            self._straggling.begin(key, [each.region for each in attempts])
+        futures: list[Future[Results]] = self._client.map(
+            compute, [self._run] * len(tasks), tasks, key=keys, pure=False
+        )
+        for future in futures:
+            future.add_done_callback(lambda done: self._straggling.end(done.key))
+        return futures
+
+    def _gather(self, futures: Sequence[Future[Results]]) -> Iterator[Results | Exception]:
+        """By one request for them all: each takes its way through scheduler and worker and back."""
+        given: dict[Any, Results] = {}
+        with suppress(Exception):  # each says below what became of it
+            given = self._client.gather({f.key: f for f in futures if f.status == "finished"})
+        for future in futures:
+            if future.key in given:
+                yield given[future.key]
+            else:
+                yield from outcomes([future])
 
     def _failed(
-        self, future: Future[Any], attempts: Sequence[Attempt], error: Exception
+        self, future: Future[Results], attempts: Attempts, error: Exception
     ) -> Exception | None:
         """What killed its worker is tried again."""
         if isinstance(error, KilledWorker):
@@ -179,7 +194,7 @@ class _Workers:
             raise error  # of the cluster, not the region's
         return error
 
-    def _died(self, worker: str, attempts: Sequence[Attempt]) -> ClusterError | None:
+    def _died(self, worker: str, attempts: Attempts) -> ClusterError | None:
         self._dead[worker] += 1
         if 1 < self._dead[worker] <= _AHEAD:  # they waited behind those that were computed
             self._pending.put_back(attempts, tried=False)

@@ -9,7 +9,9 @@ from fdgrad_dask.pipeline.execute.task import Attempt, Result
 from fdgrad_dask.pipeline.planning.cutting import Halo
 from fdgrad_dask.pipeline.planning.regions import Plan
 
-_TASK = 0.25  # seconds of a task that has several regions: what a worker that dies may lose
+# Seconds of a task that has several regions, which is what a worker that dies may lose. It costs
+# client and scheduler some milliseconds, so that where many are in flight each lasts longer.
+_TASK, _FEW, _LONGEST = 0.25, 10, 10.0
 _MOST = 64  # regions of a task
 
 
@@ -21,7 +23,7 @@ class Pending:
         self._left = OrderedDict.fromkeys(numbers)
         self._alone: deque[int] = deque()  # these go first: one kills workers, or fails
         self._beside = [dim for dim in plan.sizes if halos[dim].alone] or list(plan.sizes)
-        self._together = 1
+        self._together, self._length = 1, _TASK
         self.tries: Counter[int] = Counter()
 
     def __len__(self) -> int:
@@ -33,6 +35,7 @@ class Pending:
         In rows, since those beside each other share a graph; and at the end fewer and fewer, so
         that nobody waits for another who has many.
         """
+        self._length = min(_TASK * max(1.0, width / _FEW), _LONGEST)
         numbers = [self._alone.popleft()] if self._alone else self._row(width)
         self.tries.update(numbers)
         return [Attempt(each, self._plan.span(each), self.tries[each]) for each in numbers]
@@ -51,7 +54,7 @@ class Pending:
     def finish(self, attempts: Sequence[Attempt], results: Sequence[Result]) -> None:
         """The first of a task are done; the next one failed, and tells its error when alone."""
         seconds = sum(record.seconds for record, _ in results) / len(results)
-        fitting = int(_TASK / max(seconds, _TASK / _MOST))
+        fitting = int(self._length / max(seconds, self._length / _MOST))
         self._together = max(1, min(fitting, 2 * len(attempts)))  # those to come may be larger
         if len(results) < len(attempts):
             failed, *untried = attempts[len(results) :]

@@ -13,8 +13,8 @@ import jax
 from fdgrad_dask.errors import ClusterError
 from fdgrad_dask.pipeline.config.cluster import Threads
 from fdgrad_dask.pipeline.execute.pending import Pending
-from fdgrad_dask.pipeline.execute.task import Attempt, Result, Task
-from fdgrad_dask.pipeline.execute.window import fly
+from fdgrad_dask.pipeline.execute.task import Task
+from fdgrad_dask.pipeline.execute.window import Attempts, Results, fly
 
 
 def keep_to_cpu() -> None:
@@ -28,7 +28,7 @@ def keep_to_cpu() -> None:
 
 def in_threads(
     task: Task, pending: Pending, stop: threading.Event, cluster: Threads
-) -> Generator[Result, None, None]:
+) -> Generator[Results, None, None]:
     """Compute pending regions in this process.
 
     Raises
@@ -37,12 +37,10 @@ def in_threads(
         What went wrong in a region, once those in flight are finished.
     """
 
-    def submit(attempts: Sequence[Attempt]) -> Future[list[Result]]:
-        return pool.submit(task.compute, attempts)
+    def submit(tasks: Sequence[Attempts]) -> list[Future[Results]]:
+        return [pool.submit(task.compute, attempts) for attempts in tasks]
 
-    def failed(
-        future: Future[list[Result]], attempts: Sequence[Attempt], error: Exception
-    ) -> Exception:
+    def failed(future: Future[Results], attempts: Attempts, error: Exception) -> Exception:
         pending.put_back(attempts)
         if isinstance(error, MemoryError):
             out_of_memory = ClusterError(
