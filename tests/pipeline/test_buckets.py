@@ -8,6 +8,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -181,21 +182,27 @@ def test_a_bucket_that_is_not_there_is_told_in_a_sentence(client: Any, options: 
 
 
 @pytest.fixture
-def config(
-    write: Callable[..., str], source: str, client: Any, options: Options
-) -> Callable[..., str]:
-    """A config of four regions with the source in the bucket, and a target there or elsewhere."""
-    for file in filter(Path.is_file, Path(source).rglob("*")):
-        client.put_object(Bucket="data", Key=file.as_posix(), Body=file.read_bytes())
+def to_bucket(write: Callable[..., str], client: Any, options: Options) -> Callable[..., str]:
+    """A config of four regions with the source here, and a target in the bucket or elsewhere."""
 
     def written(path: str = OUT, **sections: Any) -> str:
         target = {"path": path, "regions": {"time": 2, "longitude": 4}}
         if "://" in path:
             target["storage_options"] = options
-        there = {"path": f"s3://data/{source}", "storage_options": options}
-        return write(**{"source": there, "target": target, **sections})
+        return write(**{"target": target, **sections})
 
     return written
+
+
+@pytest.fixture
+def config(
+    to_bucket: Callable[..., str], source: str, client: Any, options: Options
+) -> Callable[..., str]:
+    """The same with the source in the bucket too."""
+    for file in filter(Path.is_file, Path(source).rglob("*")):
+        client.put_object(Bucket="data", Key=file.as_posix(), Body=file.read_bytes())
+    there = {"path": f"s3://data/{source}", "storage_options": options}
+    return partial(to_bucket, source=there)
 
 
 def values(path: str, options: Options) -> xr.Dataset:
@@ -298,18 +305,18 @@ OTHER = {"operator": "gradient", "inputs": ["sst"], "options": {"dim": "time"}, 
 
 
 def test_fresh_replaces_what_is_ours_and_nothing_else(
-    fdgrad: Fdgrad, config: Any, client: Any, options: Options
+    fdgrad: Fdgrad, to_bucket: Any, client: Any, options: Options
 ) -> None:
-    assert fdgrad("run", config())[0] == 0
-    code, _, told = fdgrad("run", config(steps=[OTHER]))
+    assert fdgrad("run", to_bucket())[0] == 0
+    code, _, told = fdgrad("run", to_bucket(steps=[OTHER]))
     assert (code, f"{OUT} is the result of something else" in told) == (4, True), told
     client.put_object(Bucket="data", Key="deep/out.zarr/notes.txt", Body=b"four years")
     before = sums(client, "deep/out.zarr/")
-    code, _, told = fdgrad("run", config(steps=[OTHER]), "--fresh")
+    code, _, told = fdgrad("run", to_bucket(steps=[OTHER]), "--fresh")
     assert (code, f"{OUT} holds notes.txt, which fdgrad did not write" in told) == (4, True), told
     assert sums(client, "deep/out.zarr/") == before
     client.delete_object(Bucket="data", Key="deep/out.zarr/notes.txt")
-    code, _, told = fdgrad("run", config(steps=[OTHER]), "--fresh")
+    code, _, told = fdgrad("run", to_bucket(steps=[OTHER]), "--fresh")
     assert code == 0, told
     assert list(values(OUT, options).data_vars) == ["other"]
     assert not [key for key in keys(client) if "dsst_dlatitude" in key]
@@ -319,12 +326,12 @@ def test_fresh_replaces_what_is_ours_and_nothing_else(
 def test_fresh_goes_on_where_it_was_killed_while_it_made_room(
     moment: str,
     fdgrad: Fdgrad,
-    config: Any,
+    to_bucket: Any,
     client: Any,
     options: Options,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert fdgrad("run", config())[0] == 0
+    assert fdgrad("run", to_bucket())[0] == 0
     original = getattr(Bucket, moment)
 
     def killed(bucket: Bucket, what: Any, *more: Any) -> None:
@@ -336,15 +343,15 @@ def test_fresh_goes_on_where_it_was_killed_while_it_made_room(
 
     with monkeypatch.context() as patch:
         patch.setattr(Bucket, moment, killed)
-        assert fdgrad("run", config(steps=[OTHER]), "--fresh")[0] == 4
-    code, _, told = fdgrad("run", config(steps=[OTHER]))
+        assert fdgrad("run", to_bucket(steps=[OTHER]), "--fresh")[0] == 4
+    code, _, told = fdgrad("run", to_bucket(steps=[OTHER]))
     assert code == 0, told
     assert list(values(OUT, options).data_vars) == ["other"]
     assert not [key for key in keys(client) if "dsst_dlatitude" in key]
 
 
 def test_a_run_killed_while_it_publishes_goes_on(
-    fdgrad: Fdgrad, config: Any, client: Any, monkeypatch: pytest.MonkeyPatch
+    fdgrad: Fdgrad, to_bucket: Any, client: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     original = Bucket.remove
 
@@ -355,28 +362,28 @@ def test_a_run_killed_while_it_publishes_goes_on(
 
     with monkeypatch.context() as patch:
         patch.setattr(Bucket, "remove", killed)
-        assert fdgrad("run", config())[0] == 4
+        assert fdgrad("run", to_bucket())[0] == 4
     assert "deep/out.zarr/zarr.json" in keys(client)
-    code, _, told = fdgrad("run", config())
+    code, _, told = fdgrad("run", to_bucket())
     assert code == 0, told
     assert "deep/out.zarr/fdgrad-partial.json" not in keys(client)
 
 
 def test_what_somebody_else_put_there_is_not_touched(
-    fdgrad: Fdgrad, config: Any, client: Any, monkeypatch: pytest.MonkeyPatch
+    fdgrad: Fdgrad, to_bucket: Any, client: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client.put_object(Bucket="data", Key="deep/out.zarr/thesis.txt", Body=b"four years")
     for flags in ([], ["--fresh"]):
-        code, _, told = fdgrad("run", config(), *flags)
+        code, _, told = fdgrad("run", to_bucket(), *flags)
         assert code == 4
         assert f"{OUT} exists, and nothing shows that fdgrad wrote it (it has no {OUT}.j" in told
     assert sorted(sums(client, "deep/")) == ["out.zarr/thesis.txt"]
     client.delete_object(Bucket="data", Key="deep/out.zarr/thesis.txt")
     restore = failing(monkeypatch, 1)
-    assert fdgrad("run", config())[0] == 4
+    assert fdgrad("run", to_bucket())[0] == 4
     restore()
     client.put_object(Bucket="data", Key="deep/out.zarr/zarr.json", Body=b"{}")
-    code, _, told = fdgrad("run", config())
+    code, _, told = fdgrad("run", to_bucket())
     assert (code, f"{OUT} exists, and nothing shows" in told) == (4, True), told
     assert client.get_object(Bucket="data", Key="deep/out.zarr/zarr.json")["Body"].read() == b"{}"
 
@@ -385,7 +392,7 @@ def test_what_somebody_else_put_there_is_not_touched(
 
 
 def test_of_two_drivers_one_waits_and_is_refused(
-    fdgrad: Fdgrad, config: Any, options: Options, monkeypatch: Any
+    fdgrad: Fdgrad, to_bucket: Any, options: Options, monkeypatch: Any
 ) -> None:
     place = beside(Target(path=OUT, storage_options=options))
     now, said = time.time(), list[str]()
@@ -398,14 +405,14 @@ def test_of_two_drivers_one_waits_and_is_refused(
 
     with monkeypatch.context() as patch:
         patch.setattr(lock, "warn", say)
-        code, _, told = fdgrad("run", config())
+        code, _, told = fdgrad("run", to_bucket())
     assert code == 4
     assert said[0].startswith(f"{OUT} is locked by elsewhere:7; waiting up to 1")
     assert f"the target {OUT} is locked by elsewhere:7 since " in told
     assert f"(if it is surely gone, delete {OUT}.journal/lock.json)" in told
     # Once its lease is over it is taken for dead.
     place.write("lock.json", json.dumps({**other, "seen": now - 1000}).encode())
-    code, _, told = fdgrad("run", config())
+    code, _, told = fdgrad("run", to_bucket())
     assert code == 0, told
     assert place.read("lock.json") is None
 

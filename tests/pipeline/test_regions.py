@@ -28,7 +28,11 @@ def by_regions(folder: Path, data: xr.Dataset, **sections: Any) -> tuple[xr.Data
     """What a run writes, some regions by each call in this process, and how many there were."""
     chunks, halos = sections.pop("stored"), sections.pop("halos", None)
     together = sections.pop("together")
-    data.chunk(chunks).to_zarr(folder / "in.zarr", zarr_format=3, consolidated=False)
+    encoding = {
+        name: {"chunks": tuple(chunks[dim] for dim in each.dims)}
+        for name, each in data.data_vars.items()
+    }
+    data.to_zarr(folder / "in.zarr", encoding=encoding, zarr_format=3, consolidated=False)
     target = {"path": str(folder / "out.zarr"), **sections.pop("target", {})}
     config = Config.model_validate(
         {"source": {"path": str(folder / "in.zarr")}, "target": target, **sections}
@@ -79,8 +83,8 @@ def cuttings(draw: st.DrawFn) -> dict[str, Any]:
     sizes["lon"] = 2 * draw(st.integers(4, 8))  # a circle must have points across the pole
     stored, chunks, shards, regions, halos = {}, {}, {}, {}, {}
     for dim, size in sizes.items():
-        stored[dim] = draw(st.integers(1, size))
-        chunks[dim] = draw(st.integers(1, size))
+        stored[dim] = draw(st.integers(size // 5 or 1, size))
+        chunks[dim] = draw(st.integers(size // 5 or 1, size))
         shards[dim] = chunks[dim] * draw(st.integers(1, 3))
         regions[dim] = max(shards[dim], -(-size // draw(st.integers(1, 2))))
         halos[dim] = draw(st.builds(Halo, st.integers(1, 3), st.integers(0, 2), st.booleans()))
