@@ -13,14 +13,17 @@ import logging
 import shlex
 import sys
 import traceback
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from importlib import resources
 from importlib.metadata import version
 
 from fdgrad_dask import pipeline
+from fdgrad_dask.blocks import allocator
 from fdgrad_dask.errors import FdgradError
 from fdgrad_dask.pipeline import console
+from fdgrad_dask.pipeline.config import operators as catalog
 from fdgrad_dask.pipeline.config.redaction import scrub
 
 _BUG = 1
@@ -34,6 +37,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     owns_process = argv is None
     if owns_process:  # imports leave nothing to collect, and looking takes a fifth of their time
         gc.disable()
+        # The arrays of one region then lie where those of the last one lay. What the user has set
+        # about memory holds, and other C libraries than glibc stay as they are.
+        if allocator.is_default():
+            with warnings.catch_warnings(action="ignore"):
+                allocator.tune_memory()
     given = list(sys.argv[1:] if argv is None else argv)
     try:
         arguments = _parser().parse_args(given)
@@ -99,17 +107,15 @@ def _each(name: str, arguments: argparse.Namespace, called: str) -> Iterator[str
         yield f"config   {label}\n{text}" if len(names) > 1 else str(text)
 
 
-def _init(arguments: argparse.Namespace, called: str) -> list[str]:
+def _print_example(arguments: argparse.Namespace, called: str) -> Iterable[str]:
     return [resources.files("fdgrad_dask.pipeline.config").joinpath("example.yaml").read_text()]
 
 
-def _operators(arguments: argparse.Namespace, called: str) -> Iterable[str]:
-    from fdgrad_dask.pipeline.config import operators as catalog
-
+def _describe_operators(arguments: argparse.Namespace, called: str) -> Iterable[str]:
     return map(catalog.described, catalog.operator_names())
 
 
-def _schema(arguments: argparse.Namespace, called: str) -> list[str]:
+def _print_schema(arguments: argparse.Namespace, called: str) -> Iterable[str]:
     from fdgrad_dask.pipeline.config.schema import Config
 
     return [json.dumps(Config.model_json_schema(), indent=2)]
@@ -123,6 +129,12 @@ def _parser() -> argparse.ArgumentParser:
     level("-q", "--quiet", const=logging.ERROR, help="say nothing but errors")
     what = "say a line a region too, and what libraries warn of"
     level("-v", "--verbose", const=logging.DEBUG, help=what)
+    configured = argparse.ArgumentParser(add_help=False, parents=[shared])
+    configured.add_argument("config", nargs="+", help="a YAML file; - is standard input")
+    what = "put the YAML c at a.b, like steps.0.options.dim=time; repeatable"
+    configured.add_argument("--set", action="append", default=[], metavar="a.b=c", help=what)
+    what = "a file, or NAME for ~/.config/fdgrad/clusters/NAME.yaml; replaces section cluster"
+    configured.add_argument("--cluster", metavar="NAME", help=what)
     parser = argparse.ArgumentParser(
         prog="fdgrad",
         description="Finite-difference gradients of labelled arrays, from a YAML.",
@@ -132,37 +144,28 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
     def add(
-        name: str, does: Callable[[argparse.Namespace, str], Iterable[str]], help: str
+        name: str, help: str, does: Callable[..., Iterable[str]] | None = None
     ) -> argparse.ArgumentParser:
-        command = commands.add_parser(name, parents=[shared], help=help, description=help)
-        command.set_defaults(command=does)
+        parents = [shared if does else configured]
+        command = commands.add_parser(name, parents=parents, help=help, description=help)
+        command.set_defaults(command=does or partial(_each, name))
         return command
 
-    def add_configured(name: str, help: str) -> argparse.ArgumentParser:
-        command = add(name, partial(_each, name), help)
-        command.add_argument("config", nargs="+", help="a YAML file; - is standard input")
-        what = "put the YAML c at a.b, like steps.0.options.dim=time; repeatable"
-        command.add_argument("--set", action="append", default=[], metavar="a.b=c", help=what)
-        what = "a file, or NAME for ~/.config/fdgrad/clusters/NAME.yaml; replaces section cluster"
-        command.add_argument("--cluster", metavar="NAME", help=what)
-        return command
-
-    run = add_configured("run", "run a workflow, or resume it")
-    plan = add_configured("plan", "show regions, bytes and memory of a run; compute nothing")
-    add_configured("status", "show how far a run is, which may be running elsewhere")
-    add_configured("check", "show what a config would read and write; compute nothing")
-    add_configured("verify", "prove a target complete and intact")
+    run = add("run", "run a workflow, or resume it")
+    plan = add("plan", "show regions, bytes and memory of a run; compute nothing")
+    add("status", "show how far a run is, which may be running elsewhere")
+    add("check", "show what a config would read and write; compute nothing")
+    add("verify", "prove a target complete and intact")
     instead = run.add_mutually_exclusive_group()
     instead.add_argument("--fresh", action="store_true", help="replace a target that exists")
     instead.add_argument("--repair", action="store_true", help="write its broken shards again")
     what = "where all of it is noted with time and level; run.log beside the journal if not given"
     run.add_argument("--log-file", metavar="FILE", help=what)
-    plan.add_argument(
-        "--sample", action="store_true", help="measure one region here, with every compression"
-    )
-    add("init", _init, "print a config to start from")
-    add("operators", _operators, "list the operators that a step may name")
-    add("schema", _schema, "print the JSON schema of a config, for editors")
+    what = "measure one region here, with every compression"
+    plan.add_argument("--sample", action="store_true", help=what)
+    add("init", "print a config to start from", _print_example)
+    add("operators", "list the operators that a step may name", _describe_operators)
+    add("schema", "print the JSON schema of a config, for editors", _print_schema)
     return parser
 
 

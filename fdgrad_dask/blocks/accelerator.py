@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fdgrad_dask.blocks.device import compute_on_device
+from fdgrad_dask.blocks.host import cut_block
 from fdgrad_dask.blocks.program import Block, Program
 
 SHARE = 8  # a block and its results take no more than this part of the memory; threads share it
@@ -40,8 +41,9 @@ def compute_on_accelerator(
         return [_down(result) for result in _compute_part(blocks, shape, program, dtype)]
     outputs = [np.empty(shape, dtype) for _ in range(program.outputs)]
     for rows in parts:
-        part = program.cut({axis: (0, shape[axis]) for axis in program.axes} | {0: rows})
-        cut = [_cut(block, rows, shape[0], program, i) for i, block in enumerate(blocks)]
+        box = (rows, *((0, n) for n in shape[1:]))
+        part = program.cut({axis: box[axis] for axis in program.axes})
+        cut = [cut_block(block, box, program, i) for i, block in enumerate(blocks)]
         results = _compute_part(cut, (rows[1] - rows[0], *shape[1:]), part, dtype)
         for output, result in zip(outputs, results, strict=True):
             output[slice(*rows)] = np.asarray(result)
@@ -91,28 +93,3 @@ def _rows_of_parts(
 def _room() -> int | None:
     """Bytes of the device; None if it does not say."""
     return (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit")
-
-
-def _cut(block: Block, rows: tuple[int, int], n: int, program: Program, number: int) -> Block:
-    """Rows of a block along its first axis, whose halos are the rows beside them."""
-    (start, stop), core = rows, block.core
-    if core.shape[0] != n:
-        return block
-    low, high = (
-        {axis: part[start:stop] for axis, part in halos.items() if axis != 0}
-        for halos in (block.low, block.high)
-    )
-    width = program.halo(number).get(0, 0)
-    if width:
-        # Periodic ends of the whole block are far from each other in its parts.
-        closed = program.boundaries(0, program.is_factor(number))
-        wraps = closed[0] is not None and closed[0].fill == "periodic"
-        if start or wraps:
-            low[0] = core[np.arange(start - width, start)]
-        elif 0 in block.low:
-            low[0] = block.low[0]
-        if stop < n or wraps:
-            high[0] = core[np.arange(stop, stop + width) % n]
-        elif 0 in block.high:
-            high[0] = block.high[0]
-    return Block(core[start:stop], low, high)

@@ -23,9 +23,8 @@ import numpy as np
 from fdgrad_dask.blocks.accelerator import compute_on_accelerator, is_accelerated
 from fdgrad_dask.blocks.device import compute_on_device, is_jax
 from fdgrad_dask.blocks.host import compute_on_host
-from fdgrad_dask.blocks.numpy_arithmetic import compute_plain
 from fdgrad_dask.blocks.program import Block, Program
-from fdgrad_dask.blocks.readers import has_large_integers
+from fdgrad_dask.blocks.small import compute_in_numpy, has_large_integers
 from fdgrad_dask.blocks.zero_copy import await_release, lending
 
 try:
@@ -67,11 +66,11 @@ def compute_block(blocks: Sequence[Block], program: Program, dtype: np.dtype[Any
     if math.prod(shape) == 0:
         return [np.empty(shape, dtype) for _ in range(program.outputs)]
     if _goes_plain(used, shape, program, dtype):
-        outputs = compute_plain(used, shape, program, dtype)
+        outputs = compute_in_numpy(used, shape, program, dtype)
     else:
         with _kernels():
             if _is_over:  # since we asked; nobody waits for this thread then
-                outputs = compute_plain(used, shape, program, dtype)
+                outputs = compute_in_numpy(used, shape, program, dtype)
             elif is_accelerated():
                 return compute_on_accelerator(blocks, shape, program, dtype)
             else:

@@ -11,7 +11,6 @@ import math
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from functools import lru_cache, partial
-from operator import truediv
 from typing import Any, cast
 
 import jax
@@ -19,10 +18,9 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
-from fdgrad_dask.blocks.arithmetic import Weights
-from fdgrad_dask.blocks.differentiable import divide_smoothly, run_differentiable
-from fdgrad_dask.blocks.joined import Ends, Joined
-from fdgrad_dask.blocks.kernel import Interned, evaluate, interned
+from fdgrad_dask.blocks.differentiable import run_differentiable
+from fdgrad_dask.blocks.fields import ShiftedField
+from fdgrad_dask.blocks.kernel import interned, run, run_kernel
 from fdgrad_dask.blocks.program import Block, Program, weights_of
 from fdgrad_dask.blocks.sharded import compute_sharded, find_division, is_on_many, send
 from fdgrad_dask.stencils.dtypes import wide
@@ -50,11 +48,11 @@ def compute_on_device(
         tables = [d.stencil for d in program.derivatives]
         poles = [pole for pole in program.pole_rows if _is_present(pole, program)]
         is_shared = any(is_on_many(block.core) for block in blocks)
-        run = partial(compute_sharded, _outputs, program) if is_shared else _run
+        kernel = partial(compute_sharded, run, program) if is_shared else run_kernel
         if place.is_traced:
-            run = partial(run_differentiable, run, [program.is_factor(i) for i in used])
-        results: list[jax.Array] = run(
-            [place.joined(i, block, program) for i, block in used.items()],
+            kernel = partial(run_differentiable, kernel, [program.is_factor(i) for i in used])
+        results: list[jax.Array] = kernel(
+            [place.field(i, block, program) for i, block in used.items()],
             [weights_of(table, to_table, inverted) for table in tables],
             None if place.is_traced else place.put(np.uint64(0), np.dtype(np.uint64)),
             [place.put(blocks[pole.field].core, dtype) for pole in poles],
@@ -70,33 +68,6 @@ def _is_present(pole: Any, program: Program) -> bool:
     """True if the block lies at the pole, of which a row is given."""
     table = program.stencils(pole.axis)[0]
     return (table.low, table.high)[pole.end] is not None
-
-
-def _outputs(
-    views: Sequence[Joined],
-    weights: Sequence[Weights],
-    zero: jax.Array | None,
-    pole_rows: Sequence[jax.Array],
-    *,
-    program: Interned,
-    places: tuple[tuple[int, int, int], ...],
-    shape: tuple[int, ...],
-    dtype: np.dtype[Any],
-    is_smooth: bool = False,
-) -> list[jax.Array]:
-    """The kernel; rows at poles are set where they are given.
-
-    ``is_smooth`` has nothing divided by zero, for values that only derivatives are taken of.
-    """
-    over = divide_smoothly if is_smooth else truediv
-    made = evaluate(views, weights, zero, program.value, over)
-    outputs = [jnp.broadcast_to(output, shape).astype(dtype) for output in made]
-    for (number, axis, end), row in zip(places, pole_rows, strict=True):
-        outputs[number] = views[0].place(axis, outputs[number], row, end)
-    return outputs
-
-
-_run = jax.jit(_outputs, static_argnames=("program", "places", "shape", "dtype", "is_smooth"))
 
 
 class _Place:
@@ -155,36 +126,20 @@ class _Place:
             _kept.cache_clear()
         return _kept(*key)
 
-    def joined(self, number: int, block: Block, program: Program) -> Joined:
+    def field(self, number: int, block: Block, program: Program) -> ShiftedField:
         """A field as the kernel is shown it."""
-        # A coordinate keeps its digits: its differences are what weights are made of.
-        is_z = any(d.z == number for d in program.derivatives)
-        dtype = result_dtype([], np.float64) if is_z else self.dtype
-        single = all(operand == ((number, None),) for operand in program.operands)
-        single = single and all(len(d.stencil.windows) == 1 for d in program.derivatives)
-        if is_large_integer(block.core) and single and program.formula is None:
+        dtype = self.dtype
+        if program.is_coordinate(number):
+            dtype = result_dtype([], np.float64)
+        elif is_large_integer(block.core) and program.is_alone(number):
             dtype = block.core.dtype
-        ends: list[Ends] = []
-        beyond = {}
-        for axis, halo_width in program.halo(number).items():
-            kinds: list[str | None] = []
-            rows: list[Any] = []
-            closed = program.boundaries(axis, program.is_factor(number))
-            for halos, end in zip((block.low, block.high), closed, strict=True):
-                ghost = end.fill if end else None
-                if axis in halos:
-                    kinds.append("halo")
-                    rows.append(self.put(halos[axis], dtype))
-                elif ghost is None or isinstance(ghost, str):
-                    kinds.append(ghost)
-                    rows.append(None)
-                else:
-                    kinds.append("number")
-                    rows.append(self.put(ghost, self.dtype))
-            ends.append(Ends(axis, halo_width, (kinds[0], kinds[1])))
-            beyond[axis] = (rows[0], rows[1])
-        core = self.put(block.core, dtype, is_field=True)
-        return Joined(core, beyond, tuple(ends))
+        return ShiftedField.of(
+            number,
+            block,
+            program,
+            partial(self.put, dtype=dtype, is_field=True),
+            partial(self.put, dtype=self.dtype),
+        )
 
 
 @lru_cache(maxsize=1024)

@@ -11,13 +11,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fdgrad_dask.blocks.joined import Joined
+from fdgrad_dask.blocks.fields import ShiftedField
 
 
 def run_differentiable(
     run: Callable[..., list[jax.Array]],
     factors: Sequence[bool],
-    views: Sequence[Joined],
+    views: Sequence[ShiftedField],
     weights: Any,
     *numbers: Any,
     **static: Any,
@@ -40,7 +40,7 @@ def run_differentiable(
     is_given = [isinstance(leaf, jax.Array) for leaf in leaves]
 
     def run_with(
-        constants: list[Any], arrays: tuple[jax.Array, ...], **how: bool
+        constants: list[Any], arrays: tuple[jax.Array, ...], **how: Any
     ) -> list[jax.Array]:
         # JAX arrays are arguments, since a rule may not close over what is traced.
         given = iter(arrays)
@@ -53,7 +53,7 @@ def run_differentiable(
 
     @run_arrays.defjvp
     def _differentiate(primals: Any, tangents: Any) -> Any:
-        smooth = partial(run_with, finite, is_smooth=True)
+        smooth = partial(run_with, finite, over=divide_smoothly)
         _, moved = jax.jvp(lambda *arrays: smooth(arrays), primals, tangents)
         return run_arrays(*primals), moved
 

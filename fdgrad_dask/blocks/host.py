@@ -9,24 +9,22 @@ microseconds and without a compilation.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fdgrad_dask.blocks import buffers
-from fdgrad_dask.blocks.kernel import compute_interior, compute_window, interned
-from fdgrad_dask.blocks.numpy_arithmetic import compute_plain
+from fdgrad_dask.blocks.interior import Broadcast, Frame, InPlace, compute_interior
+from fdgrad_dask.blocks.kernel import interned
 from fdgrad_dask.blocks.program import Block, Program, numbers
-from fdgrad_dask.blocks.readers import Field
-from fdgrad_dask.blocks.views import Broadcast, Frame, InPlace, Window
-from fdgrad_dask.blocks.zero_copy import ALIGNMENT, lend
+from fdgrad_dask.blocks.small import Blocks, compute_in_numpy, compute_in_slices, slice_field
+from fdgrad_dask.blocks.zero_copy import lend
 from fdgrad_dask.stencils.dtypes import wide
 
 MIN_COLUMNS = 256  # elements; loops over shorter rows do not vectorise well
 
-Blocks = Mapping[int, Block]
 Box = tuple[tuple[int, int], ...]  # (start, stop) along each axis
 
 
@@ -39,7 +37,7 @@ def compute_on_host(
         return _compute_in_order(order, used, shape, program, dtype)
     frame = _find_frame(used, shape, program)
     if frame is None:
-        return _compute_window(used, shape, program, dtype)
+        return compute_in_slices(used, shape, program, dtype)
     # The kernel runs in a thread of XLA's, so the edge rows are computed at the same time.
     interior = _start_interior(used, frame, program, dtype)
     edges = [
@@ -125,17 +123,12 @@ def _view(
     number: int, block: Block, frame: Frame, program: Program, dtype: np.dtype[Any]
 ) -> InPlace | Broadcast:
     if block.core.shape != frame.shape:
-        return Broadcast(_window(number, block, frame.shape, program, dtype), frame)
-    core = np.ascontiguousarray(block.core, _dtype_of(number, program, dtype))
+        return Broadcast(slice_field(number, block, program, dtype).for_kernel(in_full=True), frame)
+    dtype = np.dtype(np.float64) if program.is_coordinate(number) else dtype
+    core = np.ascontiguousarray(block.core, dtype)
     core = core if core.ctypes.data % core.itemsize == 0 else core.copy()
     memory, offset = lend(core)
     return InPlace(memory, np.int64(offset), frame)
-
-
-def _dtype_of(number: int, program: Program, dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """Coordinates keep their digits: weights are made of their differences."""
-    is_coordinate = any(d.z == number for d in program.derivatives)
-    return np.dtype(np.float64) if is_coordinate else dtype
 
 
 def _as_block(array: Any, frame: Frame) -> NDArray[Any]:
@@ -174,14 +167,14 @@ def _edges(frame: Frame, program: Program) -> Iterator[Box]:
 def _compute_edge(
     used: Blocks, shape: tuple[int, ...], program: Program, dtype: np.dtype[Any], box: Box
 ) -> list[NDArray[Any]]:
-    blocks = {i: _cut(block, box, program.halo(i), program) for i, block in used.items()}
+    blocks = {i: cut_block(block, box, program, i) for i, block in used.items()}
     part = program.cut({axis: box[axis] for axis in program.axes})
     sizes = tuple(stop - start for start, stop in box)
-    compute = compute_plain if program.has_numpy_bits(dtype) else _compute_window
+    compute = compute_in_numpy if program.has_numpy_bits(dtype) else compute_in_slices
     return compute(blocks, sizes, part, dtype)
 
 
-def _cut(block: Block, box: Box, halo: Mapping[int, int], program: Program) -> Block:
+def cut_block(block: Block, box: Box, program: Program, number: int) -> Block:
     """Part of a block as a block, whose halos are the rows beside it."""
     sizes = block.core.shape
     place = tuple(slice(*rows) if n > 1 else slice(n) for rows, n in zip(box, sizes, strict=True))
@@ -190,7 +183,7 @@ def _cut(block: Block, box: Box, halo: Mapping[int, int], program: Program) -> B
         return array[(*place[:axis], slice(start, stop), *place[axis + 1 :])]
 
     low, high = {}, {}
-    for axis, reach in halo.items():
+    for axis, reach in program.halo(number).items():
         n, (start, stop) = sizes[axis], box[axis]
         end = program.stencils(axis)[0].low
         is_periodic = end is not None and end.fill == "periodic" and stop - start < n
@@ -209,69 +202,3 @@ def _cut(block: Block, box: Box, halo: Mapping[int, int], program: Program) -> B
         elif is_periodic:
             high[axis] = rows(block.core, axis, 0, reach)
     return Block(block.core[place], low, high)
-
-
-# -- small and thin blocks -----------------------------------------------------------------------
-
-
-def _compute_window(
-    used: Blocks, shape: tuple[int, ...], program: Program, dtype: np.dtype[Any]
-) -> list[NDArray[Any]]:
-    """Copy each field and its halo into one array, which the kernel reads."""
-    groups = _merged_axes([block.core.shape for block in used.values()], program.axes)
-    place = {axis: i for i, group in enumerate(groups) for axis in group}
-    windows = []
-    for i, block in used.items():
-        window = _window(i, block, shape, program, dtype)
-        sizes = [math.prod(window.array.shape[axis] for axis in group) for group in groups]
-        halo = tuple(window.halo[group[0]] for group in groups)
-        windows.append(Window(window.array.reshape(sizes), halo))
-    plan = program.structure().map_derivatives(lambda d: d._replace(axis=place[d.axis]))
-    results = compute_window(
-        windows, numbers(program, wide(dtype)), np.uint64(0), program=interned(plan)
-    )
-    return [buffers.as_numpy(result, is_reused=False).reshape(shape) for result in results]
-
-
-def _window(
-    number: int, block: Block, shape: tuple[int, ...], program: Program, dtype: np.dtype[Any]
-) -> Window:
-    """A field and its halo, which is a star: the corners are not read."""
-    field = Field(number, block, shape, program, dtype)
-    reaches = tuple(
-        field.halo.get(axis, 0) if n == full else 0
-        for axis, (n, full) in enumerate(zip(block.core.shape, shape, strict=True))
-    )
-    sizes = [n + 2 * reach for n, reach in zip(block.core.shape, reaches, strict=True)]
-    array = _aligned(sizes, field.dtype)
-    inner = tuple(slice(r, r + n) for r, n in zip(reaches, block.core.shape, strict=True))
-    array[inner] = field.core
-    for axis, reach in enumerate(reaches):
-        if reach:
-            for end, rows in ((0, slice(reach)), (1, slice(-reach, None))):
-                array[(*inner[:axis], rows, *inner[axis + 1 :])] = field.beyond(axis, end)
-    return Window(array, reaches)
-
-
-def _aligned(shape: Sequence[int], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """An array that XLA reads without a copy."""
-    size = math.prod(shape) * dtype.itemsize
-    raw = np.empty(size + ALIGNMENT, np.uint8)
-    start = -raw.ctypes.data % ALIGNMENT
-    return raw[start : start + size].view(dtype).reshape(shape)
-
-
-def _merged_axes(shapes: list[tuple[int, ...]], axes: tuple[int, ...]) -> list[list[int]]:
-    """Merge neighbouring axes that no derivative runs along: one compilation serves all ranks.
-
-    >>> _merged_axes([(5, 4, 3, 2), (1, 1, 3, 1)], (2,))
-    [[0, 1], [2], [3]]
-    """
-    groups: list[list[int]] = []
-    for i in range(len(shapes[0])):
-        alike = groups and all((s[i] == 1) == (s[i - 1] == 1) for s in shapes)
-        if alike and i not in axes and i - 1 not in axes:
-            groups[-1].append(i)
-        else:
-            groups.append([i])
-    return groups

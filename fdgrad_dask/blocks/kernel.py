@@ -1,4 +1,4 @@
-"""Programs as jitted functions: on a window with its halo, or on the interior of a block.
+"""A program on one block: in NumPy, or as a function that is compiled once for each structure.
 
 A kernel knows rows and domain boundaries, but neither chunks nor labels.
 """
@@ -8,17 +8,23 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial, reduce
 from operator import truediv
-from typing import Any, cast
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import lax
+import numpy as np
 
-from fdgrad_dask.blocks.arithmetic import Reader, Weights, derivative, no_fma
-from fdgrad_dask.blocks.joined import Joined
-from fdgrad_dask.blocks.program import Number, Operand, Program
-from fdgrad_dask.blocks.shards import Divided, Shard
-from fdgrad_dask.blocks.views import Frame, View, Window
+from fdgrad_dask.blocks.arithmetic import (
+    Arithmetic,
+    Number,
+    Weights,
+    first_complete,
+    sum_rows,
+    total_of,
+)
+from fdgrad_dask.blocks.fields import Edges, SlicedField
+from fdgrad_dask.blocks.program import Operand, Program, Scaled
+from fdgrad_dask.stencils.table import StencilTable
 
 
 class Interned:
@@ -34,105 +40,114 @@ class Interned:
 interned = lru_cache(maxsize=4096)(Interned)
 
 
-@partial(jax.jit, static_argnames="program")
-def compute_window(
-    views: list[Window], weights: list[Weights], runtime_zero: jax.Array, *, program: Interned
-) -> list[jax.Array]:
-    """The outputs of a program on a small or thin block, its edge rows included."""
-    return evaluate(views, weights, runtime_zero, program.value)
+class Reader(NamedTuple):
+    """How to reach the values of an operand along an axis: a sum of fields, each times its factor.
 
-
-@partial(jax.jit, static_argnames=("program", "frame"), donate_argnames="donated", keep_unused=True)
-def compute_interior(
-    views: list[Any],
-    weights: list[Weights],
-    runtime_zero: jax.Array,
-    donated: list[jax.Array],
-    *,
-    program: Interned,
-    frame: Frame,
-) -> list[jax.Array]:
-    """The outputs of a program on a block, in rows and columns; its edge rows are wrong.
-
-    They are written into the buffers of ``donated``, if there are any.
+    ``edges`` are the rows at either end that have stencils of their own.
     """
 
-    def broadcast(column: jax.Array, axis: int) -> jax.Array:
-        others = [i for i in range(len(frame.shape)) if i != axis]
-        return frame.broadcast(jnp.expand_dims(column, others))
+    fields: Sequence[Any]
+    operand: Operand
+    axis: int
+    arithmetic: Arithmetic
+    edges: Edges = (0, 0)
 
-    columns: list[Weights] = [
-        ([w if w is None else [broadcast(column, d.axis) for column in w] for w in windows], [], [])
-        for d, (windows, _, _) in zip(program.value.derivatives, weights, strict=True)
-    ]
-    # Padded here, the result has the shape of the block: to place it in a larger array afterwards
-    # would be a second pass. The loop tests once for each row, not for each element.
-    pads = [(frame.margin, frame.full[0] - frame.inner[0] - frame.margin, 0), (0, 0, 0)]
-    return [
-        lax.pad(output, jnp.zeros((), output.dtype), pads)
-        for output in evaluate(views, columns, runtime_zero, program.value)
-    ]
+    def at(self, offset: int) -> Any:
+        """The values ``offset`` rows further."""
+        return self._total(lambda field: field.at(self.axis, offset, self.edges))
+
+    def beside(self, at: int) -> Callable[[int], Any]:
+        """How edge row ``at`` reaches the row at a position."""
+        return lambda position: self._total(lambda field: field.row(self.axis, position, at))
+
+    def _total(self, read: Callable[[Any], Any]) -> Any:
+        times, add, fields = self.arithmetic.times, self.arithmetic.xp.add, self.fields
+        return reduce(
+            add,
+            [
+                read(fields[i]) if factor is None else times(read(fields[i]), read(fields[factor]))
+                for i, factor in self.operand
+            ],
+        )
 
 
 def evaluate(
-    views: Sequence[View],
+    fields: Sequence[Any], weights: Sequence[Weights], arithmetic: Arithmetic, program: Program
+) -> list[Any]:
+    """The outputs of a program, all its terms in one pass."""
+    slopes = []
+    for d, columns in zip(program.derivatives, weights, strict=True):
+        f = Reader(fields, program.operands[d.operand], d.axis, arithmetic)
+        z = None if d.z is None else Reader(fields, ((d.z, None),), d.axis, arithmetic)
+        slopes.append(_differentiate(f, z, columns, d.stencil, program.formula is None))
+    if program.formula is None:
+        return slopes
+    here = [total_of(field.at(0, 0, (0, 0))) for field in fields]
+    given = ([Number(value, arithmetic) for value in values] for values in (here, slopes))
+    return [output.value for output in program.formula(*given)]
+
+
+def _differentiate(
+    f: Reader, z: Reader | None, weights: Weights, table: StencilTable, divide: bool
+) -> Any:
+    """All rows by the windows of a table, but for those beside closed ends, which have their own.
+
+    Of fields in slices each row is computed once. Complete arrays are computed in all rows by the
+    windows, which XLA can fuse.
+    """
+    xp, fields = f.arithmetic.xp, f.fields
+    first = fields[f.operand[0][0]]
+    total = partial(
+        sum_rows, f.arithmetic, like=first.core, table=table, axis=f.axis, divide=divide
+    )
+    low, high = (
+        [
+            total(row, w, f.beside(row.origin), z and z.beside(row.origin))
+            for row, w in zip(boundary.rows if boundary else (), columns, strict=True)
+        ]
+        for boundary, columns in ((table.low, weights[1]), (table.high, weights[2]))
+    )
+    edges, inner, columns = (len(low), len(high)), None, weights[0]
+    is_sliced = isinstance(first, SlicedField) and sum(edges) > 0
+    if not is_sliced or table.n > sum(edges):
+        if is_sliced:
+            f, z = f._replace(edges=edges), z and z._replace(edges=edges)
+            columns = [_without(edges, w) for w in columns]
+        sums = [
+            total(window, w, f.at, z and z.at)
+            for window, w in zip(table.windows, columns, strict=True)
+        ]
+        inner = sums[0] if len(sums) == 1 else first_complete(xp, f.at, table.windows, sums)
+    return first.assemble(f.axis, table.n, inner, low, high) if sum(edges) else inner
+
+
+def _without(edges: tuple[int, int], weights: Any) -> Any:
+    """The weights of the rows in between; they may be the same for all rows."""
+    if isinstance(weights, Scaled):
+        return Scaled(*(_without(edges, each) for each in weights))
+    if weights is None or weights.shape[-1] == 1:
+        return weights
+    return weights[..., edges[0] : weights.shape[-1] - edges[1]]
+
+
+def run(
+    fields: Sequence[Any],
     weights: Sequence[Weights],
     runtime_zero: jax.Array | None,
-    program: Program,
+    pole_rows: Sequence[jax.Array],
+    *,
+    program: Interned,
+    places: tuple[tuple[int, int, int], ...],
+    shape: tuple[int, ...],
+    dtype: np.dtype[Any],
     over: Callable[[Any, Any], Any] = truediv,
 ) -> list[jax.Array]:
-    """The outputs of a program, all its terms in one pass.
-
-    ``runtime_zero`` is an integer zero that the compiler cannot see through (`no_fma`), or None.
-    ``over`` is how a formula divides.
-    """
-
-    operand = partial(_reader, views, runtime_zero)
-    derivatives = [
-        derivative(
-            operand(program.operands[d.operand], d.axis),
-            columns,
-            d.stencil,
-            axis=d.axis,
-            runtime_zero=runtime_zero,
-            z=None if d.z is None else operand(((d.z, None),), d.axis),
-            divide=program.formula is None,
-        )
-        for d, columns in zip(program.derivatives, weights, strict=True)
-    ]
-    if program.formula is None:
-        return derivatives
-    here = [view.at(0, 0) for view in views]
-
-    def number(value: jax.Array) -> Number:
-        return Number(value, lambda a, b: no_fma(a * b, runtime_zero), jnp, over)
-
-    outputs = program.formula(list(map(number, here)), list(map(number, derivatives)))
-    shape = jnp.broadcast_shapes(*(value.shape for value in here))
-    return [jnp.broadcast_to(output.value, shape) for output in outputs]
+    """The outputs of a program, of ``shape``; rows at poles are set where they are given."""
+    made = evaluate(fields, weights, Arithmetic(jnp, runtime_zero, over), program.value)
+    outputs = [jnp.broadcast_to(output, shape).astype(dtype) for output in made]
+    for (number, axis, end), row in zip(places, pole_rows, strict=True):
+        outputs[number] = fields[0].place(axis, outputs[number], row, end)
+    return outputs
 
 
-def _reader(
-    views: Sequence[View], runtime_zero: jax.Array | None, parts: Operand, axis: int
-) -> Reader:
-    """How to reach the values of an operand along an axis."""
-
-    def total(read: Callable[[View], jax.Array]) -> jax.Array:
-        terms = []
-        for field, factor in parts:
-            term = read(views[field])
-            if factor is not None:
-                term = no_fma(term * read(views[factor]), runtime_zero)
-            terms.append(term)
-        return reduce(jnp.add, terms)
-
-    def edge_row(position: int, at: int) -> jax.Array:
-        return total(lambda view: cast(Shard | Divided, view).edge_row(axis, position, at))
-
-    first = views[parts[0][0]]
-    return Reader(
-        lambda offset: total(lambda view: view.at(axis, offset)),
-        lambda position: total(lambda view: view.row(axis, position)),
-        partial(first.place, axis) if isinstance(first, Joined) else None,
-        edge_row if isinstance(first, Shard | Divided) else None,
-    )
+run_kernel = jax.jit(run, static_argnames=("program", "places", "shape", "dtype", "over"))

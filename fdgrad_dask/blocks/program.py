@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from operator import truediv
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -115,6 +114,15 @@ class Program:
         """True if a field only ever multiplies, so that its ghosts are never a fixed value."""
         return all(number != part[0] for operand in self.operands for part in operand)
 
+    def is_coordinate(self, number: int) -> bool:
+        """True for a field whose differences weights are made of: it keeps all its digits."""
+        return any(d.z == number for d in self.derivatives)
+
+    def is_alone(self, number: int) -> bool:
+        """True if a field is neither multiplied nor added to others before it is differentiated."""
+        parts = [operand for operand in self.operands if any(number in part for part in operand)]
+        return bool(parts) and all(operand == ((number, None),) for operand in parts)
+
     def boundaries(
         self, axis: int, is_factor: bool
     ) -> tuple[DomainBoundary | None, DomainBoundary | None]:
@@ -177,7 +185,6 @@ def structure_of(stencil: StencilTable) -> StencilTable:
 
     return replace(
         stencil,
-        n=0,
         windows=stripped(stencil.windows),
         low=boundary(stencil.low),
         high=boundary(stencil.high),
@@ -219,50 +226,3 @@ def weights_of(
 
     low, high = (boundary.rows if boundary else () for boundary in (stencil.low, stencil.high))
     return numbers(stencil.windows), numbers(low), numbers(high)
-
-
-class Number:
-    """A number in a formula, or an array of them: products are rounded before they are added."""
-
-    def __init__(
-        self,
-        value: Any,
-        times: Callable[[Any, Any], Any],
-        xp: Any,
-        over: Callable[[Any, Any], Any] = truediv,
-    ) -> None:
-        self.value, self.times, self.xp, self.over = value, times, xp, over
-
-    def _new(self, value: Any) -> Number:
-        return Number(value, self.times, self.xp, self.over)
-
-    def __add__(self, other: Any) -> Number:
-        return self._new(self.value + _value(other))
-
-    def __sub__(self, other: Any) -> Number:
-        return self._new(self.value - _value(other))
-
-    def __neg__(self) -> Number:
-        return self._new(-self.value)
-
-    def __mul__(self, other: Any) -> Number:
-        return self._new(self.times(self.value, _value(other)))
-
-    def __truediv__(self, other: Any) -> Number:
-        return self._new(self.over(self.value, _value(other)))
-
-    def length(self, other: Number) -> Number:
-        """√(self² + other²), without squares that overflow or vanish."""
-        xp = self.xp
-        a, b = xp.abs(self.value), xp.abs(other.value)
-        long, short = self._new(xp.maximum(a, b)), xp.minimum(a, b)
-        # Divided by one where both are zero; there the derivative is zero, too.
-        ratio = self._new(short / xp.where(long.value == 0, 1, long.value))
-        scaled = long * self._new(xp.sqrt((ratio * ratio + 1).value))
-        return self._new(xp.where(xp.isinf(long.value), xp.inf, scaled.value))
-
-    __radd__, __rmul__ = __add__, __mul__
-
-
-def _value(number: Any) -> Any:
-    return number.value if isinstance(number, Number) else number

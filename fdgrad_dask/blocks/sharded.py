@@ -21,7 +21,7 @@ from jax import lax
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from numpy.typing import NDArray
 
-from fdgrad_dask.blocks.joined import Ends, Joined
+from fdgrad_dask.blocks.fields import Ends, ShiftedField
 from fdgrad_dask.blocks.program import Program
 from fdgrad_dask.blocks.shards import Divided, Shard
 
@@ -124,7 +124,7 @@ def is_on_many(f: Any) -> bool:
 def compute_sharded(
     kernel: Kernel,
     plan: Program,
-    views: Sequence[Joined],
+    views: Sequence[ShiftedField],
     *others: Any,
     shape: tuple[int, ...],
     **options: Any,
@@ -144,7 +144,7 @@ def compute_sharded(
     )
 
 
-def _needs_complete_fields(views: Sequence[Joined], division: Division) -> bool:
+def _needs_complete_fields(views: Sequence[ShiftedField], division: Division) -> bool:
     """True where the compiler has to divide the fields, although it is known how they are sharded.
 
     Under vmap an axis of the mesh seems unused if it divides the mapped axis, and a shard_map would
@@ -176,7 +176,7 @@ def _run_divided(
 
 @partial(jax.jit, static_argnames=("kernel", "division", "options"))
 def _run_on_shards(
-    views: Sequence[Joined],
+    views: Sequence[ShiftedField],
     weights: Sequence[Any],
     zero: jax.Array | None,
     pole_rows: Sequence[jax.Array],
@@ -199,7 +199,7 @@ def _run_on_shards(
     varying = [[axis for axis, n in enumerate(view.core.shape) if n > 1] for view in views]
     shape = tuple(n // division.count(axis) for axis, n in enumerate(division.shape))
 
-    def on_shard(views: Sequence[Joined], *others: Any) -> list[jax.Array]:
+    def on_shard(views: Sequence[ShiftedField], *others: Any) -> list[jax.Array]:
         shards = [_receive(*pair, division) for pair in zip(views, varying, strict=True)]
         return kernel(shards, *others, shape=shape, **dict(options))
 
@@ -221,7 +221,7 @@ def _reshard(mesh: Any, array: Any, spec: PartitionSpec) -> Any:
     return jax.sharding.reshard(array, NamedSharding(mesh, spec))
 
 
-def _receive(view: Joined, varying: Sequence[int], division: Division) -> Shard:
+def _receive(view: ShiftedField, varying: Sequence[int], division: Division) -> Shard:
     """One shard of a field, with the halo rows of its neighbours."""
     is_end = {}
     for axis, names in enumerate(division.names):
@@ -238,7 +238,7 @@ def _receive(view: Joined, varying: Sequence[int], division: Division) -> Shard:
     return Shard(view.core, beyond, tuple(received), is_end)
 
 
-def _halo(view: Joined, ends: Ends, side: int, is_end: Any, division: Division) -> jax.Array:
+def _halo(view: ShiftedField, ends: Ends, side: int, is_end: Any, division: Division) -> jax.Array:
     """The rows beyond one side of a shard: of its neighbour, or ghosts where the domain ends."""
     axis, kind = ends.axis, ends.kinds[side]
     n, count = view.core.shape[axis], division.count(axis)

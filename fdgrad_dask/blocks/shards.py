@@ -15,41 +15,38 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from fdgrad_dask.blocks.joined import Joined, pad, place_row
+from fdgrad_dask.blocks.fields import Edges, ShiftedField
+from fdgrad_dask.blocks.rows import pad
 
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
-class Shard(Joined):
+class Shard(ShiftedField):
     """One shard of a field. ``is_end`` says by axis if it is the first one, and if the last one."""
 
     is_end: dict[int, tuple[jax.Array, jax.Array]] = field(default_factory=dict)
 
-    def edge_row(self, axis: int, position: int, at: int) -> Any:
-        """One row, whichever edge row reads it."""
-        return self.row(axis, position)
-
     def place(self, axis: int, out: jax.Array, edge: jax.Array, at: int) -> jax.Array:
         """``out`` with edge row ``at`` in its place, if this shard is at that end of the domain."""
-        placed = place_row(out, edge, axis, at)
+        placed = super().place(axis, out, edge, at)
         # All shards run the same program; those inside compute this row for nothing.
         return jnp.where(self.is_end[axis][at < 0], placed, out) if axis in self.is_end else placed
 
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
-class Divided(Joined):
+class Divided(ShiftedField):
     """A complete field that the compiler divides among devices as it likes.
 
     Only shifts of the complete field and selections between them. The compiler turns these into
     sends between neighbours; a slice or a join of few rows would involve all devices.
     """
 
-    def at(self, axis: int, offset: int) -> Any:
+    def at(self, axis: int, offset: int, edges: Edges) -> Any:
         """The values ``offset`` rows further along ``axis``."""
-        ends = self._ends_along(axis)
-        if self.core.dtype.kind in "iu" or not offset or ends is None:
-            return super().at(axis, offset)
+        ends = self.ends_along(axis)
+        if self.is_halved or not offset or ends is None:
+            return super().at(axis, offset, edges)
         side, n = int(offset > 0), self.core.shape[axis]
         kind, value = ends.kinds[side], self.beyond[axis][side]
         if kind == "periodic":
@@ -68,10 +65,10 @@ class Divided(Joined):
             out = self._select(axis, out, ghost, -1 - i if side else i)
         return out
 
-    def edge_row(self, axis: int, position: int, at: int) -> Any:
+    def row(self, axis: int, position: int, at: int) -> Any:
         """One row, for edge row ``at``: in that place of an array of all rows."""
-        if self.core.dtype.kind in "iu":
-            return self._in_halves(lambda half: half.edge_row(axis, position, at))
+        if self.is_halved:
+            return self.in_halves(lambda half: half.row(axis, position, at))
         n = self.core.shape[axis]
         return self.core if n == 1 else self._shifted(axis, position % n - at % n)
 

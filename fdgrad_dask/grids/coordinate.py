@@ -65,7 +65,7 @@ def find_axis(field: xr.DataArray, dim: Hashable, *, datetime_unit: str | None =
 
     Raises CoordinateError if there is none, or it cannot be differentiated along.
     """
-    name = _find_coordinate(field, dim)
+    name = find_coordinate(field, dim)
     if name is None:
         return index_axis(field, dim)
     coordinate = field.coords.variables[name]
@@ -96,7 +96,7 @@ def index_axis(field: xr.DataArray, dim: Hashable) -> Axis:
     return Axis(dim, dim, dim, field.dims.index(dim), 1.0, f"index of {dim}", units="1")
 
 
-def _find_coordinate(field: xr.DataArray, dim: Hashable) -> Hashable | None:
+def find_coordinate(field: xr.DataArray, dim: Hashable) -> Hashable | None:
     """Find the 1-D coordinate that ``dim`` names; None for a dimension without one."""
     if not isinstance(dim, Hashable):
         raise OptionError(

@@ -9,7 +9,7 @@ import xarray as xr
 from fdgrad_dask.blocks.device import is_jax
 from fdgrad_dask.errors import CoordinateError
 from fdgrad_dask.grids.attributes import choose_long_name
-from fdgrad_dask.grids.coordinate import Axis, find_axis
+from fdgrad_dask.grids.coordinate import Axis, find_axis, find_coordinate
 from fdgrad_dask.halo.tasks import check_levels
 
 
@@ -22,8 +22,8 @@ def align_levels(
     not rise or fall strictly. A lazy one is checked chunk by chunk when it is computed; one that
     JAX traces has no values, and is not checked.
     """
-    name = "z" if coordinate.name is None else coordinate.name
-    if dim not in field.dims or dim not in coordinate.dims:
+    name, dim = "z" if coordinate.name is None else coordinate.name, _find_dim(field, dim)
+    if dim not in coordinate.dims:
         raise CoordinateError(
             f"coordinate {name!r} has dimensions {coordinate.dims} and {field.name!r} has "
             f"{field.dims}; both need {dim!r} for a derivative along it"
@@ -60,7 +60,7 @@ def make_axis(
     field: xr.DataArray, coordinate: xr.DataArray, dim: Hashable, datetime_unit: str | None
 ) -> Axis:
     """Make the axis ``dim`` with another coordinate of one dimension."""
-    name = "z" if coordinate.name is None else coordinate.name
+    name, dim = "z" if coordinate.name is None else coordinate.name, _find_dim(field, dim)
     if coordinate.dims != (dim,):
         raise CoordinateError(
             f"coordinate {name!r} runs along {coordinate.dims[0]!r}, but the derivative is asked "
@@ -69,6 +69,12 @@ def make_axis(
     _, coordinate = _align(field, coordinate, name)
     replaced = field.drop_vars([name], errors="ignore").assign_coords({name: coordinate.variable})
     return find_axis(replaced, name, datetime_unit=datetime_unit)
+
+
+def _find_dim(field: xr.DataArray, dim: Hashable) -> Hashable:
+    """Find the dimension that ``dim`` names: itself, that of a 1-D coordinate, or a CF name."""
+    name = find_coordinate(field, dim)
+    return dim if name is None else field.coords.variables[name].dims[0]
 
 
 def describe_not_monotonic(axis: Axis) -> str:

@@ -18,8 +18,8 @@ from dask.array.dispatch import (
 
 from fdgrad_dask.blocks.compute import compute_block
 from fdgrad_dask.blocks.device import is_jax, is_traced, rises_or_falls
-from fdgrad_dask.blocks.numpy_arithmetic import compute_plain
 from fdgrad_dask.blocks.program import Block, Program
+from fdgrad_dask.blocks.small import compute_in_numpy
 from fdgrad_dask.errors import CoordinateError
 from fdgrad_dask.halo.parameters import ChunkParameters
 from fdgrad_dask.stencils.boundary import floats
@@ -80,7 +80,7 @@ class ChunkTask:
         if not self.in_numpy:
             return list(compute_block(blocks, self.program, self.dtype))
         shape = blocks[0].core.shape
-        return list(compute_plain(dict(enumerate(blocks)), shape, self.program, self.dtype))
+        return list(compute_in_numpy(dict(enumerate(blocks)), shape, self.program, self.dtype))
 
 
 def _refuse_foreign(core: Any) -> None:

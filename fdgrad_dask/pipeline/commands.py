@@ -18,7 +18,8 @@ from fdgrad_dask.pipeline.execute.journal import Journal
 from fdgrad_dask.pipeline.execute.lock import locked
 from fdgrad_dask.pipeline.execute.pending import Pending
 from fdgrad_dask.pipeline.execute.record import RunRecord
-from fdgrad_dask.pipeline.execute.resume import Start, started
+from fdgrad_dask.pipeline.execute.resume import Beginning, Start
+from fdgrad_dask.pipeline.execute.sample import sampled
 from fdgrad_dask.pipeline.execute.task import Result, Task
 from fdgrad_dask.pipeline.execute.threads import in_threads
 from fdgrad_dask.pipeline.execute.verify import everything_read
@@ -26,7 +27,6 @@ from fdgrad_dask.pipeline.execute.window import stoppable
 from fdgrad_dask.pipeline.planning import describe
 from fdgrad_dask.pipeline.planning.job import Job, looked_at
 from fdgrad_dask.pipeline.planning.regions import Plan
-from fdgrad_dask.pipeline.planning.sample import sampled
 from fdgrad_dask.pipeline.report import picture
 from fdgrad_dask.pipeline.report.page import reported, write
 from fdgrad_dask.pipeline.source.open import fingerprint
@@ -78,7 +78,8 @@ def run(
     path = config.target.path
     with locked(journal.place, path) as require_held:
         inputs = fingerprint(job.config.source)
-        start = started(job, store, journal, called, inputs, fresh=fresh, repair=repair)
+        beginning = Beginning(job, store, journal, called, inputs)
+        start = beginning.start(fresh=fresh, repair=repair)
         if start.complete:
             text = _already(config, store, journal)
             return Finished(text, path, start.plan.count, 0, time.monotonic() - began)
@@ -97,10 +98,8 @@ def run(
     if config.picture:
         picture.draw(config.picture, config.target)
     lines = describe.what_is_read(job) + describe.what_is_written(job)
-    if config.picture:
-        lines.append(f"picture  {config.picture.path}")
-    if config.report:
-        lines.append(f"report   {config.report.path}")
+    pages = {"picture": config.picture, "report": config.report}
+    lines += [f"{name:<8} {page.path}" for name, page in pages.items() if page]
     seconds = time.monotonic() - began
     text = "\n".join([*lines, f"took     {seconds:.1f} s"])
     return Finished(text, path, start.plan.count, len(start.todo), seconds)

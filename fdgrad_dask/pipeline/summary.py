@@ -39,12 +39,10 @@ class Planned(Checked):
 
 @dataclass(frozen=True)
 class Finished(Summary):
-    """A target that is complete."""
+    """A target that is complete, with its regions, and those that this call computed."""
 
     regions: int
-    """In all."""
     computed: int
-    """By this call; none where the target was complete already."""
     seconds: float
 
 
@@ -58,9 +56,8 @@ class Verified(Summary):
 
 @dataclass(frozen=True)
 class Standing(Summary):
-    """How far a run is."""
+    """How far a run is: "not begun", "running", "interrupted" or "complete"."""
 
     state: str
-    """One of "not begun", "running", "interrupted", "complete"."""
     regions: int
     finished: int

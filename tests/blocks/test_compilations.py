@@ -6,7 +6,7 @@ import pytest
 from counting import CALLS, sources
 
 from fdgrad_dask import operators as op
-from fdgrad_dask.blocks.kernel import compute_window
+from fdgrad_dask.blocks.kernel import run_kernel
 from fdgrad_dask.grids.geometry import Sphere
 
 pytestmark = pytest.mark.usefixtures("kernels")
@@ -15,8 +15,8 @@ pytestmark = pytest.mark.usefixtures("kernels")
 @pytest.fixture
 def compiled():
     """How many kernels were compiled since the test began."""
-    compute_window.clear_cache()
-    return compute_window._cache_size
+    run_kernel.clear_cache()
+    return run_kernel._cache_size
 
 
 @pytest.mark.parametrize(

@@ -150,6 +150,9 @@ slopes = fd.gradient(lazy, axis=0)
 parts = [slopes.blocks[i, 0].compute(scheduler="sync") for i in (0, 1)]
 assert [part.devices() for part in parts] == [{first}, {second}]
 np.testing.assert_array_equal(np.concatenate(parts), want)
+joined = slopes.compute(scheduler="sync")
+assert joined.devices() == {first}
+np.testing.assert_array_equal(joined, want)
 
 # A labelled operator of chunks on both devices, whose halos travel and whose chunks do not.
 coords = {

@@ -19,6 +19,9 @@ from fdgrad_dask.blocks.allocator import tune_memory
 
 if "tuned" in sys.argv:
     assert tune_memory() is None
+if "operators" in sys.argv:  # the command: the arguments are its own
+    from fdgrad_dask import cli
+    assert cli.main() == 0
 np.ones(1 << 23)  # 64 MiB, given back at once
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 for _ in range(8):
@@ -28,10 +31,11 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 ON_GLIBC = pytest.mark.skipif(not memory._is_glibc(), reason="glibc is tuned, and nothing else")
 
 
-def faults(*arguments: str) -> list[str]:
+def faults(*arguments: str, **environment: str) -> list[str]:
+    plain = {k: v for k, v in os.environ.items() if not k.startswith(("MALLOC", "GLIBC"))}
     run = subprocess.run(
         [sys.executable, "-c", FAULTS, *arguments],
-        env={k: v for k, v in os.environ.items() if not k.startswith(("MALLOC", "GLIBC"))},
+        env=plain | environment,
         capture_output=True,
         text=True,
         check=True,
@@ -43,6 +47,13 @@ def faults(*arguments: str) -> list[str]:
 def test_large_blocks_are_faulted_in_once():
     (tuned,), (plain,) = faults("tuned"), faults()
     assert int(tuned) < 8 < int(plain)
+
+
+@ON_GLIBC
+def test_the_command_tunes_its_process_unless_the_user_has():
+    *_, ours = faults("operators")
+    *_, theirs = faults("operators", MALLOC_MMAP_THRESHOLD_="1000000")
+    assert int(ours) < 8 < int(theirs)
 
 
 def test_elsewhere_nothing_is_done(monkeypatch):

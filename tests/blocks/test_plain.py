@@ -31,6 +31,13 @@ STENCILS = [
     {"skipna": True, "accuracy": 4},
 ]
 DTYPES = ["float16", "float32", "float64", "complex64", "int32"]
+POINTS = {"even": 0.3, "uneven": -UNEVEN}
+# Every stencil with every dtype; either meets both kinds of points.
+COMBINED = [
+    (dtype, ("even", "uneven")[(i + j) % 2], options)
+    for i, dtype in enumerate(DTYPES)
+    for j, options in enumerate(STENCILS)
+]
 
 
 def both(compute):
@@ -65,12 +72,10 @@ def values(dtype, with_holes):
     return f
 
 
-@pytest.mark.parametrize("options", STENCILS, ids=str)
-@pytest.mark.parametrize("points", [0.3, -UNEVEN], ids=["even", "uneven"])
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("dtype", "points", "options"), COMBINED, ids=str)
 def test_every_stencil_and_dtype(dtype, points, options):
     """With and without what is not finite; whole, and with rows of neighbours."""
-    table = stencil(points, N, **options)
+    table = stencil(POINTS[points], N, **options)
     reach = table.halo_width
     for with_holes in (False, True) if np.dtype(dtype).kind in "fc" else (False,):
         f = values(dtype, with_holes)

@@ -94,13 +94,11 @@ TRACED = ["uint8", "int8", "int16", "uint32", "int32", "float16", "bfloat16", "f
 
 @pytest.mark.parametrize("dtype", TRACED)
 def test_traced_points_of_any_dtype_are_those_of_the_host(dtype):
-    x = jnp.asarray(np.arange(10) ** 2 + 3).astype(dtype)
-    for points in (x, x[::-1]):
-        exact = np.asarray(points).astype("f8")
-        want = np.gradient(F4[:10].astype("f8"), exact)
-        assert_allclose(jax.jit(gradient)(F4[:10], points), want, rtol=1e-6)
-    many = jax.vmap(gradient, (None, 0))(F4[:10], jnp.stack([x, x]))
-    assert_allclose(many[1], np.gradient(F4[:10].astype("f8"), np.asarray(x).astype("f8")), 1e-6)
+    x = (np.arange(10) ** 2 + 3).astype(jnp.dtype(dtype))
+    both = np.stack([x, x[::-1]])
+    many = jax.jit(jax.vmap(gradient, (None, 0)))(F4[:10], both)
+    for got, points in zip(many, both.astype("f8"), strict=True):
+        assert_allclose(got, np.gradient(F4[:10].astype("f8"), points), rtol=1e-6)
 
 
 @pytest.mark.parametrize("first", [2**24, 2**31 - 200, -(2**31)])
@@ -110,7 +108,7 @@ def test_traced_integers_beyond_float32(first):
     assert_allclose(jax.jit(gradient)(F4, x), want, rtol=1e-5, atol=1e-8)
 
 
-@pytest.mark.parametrize("accuracy", [2, 6])
+@pytest.mark.parametrize("accuracy", [2, 4])  # 6 takes XLA six seconds
 def test_traced_float32_points_of_any_size(accuracy):
     traced = jax.jit(lambda f, x: gradient(f, x, accuracy=accuracy))  # one compilation for all
     for size in (1e30, 1e6, 1e5, 1e-6, 1e-30):

@@ -45,7 +45,7 @@ GRADIENTS: dict[str, dict[str, Any]] = {
         "accuracy": 4,
     },
     "reflect, accuracy 6": {"boundary": "reflect", "accuracy": 6} | HALF,
-    "extend, accuracy 8": {"boundary": "extend", "accuracy": 8},
+    "extend, accuracy 4": {"boundary": "extend", "accuracy": 4},
     "number and open": {"boundary": (0.5, None)} | HALF,
     "number, accuracy 4": {"boundary": 1e3, "accuracy": 4},
     "unsharded axis": {"axis": 1, "edge_order": 2} | HALF,
@@ -58,10 +58,22 @@ GRADIENTS: dict[str, dict[str, Any]] = {
     "large integers": {"field": LARGE, "dtype": "int64"},
     "large integers beside a number": {"field": LARGE, "dtype": "int64", "boundary": 2.0**60},
 }
-LABELLED = ("vorticity", "divergence", "laplacian", "gradient", "curvilinear", "poles")
+LABELLED = ("vorticity", "laplacian", "gradient", "curvilinear", "poles")
 OTHERS = ("grad", "vmap", "mapped over an axis", "own shard_map", "replicated")
 ALONE = ("unsharded axis", "own shard_map", "replicated")  # no shard needs another one
 MODES = ("Auto", "Explicit")
+# The mode says how we are told of shards and tell of them; what a stencil then needs of its
+# neighbours is the same in both: in Explicit mode, each way of being sharded and a few stencils.
+STENCILS_ALONE = {
+    "edge order 2, uneven",
+    "accuracy 4, uneven",
+    "periodic, accuracy 4, uneven",
+    "extend, accuracy 4",
+    "number, accuracy 4",
+    "shards too short to mirror",
+    "axes of the mesh in another order",
+    "large integers",
+}
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -78,8 +90,12 @@ def test_sharded(mode):
     )
     assert done.returncode == 0, done.stderr[-3000:]
     cases = json.loads(done.stdout)
-    assert set(cases) == {*GRADIENTS, *LABELLED, *OTHERS}
+    assert set(cases) == {*GRADIENTS, *LABELLED, *OTHERS} - left_out(mode)
     assert {name: case for name, case in cases.items() if not is_right(name, mode, case)} == {}
+
+
+def left_out(mode: str) -> set[str]:
+    return STENCILS_ALONE if mode == "Explicit" else set()
 
 
 def is_right(name: str, mode: str, case: dict[str, Any]) -> bool:
@@ -155,7 +171,8 @@ def examine(operator: Any, fields: list[Any], sharding: NamedSharding) -> dict[s
 
 def gradients(mode: str) -> dict[str, Any]:
     results = {}
-    for name, case in GRADIENTS.items():
+    for name in GRADIENTS.keys() - left_out(mode):
+        case = GRADIENTS[name]
         options = {"axis": 0} | case
         field = np.asarray(options.pop("field", FIELD)).astype(options.pop("dtype", "float64"))
         spacing = options.pop("spacing", 0.5)
@@ -206,12 +223,12 @@ def labelled(mode: str) -> dict[str, Any]:
         name: examine(operator(run, coords), fields, sharding)
         for name, run, coords, fields in (
             ("vorticity", ops.vorticity, around, [u, v]),
-            ("divergence", ops.divergence, around, [u, v]),
             ("laplacian", ops.laplacian, around, [u]),
             ("gradient", lambda f: ops.gradient(f, ["lat", "lon"]), around, [u]),
             ("curvilinear", lambda f: ops.gradient_magnitude(f), tilted, [u]),
             ("poles", ops.divergence, labels(np.linspace(-90, 90, 16), lon), [u, v]),
         )
+        if name not in left_out(mode)
     }
 
 

@@ -331,9 +331,17 @@ def test_a_closed_seam_is_like_any_other_place(name, components):
 # --- chunks, laziness, dtypes ---------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("chunks", [{"y": 4, "x": 5}, {"y": (1, 6, 1), "x": (7, 3)}], ids=str)
-@pytest.mark.parametrize("lazy", ["fields", "all", "coordinates"])
-@pytest.mark.parametrize("name", OPERATORS)
+CUTS = [{"y": 4, "x": 5}, {"y": (1, 6, 1), "x": (7, 3)}]
+LAZY = ["fields", "all", "coordinates"]
+# Both cuts meet everything that is lazy and, if not together, every operator.
+CHUNKED = [
+    (name, lazy, CUTS[(i + j) % 2])
+    for i, name in enumerate(OPERATORS)
+    for j, lazy in enumerate(LAZY)
+]
+
+
+@pytest.mark.parametrize(("name", "lazy", "chunks"), CHUNKED, ids=str)
 def test_chunks_change_no_bit_and_building_computes_nothing(name, lazy, chunks, lazily):
     ds, _ = fields(*sampled(oblique, 8, 10))
     ds = along_the_grid(ds, oblique) if lazy != "fields" else ds
@@ -399,9 +407,14 @@ def test_further_dimensions_may_lie_anywhere(name, order):
 # --- places that are none -------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("lazy", [False, True], ids=["NumPy", "dask"])
-@pytest.mark.parametrize("components", ["earth", "grid"])
-@pytest.mark.parametrize("name", OPERATORS)
+@pytest.mark.parametrize(
+    ("name", "lazy", "components"),
+    [
+        (name, lazy, ("earth", "grid")[(i + lazy) % 2])
+        for i, name in enumerate(OPERATORS)
+        for lazy in (False, True)
+    ],
+)
 def test_a_cell_without_an_area_is_nan_and_others_are_not(name, lazy, components):
     ds, _ = fields(*sampled(rotated_pole, 17))
     lat, lon = ds.lat.values.copy(), ds.lon.values.copy()

@@ -209,7 +209,7 @@ WRONG = {
         r"both need 'lev' for a derivative along it",
     ),
     "scalar": (Z[0, 0, 0], "lev", r"coordinate 'height' has dimensions \(\) and 't' has .* need"),
-    "unknown dim": (Z, "depth", r"both need 'depth' for a derivative along it"),
+    "unknown dim": (Z, "depth", r"no dimension 'depth'; 't' has the dimensions"),
     "text": (Z.astype(str), "lev", r"coordinate 'height' holds <U.*; heights need to be real"),
     "complex": (Z + 0j, "lev", r"coordinate 'height' holds complex128; heights need to be real"),
     "folded": (

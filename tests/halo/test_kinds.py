@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-import textwrap
-
 import dask
 import dask.array as da
 import jax
@@ -69,33 +64,14 @@ def test_all_outputs_of_a_pass_over_jax_are_jax(mechanism):
         for name, values in (("u", F), ("v", F[::-1]))
     ]
     want = xr.merge(wind).fdgrad.kinematics("u", "v")
-    lazy = [each.copy(data=on_jax(each.values, (5, 7))) for each in wind]
+    lazy = [each.copy(data=on_jax(each.values, (5, 9))) for each in wind]
     with dask.config.set({"fdgrad.halo": mechanism}):
         got = xr.merge(lazy).fdgrad.kinematics("u", "v")
+    computed = dask.compute({name: got[name].data for name in want})[0]
     for name in want:
         assert isinstance(got[name].data._meta, jax.Array)
-        computed = got[name].data.compute()
-        assert isinstance(computed, jax.Array)
-        assert_array_equal(computed, want[name])
-
-
-def test_chunks_stay_on_their_devices():
-    program = """
-        import dask, jax, numpy as np, dask.array as da, fdgrad_dask as fd
-        f = np.random.default_rng(0).random((12, 4), np.float32)
-        parts = [jax.device_put(f[i : i + 6], jax.devices()[i // 6]) for i in (0, 6)]
-        parts = [da.from_array(part, chunks=-1, asarray=False) for part in parts]
-        lazy = fd.gradient(da.concatenate(parts), axis=0)
-        blocks = dask.compute(lazy.blocks[0], lazy.blocks[1])
-        assert [block.devices() for block in blocks] == [{d} for d in jax.devices()]
-        joined = lazy.compute()  # on the device of the first
-        assert joined.devices() == {jax.devices()[0]}
-        assert (np.asarray(joined) == fd.gradient(f, axis=0)).all()
-    """
-    flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=2", "JAX_PLATFORMS": "cpu"}
-    subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(program)], env={**os.environ, **flags}, check=True
-    )
+        assert isinstance(computed[name], jax.Array)
+        assert_array_equal(computed[name], want[name])
 
 
 # -- what NumPy's functions work on --------------------------------------------------------------

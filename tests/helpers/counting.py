@@ -14,7 +14,8 @@ import xarray as xr
 
 from fdgrad_dask import Curvilinear
 from fdgrad_dask import operators as op
-from fdgrad_dask.blocks.kernel import compute_interior, compute_window
+from fdgrad_dask.blocks.interior import compute_interior
+from fdgrad_dask.blocks.kernel import run_kernel
 
 COMPILED = "/jax/core/compile/backend_compile_duration"
 _counts = []  # those that grow now
@@ -24,7 +25,7 @@ _counts = []  # those that grow now
 def compilations():
     """A list that grows by one for everything that XLA compiles meanwhile; nothing is cached."""
     _listen()
-    compute_window.clear_cache()
+    run_kernel.clear_cache()
     compute_interior.clear_cache()
     seen = []
     _counts.append(seen)

@@ -11,7 +11,7 @@ import xarray as xr
 from fields import degrees
 
 from fdgrad_dask import operators
-from fdgrad_dask.blocks.program import Number
+from fdgrad_dask.blocks.arithmetic import Arithmetic, Number
 from fdgrad_dask.operators.expression import (
     Derivative,
     Factor,
@@ -28,14 +28,14 @@ WIND = WIND.assign(u=(("lat", "lon"), np.random.default_rng(1).random((9, 11))),
 
 def solve(*outputs, fields, derivatives=()):
     """The values of outputs whose factors are numbered behind the fields."""
-    numbers = [Number(np.asarray(f, float), np.multiply, np) for f in fields]
-    slopes = [Number(np.asarray(d, float), np.multiply, np) for d in derivatives]
+    numbers = [Number(np.asarray(f, float), Arithmetic(np)) for f in fields]
+    slopes = [Number(np.asarray(d, float), Arithmetic(np)) for d in derivatives]
     leaves = []
 
     def number(leaf):
         if isinstance(leaf, Derivative):
             return leaf.axis
-        leaves.append(Number(leaf.values, np.multiply, np))
+        leaves.append(Number(leaf.values, Arithmetic(np)))
         return len(fields) + len(leaves) - 1
 
     equation = compile_equation(outputs, number)

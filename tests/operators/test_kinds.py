@@ -107,7 +107,7 @@ SMOOTH = [
     if case[0] not in ("kinematics", "absolute_vorticity") and case[:2] != ("deformation", "region")
 ]
 # Cut along levels, too, which takes a kernel for each of the eight corners.
-CUT_IN_ALL = ("vorticity, globe", "laplacian, globe", "gradient by a field, region")
+CUT_IN_ALL = ("laplacian, globe", "gradient by a field, region")
 
 
 def fields(kind: str) -> xr.Dataset:
@@ -221,17 +221,18 @@ def test_chunks_of_jax_stay_chunks_of_jax(kind, call, request):
     chunked = d.chunk({dims[0]: 2, dims[1]: 4, dims[2]: 5} if in_all else {dims[1]: 4})
     lazy = arrays(call(fd.to_device(chunked)))
     numpy = arrays(call(chunked))
+    assert lazy.keys() == numpy.keys()
     for name, one in lazy.items():
         assert isinstance(one, da.Array)
         assert isinstance(one._meta, jax.Array)
         assert one.chunks == numpy[name].chunks
-        with dask.config.set(scheduler="sync"):
-            got, on_host = one.compute(), numpy[name].compute()
-        assert isinstance(got, jax.Array)
-        assert isinstance(on_host, np.ndarray)
-        assert got.dtype == want[name].dtype
-        assert_array_equal(got, want[name])
-        assert_array_equal(on_host, want[name])
+    got, on_host = dask.compute(lazy, numpy, scheduler="sync")
+    for name, one in got.items():
+        assert isinstance(one, jax.Array)
+        assert isinstance(on_host[name], np.ndarray)
+        assert one.dtype == want[name].dtype
+        assert_array_equal(one, want[name])
+        assert_array_equal(on_host[name], want[name])
 
 
 def test_a_scan_steps_an_equation_forward():

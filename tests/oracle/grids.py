@@ -33,6 +33,7 @@ class Grid:
     lat: Any = None
     repeats: bool = False
     too_short: Callable[[int], bool] = lambda order: False
+    is_doubtful: bool = False  # without units, and so small that it may be in radians
     components: str = "earth"
     words: str = ""
     shape: tuple[int, int] = field(init=False)
@@ -217,5 +218,7 @@ def draw_sphere(rng: Random) -> Grid:
         lat=lat.astype(np.longdouble)[:, None],
         repeats=kind == "repeats",
         too_short=lambda order: _is_short(surface, order),
+        is_doubtful=units == (None, None)
+        and bool(abs(lat.astype(float)).max() < np.pi / 2 and abs(lon).max() < 2 * np.pi),
         words=f"{lat!r} {lon!r}",
     )

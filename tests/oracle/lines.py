@@ -31,6 +31,7 @@ class Line:
     period: float | None = None
     zero_low: float | None = None
     zero_high: float | None = None
+    is_rounded: bool = False  # the points themselves are known to their rounding
 
     @property
     def is_even(self) -> bool:
@@ -141,7 +142,7 @@ def _along_last(f: Sized, line: Line, order: int, points_of: int) -> Sized:
             start = np.where(own < half, 0, len(x) - width)
             read = start[:, None] + np.arange(width)
         w, s = weights(x[read], x[own], order)
-        s = s * np.where(inside[read].all(1), 1, shift)[:, None]
+        s = s * np.where(inside[read].all(1) & (not line.is_rounded), 1, shift)[:, None]
         seen = np.ones(read.shape, bool)
         if kind and order == 1 and line.is_even:  # the centre has no weight, and is not read
             seen[:, half] = (zeros[read]).any(1)

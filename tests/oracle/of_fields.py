@@ -111,10 +111,14 @@ def draw(rng: Random) -> Case:
     expect, names = _equation(rng, operator, fields, f, names, options, wind)
     call = _call(rng, operator, fields, names, options)
     second = operator == "laplacian"
-    short = grid.too_short(2 if second else 1) or (
-        levels is not None
-        and operator in ("advection", "potential_vorticity", "curl")
-        and len(levels.line.points) < levels.line.needs(1)
+    short = (
+        grid.is_doubtful
+        or grid.too_short(2 if second else 1)
+        or (
+            levels is not None
+            and operator in ("advection", "potential_vorticity", "curl")
+            and len(levels.line.points) < levels.line.needs(1)
+        )
     )
     like = fields.labelled[names[0]]
     return Case(

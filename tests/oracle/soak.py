@@ -15,11 +15,11 @@ from collections import Counter
 from pathlib import Path
 from random import Random
 
-from oracle import of_arrays, of_fields
+from oracle import of_arrays, of_fields, of_labels
 from oracle.compare import judge
 from oracle.drawn import Case
 
-SOURCES = [(1, of_arrays.draw), (2, of_fields.draw)]
+SOURCES = [(2, of_arrays.draw), (3, of_labels.draw), (4, of_fields.draw)]
 
 
 def draw(seed: int, number: int) -> Case:

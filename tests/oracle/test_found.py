@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import xarray as xr
 
 from fdgrad_dask import operators as op
@@ -33,3 +34,14 @@ def test_caps_of_fine_grids_keep_their_digits():
     cap = 2 * np.sin(step / 4) ** 2
     flux = (mean[1] - mean[0]) / step * np.sin(step / 2) / (np.longdouble(6371229) ** 2 * cap)
     np.testing.assert_allclose(op.laplacian(u).values[0], float(flux), rtol=1e-12)
+
+
+@pytest.mark.parametrize("dim", ["Z", "height_of_levels", "level"])
+def test_levels_are_found_by_any_name_of_their_dimension(dim):
+    attrs = {"axis": "Z", "standard_name": "height_of_levels"}
+    coords = {"level": ("k", [1.0, 2.0, 4.0], attrs)}
+    f = xr.DataArray(np.arange(6.0).reshape(3, 2) ** 2, coords, ("k", "x"), "f")
+    z = xr.DataArray(np.arange(1.0, 7).reshape(3, 2) ** 1.5, dims=("k", "x"), name="z")
+    for levels in (z, z[:, 0]):
+        expected = f.fdgrad.gradient("k", coordinate=levels)
+        xr.testing.assert_identical(f.fdgrad.gradient(dim, coordinate=levels), expected)

@@ -26,11 +26,11 @@ def test_a_share_of_the_soak():
     """`make soak` tries more; the command that replays a case is in the message."""
     tally = Tally(None)
     wrong = []
-    for number in range(1000):
+    for number in range(600):
         case, found, ratio = try_case(0, number)
         tally.add(case, found, ratio)
         if found.startswith("WRONG"):
             wrong.append(f"python -m oracle.soak --seed 0 --case {number}: {found}\n{case.words}")
     assert not wrong, "\n".join(wrong)
     right = sum(n for key, n in tally.counts.items() if key[3] == "right")
-    assert right > 700
+    assert right > 450

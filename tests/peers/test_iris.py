@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import xarray as xr
 from fields import OVER_POLES, ROSSBY_HAURWITZ, ROTATION, TILTED, A, globe
 from numpy.testing import assert_allclose
 
@@ -121,3 +122,39 @@ def test_its_curl_needs_a_vertical_axis():
     with pytest.raises(iris.exceptions.CoordinateNotFoundError):
         calculus.curl(*both)
     assert np.isfinite(op.vorticity(u, v)).all()
+
+
+def test_winds_about_a_rotated_pole_turn_as_there():
+    """Directions here are of second order in the spacing of half a degree."""
+    cartography = pytest.importorskip("iris.analysis.cartography")
+    points = np.linspace(-20, 20, 81)
+    cs = iris.coord_systems.RotatedGeogCS(39.25, -162.0, ellipsoid=iris.coord_systems.GeogCS(A))
+    mapping = {
+        "grid_mapping_name": "rotated_latitude_longitude",
+        "grid_north_pole_latitude": 39.25,
+        "grid_north_pole_longitude": -162.0,
+        "earth_radius": A,
+    }
+    names = {"rlat": "grid_latitude", "rlon": "grid_longitude"}
+    labels = {k: (k, points, {"standard_name": n, "units": "degrees"}) for k, n in names.items()}
+    labels["pole"] = ((), 0, mapping)
+    rng, winds, theirs = np.random.default_rng(0), [], []
+    for name in ("x_wind", "y_wind"):
+        attrs = {"grid_mapping": "pole", "standard_name": name, "units": "m s-1"}
+        winds.append(xr.DataArray(rng.random((81, 81)), labels, ("rlat", "rlon"), name, attrs))
+        axes = [
+            coords.DimCoord(points, standard_name=one, units="degrees", coord_system=cs)
+            for one in names.values()
+        ]
+        theirs.append(
+            cubes.Cube(
+                winds[-1].values,
+                standard_name=name,
+                units="m s-1",
+                dim_coords_and_dims=[(axis, i) for i, axis in enumerate(axes)],
+            )
+        )
+    ours = op.rotate_to_earth(*winds)
+    turned = cartography.rotate_winds(*theirs, iris.coord_systems.GeogCS(A))
+    for one, other in zip(ours.values(), turned, strict=True):
+        assert_allclose(one, other.data, rtol=0, atol=5e-5)

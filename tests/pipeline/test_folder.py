@@ -21,12 +21,9 @@ def test_what_goes_in_comes_out() -> None:
     place.append("b.jsonl", b"x\n")
     place.append("b.jsonl", b"y\n")
     assert (place.read("a.json"), place.read("b.jsonl")) == (b"two", b"x\ny\n")
-    Path("deep/out.journal/old").mkdir()
-    Path("deep/out.journal/old/c.json").write_text("{}")
-    assert sorted(place.keys()) == ["a.json", "b.jsonl", "old/c.json"]
-    for key in ("a.json", "old/c.json", "never"):
+    for key in ("a.json", "never"):
         place.delete(key)
-    assert list(place.keys()) == ["b.jsonl"]
+    assert os.listdir("deep/out.journal") == ["b.jsonl"]
     place.delete("b.jsonl")
     assert os.listdir("deep") == []
 
@@ -53,7 +50,7 @@ def test_of_several_that_put_one_does() -> None:
         assert place.read("a") == b"new %d" % put.index(True)
     assert not place.replace("a", first, b"late")
     assert not place.replace("b", b"", b"where nothing was")
-    assert list(place.keys()) == ["a"]
+    assert os.listdir("journal") == ["a"]
 
 
 def test_an_object_is_what_it_was_until_it_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -58,14 +58,6 @@ def journal() -> Journal:
     return begun
 
 
-def as_it_was(folder: str, records: list[RegionRecord]) -> None:
-    """Puts these into a file each, as before there was a journal of lines."""
-    Path(folder, "regions").mkdir()
-    for record in records:
-        file = Path(folder, "regions", f"r{record.number:06d}.json")
-        file.write_text(json.dumps(asdict(record), indent=1))
-
-
 def test_what_goes_in_comes_out(journal: Journal) -> None:
     journal.finish(region(2))
     journal.finish(region(0))
@@ -164,15 +156,6 @@ def test_what_is_forgotten_or_begun_anew_is_gone(journal: Journal) -> None:
     assert journal.regions() == {}
 
 
-def test_a_run_that_goes_on_drops_what_no_longer_counts(journal: Journal) -> None:
-    for number in (0, 1, 2, 1):
-        journal.finish(region(number))
-    journal.forget([region(2).key])
-    Journal(PLACE).finish(region(3))
-    records = map(json.loads, LINES.read_text().splitlines())
-    assert [record["number"] for record in records] == [0, 1, 3]
-
-
 def test_a_region_is_known_by_where_it_lies_when_the_target_has_grown(journal: Journal) -> None:
     for number in range(PLAN.count):
         journal.finish(region(number))
@@ -183,37 +166,6 @@ def test_a_region_is_known_by_where_it_lies_when_the_target_has_grown(journal: J
         assert [*journal.numbered()] == known
         keys = [record.key for record in journal.numbered().values()]
         assert keys == [key_of(plan.span(number)) for number in known]
-
-
-def test_a_journal_of_a_file_a_region_is_taken_over(journal: Journal) -> None:
-    as_it_was("out.zarr.journal", [region(0), region(1)])
-    torn = Path("out.zarr.journal", "regions", "r000004.json")
-    torn.write_text('{"number": 4')
-    Path(torn.parent, "notes.txt").write_text("mine")
-    assert journal.numbered() == {0: region(0), 1: region(1)}
-    journal.forget([region(1).key])
-    assert journal.numbered() == {0: region(0)}
-    assert os.listdir("out.zarr.journal/regions") == ["notes.txt"]
-    torn.write_text(json.dumps(asdict(region(4))))  # as when it was killed while it took over
-    journal.finish(region(2))
-    assert journal.numbered() == {0: region(0), 2: region(2)}
-    journal.begin(RUN)
-    assert journal.regions() == {}
-    assert not torn.exists()
-
-
-def test_a_run_of_an_earlier_version_goes_on(
-    stopped: str, fdgrad: Called, computed: list[int]
-) -> None:
-    records = Journal(PLACE).numbered()
-    LINES.unlink()
-    as_it_was("out.zarr.journal", [*records.values()])
-    assert fdgrad("run", stopped)[0] == 0
-    assert sorted(computed) == [2, 3]
-    assert fdgrad("verify", stopped)[0] == 0
-    assert {**Journal(PLACE).numbered(), **records} == Journal(
-        Folder("out.zarr.journal")
-    ).numbered()
 
 
 @pytest.mark.parametrize(("cut", "left"), [(1, [1, 2, 3]), (100, [1, 2, 3]), (700, [0, 1, 2, 3])])

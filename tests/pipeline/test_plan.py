@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from fdgrad_dask.pipeline.config.schema import Config
 from fdgrad_dask.pipeline.execute.journal import Journal
+from fdgrad_dask.pipeline.planning import graph
 from fdgrad_dask.pipeline.planning import regions as plan
 from fdgrad_dask.pipeline.planning.cutting import Field, Halo, cuts, outwards
 from fdgrad_dask.pipeline.planning.graph import Region
@@ -192,6 +193,15 @@ def test_halos_are_found_by_trying(
     assert job.read == {"a"}
 
 
+def test_what_was_tried_for_one_dimension_is_not_for_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built: list[Any] = []
+    monkeypatch.setattr(graph, "Region", lambda *given: built.append(given) or Region(*given))
+    assert job_of(tmp_path, HALOS[0][0]).halos["y"] == Halo(1, 1)
+    assert len(built) == 4  # no halo, that of y, and two corners
+
+
 @pytest.mark.parametrize(("steps", "expected"), HALOS)
 def test_the_plan_counts_what_the_graphs_read(
     steps: list[dict[str, Any]], expected: dict[str, Halo], tmp_path: Path
@@ -297,8 +307,7 @@ def test_what_cannot_fit_is_refused_with_what_would(
     assert "600.00 MiB; lower target.chunks and target.shards along y from 2000 to 1000" in err
     assert not Path("out.zarr.journal").exists()
     target = {"path": "out.zarr", "regions": {"y": 2000}}
-    code, _, err = fdgrad(command, write(**sections, target=target))
-    assert code == 0
+    assert fdgrad("plan", write(**sections, target=target))[0] == 0
     cluster = {**sections["cluster"], "memory_limit": "410 MiB"}
     code, _, err = fdgrad("plan", write(**{**sections, "cluster": cluster}))
     assert code == 5

@@ -242,7 +242,7 @@ def test_a_run_without_a_region(config: configs.Config, run: RunRecord) -> None:
 
 
 def test_the_page_needs_no_network(complete: Page) -> None:
-    assert complete.tags.count("svg") == 6
+    assert complete.tags.count("svg") == 5
     assert "script" not in complete.tags
     assert [link for link in complete.links if not link.startswith(("#", "data:"))] == []
     assert not re.search(r"https?://|@import|url\((?!#)", complete.source)
@@ -313,7 +313,7 @@ def test_rates_add_up_to_the_records() -> None:
 def test_many_regions(config: configs.Config, run: RunRecord) -> None:
     records = [region(n, n // 50, 1, worker=f"w{n % 50}") for n in range(2000)]
     page = render(config, replace(run, regions=2000), records)
-    assert page.tags.count("svg") == 4
+    assert page.tags.count("svg") == 3
     assert page.tags.count("tr") < 30
     assert len(page.source) < 200_000
 

@@ -70,9 +70,9 @@ def test_a_layout_that_was_cut_short_is_laid_out_again(
 
 
 def test_another_cluster_may_go_on(
-    stopped: str, fdgrad: Called, write: Write, computed: list[int]
+    stopped: str, fdgrad: Called, write: Write, on_a_cluster: Any, computed: list[int]
 ) -> None:
-    config = write(target=TARGET, cluster={"workers": 2, "threads": 2, "memory_limit": "2 GiB"})
+    config = write(target=TARGET, cluster={**on_a_cluster, "workers": 2, "threads": 2})
     assert fdgrad("run", config)[0] == 0
     assert sorted(computed) == [2, 3]
 
@@ -201,7 +201,7 @@ def test_the_window_follows_the_workers(
 
     def counted(client: Client, *arguments: Any, **options: Any) -> Any:
         futures = submit(client, *arguments, **options)
-        held.extend([len(client.futures)] * len(futures))
+        held.append(len(client.futures))
         return futures
 
     monkeypatch.setattr(Client, "map", counted)

@@ -49,7 +49,12 @@ def _started(cluster: Ssh, security: Security | None) -> Any:
     try:
         return SSHCluster(
             [cluster.scheduler or cluster.hosts[0], *cluster.hosts],
-            connect_options=_connection(cluster),
+            connect_options={
+                "port": cluster.port,
+                **({"username": cluster.user} if cluster.user else {}),
+                **({"client_keys": [cluster.key]} if cluster.key else {}),
+                **({"known_hosts": cluster.known_hosts} if cluster.known_hosts else {}),
+            },
             worker_options={
                 **both,
                 "nthreads": 1,
@@ -94,15 +99,6 @@ def _ended(running: Any) -> Iterator[Any]:
         if running.sync(alone):
             running.shutdown_scheduler = False  # it is
         running.close()
-
-
-def _connection(cluster: Ssh) -> dict[str, Any]:
-    given = {
-        "username": cluster.user,
-        "client_keys": [cluster.key] if cluster.key else None,
-        "known_hosts": cluster.known_hosts,
-    }
-    return {"port": cluster.port, **{name: value for name, value in given.items() if value}}
 
 
 def _as_json(security: Security) -> dict[str, Any]:

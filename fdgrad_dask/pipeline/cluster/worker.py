@@ -6,7 +6,8 @@ import asyncio
 import logging
 import os
 import platform
-from typing import Any, cast
+from dataclasses import dataclass
+from typing import Any, ClassVar, cast
 
 import jax
 from dask.utils import format_bytes
@@ -38,13 +39,12 @@ def make_ready(client: Client, cluster: Cluster) -> None:
         ) from error
 
 
+@dataclass
 class Ready(WorkerPlugin):
     """Sets a worker up, again after a restart, and keeps its tracebacks off the terminal."""
 
-    name = "fdgrad-ready"
-
-    def __init__(self, gpus: int = 0) -> None:
-        self._gpus = gpus
+    name: ClassVar[str] = "fdgrad-ready"
+    gpus: int = 0
 
     async def setup(self, worker: Worker) -> None:
         """In a thread, so that the worker answers meanwhile; errors reach the driver."""
@@ -54,7 +54,7 @@ class Ready(WorkerPlugin):
         # not pause for that, or it may wait for ever; nor is there anything to spill.
         watching = worker.memory_manager
         watching.memory_spill_fraction = watching.memory_pause_fraction = False
-        if self._gpus:
+        if self.gpus:
             await asyncio.to_thread(require_gpu)
 
 

@@ -284,7 +284,9 @@ def _with_kind(section: Any) -> Any:
     return section
 
 
-_Kinds = Annotated[
-    Threads | Local | Gpu | Batch | Ssh | Kubernetes | Address, Field(discriminator="kind")
+_Kind = Threads | Local | Gpu | Batch | Ssh | Kubernetes | Address
+Cluster = Annotated[
+    _Kind,
+    Field(discriminator="kind"),
+    BeforeValidator(_with_kind, json_schema_input_type=_Kind | str),
 ]
-Cluster = Annotated[_Kinds, BeforeValidator(_with_kind, json_schema_input_type=_Kinds | str)]

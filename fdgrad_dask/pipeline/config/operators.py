@@ -49,11 +49,6 @@ def takes_variable(option: inspect.Parameter) -> bool:
     return "DataArray" in str(option.annotation)
 
 
-def summary_of(name: str) -> str:
-    """The first line of the docstring: what comes out."""
-    return (inspect.getdoc(_operator(name)) or "").partition("\n")[0]
-
-
 def described(name: str) -> str:
     """An operator in lines: what comes out, its inputs, its options with their defaults.
 
@@ -62,9 +57,10 @@ def described(name: str) -> str:
     >>> print(described("gradient").splitlines()[1])
       inputs   field
     """
+    summary = (inspect.getdoc(_operator(name)) or "").partition("\n")[0]
     options = ", ".join(f"{key}={option.default!r}" for key, option in options_of(name).items())
     inputs = ", ".join(inputs_of(name))
-    return f"{name}: {summary_of(name)}\n  inputs   {inputs}\n  options  {options}"
+    return f"{name}: {summary}\n  inputs   {inputs}\n  options  {options}"
 
 
 def _parameters(name: str) -> list[inspect.Parameter]:

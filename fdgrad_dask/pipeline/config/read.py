@@ -17,7 +17,6 @@ from fdgrad_dask.pipeline.config.yaml import PARAMETERS, Document, Path, parse
 
 Model = TypeVar("Model", bound=BaseModel)
 
-_MISSING = "is missing; write it"
 _LEAST = 5  # characters of a value that is shown as its variable; a shorter one is in many words
 
 
@@ -162,7 +161,7 @@ def _checked(name: str, document: Document, model: type[Model]) -> Model:
     for path, message in problems:
         near = max((path[:n] for n in range(len(path) + 1) if path[:n] in document.places), key=len)
         # A single name is a list of one to the model, but not in the file.
-        where = path if message == _MISSING else near
+        where = near if near == path[:-1] and path[-1] == 0 else path
         for value, variable in document.filled.items():
             message = message.replace(value, variable) if len(value) >= _LEAST else message
         rows.append((order.index(near), f"  {document.places[near]}, {_shown(where)}: {message}"))
@@ -190,11 +189,12 @@ def _described(error: ValidationError, model: type[BaseModel]) -> Iterator[tuple
                 f"no kind {context['tag']!r}; {did_you_mean(context['tag'], kinds)}",
             )
         elif kind == "missing":
-            yield path, _MISSING
+            yield path, "is missing; write it"
         else:
             # What stands in the options of a store may be a key, and is shown to nobody.
             got = "" if "storage_options" in place else f", got {item['input']!r}"
-            yield path, str(cause or item["msg"][0].lower() + item["msg"][1:] + got)
+            said = item["msg"].partition(" or instance of ")[0].partition(" or object to ")[0]
+            yield path, str(cause or said[0].lower() + said[1:] + got)
 
 
 def _keys(model: type[BaseModel], place: Path) -> Iterable[str]:

@@ -11,7 +11,7 @@ import json
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
@@ -46,10 +46,6 @@ def _ending(ending: str) -> AfterValidator:
     return AfterValidator(check)
 
 
-def _name_the_operators(schema: dict[str, Any]) -> None:
-    schema["enum"] = list(catalog.operator_names())
-
-
 OutputName = Annotated[str, AfterValidator(_variable_name)]
 
 
@@ -57,7 +53,9 @@ class Step(Section):
     """One operator, what goes into it and what its result is called."""
 
     operator: Annotated[
-        str, AfterValidator(_known_operator), Field(json_schema_extra=_name_the_operators)
+        str,
+        AfterValidator(_known_operator),
+        Field(json_schema_extra={"enum": [*catalog.operator_names()]}),
     ]
     """What `fdgrad operators` lists."""
     inputs: Annotated[tuple[str, ...], Listed]
@@ -110,10 +108,6 @@ class Report(Section):
     """An HTML file; one that is there is replaced."""
 
 
-_Page = TypeVar("_Page", Picture | None, Report | None)
-_Placed = TypeVar("_Placed", Source, Target, Picture | None, Report | None)
-
-
 class Config(Section):
     """From source to target, and what happens on the way."""
 
@@ -131,7 +125,7 @@ class Config(Section):
 
     @field_validator("source", "target", "picture", "report")
     @classmethod
-    def _from_the_root(cls, section: _Placed) -> _Placed:
+    def _from_the_root(cls, section: Any) -> Any:
         """Relative paths are those of the folder in which the config is read, on workers too."""
         if section is None:
             return section
@@ -166,7 +160,7 @@ class Config(Section):
 
     @field_validator("picture", "report")
     @classmethod
-    def _outside_target(cls, page: _Page, info: ValidationInfo) -> _Page:
+    def _outside_target(cls, page: Any, info: ValidationInfo) -> Any:
         if page and "target" in info.data and _overlap(page.path, info.data["target"].path):
             message = f"{page.path!r} lies inside the target; put it beside it"
             raise FieldError((("path",), message))
@@ -198,15 +192,7 @@ def load(config: AnyConfig, settings: Sequence[str] = ()) -> Config:
 
 
 def load_all(paths: Iterable[str], settings: Sequence[str] = ()) -> dict[str, Config]:
-    """The configs in several files, by file and parameters.
-
-    Parameters
-    ----------
-    paths : iterable of str
-        YAML files; ``-`` is standard input.
-    settings : sequence of str
-        ``a.b=c``: the place of a value in all of them, and the YAML that is put there, such as
-        the name or the file of a cluster.
+    """The configs in YAML files, by file and parameters; each setting is put into all of them.
 
     Raises
     ------

@@ -70,6 +70,7 @@ def says(message: str) -> WrapValidator:
 Place = Annotated[str, AfterValidator(_at_home)]
 """A path or a URL."""
 FileName = Annotated[Place, AfterValidator(_on_this_machine)]
+FromList = BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)
 Listed = BeforeValidator(_listed, json_schema_input_type=str | list[str])
 
 

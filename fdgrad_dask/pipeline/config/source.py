@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BeforeValidator,
     Field,
+    PlainSerializer,
     PositiveInt,
-    Strict,
     ValidationInfo,
-    field_serializer,
-    field_validator,
     model_validator,
 )
 
 from fdgrad_dask.pipeline.config.redaction import hide_options, hide_url, without_secrets
-from fdgrad_dask.pipeline.config.section import Listed, Place, Section, says
+from fdgrad_dask.pipeline.config.section import FromList, Listed, Place, Section, says
 
 Format = Literal["auto", "zarr", "netcdf", "icechunk", "kerchunk"]
 Label = int | float | str
@@ -26,11 +24,11 @@ Label = int | float | str
 class Picked(Section):
     """Points that are named one by one, or by their number from 0; a negative one from the end."""
 
-    labels: Annotated[tuple[Label, ...], Field(strict=False, min_length=1)] | None = None
+    labels: Annotated[tuple[Label, ...], FromList, Field(min_length=1)] | None = None
     """The labels that are taken, in this order."""
-    index: int | Annotated[tuple[int | None, int | None], Strict(False)] | None = None
+    index: int | Annotated[tuple[int | None, int | None], FromList] | None = None
     """One point, whose dimension goes, or [start, stop] without stop."""
-    indices: Annotated[tuple[int, ...], Field(strict=False, min_length=1)] | None = None
+    indices: Annotated[tuple[int, ...], FromList, Field(min_length=1)] | None = None
     """The points that are taken, in this order."""
 
     @model_validator(mode="after")
@@ -41,7 +39,7 @@ class Picked(Section):
 
 
 Selection = Annotated[
-    Label | Annotated[tuple[Label | None, Label | None], Strict(False)] | Picked,
+    Label | Annotated[tuple[Label | None, Label | None], FromList] | Picked,
     says(
         "a selection is a label, [start, stop] with both ends taken, {labels: [...]}, "
         "{index: n}, {index: [start, stop]} or {indices: [...]}"
@@ -67,17 +65,26 @@ STORES = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss")
 """The schemes of buckets, which obstore and icechunk open; fsspec opens every other one."""
 
 
-def of_a_store(options: dict[str, Any], paths: Sequence[str]) -> dict[str, Any]:
-    """Hides the options of what opens ``paths``, and refuses those of another library."""
+def _of_a_store(options: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+    """Hides the options of what opens a path, and refuses those of another library."""
     hide_options(options)
-    if any(path.split("://")[0] in STORES for path in paths):
-        for name in options.keys() & _OF_FSSPEC.keys():
-            raise ValueError(
-                f"{name} is a name of fsspec, and {paths[0].split('://')[0]}:// is opened by "
-                f"obstore; write {_OF_FSSPEC[name]} in its place"
-            )
+    path = info.data.get("path", "")
+    scheme = (path if isinstance(path, str) else path[0]).partition("://")[0]
+    for name in options.keys() & _OF_FSSPEC.keys() if scheme in STORES else ():
+        raise ValueError(
+            f"{name} is a name of fsspec, and {scheme}:// is opened by obstore; write "
+            f"{_OF_FSSPEC[name]} in its place"
+        )
     return options
 
+
+def _hidden(url: str) -> str:
+    hide_url(url)
+    return url
+
+
+Options = Annotated[dict[str, Any], AfterValidator(_of_a_store), Field(exclude=True, repr=False)]
+_Url = Annotated[Place, AfterValidator(_hidden), PlainSerializer(without_secrets)]
 
 _LABELS_ONLY = ("_FillValue", "missing_value", "scale_factor", "add_offset", "dtype")
 
@@ -102,7 +109,7 @@ Attributes = Annotated[
 class Source(Section):
     """What is read."""
 
-    path: Annotated[tuple[Place, ...], Listed]
+    path: Annotated[tuple[_Url, ...], Listed]
     """Zarr, netCDF, Icechunk or kerchunk references, a pattern of files or a list of them, on this
     machine (relative to where fdgrad is called) or by URL; or sample:NAME."""
     format: Format = "auto"
@@ -129,27 +136,11 @@ class Source(Section):
     attrs: dict[str, Attributes] = {}
     """Attributes that are set where the file lacks them or has wrong ones, by variable or
     coordinate, like {level: {units: hPa, positive: down}}; null takes one away."""
-    storage_options: dict[str, Any] = Field(default={}, exclude=True, repr=False)
+    storage_options: Options = {}
     """For the library that opens a URL: obstore for s3://, gs:// and az://, fsspec for all others.
     Write secrets as ${NAME}, and set that environment variable; no option is ever written."""
     decode_times: bool = True
     """Whether numbers "since" a date become dates; false where their unit is none of CF's."""
-
-    @field_validator("storage_options")
-    @classmethod
-    def _of_one_kind(cls, options: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
-        return of_a_store(options, info.data.get("path", ()))
-
-    @field_validator("path")
-    @classmethod
-    def _hidden(cls, path: tuple[str, ...]) -> tuple[str, ...]:
-        for each in path:
-            hide_url(each)
-        return path
-
-    @field_serializer("path")
-    def _path_to_be_written(self, path: tuple[str, ...]) -> list[str]:
-        return [without_secrets(each) for each in path]
 
     @model_validator(mode="after")
     def _one_version(self) -> Source:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, PositiveInt, ValidationInfo, field_validator, model_validator
+from pydantic import Field, PositiveInt, field_validator, model_validator
 
 from fdgrad_dask.pipeline.config.redaction import without_secrets
 from fdgrad_dask.pipeline.config.section import Place, Section
-from fdgrad_dask.pipeline.config.source import STORES, of_a_store
+from fdgrad_dask.pipeline.config.source import STORES, Options
 
 ENDINGS = (".zarr", ".icechunk", ".nc")
 
@@ -34,14 +34,9 @@ class Target(Section):
     """fast: LZ4 with shuffle; archive: Zstandard with bitshuffle, smaller and slower."""
     round_bits: Annotated[int, Field(ge=1, le=52)] | None = None
     """Bits of the mantissa that are kept; the others become zero and compress to nothing."""
-    storage_options: dict[str, Any] = Field(default={}, exclude=True, repr=False)
+    storage_options: Options = {}
     """Of obstore and icechunk, for a bucket. Write secrets as ${NAME}, and set that environment
     variable; no option is ever written."""
-
-    @field_validator("storage_options")
-    @classmethod
-    def _of_one_kind(cls, options: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
-        return of_a_store(options, [info.data.get("path", "")])
 
     @field_validator("path")
     @classmethod

@@ -8,7 +8,6 @@ provenance and for ``fdgrad verify``.
 from __future__ import annotations
 
 import json
-import re
 import time
 from collections.abc import Iterable
 from contextlib import suppress
@@ -21,7 +20,6 @@ from fdgrad_dask.pipeline.planning.regions import Plan
 from fdgrad_dask.pipeline.store.open import Place
 
 _RUN, _LINES = "run.json", "journal.jsonl"
-_OLD = re.compile(r"regions/r\d{6,}\.json")  # a file a region, as it was before there were lines
 
 
 class Journal:
@@ -63,8 +61,7 @@ class Journal:
 
     def begin(self, run: RunRecord) -> None:
         """Starts again: what an earlier run finished is forgotten, and nothing else is touched."""
-        for key in [*self._old(), _LINES]:
-            self.place.delete(key)
+        self.place.delete(_LINES)
         self._write(run)
 
     def finish(self, *records: RegionRecord) -> None:
@@ -94,28 +91,19 @@ class Journal:
 
     def _append(self, *entries: dict[str, Any]) -> None:
         if not self._is_whole:
-            self._compact()
+            self._cut_torn_end()
         self._is_whole = False
         self.place.append(_LINES, b"".join(map(_line, entries)))
         self._is_whole = True
 
-    def _compact(self) -> None:
-        """Cuts off a torn line, which would spoil the next, and drops what no longer counts."""
-        kept = b"".join(_line(vars(record)) for record in self.regions().values())
-        if kept != (self.place.read(_LINES) or b""):
-            self.place.write(_LINES, kept)
-        for key in self._old():
-            self.place.delete(key)
+    def _cut_torn_end(self) -> None:
+        """It would spoil the next line."""
+        held = self.place.read(_LINES) or b""
+        if torn := held.rpartition(b"\n")[2]:
+            self.place.write(_LINES, held.removesuffix(torn))
 
-    def _lines(self) -> Iterable[str | bytes]:
-        held = self.place.read(_LINES)
-        if held is None:
-            return (self.place.read(key) or b"" for key in self._old())
-        return held.decode(errors="replace").split("\n")[:-1]
-
-    def _old(self) -> list[str]:
-        """Those that we wrote: others may keep notes beside them."""
-        return sorted(filter(_OLD.fullmatch, self.place.keys()))
+    def _lines(self) -> list[str]:
+        return (self.place.read(_LINES) or b"").decode(errors="replace").split("\n")[:-1]
 
 
 def _line(entry: dict[str, Any]) -> bytes:

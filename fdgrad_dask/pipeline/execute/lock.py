@@ -8,6 +8,7 @@ is waited for.
 from __future__ import annotations
 
 import json
+import math
 import os
 import socket
 import threading
@@ -88,8 +89,7 @@ def owner(place: Place) -> Owner | None:
 def living_owner(place: Place) -> Owner | None:
     """Who holds the lock and lives, as far as can be seen from here."""
     found = owner(place)
-    lives = found and (_lives(found) if _is_near(found) else _left(found) > 0)
-    return found if lives else None
+    return found if found and _left(found) else None
 
 
 def _owner_in(held: bytes | None) -> Owner | None:
@@ -111,14 +111,10 @@ def _acquire(place: Place, mine: Owner, shown: str) -> None:
     while not place.create(_KEY, _alive(mine)):
         if (held := place.read(_KEY)) is None:
             continue
-        other = _owner_in(held)
-        if other and _is_near(other):
-            if _lives(other):
-                raise _refused(place, other, shown)
-            deadline = 0.0
-        elif held != waited_for:
-            before, left = _owner_in(waited_for), _left(other)
-            if other and before and other.token == before.token:
+        if held != waited_for:
+            other, before = _owner_in(held), _owner_in(waited_for)
+            left = _left(other)
+            if other and (left == math.inf or (before and other.token == before.token)):
                 raise _refused(place, other, shown)
             if other and left:
                 warn(
@@ -133,9 +129,13 @@ def _acquire(place: Place, mine: Owner, shown: str) -> None:
 
 
 def _left(other: Owner | None) -> float:
-    """Seconds until an owner elsewhere is taken for dead; its clock may differ from ours."""
+    """Seconds until an owner is taken for dead, for ever where it is seen alive."""
     if other is None:
         return _TORN
+    if other.host == socket.gethostname() and other.space in ("", _space()):
+        born = _born(other.pid)
+        return math.inf if born is not None and abs(born - other.born) < 2 else 0.0
+    # Its clock may differ from ours.
     return min(max(0.0, _LEASE - (time.time() - other.seen)), _LEASE)
 
 
@@ -158,16 +158,6 @@ def _beat(place: Place, mine: Owner, over: threading.Event) -> None:
             held = place.read(_KEY)
             if (seen := _owner_in(held)) and held and seen.token == mine.token:
                 place.renew(_KEY, held, _alive(mine))
-
-
-def _is_near(other: Owner) -> bool:
-    """Whether the owner is a process whose number means something here."""
-    return other.host == socket.gethostname() and other.space in ("", _space())
-
-
-def _lives(other: Owner) -> bool:
-    born = _born(other.pid)
-    return born is not None and abs(born - other.born) < 2
 
 
 def _born(pid: int) -> float | None:

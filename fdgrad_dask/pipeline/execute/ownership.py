@@ -14,13 +14,7 @@ from fdgrad_dask.pipeline.store.base import State, Store
 
 
 def require_ours(store: Store, journal: Journal) -> State:
-    """What is there, which is ours or nothing.
-
-    Raises
-    ------
-    OutputError
-        Somebody else wrote it, or nothing says that we did.
-    """
+    """Refuses what somebody else wrote, or of which nothing says that we did; what is there."""
     state, run, beside = store.state(), journal.run(), journal.place.path
     for each in store.held():
         if each.digest in known(run) or (each.partial and run and not run.laid_out):
@@ -34,13 +28,7 @@ def require_ours(store: Store, journal: Journal) -> State:
 
 
 def require_only_ours(store: Store, run: RunRecord | None) -> None:
-    """Refuses to replace what somebody else has put something into.
-
-    Raises
-    ------
-    OutputError
-        With the name of what is not ours.
-    """
+    """Refuses to replace what somebody else has put something into."""
     for each in store.held():
         if os.path.islink(each.path):
             raise OutputError(

@@ -5,8 +5,9 @@ And that it is what the config says, made of inputs that are still what they wer
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 
 from fdgrad_dask.errors import InputError, OutputError
@@ -43,28 +44,26 @@ def faults(store: Store, journal: Journal) -> list[Fault]:
     run, records = journal.run(), journal.numbered()
     if run is None:
         return []
-    missing = [
-        Fault(f"region {number}", "was not finished", number)
-        for number in range(run.regions)
-        if number not in records
+    written: list[tuple[str, str | None, int | None]] = [
+        (f"region {number}", None, number) for number in range(run.regions) if number not in records
     ]
-    written: list[tuple[str, str, int | None]] = [
-        (key, checksum, None) for key, checksum in run.labels.items()
-    ]
+    written += [(key, checksum, None) for key, checksum in run.labels.items()]
     for number, record in records.items():
         written += [(key, checksum, number) for key, checksum in record.checksums.items()]
 
-    def checked(one: tuple[str, str, int | None]) -> Iterator[Fault]:
+    def compare(one: tuple[str, str | None, int | None]) -> Fault | None:
         key, checksum, region = one
-        found = store.checksum(key)
-        if found is None:
-            yield Fault(key, "is missing", region)
-        elif found != checksum:
-            empty = bool(store.absent([key]))
-            yield Fault(key, "is empty" if empty else "has other bytes than were written", region)
+        if checksum is None:
+            return Fault(key, "was not finished", region)
+        if (found := store.checksum(key)) is None:
+            return Fault(key, "is missing", region)
+        if found == checksum:
+            return None
+        what = "is empty" if store.absent([key]) else "has other bytes than were written"
+        return Fault(key, what, region)
 
     with ThreadPoolExecutor(_READERS) as readers:
-        return [*missing, *(fault for found in readers.map(checked, written) for fault in found)]
+        return [fault for fault in readers.map(compare, written) if fault]
 
 
 def everything_read(run: RunRecord, journal: Journal) -> list[Mapping[str, str]]:
@@ -73,32 +72,27 @@ def everything_read(run: RunRecord, journal: Journal) -> list[Mapping[str, str]]
 
 
 def require_config(
-    begun: Mapping[str, str], keys: Mapping[str, str], path: str, advice: str = ""
+    before: Mapping[str, str],
+    now: Mapping[str, str],
+    path: str,
+    advice: str = "",
+    *,
+    is_complete: bool = False,
 ) -> None:
-    """Refuses a config that is not the one of a finished target.
-
-    Raises
-    ------
-    OutputError
-        With the keys in which they differ, and ``advice`` on what else to do.
-    """
-    before, now = (identity.without_versions(each) for each in (begun, keys))
+    """Refuses a config that is not the one of a run; a complete target outlives its packages."""
+    if is_complete:
+        before, now = identity.without_versions(before), identity.without_versions(now)
     if before != now:
+        made = "is the result of" if is_complete else "was begun with"
         differing = "; ".join(identity.changed(before, now))
         raise OutputError(
-            f"{path} is the result of something else: {differing}; undo the change, {advice}run "
-            "with --fresh to replace it, or name another target"
+            f"{path} {made} something else: {differing}; undo the change, {advice}run with --fresh "
+            "to replace it, or name another target"
         )
 
 
 def require_inputs(inputs: Inputs, run: RunRecord, journal: Journal, path: str) -> None:
-    """Refuses a finished target whose inputs are not what they were.
-
-    Raises
-    ------
-    OutputError
-        With some of those that have changed.
-    """
+    """Refuses a finished target whose inputs are not what they were."""
     if changed := inputs.changed(everything_read(run, journal)):
         raise OutputError(
             f"{path} is complete, but its inputs have changed since: {inputs.shown(changed)}; run "
@@ -148,21 +142,16 @@ def _require_same_job(config: Config, run: RunRecord, journal: Journal) -> str:
     try:
         job = looked_at(config)
     except InputError as error:
-        require_config(identity.in_file(run.identity), identity.of_config(config), path)
-        return _require_inputs_that_are_left(config, run, journal, error)
-    require_config(run.identity, job.identity, path)
+        before = identity.in_file(run.identity)
+        require_config(before, identity.of_config(config), path, is_complete=True)
+        # A source that is gone says nothing against a target; one that was replaced does.
+        files: list[str] = []
+        with suppress(InputError):
+            files = files_of(config.source)
+        inputs = Inputs(config.source, files)
+        if not inputs.are_gone(everything_read(run, journal)):
+            require_inputs(inputs, run, journal, path)
+        return f"; its inputs are not compared: {error}"
+    require_config(run.identity, job.identity, path, is_complete=True)
     require_inputs(job.inputs, run, journal, path)
     return ""
-
-
-def _require_inputs_that_are_left(
-    config: Config, run: RunRecord, journal: Journal, why: InputError
-) -> str:
-    """A source that is gone says nothing against a target; one that was replaced does."""
-    try:
-        inputs = Inputs(config.source, files_of(config.source))
-    except InputError:
-        inputs = None
-    if inputs is not None and not inputs.are_gone(everything_read(run, journal)):
-        require_inputs(inputs, run, journal, config.target.path)
-    return f"; its inputs are not compared: {why}"

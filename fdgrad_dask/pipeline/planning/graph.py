@@ -7,8 +7,9 @@ coordinates are those of the operators on the whole; culled to the region, it re
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
+from functools import cache
 from itertools import accumulate, pairwise
 from typing import Any
 
@@ -166,10 +167,18 @@ def found_halos(config: Config, source: xr.Dataset) -> tuple[dict[str, Halo], se
     middle = {dim: middle_of(size) for dim, size in sizes.items()}
     halos: dict[str, Halo] = {}
     read: set[str] = set()
+
+    @cache
+    def boxes(given: frozenset[tuple[str, Halo]]) -> list[tuple[str, Span]]:
+        """What the middle reads; most dimensions are content with what another has tried."""
+        found = list(Region(config, source, [middle], {}, dict(given)).reads())
+        read.update(name for name, _ in found)
+        return found
+
     for _ in range(2):  # what one dimension needs may show only when the others are known
         for dim in sizes:
             if dim not in halos:
-                found = _least(config, source, middle, dim, halos, read)
+                found = _least(boxes, middle, int(sizes[dim]), dim, halos)
                 halos |= {dim: found} if found else {}
     for dim in sizes:
         halos.setdefault(dim, Halo(1, 1))
@@ -187,22 +196,21 @@ def found_halos(config: Config, source: xr.Dataset) -> tuple[dict[str, Halo], se
 
 
 def _least(
-    config: Config,
-    source: xr.Dataset,
+    boxes: Callable[[frozenset[tuple[str, Halo]]], list[tuple[str, Span]]],
     middle: Span,
+    size: int,
     dim: str,
     halos: Mapping[str, Halo],
-    read: set[str],
 ) -> Halo | None:
     low, high = middle[dim]
     tried = [Halo(rows, layers) for layers in range(1, _LAYERS + 1) for rows in _ROWS]
     for halo in [Halo(), *sorted(tried, key=lambda each: each.depth)]:
-        boxes = list(Region(config, source, [middle], {}, {**halos, dim: halo}).reads())
-        read.update(name for name, _ in boxes)
-        along = [box[dim] for _, box in boxes if dim in box]
+        given = {**halos, dim: halo}
+        found = boxes(frozenset(each for each in given.items() if each[1] != Halo()))
+        along = [box[dim] for _, box in found if dim in box]
         if all(start >= low - halo.depth and stop <= high + halo.depth for start, stop in along):
             return halo
-        if halo.depth > max(low, int(source.sizes[dim]) - high):
+        if halo.depth > max(low, size - high):
             break
     return None
 

@@ -84,17 +84,12 @@ class Job:
         outputs = {
             str(name): field_of(each.variable) for name, each in self.result.data_vars.items()
         }
-        read = {dim: self.source.sizes[dim] for each in inputs.values() for dim in each.dims}
-        sizes = {str(dim): size for dim, size in self.result.sizes.items()} | read
-        written = {dim: sizes[dim] for each in outputs.values() for dim in each.dims}
-        sizes = written | sizes
+        dims = [dim for each in (*outputs.values(), *inputs.values()) for dim in each.dims]
+        known = {**self.result.sizes, **self.source.sizes}
+        sizes = {dim: known[dim] for dim in dims}
         return Workload(
-            sizes={dim: sizes[dim] for dim in sizes if dim in written or dim in read},
-            shards={
-                dim: self.layout.shards.get(dim, sizes[dim])
-                for dim in sizes
-                if dim in written or dim in read
-            },
+            sizes=sizes,
+            shards={dim: self.layout.shards.get(dim, size) for dim, size in sizes.items()},
             halos=self.halos,
             inputs=inputs,
             outputs=outputs,
@@ -109,13 +104,7 @@ class Job:
 
     @cached_property
     def plan(self) -> Plan:
-        """The regions.
-
-        Raises
-        ------
-        ClusterError
-            A worker has not the memory for one of them.
-        """
+        """The regions, which a worker can hold."""
         work, target = self.workload, self.config.target
         if target.regions:
             region = plan.with_region(work, target.regions)
@@ -125,13 +114,7 @@ class Job:
         return plan.planned(work, region)
 
     def require_room(self, planned: Plan) -> None:
-        """Refuses regions that a worker cannot hold, and says what would fit.
-
-        Raises
-        ------
-        ClusterError
-            With the numbers to change.
-        """
+        """Refuses regions that a worker cannot hold, and says what would fit."""
         if planned.memory > FULL * self.limit:
             raise ClusterError(
                 f"a region of {shape(planned.region)} needs about "
@@ -141,23 +124,21 @@ class Job:
 
 
 def looked_at(config: Config) -> Job:
-    """The job of a config; wrong names, options and coordinates are refused here.
-
-    Raises
-    ------
-    FdgradError
-        Whatever is wrong with source, steps or target.
-    """
+    """The job of a config; wrong names, options and coordinates are refused here."""
     config = config.model_copy(update={"source": pinned(config.source)})
     files = tuple(files_of(config.source))
     # HDF5 hands out again what this process still has open, though the file was rewritten since.
     gc.collect()
     with recording() as read:
         source = open_files(config.source, files)
-        sizes = {str(dim): size for dim, size in source.sizes.items()}
-        whole = chunked(source, {**config.source.chunks, **sizes})
-        result = steps.build(config, whole)
+        result = build_results(config, source)
     return Job(config, source, result, files, read)
+
+
+def build_results(config: Config, source: xr.Dataset) -> xr.Dataset:
+    """The results of the steps, lazy and in arrays of one chunk."""
+    sizes = {str(dim): size for dim, size in source.sizes.items()}
+    return steps.build(config, chunked(source, {**config.source.chunks, **sizes}))
 
 
 def shape(region: dict[str, int]) -> str:

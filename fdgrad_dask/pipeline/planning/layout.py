@@ -31,13 +31,7 @@ class Layout:
 def laid_out(
     result: xr.Dataset, target: Target, source: Source, pieces: Mapping[str, Chunks]
 ) -> Layout:
-    """The layout that the config asks for, elsewhere that in which the source is read.
-
-    Raises
-    ------
-    ConfigError
-        ``target`` names a dimension that no result has, or a shard is no whole number of chunks.
-    """
+    """The layout that the config asks for, elsewhere that in which the source is read."""
     dims = {
         str(dim): size for array in result.data_vars.values() for dim, size in array.sizes.items()
     }

@@ -37,6 +37,11 @@ class Workload:
     threads: int = 1
     base: int = BASE
 
+    @property
+    def arrays(self) -> list[Field]:
+        """All that is read or written."""
+        return [*self.inputs.values(), *self.outputs.values()]
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -92,12 +97,11 @@ class Plan:
 
 def planned(work: Workload, region: Mapping[str, int]) -> Plan:
     """The plan with regions of this shape."""
-    needed = sum(_bytes(each, work.sizes) for each in work.inputs.values())
     return Plan(
         sizes=work.sizes,
         region=dict(region),
         bytes_read=bytes_read(work, region),
-        bytes_needed=needed,
+        bytes_needed=sum(_bytes(each, work.sizes) for each in work.inputs.values()),
         bytes_written=sum(_bytes(each, work.sizes) for each in work.outputs.values()),
         memory=memory(work, region),
     )
@@ -109,22 +113,20 @@ def chosen(work: Workload, room: int, workers: int = 1) -> dict[str, int]:
     Grows from one shard, each time along the dimension that lowers the amplification most, while
     a worker has ``room`` bytes for it.
     """
-    region = dict(work.shards)
-    whole = sum(
-        _bytes(each, work.sizes) for each in [*work.inputs.values(), *work.outputs.values()]
-    )
+    plan = planned(work, work.shards)
+    whole = sum(_bytes(each, work.sizes) for each in work.arrays)
     least = min(LEAST, max(FEW, whole // (4 * workers)))
     while True:
-        larger = [grown for dim in work.sizes if (grown := _grown(work, region, dim)) != region]
-        fitting = [r for r in larger if memory(work, r) <= room and volume(work, r) <= MOST]
+        grown = [_grown(work, plan.region, dim) for dim in work.sizes]
+        larger = [planned(work, region) for region in grown if region != plan.region]
+        fitting = [p for p in larger if p.memory <= room and volume(work, p.region) <= MOST]
         if not fitting:
-            return region
-        best = min(fitting, key=lambda r: (_amplification(work, r), volume(work, r)))
-        enough = _amplification(work, region) <= AMPLIFIED
-        useless = _amplification(work, best) >= _amplification(work, region)
-        if (enough or useless) and volume(work, region) >= least:
-            return region
-        region = best
+            return plan.region
+        best = min(fitting, key=lambda p: (p.amplification, volume(work, p.region)))
+        is_good = plan.amplification <= AMPLIFIED or best.amplification >= plan.amplification
+        if is_good and volume(work, plan.region) >= least:
+            return plan.region
+        plan = best
 
 
 def _grown(work: Workload, region: Mapping[str, int], dim: str) -> dict[str, int]:
@@ -143,7 +145,7 @@ def _grown(work: Workload, region: Mapping[str, int], dim: str) -> dict[str, int
 
 def volume(work: Workload, region: Mapping[str, int]) -> int:
     """Bytes in and out of a region, decoded, without its halo."""
-    return sum(_bytes(each, region) for each in [*work.inputs.values(), *work.outputs.values()])
+    return sum(_bytes(each, region) for each in work.arrays)
 
 
 def memory(work: Workload, region: Mapping[str, int]) -> int:
@@ -216,11 +218,6 @@ def with_region(work: Workload, wanted: Mapping[str, int]) -> dict[str, int]:
         dim: min(-(-wanted.get(dim, shard) // shard) * shard, work.sizes[dim])
         for dim, shard in work.shards.items()
     }
-
-
-def _amplification(work: Workload, region: Mapping[str, int]) -> float:
-    needed = sum(_bytes(each, work.sizes) for each in work.inputs.values())
-    return bytes_read(work, region) / max(needed, 1)
 
 
 def _counts(sizes: Mapping[str, int], region: Mapping[str, int]) -> dict[str, int]:

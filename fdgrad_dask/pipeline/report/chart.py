@@ -23,18 +23,8 @@ def draw_field(
     """Draw a map or a section, or a line where there is one dimension.
 
     Colours are those of xarray: between the 2nd and 98th percentiles, white at zero where there
-    are both signs. Missing values are grey.
-
-    Parameters
-    ----------
-    field : xarray.DataArray
-        In memory, with one or two dimensions.
-    width : float
-        Of the figure, in inches.
-    heights : (float, float)
-        Limits in inches, within which degrees of latitude and longitude get the same length.
-    colorbar : {"right", "bottom"}
-        Where the colour bar lies.
+    are both signs. Missing values are grey. Width and heights
+    are in inches; between the heights, degrees of latitude and longitude get the same length.
     """
     dims = sorted(field.dims, key=lambda dim: get_units(field[dim]) == "degrees_east")
     field = field.transpose(*dims)
@@ -84,7 +74,7 @@ def _label_axis(axis: Axis, points: xr.DataArray) -> None:
         axis.set_major_locator(MaxNLocator(nbins=9, steps=[1, 2, 3, 6, 10]))
         axis.set_major_formatter(lambda value, _: _format_degrees(value, *hemispheres))
     else:
-        axis.set_label_text(_label(points) if get_units(points) else escape(str(points.name)))
+        axis.set_label_text(_label(points, ""))
     if points.attrs.get("positive") == "down":
         axis.set_inverted(True)
 
@@ -108,8 +98,9 @@ def _locate(points: xr.DataArray) -> np.ndarray[Any, Any]:
     return np.arange(points.size)
 
 
-def _label(array: xr.DataArray) -> str:
-    return escape(f"{array.name} [{get_units(array) or '?'}]")
+def _label(array: xr.DataArray, unknown: str = "?") -> str:
+    units = get_units(array) or unknown
+    return escape(f"{array.name} [{units}]" if units else str(array.name))
 
 
 def escape(text: str) -> str:

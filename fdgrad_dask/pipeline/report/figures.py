@@ -12,7 +12,6 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from fdgrad_dask.pipeline.report import chart
 from fdgrad_dask.pipeline.report.stats import History, compute_rate
@@ -44,15 +43,14 @@ def draw_result(field: xr.DataArray) -> str:
 
 
 def draw_history(history: History, planned: int) -> dict[str, str]:
-    """Draw throughput, memory, workers and durations of a run that was planned with ``planned``
-    bytes of memory per process."""
+    """Draw a run, whose plan was so many bytes of memory per process, by the names of the page."""
     with rc_context(_STYLE):
-        return {
-            "Throughput": _to_svg(_draw_throughput(history)),
-            "Memory": _to_svg(_draw_memory(history, planned)),
-            "Workers": _to_svg(_draw_workers(history)),
-            "Durations": _to_svg(_draw_durations(history)),
+        figures = {
+            "Throughput": _draw_throughput(history),
+            "Memory": _draw_memory(history, planned),
+            "Workers": _draw_workers(history),
         }
+        return {name: _to_svg(figure) for name, figure in figures.items()}
 
 
 def _draw_throughput(history: History) -> Figure:
@@ -120,22 +118,6 @@ def _draw_workers(history: History) -> Figure:
     return figure
 
 
-def _draw_durations(history: History) -> Figure:
-    seconds = history.regions.seconds
-    figure = Figure(figsize=(_WIDTH, _HEIGHT), layout="constrained")
-    axes = chart.add_open_axes(figure)
-    axes.hist(
-        seconds,
-        bins=int(np.clip(2 * np.sqrt(seconds.size), 8, 40)),
-        range=(0, seconds.max()),
-        color=_BLUE,
-        rwidth=0.85,
-    )
-    axes.set(xlabel="seconds per region", ylabel="regions", xlim=(0, seconds.max()))
-    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
-    return figure
-
-
 def _make_figure(history: History, height: float = _HEIGHT) -> tuple[Figure, Axes, float]:
     """Axes over run time, with a dotted line where the run was resumed, and the seconds of a
     unit of its time."""
@@ -158,7 +140,5 @@ def _to_svg(figure: Figure) -> str:
     """An element without the addresses that only a file of its own needs."""
     text = io.StringIO()
     figure.savefig(text, format="svg", dpi=160, facecolor="none")
-    svg = re.sub(r"<metadata>.*?</metadata>", "", text.getvalue(), flags=re.DOTALL)
-    return re.sub(
-        r'.*?<svg[^>]*(viewBox="[^"]*")[^>]*>', r"<svg \1>", svg, count=1, flags=re.DOTALL
-    )
+    svg = re.sub(r"(?s)<metadata>.*?</metadata>", "", text.getvalue())
+    return re.sub(r'(?s).*?<svg[^>]*(viewBox="[^"]*")[^>]*>', r"<svg \1>", svg, count=1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
@@ -54,7 +54,8 @@ def write(config: Config, journal: Journal) -> None:
         return
     path = config.report.path
     records = list(journal.regions().values())
-    with _open_target(config.target, _is_complete(run, records)) as target:
+    source = _find_target(config.target, _is_complete(run, records))
+    with open_files(source) if source else nullcontext() as target:
         text = render(config, run, records, target)
     try:
         os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
@@ -112,19 +113,12 @@ def _is_complete(run: RunRecord, records: Sequence[RegionRecord]) -> bool:
     return run.ended is not None and len(records) == run.regions
 
 
-@contextmanager
-def _open_target(target: Target, is_complete: bool) -> Iterator[xr.Dataset | None]:
-    """Open the target lazily, finished or not."""
+def _find_target(target: Target, is_complete: bool) -> Source | None:
+    """What can be opened of a target that is finished or not."""
     partial = f"{target.path}.partial"
     if is_complete:
-        source = Source(path=(target.path,), storage_options=target.storage_options)
-    elif os.path.isdir(partial):
-        source = Source(path=(partial,), missing_chunks="fill")
-    else:
-        yield None
-        return
-    with open_files(source) as dataset:
-        yield dataset
+        return Source(path=(target.path,), storage_options=target.storage_options)
+    return Source(path=(partial,), missing_chunks="fill") if os.path.isdir(partial) else None
 
 
 def _preview(array: xr.DataArray) -> dict[str, Any]:

@@ -7,7 +7,7 @@ and few are open at a time. So ten thousand files are ten thousand names, not a 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
@@ -61,29 +61,20 @@ class Joined(BackendArray):
         return indexing.explicit_indexing_adapter(key, self.shape, outer, self._read)
 
     def _read(self, key: tuple[Any, ...]) -> np.ndarray[Any, Any]:
-        wanted = key[self.axis]
-        before, after = key[: self.axis], key[self.axis + 1 :]
-
-        def read(place: int, rows: Any) -> np.ndarray[Any, Any]:
-            variable = self.files.dataset(self.numbers[place]).variables[self.name]
-            values: np.ndarray[Any, Any] = variable[(*before, rows, *after)].values
-            return values.astype(self.dtype, copy=False)
-
-        if isinstance(wanted, (int, np.integer)):
-            place = int(np.searchsorted(self.starts, wanted, side="right")) - 1
-            return read(place, int(wanted - self.starts[place]))
-        pieces = [read(place, rows) for place, rows in self._runs(wanted)]
-        # An axis that an integer takes away is not there in a piece.
-        axis = sum(not isinstance(part, (int, np.integer)) for part in before)
-        return pieces[0] if len(pieces) == 1 else np.concatenate(pieces, axis)
-
-    def _runs(self, wanted: slice | np.ndarray[Any, Any]) -> Iterator[tuple[int, Any]]:
-        """Each file that ``wanted`` takes rows of, in order, and these rows counted in it."""
-        rows = np.arange(self.shape[self.axis])[wanted]
-        places = np.searchsorted(self.starts, rows, side="right") - 1
-        for run in np.split(np.arange(rows.size), np.flatnonzero(np.diff(places)) + 1):
+        """Rows that follow one another in one file are one read of it."""
+        rows = np.arange(self.shape[self.axis])[key[self.axis]]
+        places = np.atleast_1d(np.searchsorted(self.starts, rows, side="right") - 1)
+        pieces = []
+        for run in np.split(np.arange(places.size), np.flatnonzero(np.diff(places)) + 1):
             place = int(places[run[0]]) if run.size else 0
-            yield place, as_slice(rows[run] - self.starts[place])
+            own = rows - self.starts[place]
+            taken = as_slice(own[run]) if rows.ndim else int(own)
+            variable = self.files.dataset(self.numbers[place]).variables[self.name]
+            piece = variable[(*key[: self.axis], taken, *key[self.axis + 1 :])].values
+            pieces.append(piece.astype(self.dtype, copy=False))
+        # An axis that an integer takes away is not there in a piece.
+        axis = sum(not isinstance(part, (int, np.integer)) for part in key[: self.axis])
+        return pieces[0] if len(pieces) == 1 else np.concatenate(pieces, axis)
 
 
 @dataclass(frozen=True)
@@ -105,11 +96,6 @@ def joined(names: Sequence[str], source: Source) -> xr.Dataset:
 
     Files with the same fields follow one another along the dimension in which they differ; files
     with other fields lie beside them.
-
-    Raises
-    ------
-    InputError
-        One cannot be opened, or they do not fit together.
     """
     files = Files(names, source)
     first = _part(files, 0, {})

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 import threading
 import warnings
-from collections.abc import Hashable
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from typing import Any
 
@@ -28,22 +28,13 @@ _opening = threading.Lock()  # what is said of warnings holds for the whole proc
 _TIMES = re.compile(r"decod|since|calendar", re.IGNORECASE)  # what xarray says of bad times
 
 
-@dataclass(frozen=True)
-class File:
-    """One file or store of a source, as it was when it was opened."""
-
-    path: str
-    source: Source
-    number: int
-    version: str | None
-    """None of a store, whose objects have a version each."""
-
-
 class Stored(BackendArray):
-    """A variable in one file."""
+    """A variable in one file; ``look`` refuses a file that is another one now."""
 
-    def __init__(self, variable: xr.Variable, name: Hashable, file: File) -> None:
-        self.variable, self.name, self.file = variable, name, file
+    def __init__(
+        self, variable: xr.Variable, name: str, path: str, look: Callable[[], None] | None
+    ) -> None:
+        self.variable, self.name, self.path, self.look = variable, name, path, look
         self.shape = variable.shape
         self.dtype = variable.dtype
 
@@ -52,9 +43,8 @@ class Stored(BackendArray):
         return indexing.explicit_indexing_adapter(key, self.shape, outer, self._read)
 
     def _read(self, key: tuple[Any, ...]) -> np.ndarray[Any, Any]:
-        if (file := self.file).version is not None:
-            options = file.source.storage_options
-            versions.require_same(str(file.number), file.path, file.version, options)
+        if self.look is not None:
+            self.look()
         try:
             return np.asarray(self.variable[key].values)
         except MemoryError:
@@ -65,19 +55,17 @@ class Stored(BackendArray):
             advice = "" if ours else "; the file is damaged there, fetch it again"
             place = ", ".join(map(_shown, key, self.shape))
             raise InputError(
-                f"{self.name}[{place}] of {without_secrets(file.path)} cannot be read ({cause})"
+                f"{self.name}[{place}] of {without_secrets(self.path)} cannot be read ({cause})"
                 f"{advice}"
             ) from error
 
 
 def _shown(part: int | slice | np.ndarray[Any, Any], size: int) -> str:
     """The rows that an index takes, from the first to the last of them."""
-    if isinstance(part, slice):
-        rows = range(size)[part]
-        return f"{min(rows)}:{max(rows) + 1}" if rows else "0:0"
-    if isinstance(part, np.ndarray):
-        return f"{part.min()}:{part.max() + 1}" if part.size else "0:0"
-    return str(part)
+    rows = np.arange(size)[part]
+    if not rows.ndim:
+        return str(rows)
+    return f"{rows.min()}:{rows.max() + 1}" if rows.size else "0:0"
 
 
 def opened(
@@ -85,22 +73,8 @@ def opened(
 ) -> xr.Dataset:
     """The dataset in one file; what its variables say belongs to them is a coordinate.
 
-    Parameters
-    ----------
-    path : str
-        Path or URL.
-    source : Source
-        How it is opened.
-    number : int
-        Of the file in the source.
-    known : dict, optional
-        Versions of files by number: what was read before may be read in no other one. That of
-        this file is put there, where it is not yet.
-
-    Raises
-    ------
-    InputError
-        It cannot be opened.
+    ``number`` is that of the file in the source. ``known`` has versions of files by number: none
+    is read in another one. That of this file is put there, where it is not yet.
     """
     known = {} if known is None else known
     try:
@@ -112,7 +86,11 @@ def opened(
         raise
     except Exception as error:
         raise _refused(error, path, source) from error
-    return _telling(with_related_coords(dataset), File(path, source, number, known[number]))
+    version, options = known[number], source.storage_options
+    look = None
+    if version is not None:
+        look = partial(versions.require_same, str(number), path, version, options)
+    return _name_when_read(with_related_coords(dataset), path, look)
 
 
 def _lazy(path: str, source: Source, number: int) -> xr.Dataset:
@@ -161,12 +139,12 @@ def _advice(path: str, source: Source) -> str:
     return "give a Zarr folder or a netCDF file that is complete"
 
 
-def _telling(dataset: xr.Dataset, file: File) -> xr.Dataset:
+def _name_when_read(dataset: xr.Dataset, path: str, look: Callable[[], None] | None) -> xr.Dataset:
     """Each variable in an array that names it; indexes are in memory already."""
 
     def wrap(name: str) -> xr.Variable:
         variable = dataset.variables[name]
-        data = indexing.LazilyIndexedArray(Stored(variable, name, file))
+        data = indexing.LazilyIndexedArray(Stored(variable, name, path, look))
         return xr.Variable(variable.dims, data, variable.attrs, variable.encoding)
 
     fields = {name: wrap(name) for name in map(str, dataset.data_vars)}

@@ -28,11 +28,6 @@ def fingerprint(source: Source) -> dict[str, str]:
 
     A file is known by its bytes and the time of its last change or its ETag, a Zarr store by the
     digest of all its metadata, an Icechunk repository by its snapshot.
-
-    Raises
-    ------
-    InputError
-        It is not there, or cannot be opened.
     """
     found = {without_secrets(file): _fingerprint(file, source) for file in files_of(source)}
     if len(found) <= _LISTED:
@@ -60,15 +55,7 @@ def _digest(value: dict[str, Any]) -> str:
 
 
 class Inputs:
-    """The files of a source, and the versions that their objects have now.
-
-    Parameters
-    ----------
-    source : Source
-        How they are opened.
-    files : sequence of str
-        Paths or URLs, in the order in which objects are named by their numbers.
-    """
+    """The files of a source by number, and the versions that their objects have now."""
 
     def __init__(self, source: Source, files: Sequence[str]) -> None:
         self._source, self._files = source, tuple(files)

@@ -18,20 +18,7 @@ _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 4, 6: 8, 7: 1, 8: 2, 9: 4, 10: 8, 11: 8}  #
 
 
 def opening(file: str, options: dict[str, Any]) -> tuple[str | BinaryIO, str | None]:
-    """What xarray opens, and by which engine.
-
-    Parameters
-    ----------
-    file : str
-        Path or URL.
-    options : dict
-        For the URL.
-
-    Raises
-    ------
-    InputError
-        It is a netCDF-3 file that was cut short.
-    """
+    """What xarray opens, and by which engine."""
     if not remote.is_url(file):
         with open(file, "rb") as header:
             _require_whole(header, os.path.getsize(file), file)

@@ -30,15 +30,7 @@ Chunks = Mapping[str, int | Literal["auto"] | tuple[int, ...]]
 
 
 def open_source(source: Source) -> xr.Dataset:
-    """The source as a Dataset of dask arrays, in the chunks that the config asks for.
-
-    Raises
-    ------
-    InputError
-        Nothing is there, or it cannot be opened, or the files do not fit together.
-    ConfigError
-        ``chunks`` names a dimension that the source does not have.
-    """
+    """The source as a Dataset of dask arrays, in the chunks that the config asks for."""
     return chunked(open_files(source), source.chunks)
 
 
@@ -46,14 +38,8 @@ def open_files(source: Source, files: Sequence[str] | None = None) -> xr.Dataset
     """The source as a Dataset of lazy variables without dask; small coordinates are in memory.
 
     ``encoding["preferred_chunks"]`` of a variable says in which chunks it is best read, as an int
-    or as a tuple of all sizes along a dimension.
-
-    Parameters
-    ----------
-    source : Source
-        What is opened.
-    files : sequence of str, optional
-        What its paths name, where that is known already.
+    or as a tuple of all sizes along a dimension. ``files`` are what its paths name, where that is
+    known already.
 
     Raises
     ------
@@ -82,18 +68,8 @@ def pinned(source: Source) -> Source:
 def chunked(dataset: xr.Dataset, wanted: Chunks) -> xr.Dataset:
     """``dataset`` with dask arrays in place of what is not in memory.
 
-    Parameters
-    ----------
-    dataset : xarray.Dataset
-        From ``open_files``.
-    wanted : mapping
-        Points per chunk by dimension, or ``"auto"``, or the sizes of all chunks; what is not
-        named keeps the chunks of the file.
-
-    Raises
-    ------
-    ConfigError
-        ``wanted`` names a dimension that is not there.
+    ``wanted`` has the points per chunk by dimension, or ``"auto"``, or the sizes of all chunks;
+    what is not named keeps the chunks of the file.
     """
     for dim in wanted:
         if dim not in dataset.sizes:

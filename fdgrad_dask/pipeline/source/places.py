@@ -17,13 +17,7 @@ _NETCDF = (".nc", ".nc4", ".cdf", ".netcdf", ".h5", ".hdf5")
 
 
 def files_of(source: Source) -> list[str]:
-    """Every file, folder or URL of a source, patterns and samples replaced by what they name.
-
-    Raises
-    ------
-    InputError
-        Nothing is there.
-    """
+    """Every file, folder or URL of a source, patterns and samples replaced by what they name."""
     return [file for path in source.path for file in _named(path, source.storage_options)]
 
 

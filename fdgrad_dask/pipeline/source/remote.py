@@ -45,13 +45,7 @@ def is_bucket(url: str) -> bool:
 
 
 def zarr_store(url: str, options: dict[str, Any]) -> Store:
-    """The Zarr store at a URL, or in a zip file on this machine or at ``zip://::URL``.
-
-    Raises
-    ------
-    InputError
-        The package that opens it is not installed.
-    """
+    """The Zarr store at a URL, or in a zip file on this machine or at ``zip://::URL``."""
     if url.startswith("zip://") or not is_url(url):  # fsspec's has one handle for all threads
         archive = url.partition("::")[2] or url
         return ZipStore(local_copy(archive, options), mode="r", read_only=True)
@@ -62,13 +56,7 @@ def zarr_store(url: str, options: dict[str, Any]) -> Store:
 
 
 def objects(url: str, options: dict[str, Any]) -> Any:
-    """What obstore makes of the URL of a bucket and of the keys in it that begin alike.
-
-    Raises
-    ------
-    InputError
-        obstore is not installed.
-    """
+    """What obstore makes of the URL of a bucket and of the keys in it that begin alike."""
     with _installed(url):
         from obstore.store import from_url
 
@@ -76,13 +64,7 @@ def objects(url: str, options: dict[str, Any]) -> Any:
 
 
 def file_system(url: str, options: dict[str, Any]) -> tuple[Any, str]:
-    """The fsspec file system of a URL, and the path on it.
-
-    Raises
-    ------
-    InputError
-        The package that opens it is not installed.
-    """
+    """The fsspec file system of a URL, and the path on it."""
     with _installed(url):
         if is_bucket(url):  # not by fsspec's register: others may use their own
             from obstore.fsspec import FsspecStore as Buckets
@@ -142,13 +124,7 @@ def cause_of(error: Exception) -> str:
 
 
 def matching(url: str, options: dict[str, Any]) -> list[str]:
-    """The URLs that a pattern names, sorted.
-
-    Raises
-    ------
-    InputError
-        There is none.
-    """
+    """The URLs that a pattern names, sorted."""
     try:
         system, pattern = file_system(url, options)
         found = [system.unstrip_protocol(path) for path in sorted(system.glob(pattern))]

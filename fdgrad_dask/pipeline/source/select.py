@@ -25,13 +25,7 @@ Rows = np.ndarray[Any, Any]
 
 
 def renamed(dataset: xr.Dataset, names: Mapping[str, str]) -> xr.Dataset:
-    """``dataset`` with variables and dimensions under new names.
-
-    Raises
-    ------
-    ConfigError
-        An old name is not there, or a new one already is.
-    """
+    """``dataset`` with variables and dimensions under new names."""
     known = {*map(str, dataset.variables), *map(str, dataset.dims)}
     for old in names:
         if old not in known:
@@ -54,13 +48,7 @@ def renamed(dataset: xr.Dataset, names: Mapping[str, str]) -> xr.Dataset:
 
 
 def labelled(dataset: xr.Dataset, source: Source) -> xr.Dataset:
-    """``dataset`` with the coordinates and attributes that ``coords`` and ``attrs`` name.
-
-    Raises
-    ------
-    ConfigError
-        They name a variable that does not exist.
-    """
+    """``dataset`` with the coordinates and attributes that ``coords`` and ``attrs`` name."""
     for key, names in (("coords", source.coords), ("attrs", source.attrs)):
         for name in names:
             if name not in dataset.variables:
@@ -86,13 +74,7 @@ def with_related_coords(dataset: xr.Dataset) -> xr.Dataset:
 
 
 def selected(dataset: xr.Dataset, select: Mapping[str, Selection]) -> xr.Dataset:
-    """The part of ``dataset`` that ``select`` names, still lazy.
-
-    Raises
-    ------
-    ConfigError
-        A dimension, a label or a point is not there, or nothing is left.
-    """
+    """The part of ``dataset`` that ``select`` names, still lazy."""
     for dim, wanted in select.items():
         if dim not in dataset.sizes:
             known = map(str, dataset.sizes)

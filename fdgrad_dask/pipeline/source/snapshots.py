@@ -26,15 +26,7 @@ def is_repository(found: Collection[str]) -> bool:
 
 
 def session(path: str, source: Source) -> Any:
-    """The read-only session of the branch, tag or snapshot that the source names.
-
-    Raises
-    ------
-    InputError
-        There is no repository, or icechunk is not installed.
-    ConfigError
-        It has no such branch, tag or snapshot.
-    """
+    """The read-only session of the branch, tag or snapshot that the source names."""
     found = repository(path, source.storage_options)
     import icechunk
 
@@ -54,13 +46,7 @@ def session(path: str, source: Source) -> Any:
 
 
 def repository(path: str, options: dict[str, Any]) -> Any:
-    """The repository at a path or URL.
-
-    Raises
-    ------
-    InputError
-        There is none, or icechunk is not installed.
-    """
+    """The repository at a path or URL."""
     try:
         import icechunk
     except ImportError as error:
@@ -78,13 +64,7 @@ def repository(path: str, options: dict[str, Any]) -> Any:
 
 
 def storage(path: str, options: dict[str, Any]) -> Any:
-    """Where icechunk keeps a repository: a folder, or a bucket and what its names begin with.
-
-    Raises
-    ------
-    ConfigError
-        icechunk keeps none behind such a URL.
-    """
+    """Where icechunk keeps a repository: a folder, or a bucket and what its names begin with."""
     import icechunk
 
     # It warns of folders that several commit to; a source is read, and a target has a lock.

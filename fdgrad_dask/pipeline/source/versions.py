@@ -94,13 +94,7 @@ def of_key(store: Store | None, root: str, key: str, options: dict[str, Any]) ->
 
 
 def require_same(name: str, file: str, before: str, options: dict[str, Any]) -> None:
-    """Notes that a file is read, in the version in which it was opened.
-
-    Raises
-    ------
-    InputError
-        It is another one now.
-    """
+    """Notes that a file is read, which must still be the one that was opened."""
     if is_noted(name):
         return
     now = of(file, options)

@@ -54,20 +54,7 @@ def zarr_store(file: str, source: Source) -> Store:
 
 
 class Guarded(_Wrapper):
-    """A store that is read, whose chunks have to exist.
-
-    Parameters
-    ----------
-    store : zarr.abc.store.Store
-        What is read.
-    file : str
-        Where it lies.
-    source : Source
-        How it is opened; with ``missing_chunks: fill`` a missing chunk is the fill value after
-        all, but one of no bytes never is.
-    number : int
-        Of the file in the source.
-    """
+    """A store that is read, file ``number`` of the source, whose chunks have to exist."""
 
     def __init__(self, store: Store, file: str, source: Source, number: int) -> None:
         super().__init__(store)

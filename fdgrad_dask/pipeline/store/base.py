@@ -72,10 +72,10 @@ class Writer(Protocol):
         """What the driver needs in order to make this region a part of the target."""
 
 
-class Store:
+class Store(Protocol):
     """A target in its format, as the driver sees it and each worker for itself."""
 
-    can_extend = False
+    can_extend: bool = False
     """Whether the target can become longer without its readers ever seeing half of it."""
 
     def state(self) -> State:
@@ -87,18 +87,15 @@ class Store:
 
     def held(self) -> Iterable[Held]:
         """What is there, finished and then growing; an empty folder is nothing."""
-        raise NotImplementedError
 
     def strangers(self, held: Held, names: Collection[str]) -> Iterable[str]:
         """What lies in it beside arrays of these names, as a message names it."""
-        raise NotImplementedError
 
     def lay_out(self, template: xr.Dataset, names: Collection[str] = ()) -> dict[str, str]:
         """Metadata and coordinates, under the partial name, where arrays of ``names`` go.
 
         Checksums of them, by key.
         """
-        raise NotImplementedError
 
     def extend(self, template: xr.Dataset, base: str, keys: Iterable[str]) -> dict[str, str]:
         """As ``lay_out``, around shards that are kept, whose ``keys`` are the same there.
@@ -106,35 +103,34 @@ class Store:
         They lie where arrays grow, or else in the published target whose digest is ``base``, of
         which nothing changes before ``publish``.
         """
-        raise NotImplementedError
+        raise AssertionError("it cannot be extended")
 
     def writer(self) -> Writer:
         """For one region."""
-        raise NotImplementedError
 
     def accept(self, parcel: Any) -> None:
         """Makes a finished region a part of the target; on the driver, one at a time."""
+        return
 
     def settle(self) -> None:
         """Makes sure that what was accepted is there when this process is gone."""
+        return
 
     def absent(self, keys: Iterable[str]) -> set[str]:
         """Those that are not there, or empty."""
-        raise NotImplementedError
 
     def checksum(self, key: str) -> str | None:
         """Of what is stored now; None where nothing is stored."""
-        raise NotImplementedError
 
     def remove_leftovers(self, names: Collection[str]) -> None:
         """Deletes what writers of these arrays left that were killed; all shards are there."""
+        return
 
     def publish(self, names: Collection[str], replaces: Replaces) -> None:
         """Gives what is complete, arrays of these names, the name of the target.
 
         In place of a target of ours: ``replaces`` has the arrays of those by their digests.
         """
-        raise NotImplementedError
 
     def free(self) -> int | None:
         """Bytes that can still be written, where that can be known."""

@@ -1,8 +1,7 @@
 """A prefix of a bucket as the place of small objects, by obstore: s3://, gs://, az://.
 
 Nothing can be added to the end of an object there. What is appended to ``KEY`` is put as segments
-beside it, ``KEY.more/SUM-000001``, where SUM is the checksum of the object that they continue: in
-the moment in which that is written again they are void.
+beside it, ``KEY.more/000001``, which are read behind it.
 """
 
 from __future__ import annotations
@@ -16,7 +15,6 @@ from typing import Any
 
 from fdgrad_dask.errors import OutputError
 from fdgrad_dask.pipeline.source import remote
-from fdgrad_dask.pipeline.store.base import checksum_of
 
 _HELD = 5.0  # seconds for which appended bytes wait for more: a request takes a tenth of one
 _MORE = ".more"
@@ -30,7 +28,7 @@ class Bucket:
     def __init__(self, url: str, options: dict[str, Any]) -> None:
         self.path, self._options = url, options
         self._appended: dict[str, list[bytes]] = {}  # by key, what is not put yet
-        self._next: dict[str, tuple[str, int]] = {}  # by key, sum and number of the next segment
+        self._next: dict[str, int] = {}  # by key, the number of its next segment
         self._lock = threading.RLock()
         self._timer: threading.Timer | None = None
 
@@ -50,12 +48,10 @@ class Bucket:
 
     def read(self, key: str) -> bytes | None:
         self.flush()
-        base = self.get(key)
-        segments = self._segments(key, base or b"")
-        if base is None and not segments:
-            return None
         with ThreadPoolExecutor(_READERS) as readers:
-            return (base or b"") + b"".join(filter(None, readers.map(self.get, segments)))
+            found = readers.map(self.get, [key, *self._segments(key)])
+            parts = [part for part in found if part is not None]
+        return b"".join(parts) if parts else None
 
     def write(self, key: str, content: bytes) -> None:
         with self._lock:
@@ -118,15 +114,13 @@ class Bucket:
                 self._timer = None
             for key in list(self._appended):
                 if key not in self._next:
-                    base = self.get(key) or b""
-                    numbers = [int(each[-6:]) for each in self._segments(key, base)]
-                    self._next[key] = checksum_of(base), 1 + max(numbers, default=0)
-                summed, number = self._next[key]
+                    last = next(iter(self._segments(key)[-1:]), "0")
+                    self._next[key] = 1 + int(last[-6:])
                 content = b"".join(self._appended[key])
                 # One that lost its lock and lives on does not put its own in place of another.
-                while not self.create(f"{key}{_MORE}/{summed}-{number:06d}", content):
-                    number += 1
-                self._next[key] = summed, number + 1
+                while not self.create(f"{key}{_MORE}/{self._next[key]:06d}", content):
+                    self._next[key] += 1
+                self._next[key] += 1
                 del self._appended[key]
 
     def _flush_late(self) -> None:
@@ -138,12 +132,7 @@ class Bucket:
             self._appended.pop(key, None)
             self.flush()
             self._next.pop(key, None)
-            self.remove([key])
-            self.remove(self.sizes(key + _MORE))
-
-    def keys(self) -> Iterator[str]:
-        self.flush()
-        return iter(dict.fromkeys(key.partition(f"{_MORE}/")[0] for key in self.sizes()))
+            self.remove([key, *self._segments(key)])
 
     def sizes(self, prefix: str | None = None) -> dict[str, int]:
         """The bytes of each object whose key begins with the folder ``prefix``."""
@@ -168,9 +157,8 @@ class Bucket:
                     with suppress(FileNotFoundError):
                         self.objects.delete(key)
 
-    def _segments(self, key: str, base: bytes) -> list[str]:
-        begin = f"{key}{_MORE}/{checksum_of(base)}-"
-        return sorted(each for each in self.sizes(key + _MORE) if each.startswith(begin))
+    def _segments(self, key: str) -> list[str]:
+        return sorted(self.sizes(key + _MORE))
 
 
 @contextmanager

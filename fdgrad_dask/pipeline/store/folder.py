@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
@@ -99,12 +98,6 @@ class Folder:
             os.unlink(file)
             with suppress(OSError):
                 os.rmdir(os.path.dirname(file))
-
-    def keys(self) -> Iterable[str]:
-        """Those of all objects."""
-        for at, _, files in os.walk(self.path):
-            for name in files:
-                yield os.path.relpath(os.path.join(at, name), self.path).replace(os.sep, "/")
 
     def _make(self) -> None:
         os.makedirs(self.path, _PRIVATE, exist_ok=True)

@@ -29,13 +29,7 @@ _NEEDS = {".icechunk": ("icechunk", "icechunk"), ".nc": ("netCDF4", "netcdf")}  
 
 
 def store_of(target: Target) -> Store:
-    """The store that ``target`` names.
-
-    Raises
-    ------
-    OutputError
-        The package that writes the format, or opens the bucket, is not installed.
-    """
+    """The store that ``target`` names, where what writes it is installed."""
     ending, in_bucket = os.path.splitext(target.path)[1], is_bucket(target.path)
     needed = [_NEEDS[ending]] if ending in _NEEDS else []
     for package, extra in [*needed, *([("obstore", "remote")] if in_bucket else [])]:

@@ -121,7 +121,7 @@ class ZarrFolder(ZarrStore):
         return self._partial if os.path.isdir(self._partial) else self._final
 
     def _hierarchy(self) -> ZarrHierarchy:
-        return _Apart(self._here)
+        return LocalStore(self._here)
 
     def absent(self, keys: Iterable[str]) -> set[str]:
         def there(key: str) -> bool:
@@ -238,19 +238,6 @@ def key_at(array: zarr.Array[Any], corner: tuple[int, ...]) -> str:
     shard = array.shards or array.chunks
     place = tuple(at // n for at, n in zip(corner, shard, strict=True))
     return f"{array.path}/{array.metadata.encode_chunk_key(place)}"
-
-
-class _Apart(LocalStore):
-    """A folder whose files may be links to those of a published target, which stay as they are.
-
-    Before 3.1.2 zarr wrote into the file that was there.
-    """
-
-    async def set(self, key: str, value: Buffer) -> None:
-        path = self.root / key
-        if path.exists() and path.stat().st_nlink > 1:
-            path.unlink()
-        await super().set(key, value)
 
 
 def is_empty(path: str) -> bool:

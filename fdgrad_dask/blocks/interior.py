@@ -1,62 +1,23 @@
-"""How a kernel reaches the values of a field: in a window with its halo, or where they lie.
-
-All views give the values at an offset from every point. Only a window has the rows beside a domain
-boundary: what is computed in place lies far enough from all boundaries.
-"""
+"""The interior of a block, computed where it lies in memory: far enough from all its boundaries."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from functools import partial
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import lax
-from numpy.typing import NDArray
+
+from fdgrad_dask.blocks.arithmetic import Arithmetic, Weights
+from fdgrad_dask.blocks.fields import Edges, SlicedField
+from fdgrad_dask.blocks.kernel import Interned, evaluate
 
 _static = {"static": True}
 COLUMNS = 1024  # elements; loops over much shorter rows do not vectorise well
-
-
-class View(Protocol):
-    """A field as a kernel reads it. Only views of interior points may do without `row`."""
-
-    def at(self, axis: int, offset: int) -> jax.Array:
-        """The values ``offset`` rows further along ``axis``."""
-
-    def row(self, axis: int, position: int) -> jax.Array:
-        """One row: counted from the low end, or from the high one if ``position`` is negative."""
-
-
-@jax.tree_util.register_dataclass
-@dataclass(frozen=True)
-class Window:
-    """Part of a field with its halo: (…, halo + m + halo, …).
-
-    m = 1 without a halo along an axis on which the field does not vary.
-    """
-
-    array: jax.Array | NDArray[Any]
-    halo: tuple[int, ...] = field(metadata=_static)
-
-    def at(self, axis: int, offset: int) -> jax.Array:
-        """The values ``offset`` rows further along ``axis``."""
-        return self._rows(axis, offset, self.array.shape[axis] - 2 * self.halo[axis])
-
-    def row(self, axis: int, position: int) -> jax.Array:
-        """One row: counted from the low end, or from the high one if ``position`` is negative."""
-        rows = self.array.shape[axis] - 2 * self.halo[axis]
-        return self._rows(axis, position if position >= 0 else rows + position, 1)
-
-    def _rows(self, axis: int, first: int, count: int) -> jax.Array:
-        array = jnp.asarray(self.array)
-        for i, (size, halo) in enumerate(zip(array.shape, self.halo, strict=True)):
-            start, rows = (halo + first, count) if i == axis else (halo, size - 2 * halo)
-            if size > 1:
-                array = lax.slice_in_dim(array, start, start + rows, axis=i)
-        return array
 
 
 class Frame(NamedTuple):
@@ -116,46 +77,64 @@ class Frame(NamedTuple):
 class Broadcast:
     """A field that varies along some axes only, seen from a block of rows and columns."""
 
-    window: Window
+    given: SlicedField
     frame: Frame = field(metadata=_static)
 
-    def at(self, axis: int, offset: int) -> jax.Array:
+    @property
+    def core(self) -> jax.Array:
+        """The field itself."""
+        core: jax.Array = self.given.core
+        return core
+
+    def at(self, axis: int, offset: int, edges: Edges) -> jax.Array:
         """The values ``offset`` rows further along ``axis``."""
-        return self.frame.broadcast(self.window.at(axis, offset))
+        return self.frame.broadcast(self.given.at(axis, offset, edges))
 
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class InPlace:
-    """A field that fills a block, and begins at ``offset`` in its memory."""
+    """A field that fills a block, and begins at ``offset`` in the memory ``core``."""
 
-    memory: jax.Array
+    core: jax.Array
     offset: Any
     frame: Frame = field(metadata=_static)
 
-    def at(self, axis: int, offset: int) -> jax.Array:
+    def at(self, axis: int, offset: int, edges: Edges) -> jax.Array:
         """The values ``offset`` rows further along ``axis``."""
         frame = self.frame
         start = self.offset + frame.start + offset * math.prod(frame.shape[axis + 1 :])
-        values = lax.dynamic_slice(self.memory, (start,), (math.prod(frame.inner),))
+        values = lax.dynamic_slice(self.core, (start,), (math.prod(frame.inner),))
         return values.reshape(frame.inner)
 
 
-def ghosts(
-    rows: Callable[[int, int], jax.Array],
-    n: int,
-    axis: int,
-    reach: int,
-    fill: str | None,
-    value: Any,
+@partial(jax.jit, static_argnames=("program", "frame"), donate_argnames="donated", keep_unused=True)
+def compute_interior(
+    fields: Sequence[InPlace | Broadcast],
+    weights: Sequence[Weights],
+    runtime_zero: jax.Array,
+    donated: list[jax.Array],
     *,
-    low: bool,
-) -> jax.Array:
-    """The ``reach`` rows outside one end of an axis of ``n``; ``value`` where it is no word."""
-    if fill == "periodic":
-        return rows(n - reach, n) if low else rows(0, reach)
-    if fill == "reflect":
-        return lax.rev(rows(1, reach + 1) if low else rows(n - reach - 1, n - 1), (axis,))
-    edge = rows(0, 1) if low else rows(n - 1, n)
-    outside = (*edge.shape[:axis], reach, *edge.shape[axis + 1 :])
-    return jnp.broadcast_to(edge if value is None else value, outside)
+    program: Interned,
+    frame: Frame,
+) -> list[jax.Array]:
+    """The outputs of a program on a block, in rows and columns; its edge rows are wrong.
+
+    They are written into the buffers of ``donated``, if there are any.
+    """
+
+    def broadcast(column: jax.Array, axis: int) -> jax.Array:
+        others = [i for i in range(len(frame.shape)) if i != axis]
+        return frame.broadcast(jnp.expand_dims(column, others))
+
+    columns: list[Weights] = [
+        ([w if w is None else [broadcast(column, d.axis) for column in w] for w in windows], [], [])
+        for d, (windows, _, _) in zip(program.value.derivatives, weights, strict=True)
+    ]
+    # Padded here, the result has the shape of the block: to place it in a larger array afterwards
+    # would be a second pass. The loop tests once for each row, not for each element.
+    pads = [(frame.margin, frame.full[0] - frame.inner[0] - frame.margin, 0), (0, 0, 0)]
+    return [
+        lax.pad(jnp.broadcast_to(output, frame.inner), jnp.zeros((), output.dtype), pads)
+        for output in evaluate(fields, columns, Arithmetic(jnp, runtime_zero), program.value)
+    ]
