@@ -139,7 +139,8 @@ class Plan:
             self.slope = rng.choice((0.5, -3.0))
             along = np.moveaxis(np.empty(self.values.shape), i, -1)
             along[...] = self.slope * line.points.astype(float)
-            self.values = np.moveaxis(along, -1, i).astype(self.dtype).copy()
+            with np.errstate(invalid="ignore"):  # what does not fit stays float64
+                self.values = np.moveaxis(along, -1, i).astype(self.dtype).copy()
             if (self.values != np.moveaxis(along, -1, i)).any():
                 self.values = np.moveaxis(along, -1, i).copy()
         if self.values.dtype.kind == "f":
