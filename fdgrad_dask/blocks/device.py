@@ -129,13 +129,14 @@ class _Place:
             dtype = result_dtype([], np.float64)
         elif is_large_integer(block.core) and program.is_alone(number):
             dtype = block.core.dtype
-        return ShiftedField.of(
-            number,
-            block,
-            program,
-            partial(self.put, dtype=dtype, is_field=True),
-            partial(self.put, dtype=self.dtype),
-        )
+
+        def cast_number(fill: Any) -> Any:
+            given = fill if is_jax(fill) else np.asarray(fill)
+            is_kept = dtype.kind in "iu" and given.dtype.kind in "iu"
+            return self.put(given, given.dtype if is_kept else self.dtype)
+
+        cast = partial(self.put, dtype=dtype, is_field=True)
+        return ShiftedField.of(number, block, program, cast, cast_number)
 
 
 @lru_cache(maxsize=1024)

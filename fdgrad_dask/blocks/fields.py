@@ -116,7 +116,8 @@ class Field:
                 return None
             if number.dtype.kind in "iu":
                 half = number >> bits if upper else number & (2**bits - 1)
-                return half.astype(f"int{2 * bits}").astype(np.float64)
+                width = max(2 * bits, 8 * number.dtype.itemsize)  # a number may be wider
+                return half.astype(f"int{width}").astype(np.float64)
             top = number // 2.0**bits
             return top if upper else number - top * 2**bits
 

@@ -70,6 +70,8 @@ def slice_field(number: int, block: Block, program: Program, dtype: np.dtype[Any
         return rows if is_kept else rows.astype(dtype, copy=False)
 
     def cast_number(fill: Any) -> NDArray[Any]:
+        if keeps_integers and np.asarray(fill).dtype.kind in "iu":
+            return np.asarray(fill)
         made = np.empty((), dtype)
         made[...] = fill
         return made

@@ -107,7 +107,7 @@ def test_every_operator(in_place, name):
         return result.compute(scheduler="synchronous")
 
     xr.testing.assert_identical(run(), in_numpy(run))
-    assert in_place()[0] > 0
+    assert (in_place()[0] > 0) == (not name.startswith("rotate"))  # these differentiate nothing
 
 
 def test_factors_that_vary_along_rows_and_columns(in_place):

@@ -138,6 +138,9 @@ def test_large_integers_with_numbers_outside_and_all_around():
     large = 2**60 + SQUARES
     got = gradient(large, boundary=(2**60 - 1, 2**60 + 144))
     assert_array_equal(got, gradient(SQUARES, boundary=(-1, 144)))
+    with jax.enable_x64(True):
+        on_jax = gradient(jnp.asarray(large), boundary=(2**60 - 1, 2**60 + 144))
+    assert_array_equal(on_jax, got)
     assert_array_equal(gradient(large, boundary="periodic"), gradient(SQUARES, boundary="periodic"))
     wide = np.array([0, 5, 2**32 - 1, 7], "u4")
     assert_array_equal(gradient(jnp.asarray(wide))[2], 1.0)

@@ -152,7 +152,10 @@ def test_the_bits_of_numpy(cut: dict[str, Any], edge_order: int) -> None:
 def test_all_regions_of_one_shape_run_one_kernel(tmp_path: Path, kernels: None) -> None:
     """Those at the edges of the domain too: a worker compiles once."""
     data = globe(2, 24, 300, poles=False)
-    cut = {"stored": {"lat": 8}, "target": {"chunks": {"lat": 8}, "regions": {"lat": 8}}}
+    cut = {
+        "stored": {"time": 2, "lat": 8, "lon": 300},
+        "target": {"chunks": {"lat": 8}, "regions": {"lat": 8}},
+    }
     steps = [{"operator": "gradient", "inputs": ["u"], "options": {"dim": "lat"}}]
     with compilations() as seen:
         _, count = by_regions(tmp_path, data, steps=steps, together=1, **cut)
