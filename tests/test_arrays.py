@@ -430,7 +430,7 @@ TEXTS = [
     ),
     (
         ((UNEVEN,), {"boundary": "periodic"}),
-        "axis 0 is periodic but unevenly spaced, so its period cannot be told from its points; "
+        "axis 0 is periodic but unevenly spaced, so its period cannot be inferred from its points; "
         "give period= in units of the coordinate, longer than 4.1",
     ),
 ]

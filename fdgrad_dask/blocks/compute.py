@@ -1,6 +1,6 @@
 """One chunk: through kernels of XLA, or in NumPy where these cost more or cannot be had.
 
-NumPy data are NumPy's business, whatever JAX is doing or has been told: both ways have the same
+NumPy data are NumPy's business, whatever JAX is doing or is set to: both ways have the same
 bits, so that which of them is taken is a question of time alone.
 """
 

@@ -98,8 +98,9 @@ def find_dims(field: xr.DataArray, given: Iterable[Any]) -> HorizontalDims:
         if found.is_certain:
             return found
     raise CoordinateError(
-        f"which dimensions of {field.name!r} are x and y cannot be told from {dims or field.dims}; "
-        "rename them to x and y, or give each a coordinate with the attribute axis, 'X' or 'Y'"
+        f"which dimensions of {field.name!r} are x and y cannot be inferred from "
+        f"{dims or field.dims}; rename them to x and y, or give each a coordinate with the "
+        "attribute axis, 'X' or 'Y'"
     )
 
 

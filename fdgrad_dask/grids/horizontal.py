@@ -48,7 +48,7 @@ def find_horizontal_grid(
     ``is_directed``: the result, or a wind, points east and north, which about a rotated pole is not
     along the axes.
 
-    Raises CoordinateError if the field has no two such axes, or their geometry cannot be told.
+    Raises CoordinateError if the field has no two such axes, or their geometry cannot be inferred.
     """
     check_axis_names(boundary, [field])
     if isinstance(geometry, Curvilinear) and not (geometry.dx is None and geometry.dy is None):

@@ -266,6 +266,6 @@ def refuse_without_axes(field: xr.DataArray) -> NoReturn:
                 "the other axis alone: gradient(dim)"
             )
     raise CoordinateError(
-        f"the horizontal axes of {field.name!r} cannot be told from its coordinates "
+        f"the horizontal axes of {field.name!r} cannot be inferred from its coordinates "
         f"{tuple(field.coords)}; give them units (degrees_east, degrees_north; m) or a CF axis"
     )

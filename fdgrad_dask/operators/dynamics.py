@@ -67,7 +67,7 @@ def advection(
     Raises
     ------
     CoordinateError
-        The fields do not lie on the same points, or their axes cannot be determined.
+        The fields do not lie on the same points, or their axes cannot be inferred.
     OptionError
         The units of ``w`` are not those of the vertical coordinate per time, or nothing says
         whether it points up or down; or what is given in place of the wind is none.
@@ -141,7 +141,7 @@ def q_vector(
     Raises
     ------
     CoordinateError
-        The fields do not lie on the same points, or their axes cannot be determined.
+        The fields do not lie on the same points, or their axes cannot be inferred.
     OptionError
         The vertical axis is none of pressure, or the units of the wind or of the temperature are
         not those of one.
@@ -202,7 +202,7 @@ def potential_vorticity(
     Raises
     ------
     CoordinateError
-        The fields do not lie on the same points, or their axes cannot be determined.
+        The fields do not lie on the same points, or their axes cannot be inferred.
     OptionError
         The vertical axis is none of pressure, or the units of the wind or of the temperature are
         not those of one.

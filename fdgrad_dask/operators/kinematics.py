@@ -89,7 +89,7 @@ def divergence(
     Raises
     ------
     CoordinateError
-        u and v do not lie on the same points, or their geometry cannot be determined.
+        u and v do not lie on the same points, or their geometry cannot be inferred.
     OptionError
         Units or standard names contradict that these are the two components of one vector.
     """

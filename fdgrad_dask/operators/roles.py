@@ -103,7 +103,7 @@ def require_known_axes(u: xr.DataArray, grid: HorizontalGrid) -> None:
     if not grid.is_certain:
         raise OptionError(
             f"{u.name!r} is along the x of its grid, but which of {grid.y.dim!r} and "
-            f"{grid.x.dim!r} is x cannot be told; rename them to x and y, or give each "
+            f"{grid.x.dim!r} is x cannot be inferred; rename them to x and y, or give each "
             "a coordinate with the attribute axis, 'X' or 'Y'"
         )
 

@@ -46,7 +46,7 @@ def horizontal_gradient(field: xr.DataArray, **options: Unpack[HorizontalOptions
     Raises
     ------
     CoordinateError
-        The horizontal axes or their geometry cannot be determined.
+        The horizontal axes or their geometry cannot be inferred.
     """
     fused = HorizontalPass(field, **options)
     made = fused.solve(*fused.gradient(fused.fields[0]))
@@ -100,7 +100,7 @@ def geostrophic_wind(field: xr.DataArray, **options: Unpack[CoriolisOptions]) ->
     Raises
     ------
     CoordinateError
-        The horizontal axes, their geometry or a latitude cannot be determined.
+        The horizontal axes, their geometry or a latitude cannot be inferred.
     OptionError
         The units are neither those of a geopotential nor those of a height.
     """

@@ -30,7 +30,7 @@ def find_vertical_axis(field: xr.DataArray, name: Hashable | None) -> Axis:
     found = found or [n for n, u in lines.items() if conversion_factor(u, "Pa") is not None]
     if len(found) != 1:
         raise CoordinateError(
-            f"the vertical axis of {field.name!r} cannot be told from its coordinates "
+            f"the vertical axis of {field.name!r} cannot be inferred from its coordinates "
             f"{tuple(field.coords)}; name it: vertical="
         )
     return find_axis(field, found[0])

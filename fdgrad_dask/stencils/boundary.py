@@ -131,7 +131,7 @@ def spacing(
     turn = full_turn(own) if period is None else period
     if turn is None:
         raise OptionError(
-            f"{name} is periodic but unevenly spaced, so its period cannot be told from its "
+            f"{name} is periodic but unevenly spaced, so its period cannot be inferred from its "
             f"points; give period= in units of the coordinate, longer than {span:g}"
         )
     if not turn > span:

@@ -339,7 +339,7 @@ def test_a_scalar_pressure_is_the_level_only_where_it_is_the_vertical_coordinate
         )
         assert_allclose(level.assign_coords(coords).fdgrad.q_vector("u", "v", "t").q1, expected.q1)
         bare = level.drop_vars("p").assign_coords(coords)
-        with pytest.raises(CoordinateError, match="the vertical axis of 'u' cannot be told"):
+        with pytest.raises(CoordinateError, match="the vertical axis of 'u' cannot be inferred"):
             bare.fdgrad.q_vector("u", "v", "t")
         (name,) = other
         bare.fdgrad.q_vector("u", "v", "t", vertical=name)  # what the message says

@@ -292,7 +292,7 @@ def test_what_cannot_be_told_is_asked_for():
     ):
         op.vorticity(east, ds.v, geometry=fd.Curvilinear(dx=2e3, dy=3e3))
     bare = ds.drop_vars(["x", "y"]).rename(x="a", y="b")
-    with pytest.raises(CoordinateError, match="which dimensions of 's' are x and y cannot be told"):
+    with pytest.raises(CoordinateError, match="dimensions of 's' are x and y cannot be inferred"):
         op.laplacian(bare.s, geometry=fd.Curvilinear(dx=2e3, dy=3e3))
     angle = xr.DataArray(1.0, attrs={"units": "m"})
     with pytest.raises(

@@ -229,7 +229,7 @@ def test_dimensions_without_a_name_that_tells_may_be_either(name):
 def test_winds_along_such_a_grid_are_refused():
     ds = along_the_grid(fields(*sampled(rotated_pole, 9, 11))[0], rotated_pole)
     bare = ds.rename(x="a", y="b")
-    with pytest.raises(OptionError, match="which of 'b' and 'a' is x cannot be told; rename them"):
+    with pytest.raises(OptionError, match="of 'b' and 'a' is x cannot be inferred; rename them"):
         op.vorticity(bare.u, bare.v)
     told = bare.assign_coords(a=("a", np.arange(11), {"axis": "X"}))
     assert_array_equal(op.vorticity(told.u, told.v), op.vorticity(ds.u, ds.v))

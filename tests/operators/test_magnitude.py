@@ -283,10 +283,10 @@ TRACK = xr.DataArray(
 REFUSED = {
     "no attributes": (
         plane(x_attrs={}),
-        r"the horizontal axes of 't' cannot be told from its coordinates \('e', 'n'\); give them "
+        r"horizontal axes of 't' cannot be inferred from its coordinates \('e', 'n'\); give them "
         r"units \(degrees_east, degrees_north; m\) or a CF axis",
     ),
-    "no coordinates": (xr.DataArray(np.ones((3, 3)), name="t"), r"axes of 't' cannot be told"),
+    "no coordinates": (xr.DataArray(np.ones((3, 3)), name="t"), r"axes of 't' cannot be inferred"),
     "one latitude": (globe()[0].isel(lat=3), r"'lat' of 't' is a single value"),
     "no longitude": (globe()[0].isel(lon=3, drop=True), r"no longitude, but .* both axes"),
     "no units": (
@@ -325,7 +325,7 @@ def test_units_are_inferred_from_unmistakable_names_only(names):
     result = bare.rename(lat=names[0], lon=names[1]).fdgrad.gradient_magnitude()
     assert_array_equal(result.values, f.fdgrad.gradient_magnitude().values)
     assert result.attrs["geometry"] == "sphere"
-    with pytest.raises(CoordinateError, match="cannot be told"):
+    with pytest.raises(CoordinateError, match="cannot be inferred"):
         bare.rename(lat="northing", lon="easting").fdgrad.gradient_magnitude()
 
 

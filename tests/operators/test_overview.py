@@ -104,7 +104,7 @@ def test_without_a_horizontal_grid():
     lines = repr(f.fdgrad).splitlines()
     assert lines[1] == "  axes       y: not usable: coordinate 'y' repeats 1.0 at positions 1 and 2"
     assert lines[2] == "             x: evenly spaced"
-    reason = "the horizontal axes of 'f' cannot be told from its coordinates ('x', 'y')"
+    reason = "the horizontal axes of 'f' cannot be inferred from its coordinates ('x', 'y')"
     assert lines[3] == f"  grid       not recognised: {reason}"
     assert lines[6] == "  operators  gradient"
     assert f"not gradient_magnitude, horizontal_gradient, laplacian: {reason}" in lines[-1]
@@ -134,7 +134,7 @@ def test_a_dataset_says_which_fields_are_a_wind():
     scalars = "absolute_vorticity, deformation, divergence, kinematics"
     assert f"  U, V          {scalars}, rotate_to_earth, rotate_to_grid, vorticity" in lines
     assert "  U, V, t       advection, frontogenesis" in lines
-    assert "not potential_vorticity, q_vector: the vertical axis of 'U' cannot be told" in lines[-1]
+    assert "q_vector: the vertical axis of 'U' cannot be inferred" in lines[-1]
 
 
 @pytest.mark.parametrize(

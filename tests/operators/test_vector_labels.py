@@ -452,7 +452,7 @@ REFUSED = {  # what is called → the class of the error, its text
     "no vertical axis": (
         lambda: op.q_vector(*WITHOUT_P),
         CoordinateError,
-        r"the vertical axis of 'u' cannot be told from its coordinates .*; name it: vertical=",
+        r"the vertical axis of 'u' cannot be inferred from its coordinates .*; name it: vertical=",
     ),
     "no pressure": (
         lambda: op.potential_vorticity(*NO_UNITS),

@@ -323,7 +323,7 @@ def test_a_period_must_be_longer_than_all_steps(period):
 
 def test_an_uneven_periodic_axis_needs_its_period():
     text = (
-        "lon is periodic but unevenly spaced, so its period cannot be told from its points; "
+        "lon is periodic but unevenly spaced, so its period cannot be inferred from its points; "
         "give period= in units of the coordinate, longer than 6.8"
     )
     with pytest.raises(OptionError) as error:

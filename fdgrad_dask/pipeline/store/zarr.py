@@ -10,6 +10,7 @@ import asyncio
 import json
 import os
 import threading
+from abc import abstractmethod
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -41,17 +42,17 @@ class ZarrStore(Store):
         self._writer: ZarrWriter | None = None
 
     @property
+    @abstractmethod
     def _here(self) -> str:
         """Where the shards lie."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _hierarchy(self) -> ZarrHierarchy:
         """The same for zarr."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _begin(self, group: bytes, names: Collection[str]) -> None:
         """Makes room where arrays of ``names`` are, and puts the metadata of the group there."""
-        raise NotImplementedError
 
     def lay_out(self, template: xr.Dataset, names: Collection[str] = ()) -> dict[str, str]:
         objects = described(template, self._target)
