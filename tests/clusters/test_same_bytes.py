@@ -9,6 +9,13 @@ from tests.clusters.services import Slurm, Sshd, dask_processes, until
 Bytes = dict[str, str]
 
 
+def test_threads(workflow: Workflow, clean: Bytes) -> None:
+    """What the command does unasked, in its own process; ``clean`` is of two other processes."""
+    ended = workflow.run("threads", {"kind": "threads", "workers": 2})
+    assert ended.code == 0, ended.told
+    assert workflow.bytes_of("threads") == clean
+
+
 def test_slurm(slurm: Slurm, workflow: Workflow, python: str, clean: Bytes) -> None:
     ended = workflow.run("slurm", slurm.section(python))
     assert ended.code == 0, ended.told
