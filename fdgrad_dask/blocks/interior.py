@@ -31,7 +31,7 @@ class Frame(NamedTuple):
     lead out of the memory.
 
     If ``split`` is 0, rows are runs of the memory that have nothing to do with the shape, and the
-    last one may be longer than what is left of the block.
+    last one may be longer than the rest of the block.
     """
 
     shape: tuple[int, ...]

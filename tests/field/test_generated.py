@@ -385,7 +385,7 @@ def _problem(bound: Bound, name: str, got: Any, true: Any, allowed: Any) -> str 
     return None
 
 
-@settings(max_examples=1000, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=2000, suppress_health_check=[HealthCheck.too_slow])
 @given(cases())
 def test_right_or_refused(case):
     found = outcome(case)

@@ -1,7 +1,7 @@
 """What a config asks of a source beside its place: names, labels, and the part that is read.
 
 Nothing is read for it. What ``encoding`` says of chunks is kept true of the part: a selection that
-begins in the middle of a stored chunk begins with what is left of that chunk.
+begins in the middle of a stored chunk begins with the rest of that chunk.
 """
 
 from __future__ import annotations
