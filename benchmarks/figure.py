@@ -67,7 +67,8 @@ def draw_brief(rows: dict[tuple[str, str], list[float]], path: Path) -> None:
     axes = figure.subplots()
     for place, values in enumerate(rows.values()):
         _bar(axes, place, values, TUNED, 0.6)
-        axes.text(max(1, *values) * 1.06, place, f"{number(median(values))} ×", va="center", fontsize=9)
+        at = max(1, *values) * 1.06
+        axes.text(at, place, f"{number(median(values))} ×", va="center", fontsize=9)
     names = [f"{what} · {against}".replace("`", "") for what, against in rows]
     axes.set_yticks(range(len(names)), names, fontsize=9)
     axes.axvline(1, color="black", lw=1)

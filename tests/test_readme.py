@@ -1,18 +1,16 @@
-"""The blocks of Python in the README and in the documentation run as they stand."""
+"""The README runs as it stands, its links lead somewhere; `make docs` executes other pages."""
 
 from __future__ import annotations
 
 import re
-import warnings
+import tomllib
 from pathlib import Path
 
-import matplotlib as mpl
 import pytest
+import yaml
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
-# Pages of which Sphinx executes the cells; `make docs` does that with the pictures.
-NOTEBOOKS = ("docs/tutorial.md", "docs/howto/grids.md", "docs/howto/jax.md")
 
 
 def blocks(page: str, opening: str) -> str:
@@ -34,15 +32,6 @@ def test_the_first_block_of_the_readme_runs_and_computes_nothing():
     assert float(vorticity[-1, 0]) == pytest.approx(40 / 6371229.0, rel=1e-4)
 
 
-@pytest.mark.parametrize("page", NOTEBOOKS)
-def test_the_cells_of_the_documentation_run(page, tmp_path, monkeypatch):
-    if "iris_sample_data" in (text := (ROOT / page).read_text()):
-        pytest.importorskip("iris_sample_data", reason="the sample data are an extra")
-    monkeypatch.chdir(tmp_path)
-    with mpl.rc_context({"backend": "agg"}), warnings.catch_warnings():
-        exec(compile(blocks(text, r"\{code-cell\}"), page, "exec"), {})
-
-
 def test_every_link_of_the_pages_leads_to_a_file():
     pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
     generated = {"command.md", "config.md"}
@@ -57,3 +46,23 @@ def test_every_question_of_newcomers_is_two_clicks_away():
     assert "docs/faq.md" in README
     answers = re.findall(r"(?m)^\*\*(.+\?)\*\*", (ROOT / "docs" / "faq.md").read_text())
     assert len(answers) == 20
+
+
+def test_continuous_integration_calls_targets_that_exist():
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())
+    (job,) = workflow["jobs"].values()
+    matrix = job["strategy"]["matrix"]
+    targets = {*matrix["target"], *(one["target"] for one in matrix["include"])}
+    called = set(re.findall(r"(?m)^make ([\w-]+)", (ROOT / ".ci" / "run").read_text()))
+    known = set(re.findall(r"(?m)^([\w-]+):", (ROOT / "Makefile").read_text()))
+    assert {"lint", "test", "docs"} <= targets & called
+    assert targets | called <= known
+
+
+def test_the_image_installs_extras_that_exist():
+    dockerfile = (ROOT / "workflows" / "kubernetes" / "Dockerfile").read_text()
+    extras = re.findall(r"pip install .*\[(.*)\]", dockerfile)[0].split(",")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert set(extras) <= set(project["optional-dependencies"])
+    copied = re.findall(r"(?m)^COPY (.+) \S+$", dockerfile)
+    assert all((ROOT / name).exists() for names in copied for name in names.split())
