@@ -61,7 +61,10 @@ class DataArrayAccessor:
         self._field = field
 
     def __repr__(self) -> str:
-        return describe_field(self._field)
+        return str(describe_field(self._field))
+
+    def _repr_html_(self) -> str:
+        return describe_field(self._field).to_html()
 
     @overload
     def gradient(  # type: ignore[overload-overlap]  # a tuple always means several dimensions
@@ -118,7 +121,10 @@ class DatasetAccessor:
         self._dataset = dataset
 
     def __repr__(self) -> str:
-        return describe_dataset(self._dataset)
+        return str(describe_dataset(self._dataset))
+
+    def _repr_html_(self) -> str:
+        return describe_dataset(self._dataset).to_html()
 
     def _get(self, field: Field) -> xr.DataArray:
         if isinstance(field, xr.DataArray):

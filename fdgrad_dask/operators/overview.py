@@ -1,4 +1,4 @@
-"""What ``da.fdgrad`` and ``ds.fdgrad`` print: what was recognised, and which operators apply.
+"""What ``da.fdgrad`` and ``ds.fdgrad`` show: what was recognised, and which operators apply.
 
 No values are read: an operator is tried on ones at the first few points, with the coordinates and
 attributes of the fields, so the reasons printed are those that it would give.
@@ -24,6 +24,7 @@ from fdgrad_dask.grids.projections import carry_grid_mapping, find_grid_mapping
 from fdgrad_dask.grids.units import kelvin_conversion
 from fdgrad_dask.halo.compute import is_dask
 from fdgrad_dask.operators.options import required_fields
+from fdgrad_dask.operators.overview_page import Overview
 from fdgrad_dask.operators.roles import choose_components
 from fdgrad_dask.operators.verticals import find_vertical_axis
 from fdgrad_dask.stencils.boundary import full_turn
@@ -55,15 +56,15 @@ class _Known:
         self.kind = (place, field.attrs.get("units"), field.dtype)
 
 
-def describe_field(field: xr.DataArray) -> str:
+def describe_field(field: xr.DataArray) -> Overview:
     """Describe a field, its axes and its grid, and list the operators of one field."""
     known = _Known(field, {})
     sizes = ", ".join(f"{dim}: {n}" for dim, n in field.sizes.items())
     rows = [*_describe([known]), *_verdicts("operators", [known])]
-    return _page(f"{known.name} ({sizes}) {field.dtype}{_units(field)}", rows)
+    return Overview(f"{known.name} ({sizes}) {field.dtype}{_units(field)}", rows)
 
 
-def describe_dataset(dataset: xr.Dataset) -> str:
+def describe_dataset(dataset: xr.Dataset) -> Overview:
     """Describe the fields of a dataset, and list the operators that apply to each of them."""
     found: dict[Any, Any] = {}
     fields = [
@@ -82,12 +83,7 @@ def describe_dataset(dataset: xr.Dataset) -> str:
         each = "each of " if len(named) > len(group) else ""
         rows += _verdicts(each + ", ".join(known.name for known in named), group)
     names = ", ".join(f"{known.name}{_units(known.field)}" for known in fields)
-    return _page(f"Dataset of {names or 'no fields'}", rows)
-
-
-def _page(title: str, rows: list[tuple[str, str]]) -> str:
-    width = max(len(name) for name, _ in rows)
-    return "\n".join([f"<fdgrad: {title}>", *(f"  {n:<{width}}  {text}" for n, text in rows)])
+    return Overview(f"Dataset of {names or 'no fields'}", rows)
 
 
 def _units(field: xr.DataArray) -> str:

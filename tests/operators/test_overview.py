@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from html.parser import HTMLParser
+
 import dask.array
 import jax
 import jax.numpy as jnp
@@ -166,3 +168,58 @@ def test_under_jit():
 
     trace(jnp.zeros((2, 3)))
     assert "data       JAX, traced" in said[0]
+
+
+TAGS = {"div", "strong", "table", "tr", "th", "td", "br", "details", "summary", "ul", "li"}
+
+
+class Table(HTMLParser):
+    """The cells of a table by their heading, what is folded away, and tags that must be closed."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.open, self.shown, self.folded, self.heading = [], {}, {}, None
+        self.feed(html)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        assert not {"href", "src", "onclick", "onload"} & dict(attrs).keys()
+        assert "color" not in str(attrs)
+        assert tag in TAGS
+        if tag != "br":
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open[-1] == "th":
+            self.heading = data
+        elif self.open[-1] == "td":
+            self.shown.setdefault(self.heading, []).append(data)
+        elif self.open[-1] == "li":
+            self.folded.setdefault(self.heading, []).append(data)
+
+
+def rows_of(text):
+    """The rows of the text, by their names."""
+    rows, name, lines = {}, "", text.splitlines()[1:]
+    width = lines[0].index("time: ")
+    for line in lines:
+        name = line[2:width].strip() or name
+        rows.setdefault(name, []).append(line[width:])
+    return rows
+
+
+@pytest.mark.parametrize("kind", ["field", "dataset"])
+def test_a_notebook_shows_what_the_text_says(kind):
+    t = globe(unread((3, 19, 36), chunks=(1, 19, 12)), units='<K & "co">')
+    shown = t if kind == "field" else xr.Dataset({"t": t, "<b>": t, "x'": t.astype("f8")})
+    text, table = repr(shown.fdgrad), Table(shown.fdgrad._repr_html_())
+    rows = rows_of(text)
+    assert table.shown.keys() == rows.keys()
+    for name, texts in rows.items():
+        folded = table.folded.get(name, [])
+        assert table.shown[name] + folded == texts
+    assert any(text.startswith("not geostrophic_wind: ") for [text] in table.folded.values())
