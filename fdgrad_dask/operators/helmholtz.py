@@ -64,7 +64,8 @@ def stream_function(
         The dims, coords and chunks of u, computed in float64. A value that is missing or infinite
         makes its whole slice NaN: each harmonic is a sum over the sphere. In dask, the chunks of a
         slice are joined, and a task holds all slices of one chunk of the other dimensions: its
-        fields and results, and four slices in float64.
+        fields and results, and a few slices in float64. JAX arrays are transformed on the host,
+        under ``jit`` too, and have no gradient.
 
     Raises
     ------
