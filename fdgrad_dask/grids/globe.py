@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import xarray as xr
@@ -40,14 +40,7 @@ def find_rings(field: xr.DataArray, grid: HorizontalGrid) -> Rings:
         latitude, senses = latitude[::-1], (-senses[0], senses[1])
     found = _find_kind(-senses[0] * latitude)
     if found is None:
-        rising = sorted(latitude[[0, -1]].tolist())
-        raise CoordinateError(
-            f"the {rows} latitudes of {field.name!r}, {rising[0]:g} to {rising[1]:g} degrees, are "
-            "neither evenly spaced from pole to pole nor Gaussian, but spherical harmonics need "
-            "one of these; take the complete globe, or if these rows are all, interpolate them: "
-            f".interp({grid.y.name}=numpy.linspace(-90, 90, {rows | 1}), "
-            "kwargs={'fill_value': 'extrapolate'})"
-        )
+        _refuse_rows(field, grid, latitude)
     axes = tuple(axis.number - field.ndim for axis in (grid.y, grid.x))
     rings = Rings(found, rows, len(longitude), (axes[0], axes[1]), senses, is_reversed)
     if rings.limit < 1:
@@ -57,6 +50,24 @@ def find_rings(field: xr.DataArray, grid: HorizontalGrid) -> Rings:
             "take the complete globe"
         )
     return rings
+
+
+def _refuse_rows(
+    field: xr.DataArray, grid: HorizontalGrid, latitude: NDArray[np.float64]
+) -> NoReturn:
+    """Raise for latitudes of which no quadrature weights are known."""
+    low, high = np.sort(latitude[[0, -1]])
+    way = "take all rows from pole to pole, before any are selected"
+    if max(90 + low, 90 - high) <= np.abs(np.diff(latitude)).max() * (1 + _ROUNDING):
+        way = (
+            f"interpolate to even ones: .interp({grid.y.name}=numpy.linspace(-90, 90, "
+            f"{len(latitude) | 1}), kwargs={{'fill_value': 'extrapolate'}})"
+        )
+    raise CoordinateError(
+        f"the {len(latitude)} latitudes of {field.name!r}, {low:g} to {high:g} degrees, are "
+        "neither evenly spaced from pole to pole nor Gaussian, but spherical harmonics need one of "
+        f"these; {way}"
+    )
 
 
 def check_truncation(truncation: Any, rings: Rings, name: Any) -> int:

@@ -17,7 +17,7 @@ from fdgrad_dask.errors import OptionError, did_you_mean
 from fdgrad_dask.grids.attributes import choose_long_name, derive_attributes
 from fdgrad_dask.grids.geometry import Geometry
 from fdgrad_dask.grids.globe import LATITUDES, check_truncation, find_rings
-from fdgrad_dask.grids.horizontal import find_horizontal_grid
+from fdgrad_dask.grids.horizontal import find_horizontal_grid, require_one_point
 from fdgrad_dask.grids.units import divide_units
 from fdgrad_dask.halo.compute import choose_dtype
 from fdgrad_dask.halo.planes import transform_planes
@@ -64,7 +64,8 @@ def stream_function(
         The dims, coords and chunks of u, computed in float64. A value that is missing or infinite
         makes its whole slice NaN: each harmonic is a sum over the sphere. In dask, the chunks of a
         slice are joined, and a task holds all slices of one chunk of the other dimensions: its
-        fields and results, and four slices in float64.
+        fields and results, and a few slices in float64. JAX arrays are transformed on the host,
+        under ``jit`` too, and have no gradient.
 
     Raises
     ------
@@ -225,10 +226,11 @@ class _SpectralPass(FusedPass):
                     f"{field.name!r} holds {field.dtype}, but spherical harmonics are taken of "
                     "real numbers; convert it first, or take its real and imaginary parts each"
                 )
-        self.grid = find_horizontal_grid(self.template, geometry)
+        collocated = require_one_point(geometry, self.labelled)
+        self.grid = find_horizontal_grid(self.template, collocated)
         if self.grid.repeats:  # a meridian that is present twice is computed once
             self.leave_out_last(self.grid.x)
-            self.grid = find_horizontal_grid(self.template, geometry)
+            self.grid = find_horizontal_grid(self.template, collocated)
         self.rings = find_rings(self.template, self.grid)
         self.truncation = check_truncation(truncation, self.rings, self.template.name)
 
