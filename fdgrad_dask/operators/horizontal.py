@@ -14,7 +14,7 @@ from fdgrad_dask.errors import CoordinateError
 from fdgrad_dask.grids.attributes import derive_attributes
 from fdgrad_dask.grids.coordinate import Axis, select_for_axis
 from fdgrad_dask.grids.geometry import HorizontalGrid, Plane, Sphere
-from fdgrad_dask.grids.horizontal import find_horizontal_grid, require_one_point
+from fdgrad_dask.grids.horizontal import find_horizontal_grid
 from fdgrad_dask.grids.metric_terms import (
     LatLonMetric,
     OrthogonalMetric,
@@ -25,7 +25,7 @@ from fdgrad_dask.grids.metric_terms import (
 from fdgrad_dask.grids.places import require_same_places
 from fdgrad_dask.grids.units import divide_units
 from fdgrad_dask.halo.compute import average_row, length
-from fdgrad_dask.operators.expression import Derivative
+from fdgrad_dask.operators.expression import Derivative, hypot
 from fdgrad_dask.operators.fused_pass import FusedPass
 from fdgrad_dask.operators.options import Options
 from fdgrad_dask.operators.roles import choose_components, is_eastward, match_components
@@ -50,8 +50,7 @@ class HorizontalPass(FusedPass):
     ) -> None:
         super().__init__(*fields)
         self.options = Options(**options)
-        geometry = require_one_point(self.options.geometry, fields)
-        asked = geometry, self.options.boundary, is_directed
+        asked = self.options.geometry, self.options.boundary, is_directed
         self.grid = find_horizontal_grid(self.template, *asked)
         if self.grid.repeats:  # a meridian that is present twice is computed once
             self.leave_out_last(self.grid.x)
@@ -163,6 +162,10 @@ class Wind(HorizontalPass):
         """Stretching ∂u/∂x − ∂v/∂y and shearing ∂v/∂x + ∂u/∂y."""
         u_x, u_y, v_x, v_y = self.velocity_gradient()
         return u_x - v_y, v_x + u_y
+
+    def total_deformation(self) -> Any:
+        """√(stretching² + shearing²)"""
+        return hypot(*self.deformation)
 
     def polar_divergence(self) -> dict[int, Any]:
         """The divergence at the poles: the flux −v̄ through the first circle, over its area."""
