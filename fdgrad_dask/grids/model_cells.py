@@ -34,6 +34,14 @@ _SIZES = {
     },
     "fraction": {"center": "hFacC HFacC", "u": "hFacW HFacW", "v": "hFacS HFacS"},
 }
+# Their longitudes and latitudes, which files of cell sizes do not always have as coordinates.
+_PLACES = {
+    "center": "geolon geolat geolon_t geolat_t glamt gphit TLONG TLON TLAT XLONG XLAT "
+    "nav_lon_grid_T nav_lat_grid_T",
+    "u": "geolon_u geolat_u glamu gphiu ELON ELAT XLONG_U XLAT_U nav_lon_grid_U nav_lat_grid_U",
+    "v": "geolon_v geolat_v glamv gphiv NLON NLAT XLONG_V XLAT_V nav_lon_grid_V nav_lat_grid_V",
+    "corner": "geolon_c geolat_c geolonb geolatb glamf gphif ULONG ULON ULAT",
+}
 
 
 class _Rate(NamedTuple):
@@ -76,20 +84,47 @@ class Cells:
     def read(self) -> dict[str, dict[str, xr.DataArray]]:
         """Read dx, dy, area and fraction by point, lazy, in metres and square metres.
 
-        Areas that are missing are the product of both lengths.
+        They have the coordinates of their point.
         """
         cells: dict[str, dict[str, xr.DataArray]] = {kind: {} for kind in _SIZES}
         for kind, point, name in self._find_sizes():
-            values = self._read(point, name, keeps_levels=kind == "fraction")
+            values = self._read(point, name, kind == "fraction").astype(np.float64)
             if kind != "fraction":
                 values = values * self._find_factor(name, "m2" if kind == "area" else "m")
             cells[kind][point] = values
         for rate in _RATES:
             for point, values in self._read_rates(rate):
                 cells[rate.kind].setdefault(point, values)
-        for point in cells["dx"].keys() & cells["dy"].keys():
-            cells["area"].setdefault(point, cells["dx"][point] * cells["dy"][point])
-        return cells
+        places = {point: self._find_places(point) for point in POINTS}
+        return {
+            kind: {point: one.assign_coords(places[point]) for point, one in sizes.items()}
+            for kind, sizes in cells.items()
+        }
+
+    def _find_places(self, point: str) -> dict[Hashable, xr.DataArray]:
+        """The coordinates of a point."""
+        dims = set(self._grid.dims(point))
+        named = [name for name in _PLACES[point].split() if self._find(point, name)]
+        if self._grid.dims("center") != self._grid.dims("corner"):
+            extents = {name: self._own_dims(one.dims) for name, one in self._ds.coords.items()}
+            named += [
+                str(name)
+                for name, along in extents.items()
+                if along and along <= dims and name not in self._other_names
+            ]
+        places: dict[Hashable, xr.DataArray] = {}
+        for name in named:
+            one = self._read(point, name)
+            is_latitude = "lat" in name.lower() or "phi" in name
+            units = f"degrees_{'north' if is_latitude else 'east'}"
+            if name in _PLACES[point].split():
+                one.attrs.setdefault("units", units)
+            places[name] = one
+        return places
+
+    def _own_dims(self, dims: tuple[Hashable, ...]) -> set[Hashable]:
+        """Dimensions of a variable by the names that the grid has for them."""
+        return {self._other_names.get(dim, dim) for dim in dims}
 
     def _find_sizes(self) -> Iterator[tuple[str, str, str]]:
         for kind, points in _SIZES.items():
@@ -107,10 +142,9 @@ class Cells:
     def _find(self, point: str, names: str) -> str | None:
         """The first of some variables that extends over the dimensions of a point."""
         for name in names.split():
-            if name in self._ds.variables:
-                dims = self._ds.variables[name].dims
-                if set(self._grid.dims(point)) <= {self._other_names.get(d, d) for d in dims}:
-                    return name
+            one = self._ds.variables.get(name)
+            if one is not None and set(self._grid.dims(point)) <= self._own_dims(one.dims):
+                return name
         return None
 
     def _read_rates(self, rate: _Rate) -> Iterator[tuple[str, xr.DataArray]]:
@@ -122,14 +156,14 @@ class Cells:
         for point, (on_x, on_y) in POINTS.items():
             name = found.get(point, found["center"])
             per_metre = 1.0 if rate.step else self._find_factor(name, "m-1")
-            values = self._read(point if point in found else "center", name)
+            values = self._read(point if point in found else "center", name).astype(np.float64)
             if point not in found:
                 values = _average(values, self._grid.x) if on_x else values
                 values = _average(values, self._grid.y) if on_y else values
             yield point, step / (values * per_metre)
 
     def _read(self, point: str, name: str, keeps_levels: bool = False) -> xr.DataArray:
-        """A variable in float64 over the dimensions of a point, without coordinates."""
+        """A variable over the dimensions of a point, without coordinates."""
         values = xr.DataArray(self._ds.variables[name])
         values = values.rename({d: self._other_names.get(d, d) for d in values.dims})
         for dim in set(values.dims) - set(self._grid.dims(point)):
@@ -140,7 +174,7 @@ class Cells:
                 # none that hold for all times: NaN.
                 first = values.isel({dim: 0})
                 values = first.where(first == values.isel({dim: -1}))
-        return values.astype(np.float64)
+        return values
 
     def _find_factor(self, name: str, base: str) -> float:
         """How many ``base`` one unit of a cell size is; 1 without units."""

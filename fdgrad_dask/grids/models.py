@@ -15,8 +15,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from fdgrad_dask.grids.model_cells import Cells
 from fdgrad_dask.grids.coordinate import find_own_coordinates, is_longitude
+from fdgrad_dask.grids.model_cells import Cells
 from fdgrad_dask.grids.staggered import POINTS, Grid
 
 
@@ -98,7 +98,8 @@ class Layout:
 
     ``source`` is the model or convention and which attribute or names say so; ``x``, ``y`` and
     ``points`` are those of `Grid`; ``other_names`` are dimensions that are another one by a second
-    name; ``is_around`` is true if the longitudes of the cells go around the globe.
+    name. ``is_around`` is true if the longitudes of the cells go around the globe, ``is_c_grid``
+    if points share dimensions and the two components of a velocity lie on different ones.
     """
 
     source: str
@@ -107,6 +108,7 @@ class Layout:
     points: Mapping[Hashable, str] = field(default_factory=dict)
     other_names: Mapping[Hashable, Hashable] = field(default_factory=dict)
     is_around: bool = False
+    is_c_grid: bool = False
 
     def grid(self, cells: Mapping[str, Mapping[str, xr.DataArray]]) -> Grid:
         """The grid with some cell sizes."""
@@ -213,6 +215,7 @@ def _find_shared(ds: xr.Dataset) -> Iterator[Layout]:
             {"center": model.y, "right": model.y},
             {name: point for name, point in points.items() if point},
             {d: depths[0] for d in depths[1:] if ds.indexes[d].equals(ds.indexes[depths[0]])},
+            is_c_grid=bool(model.named),
         )
 
 
