@@ -7,15 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import xarray as xr
 
 from fdgrad_dask.errors import CoordinateError
-from fdgrad_dask.grids.models import Layout, find_layout, make_grid
+from fdgrad_dask.grids.model_cells import Cells
+from fdgrad_dask.grids.models import CUBE, Layout, find_layout, make_grid
 from fdgrad_dask.grids.staggered import POINTS, Grid
 
-R = TypeVar("R", xr.DataArray, xr.Dataset, xr.DataArray | xr.Dataset)
+R = TypeVar("R", bound=xr.DataArray | xr.Dataset)
 
 
 def call_on(
@@ -32,26 +33,65 @@ def call_on(
         The fields share the dimensions of a staggered grid, and nothing says on which of its points
         they lie.
     """
-    layout = None
-    if options.get("geometry") is None and sum(one is not None for one in fields) > 1:
-        layout = find_layout(ds)
-    if layout is None:
+    is_asked = options.get("geometry") is None and sum(one is not None for one in fields) > 1
+    layout = find_layout(ds) if is_asked else None
+    if layout is None or not _are_apart(fields, layout):
         return operator(*fields, **options)
-    placed = [None if one is None else _rename(one, layout) for one in fields]
-    if not _are_apart([one for one in placed if one is not None], layout):
-        return operator(*fields, **options)
-    grid = make_grid(ds, layout)
+    # Cell sizes that are missing must not be computed from labels that are no places.
+    dims = (*layout.x.values(), *layout.y.values()) if layout.is_nominal else ()
+    labels = {dim: ds[dim] for dim in dims if dim in ds.coords}
+    placed = [
+        one if one is None else _rename(one, layout).drop_vars(labels, errors="ignore")
+        for one in fields
+    ]
+    grid = make_grid(ds.drop_vars(labels), layout)
     given = options.get("boundary")
     if isinstance(given, Mapping) and given.keys() <= {"x", "y"}:
         grid = replace(grid, boundary={**grid.boundary, **given})
         options = {name: value for name, value in options.items() if name != "boundary"}
-    return _restore(operator(*placed, **{**options, "geometry": grid}), ds, layout)
+    result = operator(*placed, **{**options, "geometry": grid})
+    labelled = {dim: one for dim, one in labels.items() if dim in result.dims}
+    return _restore(cast(R, result.assign_coords(labelled)), ds, layout)
 
 
-def _are_apart(fields: Sequence[xr.DataArray], layout: Layout) -> bool:
+def describe_layout(ds: xr.Dataset) -> list[str]:
+    """Say what staggered grid was recognised, in sentences; none if there is no sign of one."""
+    layout = find_layout(ds)
+    if layout is None:
+        faces = [dim for dim in CUBE if ds.sizes.get(dim, 1) > 1]
+        return [f"select one {dim} first: .isel({dim}=0)" for dim in faces]
+    at = {p: [str(n) for n in ds.data_vars if layout.points.get(n) == p] for p in POINTS}
+    cells = Cells(ds, layout.grid({}), layout.other_names).list()
+    ends = "periodic" if layout.is_around else "open ends"
+    x, y = (", ".join(f"{p} {dim}" for p, dim in one.items()) for one in (layout.x, layout.y))
+    return [
+        layout.source,
+        f"x: {x}, {ends}",
+        f"y: {y}, open ends",
+        *(f"at {point}: {', '.join(fields)}" for point, fields in at.items() if fields),
+        f"cell sizes: {', '.join(cells) or 'from longitude and latitude'}",
+    ]
+
+
+def select_cells(ds: xr.Dataset, fields: Sequence[xr.DataArray], count: int) -> xr.Dataset | None:
+    """The first cells of ``ds`` with their faces; None if fields are on the same points of them."""
+    layout = find_layout(ds)
+    if layout is None or not _are_apart(fields, layout):
+        return None
+    rows: dict[Hashable, slice] = {}
+    for positions in (layout.x, layout.y):
+        cells = ds.sizes[positions["center"]]
+        for dim in ds.dims:
+            if layout.other_names.get(dim, dim) in positions.values():
+                rows[dim] = slice(min(count, cells) + ds.sizes[dim] - cells)
+    return ds.isel(rows)
+
+
+def _are_apart(fields: Sequence[xr.DataArray | None], layout: Layout) -> bool:
     """True if fields lie on different points of a grid, or nothing says on which."""
     grid = layout.grid({})
-    found = {one.name: _list_points(one, grid) for one in fields}
+    renamed = [_rename(one, layout) for one in fields if one is not None]
+    found = {one.name: _list_points(one, grid) for one in renamed}
     known = {point for points in found.values() for point in points if len(points) == 1}
     unknown = [name for name, points in found.items() if len(points) > 1]
     if unknown and layout.is_c_grid and len(known) < 2:
@@ -86,9 +126,9 @@ def _restore(result: R, ds: xr.Dataset, layout: Layout) -> R:
     if not layout.other_names:
         return result
     pairs = list(dict.fromkeys(one.dims[-2:] for one in ds.variables.values() if one.ndim > 1))
-    if isinstance(result, xr.Dataset):
-        return result.map(_restore_dims, args=(pairs, layout), keep_attrs=True)
-    return _restore_dims(result, pairs, layout)
+    if isinstance(result, xr.DataArray):
+        return cast(R, _restore_dims(result, pairs, layout))
+    return cast(R, result.map(_restore_dims, args=(pairs, layout), keep_attrs=True))
 
 
 def _restore_dims(

@@ -1,14 +1,14 @@
 """What ``da.fdgrad`` and ``ds.fdgrad`` print: what was recognised, and which operators apply.
 
-No values are read: an operator is tried on ones at the first few points, with the coordinates and
-attributes of the fields, so the reasons printed are those that it would give.
+No values are read: an operator is tried on ones at the first few points, with the coordinates,
+cell sizes and attributes of the fields, so the reasons printed are those that it would give.
 """
 
 from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from fdgrad_dask.grids.horizontal import find_horizontal_grid
 from fdgrad_dask.grids.projections import carry_grid_mapping, find_grid_mapping
 from fdgrad_dask.grids.units import kelvin_conversion
 from fdgrad_dask.halo.compute import is_dask
+from fdgrad_dask.operators.datasets import call_on, describe_layout, select_cells
 from fdgrad_dask.operators.options import required_fields
 from fdgrad_dask.operators.roles import choose_components
 from fdgrad_dask.operators.verticals import find_vertical_axis
@@ -71,6 +72,7 @@ def describe_dataset(dataset: xr.Dataset) -> str:
         if field.dtype.kind in "iufcmM" and field.ndim
     ]
     rows, winds = _describe(fields), _winds(fields)
+    rows += _rows("staggered", describe_layout(dataset))
     rows += [("components", _components(*pair)) for pair in winds if len(pair) == 2]
     kinds: dict[Any, list[_Known]] = {}
     for known in fields:
@@ -79,7 +81,7 @@ def describe_dataset(dataset: xr.Dataset) -> str:
     tried = [(alike, alike[:1]) for alike in kinds.values()] + [(wind, wind) for wind in winds]
     for named, group in tried:
         each = "each of " if len(named) > len(group) else ""
-        rows += _verdicts(each + ", ".join(known.name for known in named), group)
+        rows += _verdicts(each + ", ".join(known.name for known in named), group, dataset)
     names = ", ".join(f"{known.name}{_units(known.field)}" for known in fields)
     return _page(f"Dataset of {names or 'no fields'}", rows)
 
@@ -206,41 +208,52 @@ def _components(u: _Known, v: _Known) -> str:
     return f"{u.name} along x and {v.name} along y"
 
 
-def _verdicts(title: str, fields: list[_Known]) -> list[tuple[str, str]]:
+def _verdicts(
+    title: str, fields: list[_Known], dataset: xr.Dataset | None = None
+) -> list[tuple[str, str]]:
     """The operators that apply, in one row, and one row for each reason why others do not."""
     applies: list[str] = []
     refused: dict[str, list[str]] = {}
     for name in operators.__all__:
         needed = required_fields(getattr(operators, name))
         if len(needed) == len(fields) and "w" not in needed:
-            reason = _why_not(name, fields)
+            reason = _why_not(name, fields, dataset)
             (applies if reason is None else refused.setdefault(reason, [])).append(name)
     rows = [f"not {', '.join(names)}: {why}" for why, names in refused.items()]
     return _rows(title, [", ".join(applies) or "none", *rows])
 
 
-def _why_not(name: str, fields: list[_Known]) -> str | None:
+def _why_not(name: str, fields: list[_Known], dataset: xr.Dataset | None) -> str | None:
     """None if an operator takes the fields, else what it says."""
     if name == "gradient":
         failed = [_failure(name, fields, dim) for dim in fields[0].field.dims]
         return None if None in failed else failed[0] if failed else "it has no dimensions"
+    if dataset is not None and len(fields) > 1:
+        apart = select_cells(dataset, [known.field for known in fields], _TRIED)
+        if apart is not None:  # their grid is that of the dataset
+            return _failure(name, fields, on=apart)
     reasons = [_failure(name, fields), *(known.reason for known in fields)]
     return next((reason for reason in reasons if reason), None)
 
 
-def _failure(name: str, fields: list[_Known], *dim: Hashable) -> str | None:
+def _failure(
+    name: str, fields: list[_Known], *dim: Hashable, on: xr.Dataset | None = None
+) -> str | None:
+    """What an operator says to a few points of some fields; None if it takes them."""
+    operator, sizes = getattr(operators, name), {} if on is None else on.sizes
     try:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
-            getattr(operators, name)(*(_few_points(known.field) for known in fields), *dim)
+            few = [_few_points(known.field, sizes) for known in fields]
+            operator(*few, *dim) if on is None else call_on(on, operator, few, {})
     except Exception as error:
         return _sentence(error)
     return None
 
 
-def _few_points(field: xr.DataArray) -> xr.DataArray:
+def _few_points(field: xr.DataArray, sizes: Mapping[Hashable, int]) -> xr.DataArray:
     """A field of ones on the first points, with all that is known of the field but its values."""
-    few = field.isel({dim: slice(_TRIED) for dim in field.dims})
+    few = field.isel({dim: slice(sizes.get(dim, _TRIED)) for dim in field.dims})
     units = getattr(field.variable._data, "units", None)  # of a quantity
     attrs = field.attrs if units is None else field.attrs | {"units": str(units)}
     ones = np.ones(few.shape, field.dtype)
