@@ -5,6 +5,7 @@ The accessor of Datasets and the steps of a config go through `call_on`.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar, cast
@@ -33,8 +34,10 @@ def call_on(
         The fields share the dimensions of a staggered grid, and nothing says on which of its points
         they lie.
     """
-    is_asked = options.get("geometry") is None and sum(one is not None for one in fields) > 1
-    layout = find_layout(ds) if is_asked else None
+    layout = None
+    if options.get("geometry") is None and sum(one is not None for one in fields) > 1:
+        is_horizontal = "geometry" in inspect.signature(operator).parameters
+        layout = find_layout(ds) if is_horizontal else None
     if layout is None or not _are_apart(fields, layout):
         return operator(*fields, **options)
     # Cell sizes that are missing must not be computed from labels that are no places.
