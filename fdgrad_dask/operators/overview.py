@@ -6,6 +6,7 @@ attributes of the fields, so the reasons printed are those that it would give.
 
 from __future__ import annotations
 
+import inspect
 import re
 import warnings
 from collections.abc import Callable, Hashable, Mapping
@@ -237,6 +238,8 @@ def _why_not(name: str, fields: list[_Known]) -> str | None:
         failed = [_failure(name, fields, dim) for dim in fields[0].field.dims]
         return None if None in failed else failed[0] if failed else "it has no dimensions"
     reasons = [_failure(name, fields), *(known.reason for known in fields)]
+    if _is_global(name):  # without a grid it is tried on too few points
+        reasons.reverse()
     return next((reason for reason in reasons if reason), None)
 
 
@@ -244,21 +247,32 @@ def _failure(name: str, fields: list[_Known], *dim: Hashable) -> str | None:
     try:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
-            getattr(operators, name)(*(_few_points(known.field) for known in fields), *dim)
+            few = [_few_points(known, _is_global(name)) for known in fields]
+            getattr(operators, name)(*few, *dim)
     except Exception as error:
         return _sentence(error)
     return None
 
 
-def _few_points(field: xr.DataArray) -> xr.DataArray:
-    """A field of ones on the first points, with all that is known of the field but its values."""
-    few = field.isel({dim: slice(_TRIED) for dim in field.dims})
+def _is_global(name: str) -> bool:
+    """True for operators that need the complete globe: those of spherical harmonics."""
+    return "truncation" in inspect.signature(getattr(operators, name)).parameters
+
+
+def _few_points(known: _Known, is_global: bool) -> xr.DataArray:
+    """A field of ones on the first points, with all that is known of the field but its values.
+
+    If ``is_global``, on all points of the globe, and lazy.
+    """
+    field, grid = known.field, known.grid
+    kept = {grid.x.dim, grid.y.dim} if is_global and grid is not None else set()
+    few = field.isel({dim: slice(_TRIED) for dim in field.dims if dim not in kept})
     units = getattr(field.variable._data, "units", None)  # of a quantity
     attrs = field.attrs if units is None else field.attrs | {"units": str(units)}
-    ones = np.ones(few.shape, field.dtype)
+    ones = np.broadcast_to(np.ones((), field.dtype), few.shape)
     made = xr.DataArray(ones, coords=few.coords, dims=few.dims, name=field.name, attrs=attrs)
     made.encoding = field.encoding
-    return made
+    return made.chunk(token="ones") if kept else made
 
 
 def _sentence(error: Exception) -> str:
