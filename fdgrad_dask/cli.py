@@ -27,6 +27,12 @@ from fdgrad_dask.pipeline.config import operators as catalog
 from fdgrad_dask.pipeline.config.redaction import scrub
 
 _BUG = 1
+_EXAMPLES = """\
+examples:
+  fdgrad info era5.zarr               show what is in it, and which operators apply
+  fdgrad init era5.zarr > wind.yaml   write a config for it, to be edited
+  fdgrad run wind.yaml                compute and write; run it again to resume
+"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -107,7 +113,15 @@ def _each(name: str, arguments: argparse.Namespace, called: str) -> Iterator[str
         yield f"config   {label}\n{text}" if len(names) > 1 else str(text)
 
 
-def _print_example(arguments: argparse.Namespace, called: str) -> Iterable[str]:
+def _look(name: str, arguments: argparse.Namespace, called: str) -> Iterator[str]:
+    """Open stores and say what is in them, or write a config for them."""
+    for store in [arguments.store] if name == "init" else arguments.store:
+        yield getattr(pipeline, name)(store, arguments.set)
+
+
+def _init(arguments: argparse.Namespace, called: str) -> Iterable[str]:
+    if arguments.store:
+        return _look("init", arguments, called)
     return [resources.files("fdgrad_dask.pipeline.config").joinpath("example.yaml").read_text()]
 
 
@@ -121,7 +135,8 @@ def _print_schema(arguments: argparse.Namespace, called: str) -> Iterable[str]:
     return [json.dumps(Config.model_json_schema(), indent=2)]
 
 
-def _parser() -> argparse.ArgumentParser:
+def _options() -> tuple[argparse.ArgumentParser, argparse.ArgumentParser]:
+    """The options of every command, and with these those of a command that reads a config."""
     # Left out where it is not given, so that it may stand before the command or after it.
     shared = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
     shared.add_argument("--debug", action="store_true", help="show the traceback of an error")
@@ -135,9 +150,16 @@ def _parser() -> argparse.ArgumentParser:
     configured.add_argument("--set", action="append", default=[], metavar="a.b=c", help=what)
     what = "a file, or NAME for ~/.config/fdgrad/clusters/NAME.yaml; replaces section cluster"
     configured.add_argument("--cluster", metavar="NAME", help=what)
+    return shared, configured
+
+
+def _parser() -> argparse.ArgumentParser:
+    shared, configured = _options()
     parser = argparse.ArgumentParser(
         prog="fdgrad",
-        description="Finite-difference gradients of labelled arrays, from a YAML.",
+        description="Gradients, vorticity, divergence and more of gridded data, from a YAML file.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
         parents=[shared],
     )
     parser.add_argument("--version", action="version", version=f"fdgrad {version('fdgrad_dask')}")
@@ -163,7 +185,15 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--log-file", metavar="FILE", help=what)
     what = "measure one region here, with every compression"
     plan.add_argument("--sample", action="store_true", help=what)
-    add("init", "print a config to start from", _print_example)
+    info = add("info", "show what a store holds and which operators apply", partial(_look, "info"))
+    init = add("init", "print a config to start from, made for a store if one is named", _init)
+    what = "Zarr, netCDF, Icechunk, a URL or sample:NAME; in quotes a pattern of files"
+    setting = "put the YAML c at source.b, like source.group=model; repeatable"
+    for command, number in ((info, "+"), (init, "?")):
+        command.add_argument("store", nargs=number, metavar="STORE", help=what)
+        command.add_argument(
+            "--set", action="append", default=[], metavar="source.b=c", help=setting
+        )
     add("operators", "list the operators that a step may name", _describe_operators)
     add("schema", "print the JSON schema of a config, for editors", _print_schema)
     return parser

@@ -24,7 +24,7 @@ ROOMS = {
     "operators": ("stencils blocks halo arrays grids", "numpy xarray"),
     "accessor": ("grids operators", "xarray"),
     "__init__": ("accessor arrays blocks grids halo operators", "xarray"),
-    "pipeline": ("pipeline.execute pipeline.commands", ""),
+    "pipeline": ("pipeline.execute pipeline.planning pipeline.commands", ""),
     "pipeline.config": ("operators", "dask pydantic yaml"),
     "pipeline.console": ("pipeline.config", ""),
     "pipeline.source": ("pipeline.config", "dask fsspec icechunk numpy obstore xarray zarr"),

@@ -67,12 +67,7 @@ def describe_field(field: xr.DataArray) -> Overview:
 
 def describe_dataset(dataset: xr.Dataset) -> Overview:
     """Describe the fields of a dataset, and list the operators that apply to each of them."""
-    found: dict[Any, Any] = {}
-    fields = [
-        _Known(carry_grid_mapping(field, dataset), found)
-        for field in dataset.data_vars.values()
-        if field.dtype.kind in "iufcmM" and field.ndim
-    ]
+    fields = list_fields(dataset)
     rows, winds = _describe(fields), _winds(fields)
     rows += _rows("staggered", describe_layout(dataset))
     rows += [("components", _components(*pair)) for pair in winds if len(pair) == 2]
@@ -86,6 +81,16 @@ def describe_dataset(dataset: xr.Dataset) -> Overview:
         rows += _verdicts(each + ", ".join(known.name for known in named), group, dataset)
     names = ", ".join(f"{known.name}{_units(known.field)}" for known in fields)
     return Overview(f"Dataset of {names or 'no fields'}", rows)
+
+
+def list_fields(dataset: xr.Dataset) -> list[_Known]:
+    """The variables that a derivative can be taken of, each with its grid."""
+    found: dict[Any, Any] = {}
+    return [
+        _Known(carry_grid_mapping(field, dataset), found)
+        for field in dataset.data_vars.values()
+        if field.dtype.kind in "iufcmM" and field.ndim
+    ]
 
 
 def _units(field: xr.DataArray) -> str:
@@ -162,10 +167,21 @@ def _data(field: xr.DataArray) -> str:
     """Say where the values are, without loading any."""
     data: Any = field.variable._data
     if not is_dask(data):
-        return _kind(data)
+        stored = field.encoding.get("preferred_chunks") if _is_unread(data) else None
+        return _kind(data) + (f", stored in chunks of {_sizes(stored, field)}" if stored else "")
     chunks = ", ".join(str(sizes[0]) for sizes in data.chunks)
     number = int(np.prod(data.numblocks))
     return f"dask of {_kind(data._meta)}, {number} chunk{'s' * (number > 1)} of ({chunks})"
+
+
+def _is_unread(data: Any) -> bool:
+    return type(data).__module__.startswith("xarray.")
+
+
+def _sizes(chunks: Mapping[Hashable, int | tuple[int, ...]], field: xr.DataArray) -> str:
+    """The largest chunk along each dimension."""
+    sizes = [chunks.get(dim, n) for dim, n in field.sizes.items()]
+    return f"({', '.join(str(max(n) if isinstance(n, tuple) else n) for n in sizes)})"
 
 
 def _kind(data: Any) -> str:
@@ -174,7 +190,7 @@ def _kind(data: Any) -> str:
             return f"JAX on {', '.join(sorted(map(str, data.devices())))}"
         except Exception:  # a traced array is on no device yet
             return "JAX, traced"
-    if type(data).__module__.startswith("xarray."):
+    if _is_unread(data):
         return "not loaded"
     return "NumPy" if type(data) is np.ndarray else f"{type(data).__module__}.{type(data).__name__}"
 

@@ -1,4 +1,7 @@
-"""From a config to a finished target: `run`, `plan`, `check`, `status`, `verify`; and its rooms."""
+"""From a config to a finished target: `run`, `plan`, `check`, `status`, `verify`; and its rooms.
+
+`info` and `init` look at a store for which there is no config yet.
+"""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -7,8 +10,16 @@ if TYPE_CHECKING:
     from fdgrad_dask.pipeline.commands import check, plan, run
     from fdgrad_dask.pipeline.execute.status import status
     from fdgrad_dask.pipeline.execute.verify import verify
+    from fdgrad_dask.pipeline.planning.starter import info, init
 
-__all__ = ["check", "plan", "run", "status", "verify"]
+__all__ = ["check", "info", "init", "plan", "run", "status", "verify"]
+
+_HOMES = {
+    "info": "planning.starter",
+    "init": "planning.starter",
+    "status": "execute.status",
+    "verify": "execute.verify",
+}
 
 if not TYPE_CHECKING:
 
@@ -16,7 +27,7 @@ if not TYPE_CHECKING:
         # `fdgrad --help` need not wait for what computes.
         if name not in __all__:
             raise AttributeError(f"module 'fdgrad_dask.pipeline' has no attribute {name!r}")
-        home = f"execute.{name}" if name in ("status", "verify") else "commands"
+        home = _HOMES.get(name, "commands")
         return getattr(import_module(f"fdgrad_dask.pipeline.{home}"), name)
 
 

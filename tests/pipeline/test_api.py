@@ -72,7 +72,7 @@ def test_errors_are_those_of_the_command(write: Write) -> None:
 
 
 def test_names_of_the_package_are_the_commands() -> None:
-    assert dir(pipeline) == ["check", "plan", "run", "status", "verify"]
+    assert dir(pipeline) == ["check", "info", "init", "plan", "run", "status", "verify"]
     assert all(callable(getattr(pipeline, name)) for name in dir(pipeline))
     assert Config.model_fields.keys() >= {"source", "steps", "target"}
 

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import resource
+import shlex
 import signal
 import subprocess
 import sys
@@ -247,7 +248,14 @@ def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
         with pytest.raises(SystemExit) as ended:
             cli.main(arguments)
         assert ended.value.code == 0
-        assert text in capsys.readouterr().out
+        said = capsys.readouterr().out
+        assert text in said
+        assert "\x1b" not in said  # no colours where nobody looks
+    examples = re.findall(r"^  (fdgrad .*?)   ", said, re.MULTILINE)
+    assert len(examples) == 3
+    for line in examples:  # each is a command line that the parser takes
+        command = shlex.split(line.partition(" >")[0])[1:]
+        assert cli._parser().parse_args(command).command
 
 
 QUICK = """

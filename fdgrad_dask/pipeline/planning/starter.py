@@ -1,0 +1,154 @@
+"""What a store holds, and a config to start from: both from metadata alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from importlib import resources
+from typing import Any
+
+import xarray as xr
+
+from fdgrad_dask.errors import InputError
+from fdgrad_dask.operators.overview import describe_dataset
+from fdgrad_dask.operators.suggestions import Suggestion, suggest_operators
+from fdgrad_dask.pipeline.config.read import read_text
+from fdgrad_dask.pipeline.config.redaction import without_secrets
+from fdgrad_dask.pipeline.config.section import Section
+from fdgrad_dask.pipeline.config.source import Source
+from fdgrad_dask.pipeline.planning.graph import stored_chunks
+from fdgrad_dask.pipeline.source.open import open_files
+
+SCHEMA = "fdgrad.schema.json"
+_ACTIVE = 2  # steps that are written; all others are comments
+
+
+class _Given(Section):
+    """What the command line says of a source."""
+
+    source: Source
+
+
+def info(store: str, settings: Sequence[str] = ()) -> str:
+    """Describe what is in a store, and which operators would work on it.
+
+    Parameters
+    ----------
+    store : str
+        What ``source.path`` of a config may be: Zarr, netCDF, Icechunk, a URL, ``sample:NAME``.
+    settings : sequence of str
+        ``source.key=value``, as ``--set`` of the command has it.
+
+    Returns
+    -------
+    str
+        What ``ds.fdgrad`` of the opened dataset prints.
+
+    Raises
+    ------
+    InputError
+        Nothing is there, or it cannot be opened.
+    """
+    source = _source(store, settings)
+    dataset = open_files(source)
+    text = f"read     {source.shown}\n{describe_dataset(dataset)}"
+    if not dataset.data_vars:
+        text += "\nno variables at the top; a group is named by --set source.group=NAME"
+    return text
+
+
+def init(store: str, settings: Sequence[str] = ()) -> str:
+    """Write a config for the fields of a store, with comments; see ``info``.
+
+    Returns
+    -------
+    str
+        A YAML of which ``fdgrad check`` finds nothing to complain about.
+
+    Raises
+    ------
+    InputError
+        It cannot be opened, or no operator applies to anything in it.
+    """
+    source = _source(store, settings)
+    dataset = open_files(source)
+    suggested = suggest_operators(dataset)
+    if not suggested:
+        raise InputError(
+            f"{source.shown} holds no field that an operator applies to; see why with "
+            f"fdgrad info {store}"
+        )
+    given = source.model_dump(mode="json", exclude_unset=True)
+    given["path"] = source.path[0] if len(source.path) == 1 else source.path
+    names = {name for step in suggested[:_ACTIVE] for name in step.inputs}
+    chunks = {dim: size for name in sorted(names) for dim, size in _chunks(dataset[name])}
+    example = resources.files("fdgrad_dask.pipeline.config").joinpath("example.yaml").read_text()
+    written = {
+        r"^(?=source:)": _recognised(dataset),
+        r"^  path: sample:.*$": "\n".join(f"  {k}: {_flow(v)}" for k, v in given.items()),
+        r"^  - operator:(.|\n)*?(?=\n\n)": "\n".join(_steps(suggested, dataset)),
+        r"^  path: out/.*$": f"  path: {_flow(_target(source))}",
+    }
+    if chunks:
+        written[r"^  # chunks:.*$"] = f"  chunks: {_flow(chunks)} # as the source is stored"
+    for pattern, text in written.items():
+        text = text.replace("\\", r"\\")
+        example = re.sub(pattern, text, example, count=1, flags=re.MULTILINE)
+    return _schema_line() + example.rstrip()
+
+
+def _source(store: str, settings: Sequence[str]) -> Source:
+    given = read_text(store, json.dumps({"source": {"path": store}}), _Given, settings)
+    return next(iter(given.values())).source
+
+
+def _schema_line() -> str:
+    """Where editors find the schema, if it lies here: one that they miss is an error to them."""
+    if os.path.exists(SCHEMA):
+        return f"# yaml-language-server: $schema={SCHEMA}\n"
+    return f"# For completion in editors: fdgrad schema > {SCHEMA}, then fdgrad init again.\n"
+
+
+def _recognised(dataset: xr.Dataset) -> str:
+    """The overview of the dataset down to the boundary, its axes and grid, as a comment."""
+    lines = str(describe_dataset(dataset)).partition("\n  boundary ")[0].splitlines()
+    return "".join(f"# {line}\n" for line in lines) + "\n"
+
+
+def _steps(suggested: Sequence[Suggestion], dataset: xr.Dataset) -> Iterable[str]:
+    """Each step; those after the first few are comments."""
+    count = Counter(step.operator for step in suggested)
+    for number, (operator, inputs, dim) in enumerate(suggested):
+        is_free = count[operator] == 1 and operator not in dataset.variables
+        output = operator if is_free else re.sub(r"\W", "_", "_".join([operator, *inputs]))
+        lines = [f"- operator: {operator}", f"  inputs: {_flow(inputs)}", f"  output: {output}"]
+        if dim is not None:
+            lines.append(f"  options: {_flow({'dim': dim})}")
+        yield from (f"  {'' if number < _ACTIVE else '# '}{line}" for line in lines)
+
+
+def _chunks(field: xr.DataArray) -> Iterable[tuple[str, int]]:
+    for dim, sizes in stored_chunks(field.variable).items():
+        yield dim, sizes if isinstance(sizes, int) else max(sizes)
+
+
+def _target(source: Source) -> str:
+    """A name beside those of results, made of that of the source."""
+    name = re.split(r"[/:]", without_secrets(source.path[0]).partition("?")[0].rstrip("/"))[-1]
+    stem = re.sub(r"\W+", "_", name.partition(".")[0]).strip("_")
+    return f"out/{stem or 'source'}_derivatives.zarr"
+
+
+def _flow(value: Any) -> str:
+    """A value as YAML on one line, in quotes where it would be read as something else."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{_flow(key)}: {_flow(each)}" for key, each in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_flow, value))}]"
+    text = str(value)
+    if isinstance(value, str) and re.fullmatch(r"[A-Za-z_/][\w./-]*(:[\w./-]+)*", text):
+        return json.dumps(text) if text.lower() in ("true", "false", "null") else text
+    return json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,155 @@
+"""`fdgrad info` and `fdgrad init`: a store described, and a config made for it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import jsonschema
+import model_grids
+import numpy as np
+import pytest
+import xarray as xr
+import yaml
+
+from fdgrad_dask.pipeline.config.schema import load
+from fdgrad_dask.pipeline.source import formats
+
+Called = Callable[..., tuple[int, str, str]]
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+
+
+def regular() -> xr.Dataset:
+    """A wind, a temperature, what is no field, and a name that YAML takes for something else."""
+    ds = model_grids.flow_on(model_grids.HALF_STEP, model_grids.CIRCLE).drop_vars("true")
+    bounds = xr.zeros_like(ds.u).isel(lon=[0, 1], drop=True).rename(lon="bnds")
+    ds = ds.assign(null=ds.u.assign_attrs(units="K", standard_name="air_temperature"))
+    ds = ds.assign(lat_bnds=bounds, label=("lat", ["a"] * ds.sizes["lat"]))
+    ds.lat.attrs["bounds"] = "lat_bnds"
+    return ds
+
+
+def curvilinear() -> xr.Dataset:
+    lat, lon = np.meshgrid(np.arange(3.0) * 4, np.arange(4.0) * 3, indexing="ij")
+    ds = model_grids.rotation_on(lat + lon / 10, lon).drop_vars("true")
+    places = {"lat": (("y", "x"), lat + lon / 10, model_grids.NORTH)}
+    return ds.assign_coords(places | {"lon": (("y", "x"), lon, model_grids.EAST)})
+
+
+def projected() -> xr.Dataset:
+    return model_grids.projected(model_grids.LAMBERT)[0].to_dataset()
+
+
+GRIDS = {
+    "lat/lon": (regular, ["vorticity", "gradient_magnitude"], "sphere, Earth radius"),
+    "curvilinear": (curvilinear, ["vorticity"], "curvilinear, Earth radius"),
+    "projected": (projected, ["gradient_magnitude"], "(lambert_conformal_conic)"),
+}
+
+
+@pytest.mark.parametrize("kind", GRIDS)
+def test_a_store_is_shown_and_gets_a_config_that_check_accepts(
+    kind: str, fdgrad: Called, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make, operators, grid = GRIDS[kind]
+    dataset = make()
+    dataset.to_zarr("in.zarr", zarr_format=2, consolidated=False)
+    with monkeypatch.context() as patch:
+        patch.setattr(formats.Stored, "_read", read_no_field(dataset))
+        code, shown, complaint = fdgrad("info", "in.zarr")
+        assert (code, complaint) == (0, "")
+        assert shown.startswith("read     in.zarr\n<fdgrad: Dataset of ")
+        assert grid in shown
+        assert "not loaded, stored in chunks of (" in shown
+        code, text, complaint = fdgrad("init", "in.zarr")
+        assert (code, complaint) == (0, "")
+    Path("made.yaml").write_text(text)
+    config = load("made.yaml")
+    assert [step.operator for step in config.steps] == operators
+    code, checked, complaint = fdgrad("check", "made.yaml")
+    assert (code, complaint) == (0, "")
+    assert f"step     {operators[0]}(" in checked
+    assert config.target.chunks == dict(dataset[config.steps[0].inputs[0]].sizes)
+    for line in shown.splitlines():
+        if "Earth radius" in line:
+            assert f"# {line}" in text.splitlines()
+
+
+def read_no_field(dataset: xr.Dataset) -> Callable[..., np.ndarray]:
+    """In place of what reads a variable: coordinates may be read, fields may not."""
+    original = formats.Stored._read
+
+    def read(stored: formats.Stored, key: tuple) -> np.ndarray:
+        assert stored.name not in dataset.data_vars.keys() - {"lat_bnds"}
+        return original(stored, key)
+
+    return read
+
+
+def test_what_is_not_the_first_is_a_comment_that_can_be_taken_in(fdgrad: Called) -> None:
+    dataset = regular().rename(u="u wind", v="v wind")
+    dataset["vorticity"] = dataset["null"].drop_attrs(deep=False)
+    dataset.to_netcdf("in.nc")
+    text = fdgrad("init", "in.nc")[1]
+    assert "# For completion in editors: fdgrad schema > fdgrad.schema.json" in text
+    start = text.index("\nsteps:")
+    end = text.index("\ntarget:")
+    taken = text[:start] + text[start:end].replace("\n  # ", "\n  ") + text[end:]
+    Path("all.yaml").write_text(taken)
+    steps = yaml.safe_load(taken)["steps"]
+    assert [(step["operator"], step["inputs"], step["output"]) for step in steps] == [
+        ("vorticity", ["u wind", "v wind"], "vorticity_u_wind_v_wind"),
+        ("gradient_magnitude", ["null"], "gradient_magnitude_null"),
+        ("gradient_magnitude", ["vorticity"], "gradient_magnitude_vorticity"),
+    ]
+    assert fdgrad("check", "all.yaml")[::2] == (0, "")
+
+
+def test_stores_of_other_kinds_groups_and_series(fdgrad: Called) -> None:
+    dataset = xr.Dataset(
+        {"sea level": ("time", np.zeros(3), {"units": "m"})},
+        {"time": np.array(["2000-01-01", "2000-02-01", "2000-03-01"], "M8[ns]")},
+    )
+    memory = dataset.rename({"sea level": "level"})
+    memory.to_zarr("memory://seen/in.zarr", group="tide", zarr_format=3, consolidated=False)
+    code, shown, _ = fdgrad("info", "memory://seen/in.zarr")
+    assert code == 0
+    assert "a group is named by --set source.group=NAME" in shown
+    code, text, _ = fdgrad("init", "memory://seen/in.zarr", "--set", "source.group=tide")
+    assert code == 0
+    Path("made.yaml").write_text(text)
+    assert yaml.safe_load(text)["source"] == {"path": "memory://seen/in.zarr", "group": "tide"}
+    assert yaml.safe_load(text)["steps"][0]["options"] == {"dim": "time"}
+    assert fdgrad("check", "made.yaml")[::2] == (0, "")
+    dataset.to_netcdf("a-1.nc")
+    dataset.assign_coords(time=dataset.time + np.timedelta64(90, "D")).to_netcdf("a-2.nc")
+    assert "time: dates" in fdgrad("info", "a-*.nc")[1]
+    text = fdgrad("init", "a-*.nc")[1]
+    assert yaml.safe_load(text)["source"] == {"path": "a-*.nc"}
+
+
+def test_what_cannot_be_opened_or_holds_no_field(fdgrad: Called) -> None:
+    code, out, complaint = fdgrad("info", "nothing.zarr")
+    assert (code, out) == (3, "")
+    assert complaint.startswith("fdgrad: no source 'nothing.zarr'")
+    xr.Dataset({"name": ("x", ["a", "b"])}).to_netcdf("names.nc")
+    code, out, complaint = fdgrad("init", "names.nc")
+    assert (code, out) == (3, "")
+    assert complaint.endswith("applies to; see why with fdgrad info names.nc\n")
+    code, out, complaint = fdgrad("info", "names.nc", "--set", "source.grup=a")
+    assert (code, out) == (2, "")
+    assert "source.grup: unknown key; did you mean 'group'?" in complaint
+
+
+def test_editors_can_check_the_configs_by_the_schema(fdgrad: Called) -> None:
+    schema = json.loads(fdgrad("schema")[1])
+    Path("fdgrad.schema.json").write_text(json.dumps(schema))
+    made = fdgrad("init", "sample:rotated_pole.nc")[1]
+    assert made.startswith("# yaml-language-server: $schema=fdgrad.schema.json\n")
+    check = jsonschema.Draft202012Validator(schema)
+    for text in (made, *(path.read_text() for path in sorted(CONFIGS.glob("*.yaml")))):
+        check.validate(yaml.safe_load(text))
+    wrong = yaml.safe_load(made.replace("gradient_magnitude\n", "gradeint\n", 1))
+    assert [error.json_path for error in check.iter_errors(wrong)] == ["$.steps[0].operator"]
