@@ -67,6 +67,12 @@ class Beginning:
                     f"the target {path} has no journal to repair it by; run with --fresh"
                 )
             verify.require_config(begun.identity, job.identity, path)
+            # What lies there is the target before it, or one without its coordinates.
+            if not begun.laid_out:
+                raise OutputError(
+                    f"the last run of {path} was stopped before it wrote anything that could be "
+                    "repaired; run without --repair, which resumes it"
+                )
             return self._repair(begun)
         if fresh or state == "absent" or begun is None:
             return self._start_over()

@@ -144,7 +144,8 @@ class ZarrFolder(ZarrStore):
                     os.rmdir(self._final)
                 if os.path.lexists(self._final):
                     self._require_ours(replaces)
-                    if os.path.lexists(aside):
+                    # One that was killed may have left its own, of which other names are known.
+                    if os.path.lexists(aside) and not self._remove_aside(aside, replaces):
                         raise OutputError(f"{aside} is in the way; move it, and run again")
                     os.rename(self._final, aside)
                 try:
@@ -153,10 +154,17 @@ class ZarrFolder(ZarrStore):
                     if os.path.lexists(aside):
                         os.rename(aside, self._final)
                     raise
-        if os.path.isdir(aside) and (old := replaces.get(self._digest_in(aside) or "")):
-            with writing(aside):
-                if not remove(aside, old):
-                    warn(f"{aside} holds what fdgrad did not write, which is left there")
+        if self._digest_in(aside) in replaces and not self._remove_aside(aside, replaces):
+            warn(f"{aside} holds what fdgrad did not write, which is left there")
+
+    def _remove_aside(self, aside: str, replaces: Replaces) -> bool:
+        """Deletes a target of ours in whose place another has come; whether nothing is left."""
+        names = replaces.get(self._digest_in(aside) or "", ())
+        if not any(files for _, _, files in os.walk(aside)):
+            # Who wrote it was deleted last: only folders are left of one that was being removed.
+            names = [name for each in replaces.values() for name in each]
+        with writing(aside):
+            return bool(names) and remove(aside, names)
 
     def _require_ours(self, replaces: Replaces) -> None:
         """Refuses to publish in place of what is not the target of ours that was there."""
