@@ -66,7 +66,8 @@ def of_config(config: Config) -> dict[str, str]:
     So a folder with source and target may move. Keys to a store may change: they are no part of it.
     Beside a bucket there is no path of this machine.
     """
-    sections = config.model_dump(include={"source", "steps", "target"}, exclude=_ELSEWHERE)
+    deciding = {"source", "steps", "target", *(["grid"] if config.grid else [])}
+    sections = config.model_dump(include=deciding, exclude=_ELSEWHERE)
     beside = os.path.dirname(config.target.path)
     sections["source"]["path"] = [
         path if "://" in path + beside or path.startswith(SAMPLE) else os.path.relpath(path, beside)

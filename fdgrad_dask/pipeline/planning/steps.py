@@ -15,6 +15,7 @@ from fdgrad_dask import operators
 from fdgrad_dask.errors import ConfigError, FdgradError, InputError
 from fdgrad_dask.pipeline.config import operators as catalog
 from fdgrad_dask.pipeline.config.schema import Config, Step
+from fdgrad_dask.pipeline.planning.geometry import geometry_of
 from fdgrad_dask.pipeline.source.select import named_in
 
 
@@ -59,7 +60,12 @@ def _called(step: Step, known: xr.Dataset, config: Config, place: str) -> xr.Dat
         if isinstance(value, str) and catalog.takes_variable(accepted[name])
         else value
         for name, value in step.options.items()
+        if name in accepted
     }
+    if grid := config.grid_of(step):
+        options["geometry"] = geometry_of(grid, variable)
+        if "boundary" in accepted:
+            options.setdefault("boundary", grid.boundary)
     inputs = [variable(name) for name in step.inputs]
     try:
         result: xr.DataArray | xr.Dataset = getattr(operators, step.operator)(*inputs, **options)
