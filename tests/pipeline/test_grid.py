@@ -188,3 +188,48 @@ def test_the_schema_knows_the_grid(fdgrad: Called) -> None:
     assert {"type": "string"} in grid["properties"]["dx"]["anyOf"]
     assert all("description" in each for each in grid["properties"].values())
     assert "# grid:" in fdgrad("init")[1]
+
+
+def wrf(moves: bool = False) -> xr.Dataset:
+    """Latitude and longitude over Time, as WRF writes them, and a rotation of the Earth."""
+    lat, lon = np.meshgrid(np.linspace(40.0, 44, 9), np.linspace(5.0, 9, 8), indexing="ij")
+    times = 20.0 * np.arange(3)[:, None, None]
+    dims = ("Time", "south_north", "west_east")
+    u = np.broadcast_to(637.1229 * np.cos(np.deg2rad(lat)), (3, 9, 8)) + times
+    place = {"units": "degree_north"}, {"units": "degree_east"}
+    made = xr.Dataset({"U10": (dims, u, {"units": "m s-1"}), "V10": (dims, 0 * u)})
+    for name, values, attrs in zip(("XLAT", "XLONG"), (lat, lon), place, strict=True):
+        made = made.assign_coords({name: (dims, values + moves * times / 1e3, attrs)})
+    return made
+
+
+def test_a_grid_that_is_written_for_each_time_is_read_once(fdgrad: Called, write: Write) -> None:
+    wrf().to_netcdf("in.nc")
+    step = {"operator": "vorticity", "inputs": ["U10", "V10"], "output": "zeta"}
+    config = write(source={"path": "in.nc"}, steps=[step])
+    code, _, err = fdgrad("run", config)
+    assert code == 2
+    assert (
+        "give geometry=Curvilinear(components='earth') or 'grid', as keys of the section grid"
+        in err
+    )
+    config = write(source={"path": "in.nc"}, steps=[step], grid={"components": "earth"})
+    code, _, err = fdgrad("run", config)
+    assert code == 0, err
+    found = result()
+    assert found.XLAT.dims == ("south_north", "west_east")
+    exact = 2 * 637.1229 * np.sin(np.deg2rad(wrf().XLAT[0])) / 6371229.0
+    np.testing.assert_allclose(found.zeta[0, 2:-2, 2:-2], exact[2:-2, 2:-2], rtol=1e-3)
+
+
+def test_a_grid_that_moves_is_refused_until_one_time_is_taken(fdgrad: Called, write: Write) -> None:
+    wrf(moves=True).to_netcdf("in.nc")
+    step = {"operator": "vorticity", "inputs": ["U10", "V10"], "output": "zeta"}
+    grid = {"components": "earth"}
+    code, _, err = fdgrad("check", write(source={"path": "in.nc"}, grid=grid, steps=[step]))
+    assert code == 3
+    assert "'XLAT' changes along 'Time', from 0 to 1: the grid moves" in err
+    obeyed = {"path": "in.nc", "select": {"Time": {"index": 0}}}
+    assert fdgrad("check", write(source=obeyed, grid=grid, steps=[step]))[0] == 0
+    along = {"operator": "gradient", "inputs": ["U10"], "options": {"dim": "Time"}, "output": "d"}
+    assert fdgrad("check", write(source={"path": "in.nc"}, steps=[along]))[0] == 0

@@ -142,8 +142,10 @@ class Config(Section):
         if section is None:
             return section
         path = section.path
-        found = absolute(path) if isinstance(path, str) else tuple(map(absolute, path))
-        return section.model_copy(update={"path": found})
+        found = {"path": absolute(path) if isinstance(path, str) else tuple(map(absolute, path))}
+        if beside := getattr(section, "coordinates", None):
+            found["coordinates"] = cls._from_the_root(beside)
+        return section.model_copy(update=found)
 
     @field_validator("steps")
     @classmethod
@@ -174,7 +176,9 @@ class Config(Section):
     @field_validator("target")
     @classmethod
     def _apart_from_source(cls, target: Target, info: ValidationInfo) -> Target:
-        for path in info.data["source"].path if "source" in info.data else ():
+        source = info.data.get("source")
+        beside = source.coordinates.path if source and source.coordinates else ()
+        for path in (*source.path, *beside) if source else ():
             for file in [] if path.startswith(SAMPLE) else glob.glob(path) or [path]:
                 if _overlap(file, target.path) or _overlap(file, target.path + ".partial"):
                     message = f"{target.path!r} and the source {file!r} overlap; name another path"

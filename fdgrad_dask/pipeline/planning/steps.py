@@ -70,7 +70,8 @@ def _called(step: Step, known: xr.Dataset, config: Config, place: str) -> xr.Dat
     try:
         result: xr.DataArray | xr.Dataset = getattr(operators, step.operator)(*inputs, **options)
     except FdgradError as error:
-        raise type(error)(f"{_told(step, place)}: {error}") from error
+        in_yaml = ", as keys of the section grid" if "geometry=" in str(error) else ""
+        raise type(error)(f"{_told(step, place)}: {error}{in_yaml}") from error
     except (TypeError, ValueError) as error:
         raise ConfigError(f"{_told(step, place)}: {error}; see the options of the step") from error
     return result
