@@ -154,8 +154,8 @@ def _check_options(options: Mapping[str, Any]) -> None:
     geometry, coriolis = options.get("geometry"), options.get("coriolis")
     if not isinstance(geometry, Geometry | None):
         raise OptionError(
-            f"geometry is {geometry!r}; give one of fdgrad_dask.Sphere(), fdgrad_dask.Plane() and "
-            "fdgrad_dask.Curvilinear(…), with the brackets"
+            f"geometry is {geometry!r}; give one of fdgrad_dask.Sphere(), fdgrad_dask.Plane(), "
+            "fdgrad_dask.Curvilinear(…) and fdgrad_dask.Grid(…), with the brackets"
         )
     radius = getattr(geometry, "radius", 1.0)
     if not (isinstance(radius, int | float | np.number) and 0 < radius < np.inf):

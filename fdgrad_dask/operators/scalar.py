@@ -8,7 +8,8 @@ import xarray as xr
 
 from fdgrad_dask.errors import OptionError
 from fdgrad_dask.grids.attributes import choose_long_name, name_derivative
-from fdgrad_dask.grids.geometry import GRAVITY, Curvilinear
+from fdgrad_dask.grids.earth import GRAVITY
+from fdgrad_dask.grids.geometry import Curvilinear
 from fdgrad_dask.grids.metric_terms import inverse
 from fdgrad_dask.grids.units import conversion_factor
 from fdgrad_dask.operators.entry import takes_fields
