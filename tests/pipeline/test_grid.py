@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 import xarray as xr
 
+import fdgrad_dask as fd
 from fdgrad_dask.errors import ConfigError
 from fdgrad_dask.pipeline.config.schema import load
 from fdgrad_dask.pipeline.config.source import Source
+from fdgrad_dask.pipeline.planning.geometry import geometry_of
 from fdgrad_dask.pipeline.source.open import open_files
 
 Called = Callable[..., tuple[int, str, str]]
@@ -55,6 +57,10 @@ def test_steps_of_the_grid_are_variables_of_the_source(fdgrad: Called, write: Wr
         grid=grid,
         steps=[VORTICITY],
         target={"path": "out.zarr", "regions": {"j": 3, "i": 4}},
+    )
+    assert (
+        "grid     curvilinear: zeta\n         as the config says: dx='e1t', dy='e2t'\n"
+        in fdgrad("check", config)[1]
     )
     code, _, err = fdgrad("run", config)
     assert code == 0, err
@@ -233,3 +239,34 @@ def test_a_grid_that_moves_is_refused_until_one_time_is_taken(fdgrad: Called, wr
     assert fdgrad("check", write(source=obeyed, grid=grid, steps=[step]))[0] == 0
     along = {"operator": "gradient", "inputs": ["U10"], "options": {"dim": "Time"}, "output": "d"}
     assert fdgrad("check", write(source={"path": "in.nc"}, steps=[along]))[0] == 0
+
+
+def test_a_staggered_grid_has_its_sizes_by_point(ocean: xr.Dataset, write: Write) -> None:
+    grid = {
+        "staggering": {
+            "x": {"center": "i", "right": "i"},
+            "y": {"center": "j", "right": "j"},
+            "points": {"u": "u", "v": "v"},
+        },
+        "dx": {"center": "e1t", "u": "e1t"},
+        "area": {"center": "e2t"},
+        "radius": 6e6,
+        "boundary": {"x": "periodic", "y": [0, "fold"]},
+    }
+    given = load(write(grid=grid, steps=[VORTICITY])).grid
+    assert given is not None
+    assert given.names == {"e1t", "e2t"}
+    found = geometry_of(given, lambda name: ocean[name])
+    assert isinstance(found, fd.Grid)
+    assert (found.x, found.y["right"], found.points["v"]) == (
+        {"center": "i", "right": "i"},
+        "j",
+        "v",
+    )
+    assert (found.dx["u"].name, found.area["center"].name, found.radius) == ("e1t", "e2t", 6e6)
+    assert found.ends("y") == (0, "fold")
+    walls = load(write(grid={**grid, "boundary": 0}, steps=[VORTICITY])).grid
+    assert walls is not None
+    closed = geometry_of(walls, lambda name: ocean[name])
+    assert isinstance(closed, fd.Grid)
+    assert closed.boundary == {"x": 0, "y": 0}

@@ -11,6 +11,7 @@ import xarray as xr
 from fdgrad_dask.errors import InputError
 from fdgrad_dask.grids.geometry import Curvilinear, Geometry, Plane, Sphere
 from fdgrad_dask.grids.places import list_candidates
+from fdgrad_dask.grids.staggered import Grid as Staggered
 from fdgrad_dask.pipeline.config import operators as catalog
 from fdgrad_dask.pipeline.config.grid import Grid
 from fdgrad_dask.pipeline.config.schema import Config
@@ -18,11 +19,15 @@ from fdgrad_dask.pipeline.config.source import Picked
 from fdgrad_dask.pipeline.source.open import IN_MEMORY
 from fdgrad_dask.pipeline.source.select import selected
 
+_BY_POINT = ("dx", "dy", "area", "fraction")
+
 
 def geometry_of(grid: Grid, variable: Callable[[str], xr.DataArray]) -> Geometry | None:
     """What a grid says, with variables in place of their names; None if the coordinates decide."""
 
     def read(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {point: variable(name) for point, name in value.items()}
         return variable(value) if isinstance(value, str) else value
 
     radius = {} if grid.radius is None else {"radius": grid.radius}
@@ -34,6 +39,15 @@ def geometry_of(grid: Grid, variable: Callable[[str], xr.DataArray]) -> Geometry
         case "curvilinear":
             arrays = {key: read(getattr(grid, key)) for key in ("dx", "dy", "angle")}
             return Curvilinear(**radius, **arrays, components=grid.components)
+        case "staggered":
+            assert grid.staggering is not None
+            ends = {} if grid.boundary is None else dict.fromkeys("xy", grid.boundary)
+            sizes = {key: read(getattr(grid, key) or {}) for key in _BY_POINT}
+            return Staggered(
+                **{**vars(grid.staggering), **sizes, **radius},
+                boundary=grid.boundary if isinstance(grid.boundary, dict) else ends,
+                source="the config",
+            )
     return None
 
 

@@ -64,7 +64,7 @@ def _called(step: Step, known: xr.Dataset, config: Config, place: str) -> xr.Dat
     }
     if grid := config.grid_of(step):
         options["geometry"] = geometry_of(grid, variable)
-        if "boundary" in accepted:
+        if "boundary" in accepted and grid.kind != "staggered":
             options.setdefault("boundary", grid.boundary)
     inputs = [variable(name) for name in step.inputs]
     try:
