@@ -42,7 +42,8 @@ def _grids(job: Job) -> list[str]:
         if kind := each.attrs.get("geometry"):
             radius = each.attrs.get("earth_radius")
             along = each.attrs.get("periodic")
-            words = f"{kind}{f' of radius {radius:g} m' if radius else ''}"
+            words = str(each.attrs.get("grid_source", kind))
+            words += f" of radius {radius:.10g} m" if radius else ""
             words += f", periodic along {along}" if along else ""
             found.setdefault(words, []).append(str(name))
     given = job.config.grid.model_dump(exclude_unset=True) if job.config.grid else {}

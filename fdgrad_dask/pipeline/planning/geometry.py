@@ -10,6 +10,8 @@ import xarray as xr
 
 from fdgrad_dask.errors import InputError
 from fdgrad_dask.grids.geometry import Curvilinear, Geometry, Plane, Sphere
+from fdgrad_dask.grids.model_cells import Cells
+from fdgrad_dask.grids.models import find_layout
 from fdgrad_dask.grids.places import list_candidates
 from fdgrad_dask.grids.staggered import Grid as Staggered
 from fdgrad_dask.pipeline.config import operators as catalog
@@ -66,6 +68,9 @@ def with_grid(config: Config, source: xr.Dataset) -> xr.Dataset:
     grids = [grid for step in on_grid if (grid := config.grid_of(step))]
     shares = {name for grid in grids for name in (grid.fraction or {}).values()}
     named = {name for grid in grids for name in grid.names} & {*source.variables}
+    if on_grid and (layout := find_layout(source)):
+        sizes = Cells(source, layout.grid({}), layout.other_names).list()
+        named |= {name for name in sizes if not name.lower().startswith("hfac")}
     inputs = {name for step in config.steps for name in step.inputs} if on_grid else set()
     places = {
         name
