@@ -16,6 +16,7 @@ from fdgrad_dask.errors import ConfigError, FdgradError, InputError
 from fdgrad_dask.operators.datasets import call_on
 from fdgrad_dask.pipeline.config import operators as catalog
 from fdgrad_dask.pipeline.config.schema import Config, Step
+from fdgrad_dask.pipeline.planning.geometry import geometry_of
 from fdgrad_dask.pipeline.source.select import named_in
 
 
@@ -60,14 +61,20 @@ def _called(step: Step, known: xr.Dataset, config: Config, place: str) -> xr.Dat
         if isinstance(value, str) and catalog.takes_variable(accepted[name])
         else value
         for name, value in step.options.items()
+        if name in accepted
     }
+    if grid := config.grid_of(step):
+        options["geometry"] = geometry_of(grid, variable)
+        if "boundary" in accepted and grid.kind != "staggered":
+            options.setdefault("boundary", grid.boundary)
     inputs = [variable(name) for name in step.inputs]
     try:
         result: xr.DataArray | xr.Dataset = call_on(
             known, getattr(operators, step.operator), inputs, options
         )
     except FdgradError as error:
-        raise type(error)(f"{_told(step, place)}: {error}") from error
+        in_yaml = ", as keys of the section grid" if "geometry=" in str(error) else ""
+        raise type(error)(f"{_told(step, place)}: {error}{in_yaml}") from error
     except (TypeError, ValueError) as error:
         raise ConfigError(f"{_told(step, place)}: {error}; see the options of the step") from error
     return result
