@@ -28,7 +28,7 @@ def suggest_operators(dataset: xr.Dataset) -> list[Suggestion]:
     found = [
         Suggestion("vorticity", (u.name, v.name))
         for u, v in winds
-        if _why_not("vorticity", [u, v]) is None
+        if _why_not("vorticity", [u, v], dataset) is None
     ]
     taken = {known.name for pair in winds for known in pair}
     kinds: dict[object, tuple[str, str | None] | None] = {}
@@ -42,7 +42,7 @@ def suggest_operators(dataset: xr.Dataset) -> list[Suggestion]:
 
 
 def _derivative(known: _Known) -> tuple[str, str | None] | None:
-    if _why_not("gradient_magnitude", [known]) is None:
+    if _why_not("gradient_magnitude", [known], None) is None:
         return "gradient_magnitude", None
     dims = [dim for dim in known.field.dims if dim in known.field.coords]
     usable = (str(dim) for dim in dims if _failure("gradient", [known], dim) is None)
