@@ -9,12 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import xarray as xr
-from counting import Source
+from counting import Source, compilations
 from numpy.testing import assert_allclose, assert_array_equal
 from staggered import DIMS, TILT, A, Case, Globe
 
 import fdgrad_dask as fd
 from fdgrad_dask import operators as op
+from fdgrad_dask.blocks import compute
 from fdgrad_dask.errors import CoordinateError, FdgradError
 
 CLOSE = {"rtol": 1e-12, "atol": 1e-13}
@@ -203,6 +204,19 @@ def test_tasks_a_chunk_are_those_of_any_operator():
     graph = dict(op.divergence(*fields, geometry=case.grid).data.__dask_graph__())
     ours = [key for key in graph if "fdgrad" in str(key)]
     assert len(ours) == (2 + 1) * 2 * 9 + 2 * 9
+
+
+def test_kernels_have_the_bits_of_numpy(monkeypatch):
+    """Rows of 300 points, which a kernel computes in place beside lengths without levels."""
+    case = Case("left", (0.0, "periodic"), shape=(12, 300))
+    fields = wind(case, "z")
+    which = ["divergence", "vorticity"]
+    true = op.kinematics(*fields, which=which, geometry=case.grid)
+    monkeypatch.setattr(compute, "SMALL", 0)
+    with compilations() as compiled:
+        made = op.kinematics(*fields, which=which, geometry=case.grid)
+    assert compiled
+    xr.testing.assert_identical(made, true)
 
 
 def test_jax_stays_jax_also_under_jit():
