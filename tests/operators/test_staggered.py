@@ -461,3 +461,37 @@ def test_lengths_that_are_quantities():
     dy = {p: one.copy(data=one.values / 1000 * km) for p, one in g.dy.items()}
     made = op.divergence(u, v, geometry=replace(g, dy=dy))
     assert_allclose(made, op.divergence(u, v, geometry=g), rtol=1e-12)
+
+
+# -- interpolation -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("position", "ends"), CASES)
+def test_a_mean_of_two_neighbours_at_each_step(position, ends):
+    case = Case(position, ends)
+    u, s = case.random("u", "t", name="u"), case.random("center", "t", name="s")
+    full = case.all_faces(u, -1)
+    made = op.interpolate(u, geometry=case.grid)
+    assert_allclose(made, (full[..., 1:] + full[..., :-1]) / 2, **CLOSE)
+    assert (made.name, made.attrs) == ("u", u.attrs)
+    corner = op.interpolate(s, to="corner", geometry=case.grid)
+    by_steps = op.interpolate(
+        op.interpolate(s, to="u", geometry=case.grid), to="corner", geometry=case.grid
+    )
+    xr.testing.assert_identical(corner, by_steps)
+    assert corner.dims == ("t", "yf", "xf")
+    _, lazy = from_source(s)
+    xr.testing.assert_identical(
+        op.interpolate(lazy, to="corner", geometry=case.grid).compute(), corner
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({}, r"give geometry=fdgrad_dask.Grid\(…\)"), ({"to": "centre"}, "did you mean 'center'")],
+)
+def test_what_cannot_be_interpolated_is_refused(options, message):
+    case = Case("left")
+    options = options if "to" not in options else {**options, "geometry": case.grid}
+    with pytest.raises(FdgradError, match=message):
+        op.interpolate(case.random("u", name="u"), **options)
