@@ -175,6 +175,11 @@ class HorizontalGrid:
                 f"the Coriolis parameter of {name!r} needs a latitude, but its axis "
                 f"{self.y.name!r} is none; give coriolis= in s-1"
             )
-        sine = np.sin(np.deg2rad(self.latitude.astype(np.float64)))
-        # Zero on the equator, also where the coordinate misses it by rounding.
-        return 2 * EARTH_ROTATION * np.where(np.abs(sine) < 1e-7, 0.0, sine)
+        return coriolis_parameter(self.latitude)
+
+
+def coriolis_parameter(latitude: Any) -> Any:
+    """f = 2 Ω sin φ in s-1, of a latitude in degrees; lazy if that is."""
+    sine = np.sin(np.deg2rad(latitude.astype(np.float64)))
+    # Zero on the equator, also where the coordinate misses it by rounding.
+    return 2 * EARTH_ROTATION * np.where(np.abs(sine) < 1e-7, 0.0, sine)

@@ -48,11 +48,22 @@ def call_on(
         for one in fields
     ]
     grid = make_grid(ds.drop_vars(labels), layout)
+    if labels and not grid.dx and not grid.dy:
+        raise CoordinateError(
+            f"the fields lie on different points of a staggered grid ({layout.source}), which may "
+            "be tripolar, with labels that are nominal; merge the static file with its cell sizes "
+            "(dxCu, dyCv, …): ds.merge(static), or if the labels are longitudes and latitudes "
+            f"everywhere, give geometry=fdgrad_dask.Grid(x={dict(layout.x)}, y={dict(layout.y)})"
+        )
     given = options.get("boundary")
     if isinstance(given, Mapping) and given.keys() <= {"x", "y"}:
         grid = replace(grid, boundary={**grid.boundary, **given})
         options = {name: value for name, value in options.items() if name != "boundary"}
-    result = operator(*placed, **{**options, "geometry": grid})
+    try:
+        result = operator(*placed, **{**options, "geometry": grid})
+    except CoordinateError as error:
+        source = f"the staggered grid was recognised from {layout.source}"
+        raise CoordinateError(f"{error}; {source}") from error
     labelled = {dim: one for dim, one in labels.items() if dim in result.dims}
     return _restore(cast(R, result.assign_coords(labelled)), ds, layout)
 

@@ -38,3 +38,27 @@ def test_positions_and_cell_sizes(model, tmp_path):
                 inside = (slice(1, -1),) * 2 if model in ("WRF", "xwrf") else ...
                 got = values.transpose(*grid.dims(point)).values
                 np.testing.assert_allclose(got[inside], true[inside], rtol=0.02)
+
+
+def measure(model, ny, name):
+    """The mean error of an operator of u and v between 40° S and N, over the largest value.
+
+    Only the outermost rows and columns may be unknown.
+    """
+    case = ALL[model](ny)
+    made = getattr(case.ds.fdgrad, name)(case.u, case.v)
+    around = "center" if name == "divergence" or model in cases.B_GRIDS else "corner"
+    lon, lat = case.cells.at(around)
+    got = made.values.reshape(-1, *lon.shape)
+    assert np.isfinite(got[:, 1:-1, 1:-1]).all()
+    exact = getattr(cases, name)(lon, lat)
+    inside = (abs(lat) < 40.1) & (lon > 40) & (lon < 120)
+    return float(np.sqrt(((got - exact)[:, inside] ** 2).mean()) / abs(exact).max())
+
+
+@pytest.mark.parametrize("model", cases.C_GRIDS)
+def test_vorticity_and_divergence_are_of_second_order(model):
+    for name in ("vorticity", "divergence"):
+        coarse, fine = (measure(model, ny, name) for ny in (12, 24))
+        assert fine < 0.01
+        assert np.log2(coarse / fine) > 1.8, (name, coarse, fine)
