@@ -75,11 +75,10 @@ class Cells:
     ) -> None:
         self._ds, self._grid, self._other_names = ds, grid, other_names
 
-    def list(self) -> list[str]:
-        """List the variables that are cell sizes."""
-        sizes = [name for _, _, name in self._find_sizes()]
-        rates = [name for rate in _RATES for name in self._find_rates(rate).values()]
-        return list(dict.fromkeys([*sizes, *rates]))
+    def find(self) -> list[tuple[str, str, str]]:
+        """Find the variables that are cell sizes: their kind, point and name."""
+        rates = [(rate.kind, *one) for rate in _RATES for one in self._find_rates(rate).items()]
+        return [*self._find_sizes(), *rates]
 
     def read(self) -> dict[str, dict[str, xr.DataArray]]:
         """Read dx, dy, area and fraction by point, lazy, in metres and square metres.

@@ -18,7 +18,7 @@ from fdgrad_dask.errors import CoordinateError, OptionError
 from fdgrad_dask.grids.coordinate import select_for_axis
 from fdgrad_dask.grids.fold import Fold, find_fold, make_fold
 from fdgrad_dask.grids.geometry import Curvilinear, Geometry, HorizontalGrid
-from fdgrad_dask.grids.horizontal import find_horizontal_grid, require_one_point
+from fdgrad_dask.grids.horizontal import find_horizontal_grid
 from fdgrad_dask.grids.places import list_candidates
 from fdgrad_dask.grids.units import conversion_factor
 from fdgrad_dask.halo.compute import is_dask, scale
@@ -50,7 +50,7 @@ def solve_across_fold(
     key, pivot, boundary = _without_fold(given["boundary"])
     named = {name: given[name] for name in fields if isinstance(given.get(name), xr.DataArray)}
     first = next(iter(named.values()))
-    geometry = require_one_point(given.get("geometry"), list(named.values()))
+    geometry: Geometry | None = given.get("geometry")
     grid = find_horizontal_grid(first, geometry, boundary)
     if not select_for_axis({key: True}, grid.y, first) or not isinstance(
         grid.geometry, Curvilinear

@@ -16,6 +16,7 @@ from fdgrad_dask.errors import CoordinateError
 from fdgrad_dask.grids.model_cells import Cells
 from fdgrad_dask.grids.models import CUBE, Layout, find_layout, make_grid
 from fdgrad_dask.grids.staggered import POINTS, Grid
+from fdgrad_dask.operators.roles import is_eastward
 
 R = TypeVar("R", bound=xr.DataArray | xr.Dataset)
 
@@ -26,19 +27,22 @@ def call_on(
     fields: Sequence[xr.DataArray | None],
     options: Mapping[str, Any],
 ) -> R:
-    """Call an operator on fields of ``ds``; the grid is recognised if they are on different points.
+    """Call an operator on fields of ``ds``, on its staggered grid if that is where they lie.
+
+    Fields on the same points are differenced there, without the grid; but velocities at the corners
+    of a B grid are along its axes, and have fluxes through its faces.
 
     Raises
     ------
     CoordinateError
-        The fields share the dimensions of a staggered grid, and nothing says on which of its points
-        they lie.
+        Nothing says on which points of a staggered grid the fields lie, or its cell sizes are
+        unknown.
     """
     layout = None
     if options.get("geometry") is None and sum(one is not None for one in fields) > 1:
         is_horizontal = "geometry" in inspect.signature(operator).parameters
         layout = find_layout(ds) if is_horizontal else None
-    if layout is None or not _are_apart(fields, layout):
+    if layout is None or not _need_grid(ds, fields, layout):
         return operator(*fields, **options)
     # Cell sizes that are missing must not be computed from labels that are no places.
     dims = (*layout.x.values(), *layout.y.values()) if layout.is_nominal else ()
@@ -75,7 +79,7 @@ def describe_layout(ds: xr.Dataset) -> list[str]:
         faces = [dim for dim in CUBE if ds.sizes.get(dim, 1) > 1]
         return [f"select one {dim} first: .isel({dim}=0)" for dim in faces]
     at = {p: [str(n) for n in ds.data_vars if layout.points.get(n) == p] for p in POINTS}
-    cells = Cells(ds, layout.grid({}), layout.other_names).list()
+    cells = dict.fromkeys(n for *_, n in Cells(ds, layout.grid({}), layout.other_names).find())
     ends = "periodic" if layout.is_around else "open ends"
     x, y = (", ".join(f"{p} {dim}" for p, dim in one.items()) for one in (layout.x, layout.y))
     return [
@@ -90,7 +94,7 @@ def describe_layout(ds: xr.Dataset) -> list[str]:
 def select_cells(ds: xr.Dataset, fields: Sequence[xr.DataArray], count: int) -> xr.Dataset | None:
     """The first cells of ``ds`` with their faces; None if fields are on the same points of them."""
     layout = find_layout(ds)
-    if layout is None or not _are_apart(fields, layout):
+    if layout is None or not _need_grid(ds, fields, layout):
         return None
     rows: dict[Hashable, slice] = {}
     for positions in (layout.x, layout.y):
@@ -101,11 +105,11 @@ def select_cells(ds: xr.Dataset, fields: Sequence[xr.DataArray], count: int) -> 
     return ds.isel(rows)
 
 
-def _are_apart(fields: Sequence[xr.DataArray | None], layout: Layout) -> bool:
-    """True if fields lie on different points of a grid, or nothing says on which."""
+def _need_grid(ds: xr.Dataset, fields: Sequence[xr.DataArray | None], layout: Layout) -> bool:
+    """True if fields lie on different points of a grid, or are velocities at its corners."""
     grid = layout.grid({})
-    renamed = [_rename(one, layout) for one in fields if one is not None]
-    found = {one.name: _list_points(one, grid) for one in renamed}
+    given = [_rename(one, layout) for one in fields if one is not None]
+    found = {one.name: _list_points(one, grid) for one in given}
     known = {point for points in found.values() for point in points if len(points) == 1}
     unknown = [name for name, points in found.items() if len(points) > 1]
     if unknown and layout.is_c_grid and len(known) < 2:
@@ -116,6 +120,9 @@ def _are_apart(fields: Sequence[xr.DataArray | None], layout: Layout) -> bool:
             "geometry=fdgrad_dask.Grid(…, points={…}); if all lie on the same points, give "
             "geometry=fdgrad_dask.Curvilinear()"
         )
+    if known == {"corner"} and not unknown and not is_eastward(given[0]):
+        sizes = Cells(ds, grid, layout.other_names).find()
+        return {("dx", "corner"), ("dy", "corner")} <= {(kind, point) for kind, point, _ in sizes}
     return len(known) > 1
 
 

@@ -17,7 +17,7 @@ from fdgrad_dask.errors import OptionError, did_you_mean
 from fdgrad_dask.grids.attributes import choose_long_name, derive_attributes
 from fdgrad_dask.grids.geometry import Geometry
 from fdgrad_dask.grids.globe import LATITUDES, check_truncation, find_rings
-from fdgrad_dask.grids.horizontal import find_horizontal_grid, require_one_point
+from fdgrad_dask.grids.horizontal import find_horizontal_grid
 from fdgrad_dask.grids.units import divide_units
 from fdgrad_dask.halo.compute import choose_dtype
 from fdgrad_dask.halo.planes import transform_planes
@@ -225,11 +225,10 @@ class _SpectralPass(FusedPass):
                     f"{field.name!r} holds {field.dtype}, but spherical harmonics are taken of "
                     "real numbers; convert it first, or take its real and imaginary parts each"
                 )
-        on = require_one_point(geometry, fields)
-        self.grid = find_horizontal_grid(self.template, on)
+        self.grid = find_horizontal_grid(self.template, geometry)
         if self.grid.repeats:  # a meridian that is present twice is computed once
             self.leave_out_last(self.grid.x)
-            self.grid = find_horizontal_grid(self.template, on)
+            self.grid = find_horizontal_grid(self.template, geometry)
         self.rings = find_rings(self.template, self.grid)
         self.truncation = check_truncation(truncation, self.rings, self.template.name)
 

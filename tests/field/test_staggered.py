@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import model_cases as cases
 import numpy as np
 import pytest
 import xarray as xr
@@ -56,12 +57,25 @@ OF_THREE = ("advection", "frontogenesis")
 ON_LEVELS = ("q_vector", "potential_vorticity")
 
 
+def at_centers(ds: xr.Dataset) -> tuple[xr.DataArray, ...]:
+    """U and V as means of the two faces of each cell, and T."""
+    low, high = slice(None, -1), slice(1, None)
+    made = []
+    for name, face, dim in (("U", "XG", "XC"), ("V", "YG", "YC")):
+        bare = ds[name].drop_vars(face)
+        mean = (bare.isel({face: low}) + bare.isel({face: high})) / 2
+        named = mean.rename({face: dim}).assign_coords({dim: ds[dim]}).rename(name)
+        made.append(named.transpose(*ds.T.dims).assign_attrs(ds[name].attrs))
+    return *made, ds.T
+
+
 @pytest.mark.parametrize("name", [*OF_THREE, *ON_LEVELS])
-def test_a_c_grid_is_refused(name):
+def test_what_has_no_fluxes_is_at_centers(name):
     levels = {"p": ("p", [9e4, 8e4, 7e4], {"units": "Pa", "axis": "Z", "positive": "down"})}
     ds = c_grid(**levels if name in ON_LEVELS else {})
-    with pytest.raises(FdgradError, match=WORDS):
-        getattr(ds.fdgrad, name)("U", "V", "T")
+    made = getattr(ds.fdgrad, name)("U", "V", "T")
+    by_hand = getattr(op, name)(*at_centers(ds))
+    xr.testing.assert_allclose(made, by_hand, rtol=1e-9)
 
 
 def test_a_wind_on_a_c_grid():
@@ -114,7 +128,7 @@ def test_a_c_grid_with_two_dimensional_coordinates():
     (_, centers), (on_psi, corners) = places("rho", 20, 25, 0, 0), places("psi", 19, 24, 0.5, 0.5)
     with pytest.raises(
         FdgradError,
-        match="dy at the point 'v' is not given.*staggered grid was recognised from ROMS",
+        match=r"'v' is not given.*grid was recognised from ROMS",
     ):
         ds.assign_coords(**centers, **corners).fdgrad.vorticity("u", "v")
     lat = centers["lat_rho"][1]
@@ -123,6 +137,15 @@ def test_a_c_grid_with_two_dimensional_coordinates():
     made = ds.assign_coords(**centers, **corners).fdgrad.vorticity("u", "v")
     assert made.dims == ("eta_psi", "xi_psi")
     assert worst(made, on_psi.true) < 2e-3
+
+
+@pytest.mark.parametrize("model", ["MOM6", "ROMS", "POP"])
+def test_the_command_runs_a_model_in_one_line(model, run):
+    case = {**cases.C_GRIDS, **cases.B_GRIDS}[model](12)
+    wind = [case.u, case.v]
+    made = run(case.ds, ("vorticity", wind, "z"), ("divergence", wind, "d"))
+    np.testing.assert_array_equal(made.z, case.ds.fdgrad.vorticity(*wind))
+    np.testing.assert_array_equal(made.d, case.ds.fdgrad.divergence(*wind))
 
 
 @pytest.mark.parametrize("command", ["check", "plan"])
