@@ -68,8 +68,7 @@ def call_on(
     except CoordinateError as error:
         source = f"the staggered grid was recognised from {layout.source}"
         raise CoordinateError(f"{error}; {source}") from error
-    labelled = {dim: one for dim, one in labels.items() if dim in result.dims}
-    return _restore(cast(R, result.assign_coords(labelled)), ds, layout)
+    return _label(_restore(result, ds, layout), ds, layout)
 
 
 def describe_layout(ds: xr.Dataset) -> list[str]:
@@ -140,6 +139,21 @@ def _rename(field: xr.DataArray, layout: Layout) -> xr.DataArray:
     # Points of two names are counted by both, so that their labels may differ; levels are the same.
     counts = [dim for dim, new in names.items() if new in horizontal and dim in field.coords]
     return field.drop_vars(counts).rename(names) if names else field
+
+
+def _label(result: R, ds: xr.Dataset, layout: Layout) -> R:
+    """The result with the coordinates of its points, where dimensions tell these."""
+    own = {*layout.x.values(), *layout.y.values(), *layout.other_names}
+    if len(own) < 4:
+        return result
+    arrays = result.data_vars.values() if isinstance(result, xr.Dataset) else [result]
+    coords = {
+        name: one.variable
+        for name, one in ds.coords.items()
+        if own & {*one.dims} and any({*one.dims} <= {*array.dims} for array in arrays)
+    }
+    missing = {name: one for name, one in coords.items() if name not in result.coords}
+    return cast(R, result.assign_coords(missing))
 
 
 def _restore(result: R, ds: xr.Dataset, layout: Layout) -> R:
