@@ -96,7 +96,10 @@ class Cells:
                 cells[rate.kind].setdefault(point, values)
         places = {point: self._find_places(point) for point in POINTS}
         return {
-            kind: {point: xr.DataArray(one, places[point]) for point, one in sizes.items()}
+            kind: {
+                point: xr.DataArray(one, places[point], attrs={"units": _UNITS[kind]})
+                for point, one in sizes.items()
+            }
             for kind, sizes in cells.items()
         }
 

@@ -40,8 +40,8 @@ def call_on(
     """
     layout = None
     if options.get("geometry") is None and sum(one is not None for one in fields) > 1:
-        is_horizontal = "geometry" in inspect.signature(operator).parameters
-        layout = find_layout(ds) if is_horizontal else None
+        takes_differences = {"geometry", "boundary"} <= {*inspect.signature(operator).parameters}
+        layout = find_layout(ds) if takes_differences else None
     if layout is None or not _need_grid(ds, fields, layout):
         return operator(*fields, **options)
     # Cell sizes that are missing must not be computed from labels that are no places.
