@@ -10,6 +10,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar, cast
 
+import numpy as np
 import xarray as xr
 
 from fdgrad_dask.errors import CoordinateError
@@ -91,7 +92,7 @@ def describe_layout(ds: xr.Dataset) -> list[str]:
 
 
 def select_cells(ds: xr.Dataset, fields: Sequence[xr.DataArray], count: int) -> xr.Dataset | None:
-    """The first cells of ``ds`` with their faces; None if fields are on the same points of them."""
+    """The first cells of ``ds`` and their faces, of ones; None if no grid is needed for fields."""
     layout = find_layout(ds)
     if layout is None or not _need_grid(ds, fields, layout):
         return None
@@ -101,7 +102,9 @@ def select_cells(ds: xr.Dataset, fields: Sequence[xr.DataArray], count: int) -> 
         for dim in ds.dims:
             if layout.other_names.get(dim, dim) in positions.values():
                 rows[dim] = slice(min(count, cells) + ds.sizes[dim] - cells)
-    return ds.isel(rows)
+    few = ds.isel(rows)
+    ones = {n: one for n, one in few.variables.items() if one.ndim > 1 or n not in few.indexes}
+    return few.assign({n: one.copy(data=np.ones(one.shape)) for n, one in ones.items()})
 
 
 def _need_grid(ds: xr.Dataset, fields: Sequence[xr.DataArray | None], layout: Layout) -> bool:
