@@ -86,7 +86,8 @@ class Cells:
     def read(self) -> dict[str, dict[str, xr.DataArray]]:
         """Read dx, dy, area and fraction by point, lazy, in metres and square metres.
 
-        They have the coordinates of their point.
+        They have the coordinates of their point. Lengths at centres and corners that are missing
+        are means of two neighbours.
         """
         cells: dict[str, dict[str, xr.Variable]] = {kind: {} for kind in _SIZES}
         for kind, point, name in self._find_sizes():
@@ -94,6 +95,15 @@ class Cells:
         for rate in _RATES:
             for point, values in self._read_rates(rate).items():
                 cells[rate.kind].setdefault(point, values)
+        for kind, along, center, corner in (
+            ("dx", self._grid.y, *"vu"),
+            ("dy", self._grid.x, *"uv"),
+        ):
+            sizes = cells[kind]
+            if center in sizes and "center" not in sizes:
+                sizes["center"] = 0.5 * _add(sizes[center], along, to_cells=True)
+            if corner in sizes and "corner" not in sizes:
+                sizes["corner"] = 0.5 * _add(sizes[corner], along)
         places = {point: self._find_places(point) for point in POINTS}
         return {
             kind: {
@@ -190,17 +200,22 @@ class Cells:
         return factor
 
 
-def _add(values: xr.Variable, positions: Mapping[str, Hashable]) -> xr.Variable:
-    """The sum of two neighbouring cells at the face between them; NaN on a face with one."""
+def _add(
+    values: xr.Variable, positions: Mapping[str, Hashable], to_cells: bool = False
+) -> xr.Variable:
+    """The sum of two neighbours along an axis, at the face, or the cell, between them.
+
+    A missing neighbour at an end is extrapolated: lengths must be finite, and results that need
+    what lies beyond the end are NaN by themselves.
+    """
     ((position, face),) = ((p, dim) for p, dim in positions.items() if p != "center")
-    cells = positions["center"]
-    low, high = (values.isel({cells: part}) for part in (slice(None, -1), slice(1, None)))
-    added = low + high
-    added.dims = tuple(face if dim == cells else dim for dim in added.dims)
-    if position == "inner":
-        return added
-    unknown = xr.full_like(added.isel({face: slice(1)}), np.nan)
-    before, after = position in ("left", "outer"), position in ("right", "outer")
-    parts = [unknown] * before + [added] + [unknown] * after
-    joined: xr.Variable = xr.Variable.concat(parts, face)
-    return joined
+    old, new = (face, positions["center"]) if to_cells else (positions["center"], face)
+    low, high = (values.isel({old: part}) for part in (slice(None, -1), slice(1, None)))
+    parts: list[xr.Variable] = [low + high]
+    if (position in ("left", "outer")) != to_cells:
+        parts = [3 * low.isel({old: slice(1)}) - high.isel({old: slice(1)}), *parts]
+    if (position in ("right", "outer")) != to_cells:
+        parts = [*parts, 3 * high.isel({old: slice(-1, None)}) - low.isel({old: slice(-1, None)})]
+    added: xr.Variable = xr.Variable.concat(parts, old) if len(parts) > 1 else parts[0]
+    added.dims = tuple(new if dim == old else dim for dim in added.dims)
+    return added

@@ -192,10 +192,13 @@ def _find_comodo(ds: xr.Dataset) -> Iterator[Layout]:
 
 def _find_own(ds: xr.Dataset) -> Iterator[Layout]:
     """Models that have dimensions of their own for cells and for faces."""
+    dims = set(ds.dims)
     for own in _OWN:
         x = own.x.split(), own.x_face.split(), own.equal
+        if dims.isdisjoint(x[0]):
+            continue
         y = own.y.split(), own.y_face.split(), own.equal
-        known = ", ".join(dim for dims in (*x[:2], *y[:2]) for dim in dims if dim in ds.dims)
+        known = ", ".join(dim for names in (*x[:2], *y[:2]) for dim in names if dim in dims)
         source = f"{own.model}: the dimensions {known}{_FOLD * own.is_nominal}"
         for layout in _match(ds, source, x, y):
             yield replace(layout, is_nominal=own.is_nominal)
