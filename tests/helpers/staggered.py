@@ -90,6 +90,7 @@ class Globe:
         ones = {p: self.at(p, lambda lam, phi: 1.0) for p in DIMS}
         half, around = np.deg2rad(step / 2), A**2 * np.deg2rad(90 / n)
         cell = self.at("corner", lambda lam, phi: around * 2 * np.cos(phi) * np.sin(half))
+        cell.attrs["units"] = "m2"
         self.grid = fd.Grid(
             {"center": "xc", on_x: "xf"},
             {"center": "yc", position: "yf"},

@@ -384,3 +384,35 @@ def test_winds_at_centres_are_differenced_there():
     globe = Globe(12, "left")
     u, v = (globe.at("center", lambda lam, phi: np.cos(phi) + 0 * lam, name) for name in "uv")
     xr.testing.assert_identical(op.vorticity(u, v, geometry=globe.grid), op.vorticity(u, v))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda u, v: (u.assign_coords(yc=np.arange(7)), v), "different labels along 'yc'"),
+        (lambda u, v: (u.assign_coords(yc=("yc", -np.arange(7), {"axis": "Y"})), v), "falls along"),
+        (lambda u, v: (u.isel(yc=slice(6)), v.isel(yf=slice(6))), "select the same of both"),
+        (lambda u, v: (u.assign_attrs(standard_name="eastward_wind"), v), "points east or north"),
+    ],
+)
+def test_fields_that_do_not_fit_the_cells_are_refused(change, message):
+    case = Case("left")
+    g = case.grid
+    area = {p: one.assign_coords(xc=np.arange(9)) for p, one in g.area.items() if p == "center"}
+    if "labels" in message:
+        area["center"] = area["center"].assign_coords(yc=np.arange(7) + 0.5)
+    u, v = change(*wind(case))
+    with pytest.raises(FdgradError, match=message):
+        op.divergence(u, v, geometry=replace(g, area=area))
+
+
+def test_lengths_in_kilometres_are_converted():
+    case = Case("left", (0.0, "periodic"))
+    g, (u, v) = case.grid, wind(case)
+    km = {p: (one / 1000).assign_attrs(units="km") for p, one in g.dy.items()}
+    made = op.divergence(u, v, geometry=replace(g, dy=km))
+    assert_allclose(made, op.divergence(u, v, geometry=g), rtol=1e-12)
+    with pytest.raises(CoordinateError, match="'kg', but m is needed"):
+        op.divergence(
+            u, v, geometry=replace(g, dy={p: g.dy[p].assign_attrs(units="kg") for p in km})
+        )
