@@ -126,6 +126,8 @@ def test_a_c_grid_with_two_dimensional_coordinates():
         with pytest.raises(FdgradError, match=WORDS):
             getattr(ds.fdgrad, name)("u", "v")
     (_, centers), (on_psi, corners) = places("rho", 20, 25, 0, 0), places("psi", 19, 24, 0.5, 0.5)
+    for name, axis in (("u", "x"), ("v", "y")):
+        ds[name].attrs["standard_name"] = f"sea_water_{axis}_velocity"
     with pytest.raises(
         FdgradError,
         match=r"'v' is not given.*grid was recognised from ROMS",
