@@ -59,11 +59,11 @@ def takes_fields(operator: Callable[P, R]) -> Callable[P, R]:
                 plain[name] = _field(given[name], name, operator.__name__, takes_datasets)
         if isinstance(given.get("coordinate"), xr.DataArray):
             plain["coordinate"] = _numbers(given["coordinate"])
-        if isinstance(given.get("geometry"), Curvilinear):
+        if isinstance(given.get("geometry"), Curvilinear | Grid):
             plain["geometry"] = _numbers_of_geometry(given["geometry"])
         with in_double(_arrays_of([plain.get(name) for name in (*fields, "coordinate")])):
             if isinstance(plain.get("geometry"), Grid):
-                plain = place_fields(operator.__name__, fields, plain)
+                plain = place_fields(operator.__name__, fields, plain, signature.parameters)
             if has_fold(plain.get("boundary")):
                 result = cast(R, solve_across_fold(operator, fields, plain))
             else:
@@ -149,7 +149,14 @@ def _arrays_of(fields: list[Any]) -> list[Any]:
     return arrays
 
 
-def _numbers_of_geometry(geometry: Curvilinear) -> Curvilinear:
+def _numbers_of_geometry(geometry: Curvilinear | Grid) -> Curvilinear | Grid:
+    if isinstance(geometry, Grid):
+        kinds = {name: getattr(geometry, name) for name in ("dx", "dy", "area", "fraction")}
+        plain: dict[str, Any] = {
+            k: {p: _numbers(one) for p, one in each.items()} for k, each in kinds.items()
+        }
+        is_plain = all(plain[k][p] is one for k, each in kinds.items() for p, one in each.items())
+        return geometry if is_plain else replace(geometry, **plain)
     given = {name: getattr(geometry, name) for name in ("dx", "dy", "angle")}
     arrays: dict[str, Any] = {
         name: _numbers(one) for name, one in given.items() if isinstance(one, xr.DataArray)

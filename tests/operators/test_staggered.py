@@ -416,3 +416,34 @@ def test_lengths_in_kilometres_are_converted():
         op.divergence(
             u, v, geometry=replace(g, dy={p: g.dy[p].assign_attrs(units="kg") for p in km})
         )
+
+
+def test_a_wind_is_turned_at_centres():
+    globe = Globe(12, "left", turned=True)
+    u, v = globe.wind()
+    made = op.rotate_to_earth(u, v, geometry=globe.grid)
+    at = [globe.at("center", lambda lam, phi: 0.0)] * 2
+    centers = [
+        (0.5 * (u + u.roll(xf=-1))).rename(xf="xc").data,
+        (0.5 * (v + v.shift(yf=-1))).rename(yf="yc").data,
+    ]
+    by_hand = [
+        one.copy(data=data).rename(n) for one, data, n in zip(at, centers, "uv", strict=True)
+    ]
+    true = op.rotate_to_earth(
+        *by_hand,
+        geometry=fd.Curvilinear(components="grid"),
+    )
+    assert_allclose(made.u, true.u, rtol=1e-12)
+    assert_allclose(made.v, true.v, rtol=1e-12)
+    assert made.u.notnull().any()
+
+
+def test_lengths_that_are_quantities():
+    pint = pytest.importorskip("pint")
+    case = Case("left", (0.0, "periodic"))
+    g, (u, v) = case.grid, wind(case)
+    km = pint.UnitRegistry().km
+    dy = {p: one.copy(data=one.values / 1000 * km) for p, one in g.dy.items()}
+    made = op.divergence(u, v, geometry=replace(g, dy=dy))
+    assert_allclose(made, op.divergence(u, v, geometry=g), rtol=1e-12)
