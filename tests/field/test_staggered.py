@@ -122,12 +122,12 @@ def test_a_c_grid_with_two_dimensional_coordinates():
 
     (on_u, u_places), (on_v, v_places) = places("u", 20, 24, 0, 0.5), places("v", 19, 25, 0.5, 0)
     ds = xr.Dataset({"u": on_u.u, "v": on_v.v}).assign_coords(**u_places, **v_places)
+    for name, axis in (("u", "x"), ("v", "y")):
+        ds[name].attrs["standard_name"] = f"sea_water_{axis}_velocity"
     for name in OF_TWO:  # where the centres are is unknown
         with pytest.raises(FdgradError, match=WORDS):
             getattr(ds.fdgrad, name)("u", "v")
     (_, centers), (on_psi, corners) = places("rho", 20, 25, 0, 0), places("psi", 19, 24, 0.5, 0.5)
-    for name, axis in (("u", "x"), ("v", "y")):
-        ds[name].attrs["standard_name"] = f"sea_water_{axis}_velocity"
     with pytest.raises(
         FdgradError,
         match=r"'v' is not given.*grid was recognised from ROMS",
