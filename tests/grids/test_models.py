@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+import fdgrad_dask as fd
 from fdgrad_dask.errors import CoordinateError
 from fdgrad_dask.grids.models import find_layout, recognise_grid
 from fdgrad_dask.grids.staggered import find_point
@@ -113,6 +114,21 @@ def test_what_is_known_of_the_ends_can_be_said():
     walls = ds.fdgrad.divergence("uo", "vo", boundary={"yh": 0.0})
     assert np.isfinite(walls).all()
     np.testing.assert_array_equal(walls[1:], made[1:])
+
+
+def test_nominal_labels_are_no_places():
+    """Without the static file MOM6's labels may be longitudes and latitudes, or not."""
+    ds = cases.mom6(12).ds
+    static = ds.drop_vars(["uo", "vo"])
+    daily = ds[["uo", "vo", "thetao"]]
+    with pytest.raises(CoordinateError, match=r"ds\.merge\(static\)") as refused:
+        daily.fdgrad.vorticity("uo", "vo")
+    merged = daily.merge(static).fdgrad.vorticity("uo", "vo")
+    np.testing.assert_array_equal(merged, ds.fdgrad.vorticity("uo", "vo"))
+    grid = fd.Grid(x={"center": "xh", "outer": "xq"}, y={"center": "yh", "outer": "yq"})
+    assert f"Grid(x={grid.x}, y={grid.y})" in str(refused.value)
+    made = daily.fdgrad.vorticity("uo", "vo", geometry=grid)
+    np.testing.assert_allclose(made[1:-1, 1:-1], merged[1:-1, 1:-1], rtol=0.02, atol=1e-8)
 
 
 def test_nemo_without_a_word_of_where_fields_lie():
