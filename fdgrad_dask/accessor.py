@@ -26,6 +26,7 @@ from fdgrad_dask.operators.options import (
     GradientOptions,
     HelmholtzOptions,
     HorizontalOptions,
+    InterpolationOptions,
     KinematicsOptions,
     PotentialVorticityOptions,
     SpectralOptions,
@@ -90,6 +91,10 @@ class DataArrayAccessor:
     @_documented
     def laplacian(self, **options: Unpack[HorizontalOptions]) -> xr.DataArray:
         return operators.laplacian(self._field, **options)
+
+    @_documented
+    def interpolate(self, **options: Unpack[InterpolationOptions]) -> xr.DataArray:
+        return operators.interpolate(self._field, **options)
 
     @_documented
     def geostrophic_wind(self, **options: Unpack[CoriolisOptions]) -> xr.Dataset:
@@ -162,6 +167,10 @@ class DatasetAccessor:
     @_documented
     def laplacian(self, field: Field, **options: Unpack[HorizontalOptions]) -> xr.DataArray:
         return operators.laplacian(self._get(field), **options)
+
+    @_documented
+    def interpolate(self, field: Field, **options: Unpack[InterpolationOptions]) -> xr.DataArray:
+        return operators.interpolate(self._get(field), **options)
 
     @_documented
     def geostrophic_wind(self, field: Field, **options: Unpack[CoriolisOptions]) -> xr.Dataset:

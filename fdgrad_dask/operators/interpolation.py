@@ -14,7 +14,7 @@ from fdgrad_dask.grids.staggered import Grid, find_point
 from fdgrad_dask.operators.staggered import StaggeredPass
 
 # What is computed where the grid has it. All others are on fields at the same points.
-_OF_SCALARS = {"gradient_magnitude", "horizontal_gradient", "laplacian"}
+_OF_SCALARS = {"gradient_magnitude", "horizontal_gradient", "interpolate", "laplacian"}
 _OF_WINDS = {"absolute_vorticity", "deformation", "divergence", "kinematics", "vorticity"}
 
 
