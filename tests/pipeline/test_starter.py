@@ -13,6 +13,7 @@ import pytest
 import xarray as xr
 import yaml
 
+from fdgrad_dask.pipeline.config import redaction
 from fdgrad_dask.pipeline.config.schema import load
 from fdgrad_dask.pipeline.source import formats
 
@@ -107,7 +108,9 @@ def test_what_is_not_the_first_is_a_comment_that_can_be_taken_in(fdgrad: Called)
     assert fdgrad("check", "all.yaml")[::2] == (0, "")
 
 
-def test_stores_of_other_kinds_groups_and_series(fdgrad: Called) -> None:
+def test_stores_of_other_kinds_groups_and_series(
+    fdgrad: Called, monkeypatch: pytest.MonkeyPatch
+) -> None:
     dataset = xr.Dataset(
         {"sea level": ("time", np.zeros(3), {"units": "m"})},
         {"time": np.array(["2000-01-01", "2000-02-01", "2000-03-01"], "M8[ns]")},
@@ -117,8 +120,13 @@ def test_stores_of_other_kinds_groups_and_series(fdgrad: Called) -> None:
     code, shown, _ = fdgrad("info", "memory://seen/in.zarr")
     assert code == 0
     assert "a group is named by --set source.group=NAME" in shown
-    code, text, _ = fdgrad("init", "memory://seen/in.zarr", "--set", "source.group=tide")
+    given = ("--set", "source.group=tide", "--set", "source.storage_options.key=opensesame")
+    with monkeypatch.context() as patch:
+        patch.setattr(redaction, "_hidden", {})
+        code, text, _ = fdgrad("init", "memory://seen/in.zarr", *given)
     assert code == 0
+    assert "opensesame" not in text
+    assert "\n  # storage_options: " in text
     Path("made.yaml").write_text(text)
     assert yaml.safe_load(text)["source"] == {"path": "memory://seen/in.zarr", "group": "tide"}
     assert yaml.safe_load(text)["steps"][0]["options"] == {"dim": "time"}

@@ -86,9 +86,12 @@ def init(store: str, settings: Sequence[str] = ()) -> str:
     names = {name for step in suggested[:_ACTIVE] for name in step.inputs}
     chunks = {dim: size for name in sorted(names) for dim, size in _chunks(dataset[name])}
     example = resources.files("fdgrad_dask.pipeline.config").joinpath("example.yaml").read_text()
+    source_lines = [f"  {key}: {_flow(value)}" for key, value in given.items()]
+    if source.storage_options:
+        source_lines.append("  # storage_options: {...}    as they were given; secrets as ${NAME}")
     written = {
         r"^(?=source:)": _recognised(dataset),
-        r"^  path: sample:.*$": "\n".join(f"  {k}: {_flow(v)}" for k, v in given.items()),
+        r"^  path: sample:.*$": "\n".join(source_lines),
         r"^  - operator:(.|\n)*?(?=\n\n)": "\n".join(_steps(suggested, dataset)),
         r"^  path: out/.*$": f"  path: {_flow(_target(source))}",
     }
