@@ -17,10 +17,12 @@ if TYPE_CHECKING:
     from fdgrad_dask.arrays import gradient
     from fdgrad_dask.blocks.allocator import tune_memory
     from fdgrad_dask.grids.geometry import Curvilinear, Plane, Sphere
+    from fdgrad_dask.grids.staggered import Grid
     from fdgrad_dask.halo.transfer import to_device
 
 __all__ = [
     "Curvilinear",
+    "Grid",
     "Plane",
     "Sphere",
     "accessor",
@@ -33,6 +35,7 @@ __all__ = [
 
 _MODULES = {
     "Curvilinear": "grids.geometry",
+    "Grid": "grids.staggered",
     "Plane": "grids.geometry",
     "Sphere": "grids.geometry",
     "gradient": "arrays",

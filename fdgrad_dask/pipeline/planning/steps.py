@@ -13,6 +13,7 @@ import xarray as xr
 
 from fdgrad_dask import operators
 from fdgrad_dask.errors import ConfigError, FdgradError, InputError
+from fdgrad_dask.operators.datasets import call_on
 from fdgrad_dask.pipeline.config import operators as catalog
 from fdgrad_dask.pipeline.config.schema import Config, Step
 from fdgrad_dask.pipeline.source.select import named_in
@@ -62,7 +63,9 @@ def _called(step: Step, known: xr.Dataset, config: Config, place: str) -> xr.Dat
     }
     inputs = [variable(name) for name in step.inputs]
     try:
-        result: xr.DataArray | xr.Dataset = getattr(operators, step.operator)(*inputs, **options)
+        result: xr.DataArray | xr.Dataset = call_on(
+            known, getattr(operators, step.operator), inputs, options
+        )
     except FdgradError as error:
         raise type(error)(f"{_told(step, place)}: {error}") from error
     except (TypeError, ValueError) as error:
