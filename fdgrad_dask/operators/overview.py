@@ -34,7 +34,7 @@ _TRIED = 4  # points along each dimension on which an operator is tried
 _BOUNDARY = "one-sided at both ends, unless the axis is periodic or boundary= says otherwise"
 # The two components of a vector: by standard name, else by name.
 _PAIRS = (("eastward", "northward"), ("x_", "y_"))
-_NAMES = re.compile(r"[uU](?=$|[_\d]|a|o|grd|GRD|geo|vel)")
+_NAMES = re.compile(r"[uU](?=$|[_\d]|a|o|grd|GRD|geo|vel|VEL)")
 
 
 class _Known:

@@ -1,15 +1,16 @@
-"""Ten kinds of files, small and generated: what the overview says of the grid of each."""
+"""Eleven kinds of files, small and generated: what the overview says of the grid of each."""
 
 from __future__ import annotations
 
 import re
 
+import model_cases
 import model_grids
 import numpy as np
 import pytest
 import xarray as xr
 
-import fdgrad_dask as fd  # noqa: F401  (registers the accessors)
+from fdgrad_dask.operators.overview import describe_dataset
 
 NORTH, EAST = model_grids.NORTH, model_grids.EAST
 
@@ -83,6 +84,12 @@ def plane():
     return xr.Dataset(winds(("y", "x"), (5, 6), standard=None), coords)
 
 
+def model(make):
+    """A case of `model_cases`: its velocity, with what belongs to its grid as coordinates."""
+    case = make(12)
+    return case.ds.set_coords([name for name in case.ds.data_vars if name not in (case.u, case.v)])
+
+
 CIRCLE = "lon: x, periodic in horizontal operators, degrees_east, evenly spaced"
 KINDS = {
     "regular": (
@@ -109,14 +116,22 @@ KINDS = {
         plane,
         {"grid": "plane, x and y in units of 1000 m", "components": "u along x and v along y"},
     ),
+    "NEMO": (lambda: model(model_cases.nemo), {"staggered": "NEMO: e1u, e2u, e1v over y, x"}),
+    "MOM6": (lambda: model(model_cases.mom6), {"staggered": "MOM6: the dimensions xh, xq, yh, yq"}),
+    "ROMS": (lambda: model(model_cases.roms), {"staggered": "ROMS: the dimensions xi_rho, xi_v"}),
+    "WRF": (lambda: model(model_cases.wrf), {"staggered": "WRF: the dimensions west_east"}),
+    "POP": (
+        lambda: model(model_cases.pop),
+        {"staggered": "POP: ULAT, ULONG, UAREA over nlat"},
+    ),
 }
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_overview_says_what_was_recognised(kind):
     make, expected = KINDS[kind]
-    dataset = make()
-    text, html = repr(dataset.fdgrad), dataset.fdgrad._repr_html_()
+    overview = describe_dataset(make())
+    text, html = str(overview), overview.to_html()
     lines = [line.strip() for line in text.splitlines()]
     for name, said in expected.items():
         assert any(re.match(f"{name} *{re.escape(said)}(,|$)", line) for line in lines), text
