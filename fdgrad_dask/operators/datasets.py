@@ -10,6 +10,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar, cast
 
+import numpy as np
 import xarray as xr
 
 from fdgrad_dask.errors import CoordinateError
@@ -40,8 +41,8 @@ def call_on(
     """
     layout = None
     if options.get("geometry") is None and sum(one is not None for one in fields) > 1:
-        is_horizontal = "geometry" in inspect.signature(operator).parameters
-        layout = find_layout(ds) if is_horizontal else None
+        takes_differences = {"geometry", "boundary"} <= {*inspect.signature(operator).parameters}
+        layout = find_layout(ds) if takes_differences else None
     if layout is None or not _need_grid(ds, fields, layout):
         return operator(*fields, **options)
     # Cell sizes that are missing must not be computed from labels that are no places.
@@ -68,8 +69,7 @@ def call_on(
     except CoordinateError as error:
         source = f"the staggered grid was recognised from {layout.source}"
         raise CoordinateError(f"{error}; {source}") from error
-    labelled = {dim: one for dim, one in labels.items() if dim in result.dims}
-    return _restore(cast(R, result.assign_coords(labelled)), ds, layout)
+    return _label(_restore(result, ds, layout), ds, layout)
 
 
 def describe_layout(ds: xr.Dataset) -> list[str]:
@@ -92,7 +92,7 @@ def describe_layout(ds: xr.Dataset) -> list[str]:
 
 
 def select_cells(ds: xr.Dataset, fields: Sequence[xr.DataArray], count: int) -> xr.Dataset | None:
-    """The first cells of ``ds`` with their faces; None if fields are on the same points of them."""
+    """The first cells of ``ds`` and their faces, of ones; None if no grid is needed for fields."""
     layout = find_layout(ds)
     if layout is None or not _need_grid(ds, fields, layout):
         return None
@@ -102,7 +102,9 @@ def select_cells(ds: xr.Dataset, fields: Sequence[xr.DataArray], count: int) -> 
         for dim in ds.dims:
             if layout.other_names.get(dim, dim) in positions.values():
                 rows[dim] = slice(min(count, cells) + ds.sizes[dim] - cells)
-    return ds.isel(rows)
+    few = ds.isel(rows)
+    ones = {n: one for n, one in few.variables.items() if one.ndim > 1 or n not in few.indexes}
+    return few.assign({n: one.copy(data=np.ones(one.shape)) for n, one in ones.items()})
 
 
 def _need_grid(ds: xr.Dataset, fields: Sequence[xr.DataArray | None], layout: Layout) -> bool:
@@ -140,6 +142,21 @@ def _rename(field: xr.DataArray, layout: Layout) -> xr.DataArray:
     # Points of two names are counted by both, so that their labels may differ; levels are the same.
     counts = [dim for dim, new in names.items() if new in horizontal and dim in field.coords]
     return field.drop_vars(counts).rename(names) if names else field
+
+
+def _label(result: R, ds: xr.Dataset, layout: Layout) -> R:
+    """The result with the coordinates of its points, where dimensions tell these."""
+    own = {*layout.x.values(), *layout.y.values(), *layout.other_names}
+    if len(own) < 4:
+        return result
+    arrays = result.data_vars.values() if isinstance(result, xr.Dataset) else [result]
+    coords = {
+        name: one.variable
+        for name, one in ds.coords.items()
+        if own & {*one.dims} and any({*one.dims} <= {*array.dims} for array in arrays)
+    }
+    missing = {name: one for name, one in coords.items() if name not in result.coords}
+    return cast(R, result.assign_coords(missing))
 
 
 def _restore(result: R, ds: xr.Dataset, layout: Layout) -> R:
