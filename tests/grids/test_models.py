@@ -110,7 +110,7 @@ def test_what_is_known_of_the_ends_can_be_said():
     ds = cases.mom6(12, "right").ds  # the southernmost faces are not stored
     made = ds.fdgrad.divergence("uo", "vo")
     assert np.isnan(made[0]).all()
-    walls = ds.fdgrad.divergence("uo", "vo", boundary={"y": 0.0})
+    walls = ds.fdgrad.divergence("uo", "vo", boundary={"yh": 0.0})
     assert np.isfinite(walls).all()
     np.testing.assert_array_equal(walls[1:], made[1:])
 
@@ -127,6 +127,18 @@ def test_nemo_without_a_word_of_where_fields_lie():
     ds[case.u].encoding["coordinates"] = "nav_lon_grid_U nav_lat_grid_U"
     ds[case.v].encoding["coordinates"] = "nav_lon_grid_V nav_lat_grid_V"
     np.testing.assert_array_equal(ds.fdgrad.vorticity(case.u, case.v), true)
+
+
+def test_points_with_dimensions_of_two_names():
+    """XIOS counts each grid of NEMO by dimensions of its own, of which some are the same."""
+    u = (("y_grid_U", "x_grid_U"), np.zeros((4, 5)))
+    ds = xr.Dataset({"uo": u, "vo": (("y_grid_V", "x_grid_V"), u[1])})
+    layout = find_layout(ds)
+    assert layout.x == {"center": "x_grid_V", "right": "x_grid_U"}
+    assert layout.y == {"center": "y_grid_U", "right": "y_grid_V"}
+    with_t = find_layout(ds.assign(thetao=(("y_grid_T", "x_grid_T"), u[1])))
+    assert with_t.other_names == {"x_grid_V": "x_grid_T", "y_grid_U": "y_grid_T"}
+    assert find_layout(ds.isel(x_grid_V=slice(3))) is None
 
 
 def test_a_moving_nest_has_no_cell_sizes():
@@ -184,7 +196,8 @@ def test_an_overview_says_what_was_recognised():
     start = next(i for i, line in enumerate(lines) if line.startswith("  staggered"))
     rows = [line.removeprefix("  staggered").strip() for line in lines[start : start + 6]]
     assert rows == [
-        "POP: ULAT, ULONG, UAREA over nlat, nlon",
+        "POP: ULAT, ULONG, UAREA over nlat, nlon; the upper end of y is open, also at the fold of "
+        "a tripolar grid",
         "x: center nlon, right nlon, open ends",
         "y: center nlat, right nlat, open ends",
         "at center: TEMP",
