@@ -134,5 +134,5 @@ def test_the_overview_says_what_was_recognised(kind):
     text, html = str(overview), overview.to_html()
     lines = [line.strip() for line in text.splitlines()]
     for name, said in expected.items():
-        assert any(re.match(f"{name} *{re.escape(said)}(,|$)", line) for line in lines), text
+        assert any(re.match(f"{name} *{re.escape(said)}([,;]|$)", line) for line in lines), text
         assert f">{said}" in html
