@@ -131,3 +131,19 @@ def test_a_script_of_a_user_is_typed(tmp_path):
     wrong = {int(line.split(":")[1]) for line in lines if ": error:" in line}
     first = SCRIPT.count("\n") + 2
     assert wrong == set(range(first, first + WRONG.count("\n") - 1)), lines
+
+
+LATER = """
+import sys, importlib.util
+import fdgrad_dask
+assert "xarray" not in sys.modules
+assert importlib.util.find_spec("xarray") is not None  # a look, not an import
+import xarray
+assert xarray.DataArray([0.0, 1.0]).fdgrad.gradient("dim_0").values.tolist() == [1.0, 1.0]
+assert repr(xarray.Dataset().fdgrad).startswith("<fdgrad: Dataset")
+assert not [f for f in sys.meta_path if type(f).__module__ == "fdgrad_dask"]
+"""
+
+
+def test_the_accessors_come_with_xarray_however_late_that_is_imported():
+    subprocess.run([sys.executable, "-W", "error", "-c", LATER], check=True)

@@ -7,6 +7,7 @@ from html import escape
 
 # Nothing but the layout: the colours are inherited, so dark and light themes both fit.
 _CELL = 'style="text-align: left; vertical-align: top; padding: 1px 8px"'
+_FLUSH = 'style="margin: 0"'
 _REFUSED = "not "
 
 
@@ -34,7 +35,7 @@ class Overview:
             for name, texts in grouped
         )
         title = f"<strong>fdgrad</strong> {escape(self.title)}"
-        return f'<div class="fdgrad">{title}<table>{rows}</table></div>'
+        return f'<div class="fdgrad">{title}<table {_FLUSH}>{rows}</table></div>'
 
 
 def _cell(texts: list[str]) -> str:
@@ -46,4 +47,5 @@ def _cell(texts: list[str]) -> str:
         return cell
     names = ", ".join(text.removeprefix(_REFUSED).partition(": ")[0] for text in refused)
     items = "".join(f"<li>{escape(text)}</li>" for text in refused)
-    return f"{cell}<details><summary>{_REFUSED}{escape(names)}</summary><ul>{items}</ul></details>"
+    fold = f"<summary>{_REFUSED}{escape(names)}</summary><ul {_FLUSH}>{items}</ul>"
+    return f"{cell}<details>{fold}</details>"

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 import xarray as xr
 
+from fdgrad_dask.grids.model_cells import Cells
+from fdgrad_dask.grids.models import find_layout
 from fdgrad_dask.operators.overview import _failure, _Known, _why_not, _winds, list_fields
+
+_ANGLE = r"degrees?(_?(true|north|east|n|e))?"
 
 
 class Suggestion(NamedTuple):
@@ -30,20 +35,29 @@ def suggest_operators(dataset: xr.Dataset) -> list[Suggestion]:
         for u, v in winds
         if _why_not("vorticity", [u, v], dataset) is None
     ]
-    taken = {known.name for pair in winds for known in pair}
+    taken = {known.name for pair in winds for known in pair} | _parts_of_grid(dataset)
     kinds: dict[object, tuple[str, str | None] | None] = {}
     for known in fields:
         if known.name not in taken:
             if known.kind not in kinds:  # fields of one kind get the answer of the first of them
-                kinds[known.kind] = _derivative(known)
+                kinds[known.kind] = _derivative(known, dataset)
             if (chosen := kinds[known.kind]) is not None:
                 found.append(Suggestion(chosen[0], (known.name,), chosen[1]))
     return found
 
 
-def _derivative(known: _Known) -> tuple[str, str | None] | None:
-    if _why_not("gradient_magnitude", [known], None) is None:
+def _derivative(known: _Known, dataset: xr.Dataset) -> tuple[str, str | None] | None:
+    if _why_not("gradient_magnitude", [known], dataset) is None:
         return "gradient_magnitude", None
     dims = [dim for dim in known.field.dims if dim in known.field.coords]
     usable = (str(dim) for dim in dims if _failure("gradient", [known], dim) is None)
     return next((("gradient", dim) for dim in usable), None)
+
+
+def _parts_of_grid(dataset: xr.Dataset) -> set[str]:
+    """The variables that are cell sizes of a staggered grid, or latitudes and longitudes."""
+    layout = find_layout(dataset)
+    cells = Cells(dataset, layout.grid({}), layout.other_names).find() if layout else []
+    units = {str(name): str(each.attrs.get("units")) for name, each in dataset.data_vars.items()}
+    places = {name for name, unit in units.items() if re.fullmatch(_ANGLE, unit, re.IGNORECASE)}
+    return places | {name for *_, name in cells}

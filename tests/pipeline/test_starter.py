@@ -7,12 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import jsonschema
+import model_cases
 import model_grids
 import numpy as np
 import pytest
 import xarray as xr
 import yaml
 
+from fdgrad_dask.pipeline.config import redaction
 from fdgrad_dask.pipeline.config.schema import load
 from fdgrad_dask.pipeline.source import formats
 
@@ -42,10 +44,17 @@ def projected() -> xr.Dataset:
     return model_grids.projected(model_grids.LAMBERT)[0].to_dataset()
 
 
+def staggered() -> xr.Dataset:
+    """Two levels of MOM6, with some of its cell sizes."""
+    ds = model_cases.mom6(12).ds[["uo", "vo", "thetao", "dxCu", "dyCv", "areacello_bu"]]
+    return ds.assign({name: ds[name].expand_dims(z_l=[0.0, 1.0]) for name in ("uo", "vo")})
+
+
 GRIDS = {
     "lat/lon": (regular, ["vorticity", "gradient_magnitude"], "sphere, Earth radius"),
     "curvilinear": (curvilinear, ["vorticity"], "curvilinear, Earth radius"),
     "projected": (projected, ["gradient_magnitude"], "(lambert_conformal_conic)"),
+    "staggered": (staggered, ["vorticity", "gradient_magnitude"], "MOM6: the dimensions xh, xq"),
 }
 
 
@@ -57,7 +66,7 @@ def test_a_store_is_shown_and_gets_a_config_that_check_accepts(
     dataset = make()
     dataset.to_zarr("in.zarr", zarr_format=2, consolidated=False)
     with monkeypatch.context() as patch:
-        patch.setattr(formats.Stored, "_read", read_no_field(dataset))
+        patch.setattr(formats.Stored, "_read", read_no_field)
         code, shown, complaint = fdgrad("info", "in.zarr")
         assert (code, complaint) == (0, "")
         assert shown.startswith("read     in.zarr\n<fdgrad: Dataset of ")
@@ -71,21 +80,22 @@ def test_a_store_is_shown_and_gets_a_config_that_check_accepts(
     code, checked, complaint = fdgrad("check", "made.yaml")
     assert (code, complaint) == (0, "")
     assert f"step     {operators[0]}(" in checked
-    assert config.target.chunks == dict(dataset[config.steps[0].inputs[0]].sizes)
+    chunks = [dataset[name].sizes for step in config.steps for name in step.inputs]
+    named = {"z_l", "yh", "xh"} if kind == "staggered" else set(chunks[0])
+    assert config.target.chunks == {dim: max(n.get(dim, 0) for n in chunks) for dim in named}
     for line in shown.splitlines():
         if "Earth radius" in line:
             assert f"# {line}" in text.splitlines()
 
 
-def read_no_field(dataset: xr.Dataset) -> Callable[..., np.ndarray]:
-    """In place of what reads a variable: coordinates may be read, fields may not."""
-    original = formats.Stored._read
+READ = formats.Stored._read
+FIELDS = {"u", "v", "null", "f", "uo", "vo", "thetao"}
 
-    def read(stored: formats.Stored, key: tuple) -> np.ndarray:
-        assert stored.name not in dataset.data_vars.keys() - {"lat_bnds"}
-        return original(stored, key)
 
-    return read
+def read_no_field(stored: formats.Stored, key: tuple) -> np.ndarray:
+    """In place of what reads a variable: coordinates and cell sizes may be read, fields not."""
+    assert stored.name not in FIELDS
+    return READ(stored, key)
 
 
 def test_what_is_not_the_first_is_a_comment_that_can_be_taken_in(fdgrad: Called) -> None:
@@ -107,7 +117,9 @@ def test_what_is_not_the_first_is_a_comment_that_can_be_taken_in(fdgrad: Called)
     assert fdgrad("check", "all.yaml")[::2] == (0, "")
 
 
-def test_stores_of_other_kinds_groups_and_series(fdgrad: Called) -> None:
+def test_stores_of_other_kinds_groups_and_series(
+    fdgrad: Called, monkeypatch: pytest.MonkeyPatch
+) -> None:
     dataset = xr.Dataset(
         {"sea level": ("time", np.zeros(3), {"units": "m"})},
         {"time": np.array(["2000-01-01", "2000-02-01", "2000-03-01"], "M8[ns]")},
@@ -117,8 +129,13 @@ def test_stores_of_other_kinds_groups_and_series(fdgrad: Called) -> None:
     code, shown, _ = fdgrad("info", "memory://seen/in.zarr")
     assert code == 0
     assert "a group is named by --set source.group=NAME" in shown
-    code, text, _ = fdgrad("init", "memory://seen/in.zarr", "--set", "source.group=tide")
+    given = ("--set", "source.group=tide", "--set", "source.storage_options.key=opensesame")
+    with monkeypatch.context() as patch:
+        patch.setattr(redaction, "_hidden", {})
+        code, text, _ = fdgrad("init", "memory://seen/in.zarr", *given)
     assert code == 0
+    assert "opensesame" not in text
+    assert "\n  # storage_options: " in text
     Path("made.yaml").write_text(text)
     assert yaml.safe_load(text)["source"] == {"path": "memory://seen/in.zarr", "group": "tide"}
     assert yaml.safe_load(text)["steps"][0]["options"] == {"dim": "time"}

@@ -23,7 +23,7 @@ from fdgrad_dask.pipeline.planning.graph import stored_chunks
 from fdgrad_dask.pipeline.source.open import open_files
 
 SCHEMA = "fdgrad.schema.json"
-_ACTIVE = 2  # steps that are written; all others are comments
+_ACTIVE, _SHOWN = 2, 8  # steps that are written, and those with the ones in comments
 
 
 class _Given(Section):
@@ -83,12 +83,16 @@ def init(store: str, settings: Sequence[str] = ()) -> str:
         )
     given = source.model_dump(mode="json", exclude_unset=True)
     given["path"] = source.path[0] if len(source.path) == 1 else source.path
-    names = {name for step in suggested[:_ACTIVE] for name in step.inputs}
-    chunks = {dim: size for name in sorted(names) for dim, size in _chunks(dataset[name])}
+    chunks: dict[str, int] = {}
+    for step in suggested[:_ACTIVE]:
+        chunks |= _chunks([dataset[name] for name in step.inputs])
     example = resources.files("fdgrad_dask.pipeline.config").joinpath("example.yaml").read_text()
+    source_lines = [f"  {key}: {_flow(value)}" for key, value in given.items()]
+    if source.storage_options:
+        source_lines.append("  # storage_options: {...}    as they were given; secrets as ${NAME}")
     written = {
         r"^(?=source:)": _recognised(dataset),
-        r"^  path: sample:.*$": "\n".join(f"  {k}: {_flow(v)}" for k, v in given.items()),
+        r"^  path: sample:.*$": "\n".join(source_lines),
         r"^  - operator:(.|\n)*?(?=\n\n)": "\n".join(_steps(suggested, dataset)),
         r"^  path: out/.*$": f"  path: {_flow(_target(source))}",
     }
@@ -121,18 +125,25 @@ def _recognised(dataset: xr.Dataset) -> str:
 def _steps(suggested: Sequence[Suggestion], dataset: xr.Dataset) -> Iterable[str]:
     """Each step; those after the first few are comments."""
     count = Counter(step.operator for step in suggested)
-    for number, (operator, inputs, dim) in enumerate(suggested):
+    for number, (operator, inputs, dim) in enumerate(suggested[:_SHOWN]):
         is_free = count[operator] == 1 and operator not in dataset.variables
         output = operator if is_free else re.sub(r"\W", "_", "_".join([operator, *inputs]))
         lines = [f"- operator: {operator}", f"  inputs: {_flow(inputs)}", f"  output: {output}"]
         if dim is not None:
             lines.append(f"  options: {_flow({'dim': dim})}")
         yield from (f"  {'' if number < _ACTIVE else '# '}{line}" for line in lines)
+    if (more := len(suggested) - _SHOWN) > 0:
+        yield f"  # {more} more are possible; `fdgrad info` shows all fields and their operators"
 
 
-def _chunks(field: xr.DataArray) -> Iterable[tuple[str, int]]:
-    for dim, sizes in stored_chunks(field.variable).items():
-        yield dim, sizes if isinstance(sizes, int) else max(sizes)
+def _chunks(fields: Sequence[xr.DataArray]) -> dict[str, int]:
+    """The stored chunks of the first field, along the dimensions that all of them have.
+
+    On a staggered grid the result may lie on others, which then keep the chunks of the source.
+    """
+    shared = set.intersection(*(set(field.dims) for field in fields))
+    stored = stored_chunks(fields[0].variable).items()
+    return {dim: n if isinstance(n, int) else max(n) for dim, n in stored if dim in shared}
 
 
 def _target(source: Source) -> str:
