@@ -129,9 +129,7 @@ def end(seed, code):
     return done.returncode, done.stderr
 
 
-@pytest.mark.skipif(
-    not SOAK, reason="a hundred processes each; make soak. One: blocks/test_settings.py"
-)
+@pytest.mark.skipif(not SOAK, reason="a hundred processes: make soak")
 @pytest.mark.parametrize("code", [WORKING, WORKING + FORKING], ids=["end", "fork"])
 def test_a_hundred_ends(code):
     wrong = {seed: said for seed in range(100) if (said := end(seed, code)) != (0, "")}
