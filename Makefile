@@ -23,7 +23,7 @@ HOURS ?= 24
 # Then histories of kills, damage and growth, and threads, as often.
 HISTORIES ?= 300
 soak: $(VENV)/.dev
-	FDGRAD_SOAK=$(HISTORIES) nice -n 19 $(BIN)/python -m pytest tests/pipeline/test_stateful.py
+	FDGRAD_SOAK=$(HISTORIES) nice -n 19 $(BIN)/python -m pytest tests/pipeline/test_stateful.py tests/test_concurrency.py
 	PYTHONPATH=tests nice -n 19 $(BIN)/python -m oracle.soak --cases $(CASES) --seed $(SEED) --hours $(HOURS) --log soak.log
 
 # What is installed without extras imports without a warning, and differentiates.

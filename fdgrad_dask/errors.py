@@ -78,7 +78,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     >>> did_you_mean("x", ["gradient", "laplacian"])
     'there is: gradient, laplacian'
     """
-    names = [str(other) for other in known]
+    names = list(dict.fromkeys(map(str, known)))
     close = difflib.get_close_matches(str(name), names, n=1)
     if close:
         return f"did you mean {close[0]!r}?"

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -19,6 +20,8 @@ from fdgrad_dask.errors import OutputError
 from fdgrad_dask.pipeline.config.redaction import scrub
 
 _LOGGER = logging.getLogger("fdgrad_dask")
+# A name or attribute of a source could move the cursor of a terminal, or retitle its window.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
@@ -90,7 +93,7 @@ def write(text: str, stream: TextIO | None, end: str = "\n") -> None:
     if stream is None:  # the process was started with it closed
         return
     try:
-        print(scrub(text), file=stream, end=end, flush=True)
+        print(_printable(text), file=stream, end=end, flush=True)
     except (BrokenPipeError, ValueError):  # nobody reads it any more, or somebody closed it
         with suppress(OSError, ValueError):  # from now on it leads nowhere
             nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -127,7 +130,7 @@ class _Log(logging.Handler):
             if before:
                 before.close()
         if path:
-            self._file = open(path, "a", encoding="utf-8")  # noqa: SIM115
+            self._file = open(path, "a", encoding="utf-8", opener=_privately)  # noqa: SIM115
             self._write(self._file)
         else:
             self._kept.clear()
@@ -135,8 +138,16 @@ class _Log(logging.Handler):
     def _write(self, file: TextIO) -> None:
         with suppress(OSError):  # a full disk ends a run by what it writes there, not by its log
             for line in self._kept:
-                print(scrub(line), file=file, flush=True)
+                print(_printable(line), file=file, flush=True)
         self._kept.clear()
+
+
+def _printable(text: str) -> str:
+    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", scrub(text))
+
+
+def _privately(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def _is_ours(record: logging.LogRecord) -> bool:

@@ -63,12 +63,12 @@ def answer(source: Source, step: int) -> np.ndarray:
 class Histories(RuleBasedStateMachine):
     """One target, and what the model knows of it."""
 
-    def __init__(self) -> None:
+    def __init__(self, ending: str = ".zarr") -> None:
         super().__init__()
         self.root = tempfile.mkdtemp()
         self.folder = os.path.join(self.root, "out")
         os.mkdir(self.folder)
-        self.final = os.path.join(self.folder, "out.zarr")
+        self.final = os.path.join(self.folder, f"out{ending}")
         self.seeds = iter(range(10**6))
         self.step = 0
         self.source: Source = ()
@@ -184,7 +184,7 @@ class Histories(RuleBasedStateMachine):
                 "path": self.final,
                 "chunks": {"time": STEP},
                 "regions": {"time": STEP},
-                "extend": "time",
+                **({"extend": "time"} if self.final.endswith(".zarr") else {}),
             },
             "cluster": {"kind": "threads", "workers": 1, "threads": 1},
         }
@@ -418,6 +418,35 @@ def test_what_was_stopped_before_it_was_laid_out_is_not_repaired(
     machine.run("")
     machine.what_is_published_is_right()
     assert machine.published == (machine.source, 2)
+
+
+@pytest.fixture(scope="module")
+def effects() -> int:
+    """How many effects on files a run of a netCDF target has."""
+    machine = Histories(".nc")
+    machine.begin(steps=5)
+    with at_effect(machine.folder, 0, lambda _: None) as watch:
+        assert machine.call("") is None
+    machine.teardown()
+    return watch.count
+
+
+@pytest.mark.parametrize("before_the_end", [6, 8, 11, 14, 19])
+def test_a_file_that_has_its_name_is_complete_wherever_its_run_was_killed(
+    before_the_end: int, effects: int
+) -> None:
+    """A folder that was half deleted was taken for one that grows, or for somebody else's."""
+    machine = Histories(".nc")
+    machine.begin(steps=5)
+    with killed(machine.folder, effects - before_the_end, torn=False):
+        machine.call("")
+    assert os.path.exists(machine.final)
+    assert machine.call("") is None
+    pipeline.verify(machine.config)
+    with xr.open_dataset(machine.final) as found:
+        assert found.dt_dtime.values.tobytes() == answer(machine.source, 0).tobytes()
+    assert sorted(os.listdir(machine.folder)) == ["out.nc", "out.nc.journal"]
+    machine.teardown()
 
 
 def test_whatever_befalls_a_target() -> None:

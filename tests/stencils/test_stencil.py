@@ -10,8 +10,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from fdgrad_dask.errors import CoordinateError, OptionError
 from fdgrad_dask.halo.compute import differentiate
+from fdgrad_dask.stencils.edge_rows import smooth_ends
 from fdgrad_dask.stencils.table import stencil
-from fdgrad_dask.stencils.weights import weigh
+from fdgrad_dask.stencils.weights import inverse_power, power_of_two, weigh
 
 UNEVEN = np.array([0.0, 0.3, 1.0, 1.2, 2.1, 2.9, 3.3, 4.4, 4.9, 5.1, 6.0, 6.8])
 N = len(UNEVEN)
@@ -394,3 +395,40 @@ def test_the_advice_given_to_a_short_axis_works(n, options):
         np.arange(n) * 2.0, 0, stencil(1.0, n, **{**options, option: int(value)})
     )
     assert_allclose(followed, 2.0 if options.get("order") != 2 else 0.0, atol=1e-12)
+
+
+# -- what mutants of the code survived --------------------------------------------------------
+
+
+@pytest.mark.parametrize("accuracy", [2, 4, 6])
+def test_smooth_ends_have_the_error_of_the_interior(accuracy):
+    """Its leading term: the same at every row, where an ordinary one-sided row has another."""
+    n = 2 * accuracy + 1
+    table = stencil(1.0, n, accuracy=accuracy)
+    smooth = smooth_ends(table, n, accuracy)
+    x = np.arange(n) - 3.0
+    for degree in range(accuracy + 1):
+        exact = degree * x ** max(degree - 1, 0)
+        assert_allclose(differentiate(x**degree, 0, smooth), exact, atol=1e-8 * n**degree)
+    error = differentiate(x ** (accuracy + 1), 0, smooth) - (accuracy + 1) * x**accuracy
+    assert_allclose(error, error[n // 2], rtol=1e-6)
+    assert abs(error[0]) > 0.1
+    short = stencil(1.0, n - 1, accuracy=accuracy)
+    assert smooth_ends(short, n - 1, accuracy) is short
+
+
+def test_what_is_closed_otherwise_keeps_its_ends():
+    held = stencil(1.0, N, boundary=("reflect", "reflect"))
+    assert smooth_ends(held, N, 2) is held
+    inside = stencil(1.0, 3 * N).cut(N, 2 * N)
+    assert smooth_ends(inside, N, 2) is inside
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_a_power_of_two_is_exact(dtype):
+    exponents = np.array([-120, -3, 0, 1, 100])
+    assert_array_equal(power_of_two(exponents, np.dtype(dtype)), 2.0**exponents)
+    sizes = np.array([1.0, 1.5, 2.0, 3e-30, 7e30], dtype)
+    inverse, k = inverse_power(sizes)
+    assert_array_equal(k, np.floor(np.log2(sizes.astype("f8"))))
+    assert_array_equal(inverse, 2.0**-k)

@@ -115,7 +115,10 @@ def verify(config: AnyConfig, *, settings: Sequence[str] = ()) -> Verified:
     if state == "absent":
         raise OutputError(f"there is no target {path}; fdgrad run makes it")
     if run is None:
-        raise OutputError(f"{path} has no journal {journal.place.path} that says what was written")
+        raise OutputError(
+            f"{path} has no journal {journal.place.path} that says what was written; restore it, "
+            "or move the target and run again"
+        )
     for each in store.held():  # one that says nothing of itself may be damaged, which is found
         if each.digest not in (None, *known(run)):
             require_ours(store, journal)

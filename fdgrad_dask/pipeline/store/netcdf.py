@@ -22,12 +22,11 @@ from numpy.typing import NDArray
 
 from fdgrad_dask.errors import ConfigError, OutputError
 from fdgrad_dask.pipeline.config.target import Target
-from fdgrad_dask.pipeline.console import warn
 from fdgrad_dask.pipeline.store.base import Held, Replaces, Shard, box, checksum_of
 from fdgrad_dask.pipeline.store.encoding import quiet, stored
 from fdgrad_dask.pipeline.store.files import writing
-from fdgrad_dask.pipeline.store.keys import WHOLE, remove
-from fdgrad_dask.pipeline.store.zarr import ZarrFolder, ZarrWriter, key_at
+from fdgrad_dask.pipeline.store.keys import WHOLE
+from fdgrad_dask.pipeline.store.zarr import ZarrFolder, ZarrWriter, in_the_way, key_at
 
 _READERS = 4  # shards in memory while the file is put together
 _LEVEL = {"fast": 1, "archive": 7}  # of zlib, which every reader of netCDF has
@@ -112,21 +111,26 @@ class NetcdfStore(ZarrFolder):
         """They go with the folder, once the file is made of it."""
 
     def publish(self, names: Collection[str], replaces: Replaces) -> None:
-        if not os.path.isdir(self._partial):
-            return  # it was repaired in its place
-        whole = os.path.join(self._partial, WHOLE)
-        try:
-            with writing(whole):
-                self._assemble(whole)
-                if os.path.lexists(self._final):
-                    self._require_ours(replaces)
-                os.replace(whole, self._final)
-                if not remove(self._partial, names):
-                    warn(f"{self._partial} holds what fdgrad did not write, which is left there")
-        except OutputError:
-            with suppress(OSError):  # the room that it takes is needed for the next try
-                os.unlink(whole)
-            raise
+        grows, aside = os.path.isdir(self._partial), self._final + ".old"
+        own = self._digest_in(self._partial if grows else self._final) or ""
+        ours = {**replaces, own: names}
+        if grows:
+            if os.path.lexists(aside) and not self._remove_aside(aside, ours):
+                raise in_the_way(aside)
+            whole = os.path.join(self._partial, WHOLE)
+            try:
+                with writing(whole):
+                    self._assemble(whole)
+                    if os.path.lexists(self._final):
+                        self._require_ours(ours)
+                    os.replace(whole, self._final)
+                    # One that is killed while it is deleted must not pass for one that grows.
+                    os.rename(self._partial, aside)
+            except OutputError:
+                with suppress(OSError):  # the room that it takes is needed for the next try
+                    os.unlink(whole)
+                raise
+        self._clear(aside, ours)
 
     def _assemble(self, whole: str) -> None:
         """The file, of what lies in the Zarr folder as it lies there, one shard after another."""

@@ -146,7 +146,7 @@ class ZarrFolder(ZarrStore):
                     self._require_ours(replaces)
                     # One that was killed may have left its own, of which other names are known.
                     if os.path.lexists(aside) and not self._remove_aside(aside, replaces):
-                        raise OutputError(f"{aside} is in the way; move it, and run again")
+                        raise in_the_way(aside)
                     os.rename(self._final, aside)
                 try:
                     os.rename(self._partial, self._final)
@@ -154,7 +154,12 @@ class ZarrFolder(ZarrStore):
                     if os.path.lexists(aside):
                         os.rename(aside, self._final)
                     raise
-        if self._digest_in(aside) in replaces and not self._remove_aside(aside, replaces):
+        self._clear(aside, replaces)
+
+    def _clear(self, aside: str, replaces: Replaces) -> None:
+        """Deletes what has been replaced, also what a run left that was killed while it did."""
+        is_ours = self._digest_in(aside) in replaces
+        if os.path.isdir(aside) and not self._remove_aside(aside, replaces) and is_ours:
             warn(f"{aside} holds what fdgrad did not write, which is left there")
 
     def _remove_aside(self, aside: str, replaces: Replaces) -> bool:
@@ -248,6 +253,11 @@ def digest_of(group: bytes | None) -> str | None:
         return str(json.loads(group or b"")["attributes"]["fdgrad_digest"])
     except (ValueError, KeyError, TypeError):
         return None
+
+
+def in_the_way(path: str) -> OutputError:
+    """What is said of something where a replaced target is to lie for a moment."""
+    return OutputError(f"{path} is in the way; move it, and run again")
 
 
 def put_there_meanwhile(path: str) -> OutputError:
