@@ -1,4 +1,4 @@
-"""Every YAML of ``configs/`` loads, and its steps can be built; those of models give what is true."""
+"""Every YAML of ``configs/`` loads, and its steps can be built; those of models are right."""
 
 from __future__ import annotations
 
