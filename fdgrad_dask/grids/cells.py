@@ -15,7 +15,7 @@ import xarray as xr
 
 from fdgrad_dask.errors import CoordinateError
 from fdgrad_dask.grids.places import LATITUDES, LONGITUDES, find_1d, find_2d
-from fdgrad_dask.grids.staggered import POINTS, Grid
+from fdgrad_dask.grids.staggered import POINTS, Grid, find_point
 
 # How many more faces than cells there are; whether the first face lies below the first centre.
 EXTRA = {"left": 0, "right": 0, "inner": -1, "outer": 1}
@@ -39,13 +39,19 @@ def is_on_face(point: str, axis: str) -> bool:
 
 
 class Cells:
-    """What is known of the points of ``grid`` by itself and by the fields on it.
+    """What is known of the points of ``grid`` by itself, by the fields on it and others ``beside``.
 
     Raises CoordinateError if fields disagree about the number of cells.
     """
 
-    def __init__(self, grid: Grid, fields: Sequence[xr.DataArray], points: Sequence[str]) -> None:
-        self.grid, self.fields, self.points = grid, fields, points
+    def __init__(
+        self,
+        grid: Grid,
+        fields: Sequence[xr.DataArray],
+        points: Sequence[str],
+        beside: Sequence[xr.DataArray] = (),
+    ) -> None:
+        self.grid, self.fields, self.points, self.beside = grid, fields, points, beside
         self.counts = {axis: self._count(axis) for axis in ("x", "y")}
 
     def _count(self, axis: str) -> int:
@@ -93,6 +99,7 @@ class Cells:
 
     def _arrays(self) -> Iterator[tuple[xr.DataArray, str]]:
         yield from zip(self.fields, self.points, strict=True)
+        yield from ((field, find_point(field, self.grid)) for field in self.beside)
         for arrays in (self.grid.area, self.grid.dx, self.grid.dy, self.grid.fraction):
             for point, array in arrays.items():
                 yield array, point

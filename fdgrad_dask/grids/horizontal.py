@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +14,6 @@ from fdgrad_dask.grids.coordinate import Axis, check_axis_names, find_axis, sele
 from fdgrad_dask.grids.curvilinear import grid_of_cell_sizes, grid_of_places, is_periodic
 from fdgrad_dask.grids.geometry import (
     EARTH_RADIUS,
-    Collocated,
     Curvilinear,
     Geometry,
     HorizontalGrid,
@@ -32,13 +31,13 @@ from fdgrad_dask.grids.places import (
     require_angles,
 )
 from fdgrad_dask.grids.projections import earth_radii, find_grid_mapping
-from fdgrad_dask.grids.staggered import Grid, find_point
+from fdgrad_dask.grids.staggered import Grid
 from fdgrad_dask.grids.units import conversion_factor
 
 
 def find_horizontal_grid(
     field: xr.DataArray,
-    geometry: Collocated | None = None,
+    geometry: Geometry | None = None,
     boundary: Any = None,
     is_directed: bool = True,
 ) -> HorizontalGrid:
@@ -53,6 +52,7 @@ def find_horizontal_grid(
     Raises CoordinateError if the field has no two such axes, or their geometry cannot be inferred.
     """
     check_axis_names(boundary, [field])
+    assert not isinstance(geometry, Grid)  # whose operators are `operators.staggered`
     if isinstance(geometry, Curvilinear) and not (geometry.dx is None and geometry.dy is None):
         return grid_of_cell_sizes(field, geometry, boundary)
     if geometry is None or isinstance(geometry, Curvilinear):
@@ -61,25 +61,6 @@ def find_horizontal_grid(
             return grid_of_places(field, geometry, boundary, *places)
     assert not isinstance(geometry, Curvilinear)
     return _grid_of_axes(field, geometry, boundary)
-
-
-def require_one_point(
-    geometry: Geometry | None, fields: Sequence[xr.DataArray]
-) -> Collocated | None:
-    """The geometry of fields that lie on the same points; of a staggered grid what they tell.
-
-    Raises CoordinateError if they lie at different points of it.
-    """
-    if not isinstance(geometry, Grid):
-        return geometry
-    points = {str(field.name): find_point(field, geometry) for field in fields}
-    if len(set(points.values())) > 1:
-        at = ", ".join(f"{name!r} at {point!r}" for name, point in points.items())
-        raise CoordinateError(
-            f"the fields lie at different points of the staggered grid, {at}, but this operator "
-            "needs them at one; interpolate them to the same point first"
-        )
-    return None
 
 
 def _grid_of_axes(

@@ -18,9 +18,11 @@ import xarray as xr
 from fdgrad_dask.blocks.device import in_double, is_jax
 from fdgrad_dask.errors import OptionError, did_you_mean
 from fdgrad_dask.grids.geometry import Curvilinear, Geometry
+from fdgrad_dask.grids.staggered import Grid
 from fdgrad_dask.grids.units import to_pint
 from fdgrad_dask.halo.compute import is_dask
 from fdgrad_dask.operators.beyond import has_fold, solve_across_fold
+from fdgrad_dask.operators.interpolation import place_fields
 from fdgrad_dask.operators.options import public_signature
 
 P = ParamSpec("P")
@@ -60,6 +62,8 @@ def takes_fields(operator: Callable[P, R]) -> Callable[P, R]:
         if isinstance(given.get("geometry"), Curvilinear):
             plain["geometry"] = _numbers_of_geometry(given["geometry"])
         with in_double(_arrays_of([plain.get(name) for name in (*fields, "coordinate")])):
+            if isinstance(plain.get("geometry"), Grid):
+                plain = place_fields(operator.__name__, fields, plain)
             if has_fold(plain.get("boundary")):
                 result = cast(R, solve_across_fold(operator, fields, plain))
             else:

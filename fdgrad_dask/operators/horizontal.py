@@ -14,7 +14,7 @@ from fdgrad_dask.errors import CoordinateError
 from fdgrad_dask.grids.attributes import derive_attributes
 from fdgrad_dask.grids.coordinate import Axis, select_for_axis
 from fdgrad_dask.grids.geometry import HorizontalGrid, Plane, Sphere
-from fdgrad_dask.grids.horizontal import find_horizontal_grid, require_one_point
+from fdgrad_dask.grids.horizontal import find_horizontal_grid
 from fdgrad_dask.grids.metric_terms import (
     LatLonMetric,
     OrthogonalMetric,
@@ -50,8 +50,7 @@ class HorizontalPass(FusedPass):
     ) -> None:
         super().__init__(*fields)
         self.options = Options(**options)
-        geometry = require_one_point(self.options.geometry, fields)
-        asked = geometry, self.options.boundary, is_directed
+        asked = self.options.geometry, self.options.boundary, is_directed
         self.grid = find_horizontal_grid(self.template, *asked)
         if self.grid.repeats:  # a meridian that is present twice is computed once
             self.leave_out_last(self.grid.x)

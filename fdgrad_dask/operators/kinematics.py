@@ -69,6 +69,12 @@ def divergence(
     that a plain sum of two derivatives leaves out (Batchelor 1967, appendix 2). On a curvilinear
     grid these are the fluxes through its own cells.
 
+    On a staggered grid, ``geometry=Grid(…)``, the balance of fluxes through the open parts of the
+    faces of a cell, at its centre: ( δx(dy u) + δy(dx v) ) / area (Arakawa and Lamb 1977). Times
+    area, its sum over a closed domain is zero to rounding. Of a B grid the components are means of
+    the two corners of each face. NaN where a face of the cell has no velocity: fill land with 0.0
+    for walls.
+
     Parameters
     ----------
     u, v
@@ -84,7 +90,7 @@ def divergence(
     DataArray
         The dims, coords and chunks of u; at a pole the value of its cap. The row beside a pole
         is first order where the wind blows over the pole. Attributes say which geometry was
-        used.
+        used. On a staggered grid the points are those of its cells.
 
     Raises
     ------
@@ -110,7 +116,9 @@ def vorticity(
     -------
     DataArray
         The dims, coords and chunks of u; at a pole the value of its cap. The row beside a pole
-        is first order where the wind blows over the pole.
+        is first order where the wind blows over the pole. On a staggered grid the circulation
+        ( δx(dy v) − δy(dx u) ) / area around a corner of a C grid, or a centre of a B grid; NaN on
+        walls, beyond which no velocity is known.
     """
     (result,) = _solve(make_wind(u, v, "vorticity", **options), ["vorticity"])
     return result
@@ -164,7 +172,10 @@ def deformation(
     """Stretching ∂u/∂x − ∂v/∂y, shearing ∂v/∂x + ∂u/∂y and their length, in units of u per metre.
 
     On a sphere the first also has −v tan φ / a and the second u tan φ / a; on a curvilinear grid
-    the wind is differenced as a vector in space. Parameters and errors are those of `divergence`.
+    the wind is differenced as a vector in space. On a staggered grid: dy/dx δx(u/dy) − dx/dy
+    δy(v/dx) at centres, and dy/dx δx(v/dy) + dx/dy δy(u/dx) at corners (Smagorinsky 1993); the
+    total is at centres, of the mean of the squares of the shearing at the four corners. On a B
+    grid all are at centres. Parameters and errors are those of `divergence`.
 
     Returns
     -------

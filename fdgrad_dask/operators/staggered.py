@@ -15,7 +15,7 @@ import xarray as xr
 
 from fdgrad_dask.errors import OptionError
 from fdgrad_dask.grids.attributes import check_result_name, derive_attributes
-from fdgrad_dask.grids.cells import EXTRA, IS_BELOW, Cells, across, is_on_face
+from fdgrad_dask.grids.cells import EXTRA, IS_BELOW, Cells, is_on_face
 from fdgrad_dask.grids.coordinate import Axis, index_axis
 from fdgrad_dask.grids.metric_terms import inverse
 from fdgrad_dask.grids.staggered import Grid, find_point
@@ -35,7 +35,8 @@ class StaggeredPass(FusedPass):
 
     All fields are brought to one index space, in which the number of a cell is that of one of its
     faces too. Where there is one face more than cells, so many slots there are along that axis.
-    ``is_closed``: nothing flows through walls, as if a scalar went on behind them unchanged.
+    ``beside`` are other fields that have coordinates. ``is_closed``: nothing flows through walls,
+    as if a scalar went on behind them unchanged.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class StaggeredPass(FusedPass):
         grid: Grid,
         *fields: xr.DataArray,
         points: Sequence[str] = (),
+        beside: Sequence[xr.DataArray] = (),
         is_closed: bool = False,
     ) -> None:
         if "fold" in (*grid.ends("x"), *grid.ends("y")):
@@ -53,11 +55,11 @@ class StaggeredPass(FusedPass):
             )
         self.grid, self.is_closed = grid, is_closed
         self.points = points or [find_point(field, grid) for field in fields]
-        self.cells = Cells(grid, fields, self.points)
+        self.cells = Cells(grid, fields, self.points, beside)
         placed = zip(fields, self.points, strict=True)
         super().__init__(*(self._to_slots(field, point) for field, point in placed))
         self.plane = self._axis("y"), self._axis("x")
-        self._tables: dict[tuple[Table, str, str], StencilTable] = {}
+        self._tables: dict[Any, StencilTable] = {}
 
     def _axis(self, axis: str) -> Axis:
         return index_axis(self.template, getattr(self.grid, axis)["center"])
@@ -80,18 +82,19 @@ class StaggeredPass(FusedPass):
         """The mean of two neighbours, half a step off."""
         return self.differentiate(operand, *self.table(two_points.mean, axis, at))
 
-    def table(self, make: Table, axis: str, at: str) -> tuple[Axis, StencilTable]:
+    def table(self, make: Table, axis: str, at: str, *wall: Any) -> tuple[Axis, StencilTable]:
         """An axis, and the stencil that leads from the point ``at`` to that half a step off.
 
-        That of neighbours is for what was made of differences, which walls say nothing about.
+        ``wall`` stands beyond walls, where that is not what the boundary says.
         """
         along = self.plane["yx".index(axis)]
-        key = make, axis, at
+        key = make, axis, at, wall
         if key not in self._tables:
             is_forward = IS_BELOW[self.grid.face(axis)] == is_on_face(at, axis)
             ends = self.ends(axis, at)
-            if make is two_points.neighbour and ends[0] != "periodic":
-                ends = None, None
+            if wall and ends[0] != "periodic":
+                low, high = (None if end is None else wall[0] for end in self.grid.ends(axis))
+                ends = low, high
             n = self.template.sizes[along.dim]
             self._tables[key] = make(n, is_forward=is_forward, ends=ends)
         return along, self._tables[key]
@@ -240,21 +243,6 @@ def require_defaults(options: Options) -> Grid:
                 f"leave out {name}"
             )
     return grid
-
-
-def interpolate_to(
-    field: xr.DataArray, grid: Grid, point: str, at: str | None = None
-) -> xr.DataArray:
-    """The field at another point of the grid: the mean of its neighbours along x, then along y."""
-    at = at or find_point(field, grid)
-    for axis in "xy":
-        if is_on_face(at, axis) != is_on_face(point, axis):
-            fused = StaggeredPass(grid, field, points=[at])
-            (data,) = fused.solve(fused.mean(fused.fields[0], axis, at))
-            at, attrs = across(at, axis), field.attrs
-            field = fused.named_at(data, at, field.name, "", None)
-            field.attrs = dict(attrs)
-    return field
 
 
 def _take(data: Any, axis: int, rows: slice) -> Any:

@@ -19,9 +19,10 @@ from fdgrad_dask.grids.geometry import coriolis_parameter
 from fdgrad_dask.grids.staggered import Grid, find_point
 from fdgrad_dask.operators.expression import Factor, hypot
 from fdgrad_dask.operators.horizontal import Wind
+from fdgrad_dask.operators.interpolation import interpolate_to
 from fdgrad_dask.operators.options import Options
 from fdgrad_dask.operators.roles import match_components
-from fdgrad_dask.operators.staggered import StaggeredPass, interpolate_to, require_defaults
+from fdgrad_dask.operators.staggered import StaggeredPass, require_defaults
 from fdgrad_dask.stencils import two_points
 
 # The scalars that components through the faces of cells are needed for, and those along them.
@@ -33,9 +34,7 @@ def make_wind(
     u: xr.DataArray, v: xr.DataArray, *names: str, is_directed: bool = False, **options: Any
 ) -> Wind | StaggeredWind:
     """The pass over a wind that makes the scalars ``names`` of it, on one grid or a staggered."""
-    grid = options.get("geometry")
-    points = [find_point(one, grid) for one in (u, v)] if isinstance(grid, Grid) else []
-    if {*points} in ({"u", "v"}, {"corner"}):
+    if isinstance(options.get("geometry"), Grid):
         return StaggeredWind(u, v, *names, **options)
     return Wind(u, v, is_directed=is_directed, **options)
 
@@ -129,7 +128,7 @@ class StaggeredWind(StaggeredPass):
         for axis, at in (("x", "corner"), ("y", "v")):
             fused = self.after(values)
             s = fused.fields[0]
-            beside = fused.differentiate(s, *self.table(two_points.neighbour, axis, at))
+            beside = fused.differentiate(s, *self.table(two_points.neighbour, axis, at, None))
             (values,) = fused.solve(np.sqrt(0.5) * hypot(s, beside))
         return Factor(values, tuple(index_axis(self.template, dim) for dim in self.template.dims))
 
