@@ -60,6 +60,10 @@ def test_what_a_field_names_is_a_coordinate_and_nothing_else() -> None:
     beside = Stored(path=("mesh_mask.nc",), rename={"nav_lev": "level"})
     found = open_files(Source(path=("in.nc",), coordinates=beside, rename={"x": "i"}))
     assert set(found.u.coords) == {"time_counter", "gphit"}
+    metre = {"e1t": {"units": "m"}}
+    more = open_files(Source(path=("in.nc",), coordinates=beside, coords=("e1t",), attrs=metre))
+    assert set(more.u.coords) == {"time_counter", "gphit", "e1t"}
+    assert more.e1t.attrs["units"] == "m"
     assert found.gphit.dims == ("y", "i")
     assert found.tmask.dims == ("level", "y", "i")
     assert found.sizes["time_counter"] == 2
@@ -69,7 +73,8 @@ def test_the_file_of_the_fields_comes_first(mesh: xr.Dataset) -> None:
     own = {"e1t": (("y", "x"), np.full((4, 5), 7.0))}
     with xr.open_dataset("in.nc") as fields:
         fields.load().assign(own).to_netcdf("own.nc")
-    found = open_files(Source(path=("own.nc",), coordinates=Stored(path=("mesh_mask.nc",))))
+    mesh.to_zarr("mesh.zarr", zarr_format=3, consolidated=False)
+    found = open_files(Source(path=("own.nc",), coordinates=Stored(path=("mesh.zarr",))))
     assert found.e1t[0, 0] == 7
     np.testing.assert_array_equal(found.e2t, mesh.e2t[0])
 
