@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
+import xarray as xr
+from counting import Source
 from numpy.testing import assert_allclose
 from staggered import DIMS, Case
 
@@ -150,3 +154,63 @@ def test_a_stream_function_has_no_divergence(position):
     assert (u.dims, v.dims) == (DIMS["u"], DIMS["v"])
     made = op.divergence(u, v, geometry=g)
     assert float(abs(made).max()) < 1e-14
+
+
+# -- chunks, kinds -----------------------------------------------------------------------------
+
+CHUNKS = {"t": 1, "yc": 5, "yf": 5, "xc": 6, "xf": 6}
+
+
+def from_source(field):
+    """The field in chunks of a source that counts its reads."""
+    source = Source(field.values)
+    return source, field.copy(data=source.chunked(tuple(CHUNKS[dim] for dim in field.dims)))
+
+
+@pytest.mark.parametrize(
+    ("position", "ends"),
+    [("left", (0.0, "periodic")), ("outer", (0.0, None)), ("inner", (None, 0.0))],
+)
+def test_chunks_have_the_bits_of_one_and_are_read_once(position, ends, lazily):
+    case = Case(position, ends, shape=(12, 18))
+    u, v = wind(case, "t")
+    s, psi = case.random("center", "t", name="s"), case.random("corner", "t", name="psi")
+    for operator, fields in (
+        (op.kinematics, (u, v)),
+        (op.divergence, (u.astype("float32"), v.astype("float32"))),
+        (op.vorticity, (psi.rename("u"), psi.rename("v"))),
+        (op.laplacian, (s,)),
+        (op.horizontal_gradient, (s,)),
+    ):
+        sources, lazy = zip(*map(from_source, fields), strict=True)
+        with lazily():
+            made = operator(*lazy, geometry=case.grid)
+        assert not any(source.reads for source in sources)
+        xr.testing.assert_identical(made.compute(), operator(*fields, geometry=case.grid))
+        for source, field in zip(sources, lazy, strict=True):
+            assert set(source.reads.values()) == {1}
+            assert len(source.reads) == field.data.npartitions
+
+
+def test_tasks_a_chunk_are_those_of_any_operator():
+    """Two with edge rows and one that computes; and edge rows of dx and dy, for all times once."""
+    case = Case("left", (0.0, "periodic"), shape=(12, 18))
+    _, fields = zip(*map(from_source, wind(case, "t")), strict=True)
+    graph = dict(op.divergence(*fields, geometry=case.grid).data.__dask_graph__())
+    ours = [key for key in graph if "fdgrad" in str(key)]
+    assert len(ours) == (2 + 1) * 2 * 9 + 2 * 9
+
+
+def test_jax_stays_jax_also_under_jit():
+    case = Case("outer", (0.0, None))
+    u, v = wind(case)
+    true = op.vorticity(u, v, geometry=case.grid).values
+
+    def vorticity(a, b):
+        return op.vorticity(u.copy(data=a), v.copy(data=b), geometry=case.grid).data
+
+    with jax.enable_x64(True):
+        a, b = jnp.asarray(u.values), jnp.asarray(v.values)
+        for made in (vorticity(a, b), jax.jit(vorticity)(a, b)):
+            assert isinstance(made, jax.Array)
+            assert_allclose(made, true, rtol=1e-13)
