@@ -45,7 +45,7 @@ def mesh() -> xr.Dataset:
 
 @pytest.mark.usefixtures("mesh")
 def test_a_variable_of_the_grid_is_one_of_the_source(fdgrad: Called, write: Write) -> None:
-    source = {"path": "in.nc", "coordinates": "mesh_mask.nc"}
+    source = {"path": "in.nc", "coordinates": "mesh_mask.nc", "coords": "e1t"}
     config = write(source=source, grid={"dx": "e1t", "dy": "e2t"}, steps=[STEP])
     for command in ("check", "run"):
         code, _, err = fdgrad(command, config)
@@ -53,6 +53,8 @@ def test_a_variable_of_the_grid_is_one_of_the_source(fdgrad: Called, write: Writ
     found = open_files(Source(path=("out.zarr",)))
     exact = np.array([1.0, 2.0]) / 1000 - 5 * np.array([1.0, 2.0]) / 500
     np.testing.assert_allclose(found.zeta[:, 1, 1], exact, rtol=1e-12)
+    assert {"e1t", "gphit"} <= set(found.zeta.coords)
+    assert "e2t" not in found
 
 
 @pytest.mark.usefixtures("mesh")

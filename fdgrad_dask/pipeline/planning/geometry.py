@@ -87,8 +87,8 @@ def with_grid(config: Config, source: xr.Dataset) -> xr.Dataset:
         if name in named and variable.size <= IN_MEMORY:
             variable = variable.copy(deep=False).load()
         if variable is not source.variables[name]:
-            source = source.drop_vars(name).assign({name: variable})
-            source = source.set_coords(name) if name in places else source
+            put = source.assign_coords if name in source.coords else source.assign
+            source = put({name: variable})
     return source
 
 
