@@ -36,12 +36,15 @@ _SIZES = {
 }
 # Their longitudes and latitudes, which files of cell sizes do not always have as coordinates.
 _PLACES = {
-    "center": "geolon geolat geolon_t geolat_t glamt gphit TLONG TLON TLAT XLONG XLAT "
-    "nav_lon_grid_T nav_lat_grid_T",
-    "u": "geolon_u geolat_u glamu gphiu ELON ELAT XLONG_U XLAT_U nav_lon_grid_U nav_lat_grid_U",
-    "v": "geolon_v geolat_v glamv gphiv NLON NLAT XLONG_V XLAT_V nav_lon_grid_V nav_lat_grid_V",
+    "center": "geolon geolat geolon_t geolat_t glamt gphit TLONG TLON TLAT nav_lon_grid_T "
+    "nav_lat_grid_T",
+    "u": "geolon_u geolat_u glamu gphiu ELON ELAT nav_lon_grid_U nav_lat_grid_U",
+    "v": "geolon_v geolat_v glamv gphiv NLON NLAT nav_lon_grid_V nav_lat_grid_V",
     "corner": "geolon_c geolat_c geolonb geolatb glamf gphif ULONG ULON ULAT",
 }
+
+
+_UNITS = {"dx": "m", "dy": "m", "area": "m2", "fraction": "1"}
 
 
 class _Rate(NamedTuple):
@@ -75,52 +78,45 @@ class Cells:
     ) -> None:
         self._ds, self._grid, self._other_names = ds, grid, other_names
 
-    def list(self) -> list[str]:
-        """List the variables that are cell sizes."""
-        sizes = [name for _, _, name in self._find_sizes()]
-        rates = [name for rate in _RATES for name in self._find_rates(rate).values()]
-        return list(dict.fromkeys([*sizes, *rates]))
+    def find(self) -> list[tuple[str, str, str]]:
+        """Find the variables that are cell sizes: their kind, point and name."""
+        rates = [(rate.kind, *one) for rate in _RATES for one in self._find_rates(rate).items()]
+        return [*self._find_sizes(), *rates]
 
     def read(self) -> dict[str, dict[str, xr.DataArray]]:
         """Read dx, dy, area and fraction by point, lazy, in metres and square metres.
 
         They have the coordinates of their point.
         """
-        cells: dict[str, dict[str, xr.DataArray]] = {kind: {} for kind in _SIZES}
+        cells: dict[str, dict[str, xr.Variable]] = {kind: {} for kind in _SIZES}
         for kind, point, name in self._find_sizes():
-            values = self._read(point, name, kind == "fraction").astype(np.float64)
-            if kind != "fraction":
-                values = values * self._find_factor(name, "m2" if kind == "area" else "m")
-            cells[kind][point] = values
+            cells[kind][point] = self._read(point, name, _UNITS[kind])
         for rate in _RATES:
-            for point, values in self._read_rates(rate):
+            for point, values in self._read_rates(rate).items():
                 cells[rate.kind].setdefault(point, values)
         places = {point: self._find_places(point) for point in POINTS}
         return {
-            kind: {point: one.assign_coords(places[point]) for point, one in sizes.items()}
+            kind: {
+                point: xr.DataArray(one, places[point], attrs={"units": _UNITS[kind]})
+                for point, one in sizes.items()
+            }
             for kind, sizes in cells.items()
         }
 
-    def _find_places(self, point: str) -> dict[Hashable, xr.DataArray]:
+    def _find_places(self, point: str) -> dict[Hashable, xr.Variable]:
         """The coordinates of a point."""
         dims = set(self._grid.dims(point))
         named = [name for name in _PLACES[point].split() if self._find(point, name)]
-        if self._grid.dims("center") != self._grid.dims("corner"):
-            extents = {name: self._own_dims(one.dims) for name, one in self._ds.coords.items()}
-            named += [
-                str(name)
-                for name, along in extents.items()
-                if along and along <= dims and name not in self._other_names
-            ]
-        places: dict[Hashable, xr.DataArray] = {}
+        places: dict[Hashable, xr.Variable] = {name: self._read(point, name) for name in named}
         for name in named:
-            one = self._read(point, name)
             is_latitude = "lat" in name.lower() or "phi" in name
             units = f"degrees_{'north' if is_latitude else 'east'}"
-            if name in _PLACES[point].split():
-                one.attrs.setdefault("units", units)
-            places[name] = one
-        return places
+            places[name].attrs.setdefault("units", units)
+        if self._grid.dims("center") == self._grid.dims("corner"):
+            return places
+        extents = {name: self._own_dims(one.dims) for name, one in self._ds.coords.items()}
+        own = [n for n, along in extents.items() if along and along <= dims]
+        return places | {n: self._read(point, n) for n in own if n not in self._other_names}
 
     def _own_dims(self, dims: tuple[Hashable, ...]) -> set[Hashable]:
         """Dimensions of a variable by the names that the grid has for them."""
@@ -147,36 +143,40 @@ class Cells:
                 return name
         return None
 
-    def _read_rates(self, rate: _Rate) -> Iterator[tuple[str, xr.DataArray]]:
+    def _read_rates(self, rate: _Rate) -> dict[str, xr.Variable]:
         """Lengths at all points; a rate is averaged to the points that have none."""
         found = self._find_rates(rate)
         if "center" not in found:
-            return
+            return {}
         step = float(self._ds.attrs[rate.step]) if rate.step else 1.0
-        for point, (on_x, on_y) in POINTS.items():
-            name = found.get(point, found["center"])
-            per_metre = 1.0 if rate.step else self._find_factor(name, "m-1")
-            values = self._read(point if point in found else "center", name).astype(np.float64)
-            if point not in found:
-                values = _average(values, self._grid.x) if on_x else values
-                values = _average(values, self._grid.y) if on_y else values
-            yield point, step / (values * per_metre)
+        base = "" if rate.step else "m-1"
+        rates = {point: self._read(point, name, base) for point, name in found.items()}
+        sums = {"center": rates["center"]}
+        sums["u"] = _add(sums["center"], self._grid.x)
+        sums["v"] = _add(sums["center"], self._grid.y)
+        sums["corner"] = _add(sums["u"], self._grid.y)
+        count = {"center": 1, "u": 2, "v": 2, "corner": 4}
+        averaged = {point: count[point] * step / one for point, one in sums.items()}
+        return averaged | {point: step / one for point, one in rates.items()}
 
-    def _read(self, point: str, name: str, keeps_levels: bool = False) -> xr.DataArray:
-        """A variable over the dimensions of a point, without coordinates."""
-        values = xr.DataArray(self._ds.variables[name])
-        values = values.rename({d: self._other_names.get(d, d) for d in values.dims})
+    def _read(self, point: str, name: Hashable, base: str | None = None) -> xr.Variable:
+        """A variable over the dimensions of a point; in the unit ``base`` of a cell size."""
+        values = self._ds.variables[name].copy(deep=False)
+        values.dims = tuple(self._other_names.get(dim, dim) for dim in values.dims)
         for dim in set(values.dims) - set(self._grid.dims(point)):
             if values.sizes[dim] == 1:
                 values = values.isel({dim: 0})
-            elif not keeps_levels:
+            elif base != "1":
                 # WRF writes its map factors with every time. A nest that has moved in between has
                 # none that hold for all times: NaN.
                 first = values.isel({dim: 0})
                 values = first.where(first == values.isel({dim: -1}))
-        return values
+        factor = self._find_factor(name, base) if base in ("m", "m2", "m-1") else 1.0
+        if base is not None and values.dtype != np.float64:
+            values = values.astype(np.float64)
+        return values if factor == 1 else values * factor
 
-    def _find_factor(self, name: str, base: str) -> float:
+    def _find_factor(self, name: Hashable, base: str) -> float:
         """How many ``base`` one unit of a cell size is; 1 without units."""
         units = str(self._ds.variables[name].attrs.get("units", "")).strip()
         if not units or (base == "m2" and units == "m"):  # xmitgcm calls the area rAz metres
@@ -190,11 +190,14 @@ class Cells:
         return factor
 
 
-def _average(values: xr.DataArray, positions: Mapping[str, Hashable]) -> xr.DataArray:
-    """The mean of two neighbouring cells at the face between them; NaN on a face with one."""
+def _add(values: xr.Variable, positions: Mapping[str, Hashable]) -> xr.Variable:
+    """The sum of two neighbouring cells at the face between them; NaN on a face with one."""
     ((position, face),) = ((p, dim) for p, dim in positions.items() if p != "center")
     cells = positions["center"]
-    width = {"left": (1, 0), "right": (0, 1), "outer": (1, 1), "inner": (0, 0)}[position]
-    padded = values.pad({cells: width})
-    low, high = (padded.isel({cells: part}) for part in (slice(None, -1), slice(1, None)))
-    return ((low + high) / 2).rename({cells: face})
+    low, high = (values.isel({cells: part}) for part in (slice(None, -1), slice(1, None)))
+    added = low + high
+    added.dims = tuple(face if dim == cells else dim for dim in added.dims)
+    unknown = xr.full_like(added.isel({face: slice(1)}), np.nan)
+    before, after = position in ("left", "outer"), position in ("right", "outer")
+    parts = [unknown] * before + [added] + [unknown] * after
+    return xr.Variable.concat(parts, face) if len(parts) > 1 else added

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -29,6 +29,7 @@ class _Own(NamedTuple):
     y: str
     y_face: str
     equal: str = ""  # where as many faces as cells lie; without it there must be more, or fewer
+    is_nominal: bool = False
 
 
 # Of the netCDF output of each model; for MITgcm, NEMO, POP and WRF also of xmitgcm, xnemogcm,
@@ -37,9 +38,9 @@ _OWN = (
     _Own("MITgcm", "XC", "XG", "YC", "YG", "left"),
     _Own("MITgcm", "i", "i_g", "j", "j_g", "left"),
     _Own("MITgcm", "X", "Xp1", "Y", "Yp1"),
-    _Own("MOM6", "xh", "xq", "yh", "yq", "right"),
-    _Own("MOM6", "lonh", "lonq", "lath", "latq", "right"),
-    _Own("MOM5", "xt_ocean", "xu_ocean", "yt_ocean", "yu_ocean", "right"),
+    _Own("MOM6", "xh", "xq", "yh", "yq", "right", is_nominal=True),
+    _Own("MOM6", "lonh", "lonq", "lath", "latq", "right", is_nominal=True),
+    _Own("MOM5", "xt_ocean", "xu_ocean", "yt_ocean", "yu_ocean", "right", is_nominal=True),
     _Own("NEMO", "x_c", "x_f", "y_c", "y_f", "right"),
     _Own(
         "NEMO",
@@ -87,7 +88,7 @@ _SHARED = (
     ),
 )
 _DEPTHS = ("deptht", "depthu", "depthv", "depthf")  # of NEMO: the same levels in each of its files
-_CUBE = ("face", "tile")  # of MITgcm's LLC and cubed-sphere grids
+CUBE = ("face", "tile")  # of MITgcm's LLC and cubed-sphere grids
 _PADDING = {"none": "outer", "both": "inner", "low": "right", "high": "left"}  # SGRID 0.3
 _Axis = tuple[Sequence[Hashable], Sequence[Hashable], str]  # cells, faces, where if as many
 
@@ -99,7 +100,8 @@ class Layout:
     ``source`` is the model or convention and which attribute or names say so; ``x``, ``y`` and
     ``points`` are those of `Grid`; ``other_names`` are dimensions that are another one by a second
     name. ``is_around`` is true if the longitudes of the cells go around the globe, ``is_c_grid``
-    if points share dimensions and the two components of a velocity lie on different ones.
+    if points share dimensions and the two components of a velocity lie on different ones,
+    ``is_nominal`` if labels are longitudes and latitudes on a part of a tripolar grid only.
     """
 
     source: str
@@ -109,6 +111,7 @@ class Layout:
     other_names: Mapping[Hashable, Hashable] = field(default_factory=dict)
     is_around: bool = False
     is_c_grid: bool = False
+    is_nominal: bool = False
 
     def grid(self, cells: Mapping[str, Mapping[str, xr.DataArray]]) -> Grid:
         """The grid with some cell sizes."""
@@ -148,7 +151,7 @@ def make_grid(ds: xr.Dataset, layout: Layout) -> Grid:
 
 def find_layout(ds: xr.Dataset) -> Layout | None:
     """Find which dimensions are cells and which are faces; None unless that is certain."""
-    if any(ds.sizes.get(dim, 1) > 1 for dim in _CUBE):
+    if any(ds.sizes.get(dim, 1) > 1 for dim in CUBE):
         return None
     return next((layout for find in _RECOGNISERS for layout in find(ds)), None)
 
@@ -198,7 +201,8 @@ def _find_own(ds: xr.Dataset) -> Iterator[Layout]:
         x = own.x.split(), own.x_face.split(), own.equal
         y = own.y.split(), own.y_face.split(), own.equal
         known = ", ".join(dim for dim in (*x[0], *x[1], *y[0], *y[1]) if dim in ds.dims)
-        yield from _match(ds, f"{own.model}: the dimensions {known}", x, y)
+        for layout in _match(ds, f"{own.model}: the dimensions {known}", x, y):
+            yield replace(layout, is_nominal=own.is_nominal)
 
 
 def _find_shared(ds: xr.Dataset) -> Iterator[Layout]:

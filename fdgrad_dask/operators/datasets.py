@@ -5,17 +5,20 @@ The accessor of Datasets and the steps of a config go through `call_on`.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import xarray as xr
 
 from fdgrad_dask.errors import CoordinateError
-from fdgrad_dask.grids.models import Layout, find_layout, make_grid
+from fdgrad_dask.grids.model_cells import Cells
+from fdgrad_dask.grids.models import CUBE, Layout, find_layout, make_grid
 from fdgrad_dask.grids.staggered import POINTS, Grid
+from fdgrad_dask.operators.roles import is_eastward
 
-R = TypeVar("R", xr.DataArray, xr.Dataset, xr.DataArray | xr.Dataset)
+R = TypeVar("R", bound=xr.DataArray | xr.Dataset)
 
 
 def call_on(
@@ -24,34 +27,88 @@ def call_on(
     fields: Sequence[xr.DataArray | None],
     options: Mapping[str, Any],
 ) -> R:
-    """Call an operator on fields of ``ds``; the grid is recognised if they are on different points.
+    """Call an operator on fields of ``ds``, on its staggered grid if that is where they lie.
+
+    Fields on the same points are differenced there, without the grid; but velocities at the corners
+    of a B grid are along its axes, and have fluxes through its faces.
 
     Raises
     ------
     CoordinateError
-        The fields share the dimensions of a staggered grid, and nothing says on which of its points
-        they lie.
+        Nothing says on which points of a staggered grid the fields lie, or its cell sizes are
+        unknown.
     """
     layout = None
     if options.get("geometry") is None and sum(one is not None for one in fields) > 1:
-        layout = find_layout(ds)
-    if layout is None:
+        takes_differences = {"geometry", "boundary"} <= {*inspect.signature(operator).parameters}
+        layout = find_layout(ds) if takes_differences else None
+    if layout is None or not _need_grid(ds, fields, layout):
         return operator(*fields, **options)
-    placed = [None if one is None else _rename(one, layout) for one in fields]
-    if not _are_apart([one for one in placed if one is not None], layout):
-        return operator(*fields, **options)
-    grid = make_grid(ds, layout)
+    # Cell sizes that are missing must not be computed from labels that are no places.
+    dims = (*layout.x.values(), *layout.y.values()) if layout.is_nominal else ()
+    labels = {dim: ds[dim] for dim in dims if dim in ds.coords}
+    placed = [
+        one if one is None else _rename(one, layout).drop_vars(labels, errors="ignore")
+        for one in fields
+    ]
+    grid = make_grid(ds.drop_vars(labels), layout)
+    if labels and not grid.dx and not grid.dy:
+        raise CoordinateError(
+            f"the fields lie on different points of a staggered grid ({layout.source}), which may "
+            "be tripolar, with labels that are nominal; merge the static file with its cell sizes "
+            "(dxCu, dyCv, …): ds.merge(static), or if the labels are longitudes and latitudes "
+            f"everywhere, give geometry=fdgrad_dask.Grid(x={dict(layout.x)}, y={dict(layout.y)})"
+        )
     given = options.get("boundary")
     if isinstance(given, Mapping) and given.keys() <= {"x", "y"}:
         grid = replace(grid, boundary={**grid.boundary, **given})
         options = {name: value for name, value in options.items() if name != "boundary"}
-    return _restore(operator(*placed, **{**options, "geometry": grid}), ds, layout)
+    try:
+        result = operator(*placed, **{**options, "geometry": grid})
+    except CoordinateError as error:
+        source = f"the staggered grid was recognised from {layout.source}"
+        raise CoordinateError(f"{error}; {source}") from error
+    return _label(_restore(result, ds, layout), ds, layout)
 
 
-def _are_apart(fields: Sequence[xr.DataArray], layout: Layout) -> bool:
-    """True if fields lie on different points of a grid, or nothing says on which."""
+def describe_layout(ds: xr.Dataset) -> list[str]:
+    """Say what staggered grid was recognised, in sentences; none if there is no sign of one."""
+    layout = find_layout(ds)
+    if layout is None:
+        faces = [dim for dim in CUBE if ds.sizes.get(dim, 1) > 1]
+        return [f"select one {dim} first: .isel({dim}=0)" for dim in faces]
+    at = {p: [str(n) for n in ds.data_vars if layout.points.get(n) == p] for p in POINTS}
+    cells = dict.fromkeys(n for *_, n in Cells(ds, layout.grid({}), layout.other_names).find())
+    ends = "periodic" if layout.is_around else "open ends"
+    x, y = (", ".join(f"{p} {dim}" for p, dim in one.items()) for one in (layout.x, layout.y))
+    return [
+        layout.source,
+        f"x: {x}, {ends}",
+        f"y: {y}, open ends",
+        *(f"at {point}: {', '.join(fields)}" for point, fields in at.items() if fields),
+        f"cell sizes: {', '.join(cells) or 'from longitude and latitude'}",
+    ]
+
+
+def select_cells(ds: xr.Dataset, fields: Sequence[xr.DataArray], count: int) -> xr.Dataset | None:
+    """The first cells of ``ds`` with their faces; None if fields are on the same points of them."""
+    layout = find_layout(ds)
+    if layout is None or not _need_grid(ds, fields, layout):
+        return None
+    rows: dict[Hashable, slice] = {}
+    for positions in (layout.x, layout.y):
+        cells = ds.sizes[positions["center"]]
+        for dim in ds.dims:
+            if layout.other_names.get(dim, dim) in positions.values():
+                rows[dim] = slice(min(count, cells) + ds.sizes[dim] - cells)
+    return ds.isel(rows)
+
+
+def _need_grid(ds: xr.Dataset, fields: Sequence[xr.DataArray | None], layout: Layout) -> bool:
+    """True if fields lie on different points of a grid, or are velocities at its corners."""
     grid = layout.grid({})
-    found = {one.name: _list_points(one, grid) for one in fields}
+    given = [_rename(one, layout) for one in fields if one is not None]
+    found = {one.name: _list_points(one, grid) for one in given}
     known = {point for points in found.values() for point in points if len(points) == 1}
     unknown = [name for name, points in found.items() if len(points) > 1]
     if unknown and layout.is_c_grid and len(known) < 2:
@@ -62,6 +119,9 @@ def _are_apart(fields: Sequence[xr.DataArray], layout: Layout) -> bool:
             "geometry=fdgrad_dask.Grid(…, points={…}); if all lie on the same points, give "
             "geometry=fdgrad_dask.Curvilinear()"
         )
+    if known == {"corner"} and not unknown and not is_eastward(given[0]):
+        sizes = Cells(ds, grid, layout.other_names).find()
+        return {("dx", "corner"), ("dy", "corner")} <= {(kind, point) for kind, point, _ in sizes}
     return len(known) > 1
 
 
@@ -81,14 +141,29 @@ def _rename(field: xr.DataArray, layout: Layout) -> xr.DataArray:
     return field.drop_vars(counts).rename(names) if names else field
 
 
+def _label(result: R, ds: xr.Dataset, layout: Layout) -> R:
+    """The result with the coordinates of its points, where dimensions tell these."""
+    own = {*layout.x.values(), *layout.y.values(), *layout.other_names}
+    if len(own) < 4:
+        return result
+    arrays = result.data_vars.values() if isinstance(result, xr.Dataset) else [result]
+    coords = {
+        name: one.variable
+        for name, one in ds.coords.items()
+        if own & {*one.dims} and any({*one.dims} <= {*array.dims} for array in arrays)
+    }
+    missing = {name: one for name, one in coords.items() if name not in result.coords}
+    return cast(R, result.assign_coords(missing))
+
+
 def _restore(result: R, ds: xr.Dataset, layout: Layout) -> R:
     """The result on the dimensions that the dataset has for its points, as ROMS's psi."""
     if not layout.other_names:
         return result
     pairs = list(dict.fromkeys(one.dims[-2:] for one in ds.variables.values() if one.ndim > 1))
-    if isinstance(result, xr.Dataset):
-        return result.map(_restore_dims, args=(pairs, layout), keep_attrs=True)
-    return _restore_dims(result, pairs, layout)
+    if isinstance(result, xr.DataArray):
+        return cast(R, _restore_dims(result, pairs, layout))
+    return cast(R, result.map(_restore_dims, args=(pairs, layout), keep_attrs=True))
 
 
 def _restore_dims(

@@ -38,3 +38,29 @@ def test_positions_and_cell_sizes(model, tmp_path):
                 inside = (slice(1, -1),) * 2 if model in ("WRF", "xwrf") else ...
                 got = values.transpose(*grid.dims(point)).values
                 np.testing.assert_allclose(got[inside], true[inside], rtol=0.02)
+
+
+def measure(model, ny, name):
+    """The mean error of an operator of u and v between 40° S and N, over the largest value.
+
+    Only the outermost rows and columns may be unknown. A B grid has both at centres.
+    """
+    case = ALL[model](ny)
+    scalars = [case.scalar] if name == "advection" else []
+    made = getattr(case.ds.fdgrad, name)(case.u, case.v, *scalars)
+    around = "corner" if name == "vorticity" and model in cases.C_GRIDS else "center"
+    lon, lat = case.cells.at(around)
+    got = made.values.reshape(-1, *lon.shape)
+    assert np.isfinite(got[:, 1:-1, 1:-1]).all()
+    exact = getattr(cases, name)(lon, lat)
+    inside = (abs(lat) < 40.1) & (lon > 40) & (lon < 120)
+    return float(np.sqrt(((got - exact)[:, inside] ** 2).mean()) / abs(exact).max())
+
+
+@pytest.mark.parametrize("model", ALL)
+def test_operators_are_of_second_order(model):
+    names = ["vorticity", "divergence"]
+    for name in names + ["advection"] * (model in ("WRF", "POP", "MOM6")):
+        coarse, fine = (measure(model, ny, name) for ny in (12, 24))
+        assert fine < 0.01
+        assert np.log2(coarse / fine) > 1.8, (name, coarse, fine)

@@ -43,6 +43,13 @@ def scalar(lon: Any, lat: Any) -> Any:
     return 290 + 10 * np.cos(y) * np.cos(x) + 5 * np.sin(y)
 
 
+def advection(lon: Any, lat: Any) -> Any:
+    """−u ∂T/∂x − v ∂T/∂y of that temperature."""
+    x, y = np.deg2rad([lon, lat])
+    slope_x, slope_y = -10 * np.sin(x), 5 * np.cos(y) - 10 * np.sin(y) * np.cos(x)
+    return -(u(lon, lat) * slope_x + v(lon, lat) * slope_y) / A
+
+
 class Cells:
     """Cells between 60° S and 60° N, around the globe or not, and the points on them.
 
