@@ -67,6 +67,14 @@ def test_a_config_can_be_checked(path: Path, capsys: pytest.CaptureFixture[str])
     assert capsys.readouterr().out.startswith("read     ")
 
 
+def test_check_says_which_grid_was_recognised(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["check", str(CONFIGS[0].with_name("wrf.yaml"))]) == 0
+    said = capsys.readouterr().out
+    assert "grid     WRF: the dimensions west_east, west_east_stag, " in said
+    assert "         x: center west_east, outer west_east_stag, open ends\n" in said
+    assert "         cell sizes: MAPFAC_M, MAPFAC_U, MAPFAC_V\n" in said
+
+
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_a_config_says_how_to_run_it(path: Path) -> None:
     assert f"fdgrad run configs/{path.name}" in path.read_text()
