@@ -1,7 +1,8 @@
 """The cells of a staggered grid: coordinates, lengths and areas at each of their points.
 
 Lengths and areas that are not given are those of a sphere: exact between circles of latitude and
-longitude, and of great circles between neighbours where latitude and longitude are 2-D.
+longitude, and of great circles between neighbours where latitude and longitude are 2-D. There areas
+are products of the two lengths.
 """
 
 from __future__ import annotations
@@ -19,6 +20,12 @@ from fdgrad_dask.grids.staggered import POINTS, Grid, find_point
 
 # How many more faces than cells there are; whether the first face lies below the first centre.
 EXTRA = {"left": 0, "right": 0, "inner": -1, "outer": 1}
+FACES = {  # which of all faces these are
+    "left": slice(None, -1),
+    "right": slice(1, None),
+    "inner": slice(1, -1),
+    "outer": slice(None),
+}
 IS_BELOW = {"left": True, "right": False, "inner": False, "outer": True}
 
 
@@ -113,7 +120,10 @@ class Cells:
 
     @cached_property
     def _lines(self) -> dict[tuple[str, bool], Any]:
-        """1-D longitudes and latitudes in degrees, by axis and by whether they are of faces."""
+        """1-D longitudes and latitudes in degrees, by axis and by whether they are of faces.
+
+        Faces without coordinates are halfway between the centres.
+        """
         lines: dict[tuple[str, bool], Any] = {}
         for axis, key, names in (("x", "longitude", LONGITUDES), ("y", "latitude", LATITUDES)):
             for point in ("center", "corner"):
@@ -122,6 +132,11 @@ class Cells:
                 is_along = name is not None and here.coords[name].dims == (self._dim(point, axis),)
                 line = here.coords[name].values.astype(np.float64) if is_along else None
                 lines[axis, is_on_face(point, axis)] = line
+            centers = lines[axis, False]
+            if lines[axis, True] is None and centers is not None and len(centers) > 1:
+                first, last = 2 * centers[0] - centers[1], 2 * centers[-1] - centers[-2]
+                around = np.concatenate([[first], centers, [last]])
+                lines[axis, True] = ((around[1:] + around[:-1]) / 2)[FACES[self.grid.face(axis)]]
         return lines
 
     def latitude(self, point: str) -> xr.Variable | None:
