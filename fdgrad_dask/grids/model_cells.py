@@ -197,7 +197,10 @@ def _add(values: xr.Variable, positions: Mapping[str, Hashable]) -> xr.Variable:
     low, high = (values.isel({cells: part}) for part in (slice(None, -1), slice(1, None)))
     added = low + high
     added.dims = tuple(face if dim == cells else dim for dim in added.dims)
+    if position == "inner":
+        return added
     unknown = xr.full_like(added.isel({face: slice(1)}), np.nan)
     before, after = position in ("left", "outer"), position in ("right", "outer")
     parts = [unknown] * before + [added] + [unknown] * after
-    return xr.Variable.concat(parts, face) if len(parts) > 1 else added
+    joined: xr.Variable = xr.Variable.concat(parts, face)
+    return joined

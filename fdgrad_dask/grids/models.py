@@ -32,6 +32,12 @@ class _Own(NamedTuple):
     is_nominal: bool = False
 
 
+_XIOS = (
+    "x_grid_T x_grid_V",
+    "x_grid_U x_grid_F",
+    "y_grid_T y_grid_U",
+    "y_grid_V y_grid_F",
+)
 # Of the netCDF output of each model; for MITgcm, NEMO, POP and WRF also of xmitgcm, xnemogcm,
 # pop-tools and xwrf.
 _OWN = (
@@ -42,14 +48,7 @@ _OWN = (
     _Own("MOM6", "lonh", "lonq", "lath", "latq", "right", is_nominal=True),
     _Own("MOM5", "xt_ocean", "xu_ocean", "yt_ocean", "yu_ocean", "right", is_nominal=True),
     _Own("NEMO", "x_c", "x_f", "y_c", "y_f", "right"),
-    _Own(
-        "NEMO",
-        "x_grid_T x_grid_V",
-        "x_grid_U x_grid_F",
-        "y_grid_T y_grid_U",
-        "y_grid_V y_grid_F",
-        "right",
-    ),
+    _Own("NEMO", *_XIOS, "right"),
     _Own("ROMS", "xi_rho xi_v", "xi_u xi_psi", "eta_rho eta_u", "eta_v eta_psi"),
     _Own("WRF", "west_east", "west_east_stag", "south_north", "south_north_stag"),
     _Own("WRF (xwrf)", "x", "x_stag", "y", "y_stag"),
@@ -90,6 +89,7 @@ _SHARED = (
 _DEPTHS = ("deptht", "depthu", "depthv", "depthf")  # of NEMO: the same levels in each of its files
 CUBE = ("face", "tile")  # of MITgcm's LLC and cubed-sphere grids
 _PADDING = {"none": "outer", "both": "inner", "low": "right", "high": "left"}  # SGRID 0.3
+_FOLD = "; the upper end of y is open, also at the fold of a tripolar grid"
 _Axis = tuple[Sequence[Hashable], Sequence[Hashable], str]  # cells, faces, where if as many
 
 
@@ -132,8 +132,8 @@ def recognise_grid(ds: xr.Dataset) -> Grid | None:
     """Recognise the staggered grid of a dataset; None if it has none that is known.
 
     Cell sizes stay lazy. An axis is periodic where the longitudes of its cells go around the globe.
-    All other ends are open, with NaN where a value beyond them is needed, also at the fold of a
-    tripolar grid: no dataset says whether it is a part of the domain.
+    Other ends are open, with NaN where a value beyond them is needed: no dataset says whether it is
+    a part of the domain.
 
     Raises
     ------
@@ -200,8 +200,9 @@ def _find_own(ds: xr.Dataset) -> Iterator[Layout]:
     for own in _OWN:
         x = own.x.split(), own.x_face.split(), own.equal
         y = own.y.split(), own.y_face.split(), own.equal
-        known = ", ".join(dim for dim in (*x[0], *x[1], *y[0], *y[1]) if dim in ds.dims)
-        for layout in _match(ds, f"{own.model}: the dimensions {known}", x, y):
+        known = ", ".join(dim for dims in (*x[:2], *y[:2]) for dim in dims if dim in ds.dims)
+        source = f"{own.model}: the dimensions {known}{_FOLD * own.is_nominal}"
+        for layout in _match(ds, source, x, y):
             yield replace(layout, is_nominal=own.is_nominal)
 
 
@@ -214,7 +215,7 @@ def _find_shared(ds: xr.Dataset) -> Iterator[Layout]:
         points = {n: _find_own_point(one, str(n), model) for n, one in ds.variables.items()}
         depths = [dim for dim in _DEPTHS if dim in ds.indexes]
         yield Layout(
-            f"{model.model}: {', '.join(signs[:3])} over {model.y}, {model.x}",
+            f"{model.model}: {', '.join(signs[:3])} over {model.y}, {model.x}{_FOLD}",
             {"center": model.x, "right": model.x},
             {"center": model.y, "right": model.y},
             {name: point for name, point in points.items() if point},

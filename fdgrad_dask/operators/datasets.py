@@ -10,6 +10,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar, cast
 
+import numpy as np
 import xarray as xr
 
 from fdgrad_dask.errors import CoordinateError
@@ -59,16 +60,22 @@ def call_on(
             "(dxCu, dyCv, …): ds.merge(static), or if the labels are longitudes and latitudes "
             f"everywhere, give geometry=fdgrad_dask.Grid(x={dict(layout.x)}, y={dict(layout.y)})"
         )
-    given = options.get("boundary")
-    if isinstance(given, Mapping) and given.keys() <= {"x", "y"}:
-        grid = replace(grid, boundary={**grid.boundary, **given})
-        options = {name: value for name, value in options.items() if name != "boundary"}
     try:
-        result = operator(*placed, **{**options, "geometry": grid})
+        result = operator(*placed, **_place_boundary(grid, options))
     except CoordinateError as error:
         source = f"the staggered grid was recognised from {layout.source}"
         raise CoordinateError(f"{error}; {source}") from error
     return _label(_restore(result, ds, layout), ds, layout)
+
+
+def _place_boundary(grid: Grid, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options with a grid that has the boundary which they name by axis or dimension."""
+    given = options.get("boundary")
+    axes = {dim: axis for axis in "xy" for dim in (axis, *getattr(grid, axis).values())}
+    if not isinstance(given, Mapping) or not given.keys() <= axes.keys():
+        return {**options, "geometry": grid}
+    boundary = {**grid.boundary, **{axes[key]: ends for key, ends in given.items()}}
+    return {**options, "boundary": None, "geometry": replace(grid, boundary=boundary)}
 
 
 def describe_layout(ds: xr.Dataset) -> list[str]:
@@ -91,7 +98,7 @@ def describe_layout(ds: xr.Dataset) -> list[str]:
 
 
 def select_cells(ds: xr.Dataset, fields: Sequence[xr.DataArray], count: int) -> xr.Dataset | None:
-    """The first cells of ``ds`` with their faces; None if fields are on the same points of them."""
+    """The first cells of ``ds`` and their faces, of ones; None if no grid is needed for fields."""
     layout = find_layout(ds)
     if layout is None or not _need_grid(ds, fields, layout):
         return None
@@ -101,16 +108,18 @@ def select_cells(ds: xr.Dataset, fields: Sequence[xr.DataArray], count: int) -> 
         for dim in ds.dims:
             if layout.other_names.get(dim, dim) in positions.values():
                 rows[dim] = slice(min(count, cells) + ds.sizes[dim] - cells)
-    return ds.isel(rows)
+    few = ds.isel(rows)
+    ones = {n: one for n, one in few.variables.items() if one.ndim > 1 or n not in few.indexes}
+    return few.assign({n: one.copy(data=np.ones(one.shape)) for n, one in ones.items()})
 
 
 def _need_grid(ds: xr.Dataset, fields: Sequence[xr.DataArray | None], layout: Layout) -> bool:
     """True if fields lie on different points of a grid, or are velocities at its corners."""
     grid = layout.grid({})
     given = [_rename(one, layout) for one in fields if one is not None]
-    found = {one.name: _list_points(one, grid) for one in given}
-    known = {point for points in found.values() for point in points if len(points) == 1}
-    unknown = [name for name, points in found.items() if len(points) > 1]
+    found = [(one.name, _list_points(one, grid)) for one in given]
+    known = {points[0] for _, points in found if len(points) == 1}
+    unknown = [name for name, points in found if len(points) > 1]
     if unknown and layout.is_c_grid and len(known) < 2:
         names = ", ".join(map(repr, unknown))
         raise CoordinateError(

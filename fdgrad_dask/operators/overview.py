@@ -1,7 +1,7 @@
 """What ``da.fdgrad`` and ``ds.fdgrad`` show: what was recognised, and which operators apply.
 
-No values are read: an operator is tried on ones at the first few points, with the coordinates,
-cell sizes and attributes of the fields, so the reasons printed are those that it would give.
+No values are read: an operator is tried on ones at the first few points, with the coordinates and
+attributes of the fields, so the reasons printed are those that it would give.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import re
 import warnings
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable
 from typing import Any
 
 import numpy as np
@@ -34,7 +34,7 @@ _TRIED = 4  # points along each dimension on which an operator is tried
 _BOUNDARY = "one-sided at both ends, unless the axis is periodic or boundary= says otherwise"
 # The two components of a vector: by standard name, else by name.
 _PAIRS = (("eastward", "northward"), ("x_", "y_"))
-_NAMES = re.compile(r"[uU](?=$|[_\d]|a|o|grd|GRD|geo|vel)")
+_NAMES = re.compile(r"[uU](?=$|[_\d]|a|o|grd|GRD|geo|vel|VEL)")
 
 
 class _Known:
@@ -239,12 +239,15 @@ def _failure(
     name: str, fields: list[_Known], *dim: Hashable, on: xr.Dataset | None = None
 ) -> str | None:
     """What an operator says to a few points of some fields; None if it takes them."""
-    operator, sizes = getattr(operators, name), {} if on is None else on.sizes
+    operator = getattr(operators, name)
     try:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
-            few = [_few_points(known, _is_global(name), sizes) for known in fields]
-            operator(*few, *dim) if on is None else call_on(on, operator, few, {})
+            if on is not None:
+                call_on(on, operator, [on[known.field.name] for known in fields], {})
+            else:
+                few = [_few_points(known, _is_global(name)) for known in fields]
+                operator(*few, *dim)
     except Exception as error:
         return _sentence(error)
     return None
@@ -255,15 +258,14 @@ def _is_global(name: str) -> bool:
     return "truncation" in inspect.signature(getattr(operators, name)).parameters
 
 
-def _few_points(known: _Known, is_global: bool, sizes: Mapping[Hashable, int]) -> xr.DataArray:
+def _few_points(known: _Known, is_global: bool) -> xr.DataArray:
     """A field of ones on the first points, with all that is known of the field but its values.
 
     If ``is_global``, on all points of the globe, and lazy.
     """
     field, grid = known.field, known.grid
     kept = {grid.x.dim, grid.y.dim} if is_global and grid is not None else set()
-    first = {dim: slice(sizes.get(dim, _TRIED)) for dim in field.dims if dim not in kept}
-    few = field.isel(first)
+    few = field.isel({dim: slice(_TRIED) for dim in field.dims if dim not in kept})
     units = getattr(field.variable._data, "units", None)  # of a quantity
     attrs = field.attrs if units is None else field.attrs | {"units": str(units)}
     ones = np.broadcast_to(np.ones((), field.dtype), few.shape)

@@ -385,6 +385,54 @@ def cice(ny: int) -> Case:
     return case._replace(ds=ds, u="uvel", v="vvel", scalar="aice")
 
 
+def _map(n: int, crs: dict[str, Any], x: Any, y: Any) -> tuple[Any, ...]:
+    """Longitude, latitude and both components along the axes of a map."""
+    import pyproj
+
+    system = pyproj.CRS.from_cf(crs)
+    turn = pyproj.Transformer.from_crs(system, system.geodetic_crs, always_xy=True)
+    lon, lat = turn.transform(*np.meshgrid(x, y))
+    ahead = turn.transform(*np.meshgrid(x + 1e-6 * (x[-1] - x[0]), y))
+    angle = np.arctan2(ahead[1] - lat, (ahead[0] - lon) * np.cos(np.deg2rad(lat)))
+    east, north = u(lon, lat), v(lon, lat)
+    along_x = east * np.cos(angle) + north * np.sin(angle)
+    return lon, lat, along_x, north * np.cos(angle) - east * np.sin(angle)
+
+
+def hrrr(n: int) -> xr.Dataset:
+    """GRIB as cfgrib opens it: no x and y, a Lambert map, winds along it by their flag."""
+    crs = {"grid_mapping_name": "lambert_conformal_conic", "standard_parallel": [38.5, 38.5]}
+    crs |= {"longitude_of_central_meridian": -97.5, "latitude_of_projection_origin": 38.5}
+    line = np.linspace(-2e6, 2e6, n)
+    lon, lat, *wind = _map(n, crs | {"earth_radius": A}, line, line / 2)
+    attrs = {"units": "m s**-1", "GRIB_gridType": "lambert", "GRIB_uvRelativeToGrid": 1}
+    ds = xr.Dataset(
+        coords={"latitude": (("y", "x"), lat, NORTH), "longitude": (("y", "x"), lon % 360, EAST)}
+    )
+    for name, way, values in zip(("u10", "v10"), ("eastward", "northward"), wind, strict=True):
+        ds[name] = ("y", "x"), values, {**attrs, "standard_name": f"{way}_wind"}
+    return ds
+
+
+def cordex(n: int) -> xr.Dataset:
+    """A rotated pole, with 2-D latitude and longitude beside its axes; winds along the grid."""
+    crs = {"grid_mapping_name": "rotated_latitude_longitude", "grid_north_pole_latitude": 39.25}
+    crs |= {"grid_north_pole_longitude": -162.0, "earth_radius": A}
+    rlon, rlat = np.linspace(-20, 18, n), np.linspace(-23, 21, n)
+    lon, lat, *wind = _map(n, crs, rlon, rlat)
+    axes = {"rlon": ("grid_longitude", "X", rlon), "rlat": ("grid_latitude", "Y", rlat)}
+    coords = {
+        name: (name, line, {"units": "degrees", "standard_name": standard, "axis": axis})
+        for name, (standard, axis, line) in axes.items()
+    }
+    dims = ("rlat", "rlon")
+    ds = xr.Dataset(coords={**coords, "lat": (dims, lat, NORTH), "lon": (dims, lon, EAST)})
+    for name, way, values in zip(("uas", "vas"), "xy", wind, strict=True):
+        attrs = {"units": "m s-1", "standard_name": f"{way}_wind", "grid_mapping": "rotated_pole"}
+        ds[name] = dims, values, attrs
+    return ds.assign_coords(rotated_pole=((), 0, crs))
+
+
 C_GRIDS: dict[str, Callable[[int], Case]] = {
     "MITgcm": mitgcm,
     "MOM6": mom6,
