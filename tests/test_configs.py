@@ -114,6 +114,17 @@ def test_the_vorticity_of_a_solid_body_on_the_grid_of_a_model(
     assert found.attrs["grid_source"].startswith(name.upper())
 
 
+def test_the_ends_of_a_recognised_grid_are_set_by_axis(capsys: pytest.CaptureFixture[str]) -> None:
+    roms = str(CONFIGS[0].with_name("roms.yaml"))
+    assert cli.main(["check", roms, "--set", "grid={boundary: 0}"]) == 2
+    assert "Grid(…, boundary={'x': 'periodic', 'y': 0.0}), as keys of the section grid" in (
+        capsys.readouterr().err
+    )
+    assert cli.main(["check", roms, "--set", "grid={boundary: {x: periodic, y: 0}}"]) == 0
+    assert cli.main(["check", roms, "--set", "grid={boundary: {x: 0, y: 0}}"]) == 0
+    assert "as the config says: boundary={'x': 0.0, 'y': 0.0}" in capsys.readouterr().out
+
+
 def test_the_potential_vorticity_of_a_solid_body() -> None:
     found = result_of("era5_pv").pv[:, 1:-1]  # it has no horizontal part at a pole
     turning = 2 * 7.292115e-5 + 40 / 6371229.0
