@@ -32,12 +32,7 @@ class _Own(NamedTuple):
     is_nominal: bool = False
 
 
-_XIOS = (
-    "x_grid_T x_grid_V",
-    "x_grid_U x_grid_F",
-    "y_grid_T y_grid_U",
-    "y_grid_V y_grid_F",
-)
+_XIOS = ("x_grid_T x_grid_V", "x_grid_U x_grid_F", "y_grid_T y_grid_U", "y_grid_V y_grid_F")
 # Of the netCDF output of each model; for MITgcm, NEMO, POP and WRF also of xmitgcm, xnemogcm,
 # pop-tools and xwrf.
 _OWN = (
