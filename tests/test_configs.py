@@ -67,6 +67,14 @@ def test_a_config_can_be_checked(path: Path, capsys: pytest.CaptureFixture[str])
     assert capsys.readouterr().out.startswith("read     ")
 
 
+def test_check_says_which_grid_was_recognised(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["check", str(CONFIGS[0].with_name("wrf.yaml"))]) == 0
+    said = capsys.readouterr().out
+    assert "grid     WRF: the dimensions west_east, west_east_stag, " in said
+    assert "         x: center west_east, outer west_east_stag, open ends\n" in said
+    assert "         cell sizes: MAPFAC_M, MAPFAC_U, MAPFAC_V\n" in said
+
+
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_a_config_says_how_to_run_it(path: Path) -> None:
     assert f"fdgrad run configs/{path.name}" in path.read_text()
@@ -104,6 +112,17 @@ def test_the_vorticity_of_a_solid_body_on_the_grid_of_a_model(
         found.values[inner], np.broadcast_to(exact, found.values[inner].shape), rtol=2e-5
     )
     assert found.attrs["grid_source"].startswith(name.upper())
+
+
+def test_the_ends_of_a_recognised_grid_are_set_by_axis(capsys: pytest.CaptureFixture[str]) -> None:
+    roms = str(CONFIGS[0].with_name("roms.yaml"))
+    assert cli.main(["check", roms, "--set", "grid={boundary: 0}"]) == 2
+    assert "Grid(…, boundary={'x': 'periodic', 'y': 0.0}), as keys of the section grid" in (
+        capsys.readouterr().err
+    )
+    assert cli.main(["check", roms, "--set", "grid={boundary: {x: periodic, y: 0}}"]) == 0
+    assert cli.main(["check", roms, "--set", "grid={boundary: {x: 0, y: 0}}"]) == 0
+    assert "as the config says: boundary={'x': 0.0, 'y': 0.0}" in capsys.readouterr().out
 
 
 def test_the_potential_vorticity_of_a_solid_body() -> None:

@@ -270,3 +270,38 @@ def test_a_staggered_grid_has_its_sizes_by_point(ocean: xr.Dataset, write: Write
     closed = geometry_of(walls, lambda name: ocean[name])
     assert isinstance(closed, fd.Grid)
     assert closed.boundary == {"x": 0, "y": 0}
+
+
+def test_a_staggered_grid_is_cut_into_regions_and_stays_what_it_is(
+    fdgrad: Called, write: Write
+) -> None:
+    """Faces and centres have dimensions of their own, of which the target has one pair."""
+    n, step = np.arange(12.0), 1000.0
+    faces, centres = step * n, step * (n + 0.5)
+    speed = {"units": "m s-1"}
+    u = np.broadcast_to(-TURN * centres[:, None], (12, 12))
+    v = np.broadcast_to(TURN * centres, (12, 12))
+    made = xr.Dataset(
+        {"u": (("j", "i_l"), u, speed), "v": (("j_l", "i"), v, speed)},
+        {"i": centres, "j": centres, "i_l": faces, "j_l": faces},
+    )
+    made = made.assign(dx=(("j", "i_l"), np.full((12, 12), step)))
+    made = made.assign(dy=(("j_l", "i"), np.full((12, 12), step)))
+    made = made.assign(area=(("j_l", "i_l"), np.full((12, 12), step**2)))
+    made.chunk(4).to_zarr("in.zarr", zarr_format=3, consolidated=False)
+    grid = {
+        "staggering": {"x": {"center": "i", "left": "i_l"}, "y": {"center": "j", "left": "j_l"}},
+        "dx": {"u": "dx"},
+        "dy": {"v": "dy"},
+        "area": {"corner": "area"},
+    }
+    given: dict[str, Any] = {"source": {"path": "in.zarr"}, "grid": grid, "steps": [VORTICITY]}
+    parts = {"path": "out.zarr", "regions": {"j_l": 4, "i_l": 8}}
+    assert "grid     the config: zeta\n" in fdgrad("check", write(**given))[1]
+    code, _, err = fdgrad("run", write(**given, target=parts))
+    assert code == 0, err
+    found = result().zeta
+    np.testing.assert_allclose(found[1:, 1:], 2 * TURN, rtol=1e-12)
+    assert found[0].isnull().all()
+    assert fdgrad("run", write(**given), "--fresh")[0] == 0
+    np.testing.assert_array_equal(result().zeta, found)

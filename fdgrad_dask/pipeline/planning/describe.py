@@ -10,6 +10,7 @@ from typing import Any
 import xarray as xr
 from dask.utils import format_bytes
 
+from fdgrad_dask.operators.datasets import describe_layout
 from fdgrad_dask.pipeline.planning.graph import Region, culled, stored_chunks
 from fdgrad_dask.pipeline.planning.job import Job, shape
 
@@ -49,6 +50,8 @@ def _grids(job: Job) -> list[str]:
     given = job.config.grid.model_dump(exclude_unset=True) if job.config.grid else {}
     said = ", ".join(f"{key}={value!r}" for key, value in given.items())
     lines = [f"grid     {words}: {', '.join(names)}" for words, names in found.items()]
+    source, *layout = describe_layout(job.source) or [""]
+    lines += [f"         {line}" for line in layout if source in found]
     return [*lines, *([f"         as the config says: {said}"] if said else [])]
 
 

@@ -69,8 +69,8 @@ def with_grid(config: Config, source: xr.Dataset) -> xr.Dataset:
     shares = {name for grid in grids for name in (grid.fraction or {}).values()}
     named = {name for grid in grids for name in grid.names} & {*source.variables}
     if on_grid and (layout := find_layout(source)):
-        sizes = Cells(source, layout.grid({}), layout.other_names).list()
-        named |= {name for name in sizes if not name.lower().startswith("hfac")}
+        sizes = Cells(source, layout.grid({}), layout.other_names).find()
+        named |= {name for kind, _, name in sizes if kind != "fraction"}
     inputs = {name for step in config.steps for name in step.inputs} if on_grid else set()
     places = {
         name
@@ -87,8 +87,8 @@ def with_grid(config: Config, source: xr.Dataset) -> xr.Dataset:
         if name in named and variable.size <= IN_MEMORY:
             variable = variable.copy(deep=False).load()
         if variable is not source.variables[name]:
-            source = source.drop_vars(name).assign({name: variable})
-            source = source.set_coords(name) if name in places else source
+            put = source.assign_coords if name in source.coords else source.assign
+            source = put({name: variable})
     return source
 
 

@@ -73,7 +73,8 @@ def _called(step: Step, known: xr.Dataset, config: Config, place: str) -> xr.Dat
             known, getattr(operators, step.operator), inputs, options
         )
     except FdgradError as error:
-        in_yaml = ", as keys of the section grid" if "geometry=" in str(error) else ""
+        is_of_grid = "geometry=" in str(error) or "Grid(" in str(error)
+        in_yaml = ", as keys of the section grid" if is_of_grid else ""
         raise type(error)(f"{_told(step, place)}: {error}{in_yaml}") from error
     except (TypeError, ValueError) as error:
         raise ConfigError(f"{_told(step, place)}: {error}; see the options of the step") from error
