@@ -20,7 +20,8 @@ from fdgrad_dask.errors import OptionError, did_you_mean
 from fdgrad_dask.grids.geometry import Curvilinear, Geometry
 from fdgrad_dask.grids.units import to_pint
 from fdgrad_dask.halo.compute import is_dask
-from fdgrad_dask.operators.beyond import has_fold, solve_across_fold
+from fdgrad_dask.operators.faces import has_faces, solve_across_faces
+from fdgrad_dask.operators.fold import has_fold, solve_across_fold
 from fdgrad_dask.operators.options import public_signature
 
 P = ParamSpec("P")
@@ -60,7 +61,9 @@ def takes_fields(operator: Callable[P, R]) -> Callable[P, R]:
         if isinstance(given.get("geometry"), Curvilinear):
             plain["geometry"] = _numbers_of_geometry(given["geometry"])
         with in_double(_arrays_of([plain.get(name) for name in (*fields, "coordinate")])):
-            if has_fold(plain.get("boundary")):
+            if has_faces(plain.get("boundary")):
+                result = cast(R, solve_across_faces(operator, fields, plain))
+            elif has_fold(plain.get("boundary")):
                 result = cast(R, solve_across_fold(operator, fields, plain))
             else:
                 result = operator(**plain)  # type: ignore[call-arg]
