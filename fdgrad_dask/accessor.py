@@ -23,9 +23,11 @@ from fdgrad_dask.operators.options import (
     Dims,
     GeometryOptions,
     GradientOptions,
+    HelmholtzOptions,
     HorizontalOptions,
     KinematicsOptions,
     PotentialVorticityOptions,
+    SpectralOptions,
     VerticalOptions,
 )
 from fdgrad_dask.operators.overview import describe_dataset, describe_field
@@ -59,7 +61,10 @@ class DataArrayAccessor:
         self._field = field
 
     def __repr__(self) -> str:
-        return describe_field(self._field)
+        return str(describe_field(self._field))
+
+    def _repr_html_(self) -> str:
+        return describe_field(self._field).to_html()
 
     @overload
     def gradient(  # type: ignore[overload-overlap]  # a tuple always means several dimensions
@@ -89,6 +94,14 @@ class DataArrayAccessor:
     def geostrophic_wind(self, **options: Unpack[CoriolisOptions]) -> xr.Dataset:
         return operators.geostrophic_wind(self._field, **options)
 
+    @_documented
+    def truncate(self, **options: Unpack[SpectralOptions]) -> xr.DataArray:
+        return operators.truncate(self._field, **options)
+
+    @_documented
+    def inverse_laplacian(self, **options: Unpack[SpectralOptions]) -> xr.DataArray:
+        return operators.inverse_laplacian(self._field, **options)
+
     if not TYPE_CHECKING:  # for type checkers an unknown method is an error, not Any
 
         def __getattr__(self, name: str) -> NoReturn:
@@ -108,7 +121,10 @@ class DatasetAccessor:
         self._dataset = dataset
 
     def __repr__(self) -> str:
-        return describe_dataset(self._dataset)
+        return str(describe_dataset(self._dataset))
+
+    def _repr_html_(self) -> str:
+        return describe_dataset(self._dataset).to_html()
 
     def _get(self, field: Field) -> xr.DataArray:
         if isinstance(field, xr.DataArray):
@@ -139,6 +155,38 @@ class DatasetAccessor:
     @_documented
     def geostrophic_wind(self, field: Field, **options: Unpack[CoriolisOptions]) -> xr.Dataset:
         return operators.geostrophic_wind(self._get(field), **options)
+
+    @_documented
+    def truncate(self, field: Field, **options: Unpack[SpectralOptions]) -> xr.DataArray:
+        return operators.truncate(self._get(field), **options)
+
+    @_documented
+    def inverse_laplacian(self, field: Field, **options: Unpack[SpectralOptions]) -> xr.DataArray:
+        return operators.inverse_laplacian(self._get(field), **options)
+
+    @_documented
+    def stream_function(
+        self, u: Field, v: Field, **options: Unpack[SpectralOptions]
+    ) -> xr.DataArray:
+        return operators.stream_function(self._get(u), self._get(v), **options)
+
+    @_documented
+    def velocity_potential(
+        self, u: Field, v: Field, **options: Unpack[SpectralOptions]
+    ) -> xr.DataArray:
+        return operators.velocity_potential(self._get(u), self._get(v), **options)
+
+    @_documented
+    def rotational_wind(self, u: Field, v: Field, **options: Unpack[SpectralOptions]) -> xr.Dataset:
+        return operators.rotational_wind(self._get(u), self._get(v), **options)
+
+    @_documented
+    def divergent_wind(self, u: Field, v: Field, **options: Unpack[SpectralOptions]) -> xr.Dataset:
+        return operators.divergent_wind(self._get(u), self._get(v), **options)
+
+    @_documented
+    def helmholtz(self, u: Field, v: Field, **options: Unpack[HelmholtzOptions]) -> xr.Dataset:
+        return operators.helmholtz(self._get(u), self._get(v), **options)
 
     @_documented
     def divergence(self, u: Field, v: Field, **options: Unpack[HorizontalOptions]) -> xr.DataArray:

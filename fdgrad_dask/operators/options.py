@@ -27,6 +27,7 @@ KINEMATIC = (
     "shearing_deformation",
     "total_deformation",
 )
+HELMHOLTZ = ("stream_function", "velocity_potential", "rotational_wind", "divergent_wind")
 
 
 class GradientOptions(TypedDict, total=False):
@@ -76,6 +77,18 @@ class KinematicsOptions(HorizontalOptions, total=False):
     which: Sequence[str]
 
 
+class SpectralOptions(GeometryOptions, total=False):
+    """Options of operators that take spherical harmonics."""
+
+    truncation: int | None
+
+
+class HelmholtzOptions(SpectralOptions, total=False):
+    """Options of `helmholtz`."""
+
+    parts: Sequence[str]
+
+
 class PotentialVorticityOptions(VerticalOptions, CoriolisOptions, total=False):
     """Options of `potential_vorticity`."""
 
@@ -99,6 +112,8 @@ class Options:
     vertical: Hashable | None = None
     which: Sequence[str] = KINEMATIC
     potential: bool | None = None
+    truncation: int | None = None
+    parts: Sequence[str] = HELMHOLTZ
 
     def make_table(self, axis: Axis, field: xr.DataArray) -> StencilTable:
         """The stencil table for one axis of ``field``."""
