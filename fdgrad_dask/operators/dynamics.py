@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from fdgrad_dask.errors import CoordinateError, OptionError
-from fdgrad_dask.grids.geometry import DRY_AIR, GRAVITY, KAPPA
+from fdgrad_dask.grids.earth import DRY_AIR, GRAVITY, KAPPA
 from fdgrad_dask.grids.metric_terms import inverse
 from fdgrad_dask.grids.units import conversion_factor
 from fdgrad_dask.halo.compute import scale

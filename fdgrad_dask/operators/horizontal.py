@@ -25,7 +25,7 @@ from fdgrad_dask.grids.metric_terms import (
 from fdgrad_dask.grids.places import require_same_places
 from fdgrad_dask.grids.units import divide_units
 from fdgrad_dask.halo.compute import average_row, length
-from fdgrad_dask.operators.expression import Derivative
+from fdgrad_dask.operators.expression import Derivative, hypot
 from fdgrad_dask.operators.fused_pass import FusedPass
 from fdgrad_dask.operators.options import Options
 from fdgrad_dask.operators.roles import choose_components, is_eastward, match_components
@@ -162,6 +162,10 @@ class Wind(HorizontalPass):
         """Stretching ∂u/∂x − ∂v/∂y and shearing ∂v/∂x + ∂u/∂y."""
         u_x, u_y, v_x, v_y = self.velocity_gradient()
         return u_x - v_y, v_x + u_y
+
+    def total_deformation(self) -> Any:
+        """√(stretching² + shearing²)"""
+        return hypot(*self.deformation)
 
     def polar_divergence(self) -> dict[int, Any]:
         """The divergence at the poles: the flux −v̄ through the first circle, over its area."""
