@@ -75,7 +75,7 @@ def solve_across_fold(
             f"{first.name!r} has {first.sizes[grid.y.dim]} points along {grid.y.dim!r}, but "
             f"{width} more are needed beyond the fold; lower the accuracy"
         )
-    across = _Across(fold, dims, rows)
+    across = Across(fold, dims, rows)
     along = find_vectors(named, grid)
     made = operator(
         **{**given, "boundary": boundary, "geometry": extend_arrays(geometry, across.extend_array)}
@@ -142,7 +142,7 @@ def _recognise(field: xr.DataArray, grid: HorizontalGrid, pivot: str) -> Fold:
     return fold
 
 
-class _Across:
+class Across:
     """Arrays over y and x, extended across a fold to a number of ``rows``."""
 
     def __init__(self, fold: Fold, dims: Dims, rows: int) -> None:
