@@ -136,10 +136,11 @@ class _Folded:
         ends = slice(n - before, None), slice(cells.size(at, "x") - n - before)
         one = join([one.isel({x: ends[0]}), one, one.isel({x: ends[1]})], x, one)
         if is_dask(one._data):
-            known = {
-                dim: sizes for dim, sizes in field.variable.chunksizes.items() if dim in (y, x)
-            }
-            one = one.chunk({d: sizes for d, sizes in known.items() if sum(sizes) == one.sizes[d]})
+            chunks = dict(one.chunksizes)
+            for dim, own in zip((y, x), grid.dims(find_point(field, grid)), strict=True):
+                sizes = field.variable.chunksizes.get(own, ())
+                chunks[dim] = sizes if sum(sizes) == one.sizes[dim] else chunks[dim]
+            one = one.chunk(chunks)
         mirrored = list(varying(made, (y, x)))
         result = xr.DataArray(one, made.drop_vars(mirrored).coords, name=made.name)
         lines = {n for n, c in self.coords.items() if c.ndim == 1 and c.dims[0] in (y, x)}
