@@ -43,6 +43,15 @@ def has_fold(boundary: Any) -> bool:
     return any(isinstance(end, str) and end in FOLDS for end in ends)
 
 
+def suggest_fold(grid: HorizontalGrid) -> str:
+    """What to say of y if a fold lies beyond its last row, or nothing; reads no lazy positions."""
+    places = grid.places
+    if places is None or any(map(is_dask, places)) or find_fold(*places) is None:
+        return ""
+    ends = {grid.x.dim: "periodic", grid.y.dim: (None, "fold")}
+    return f"y, with a fold beyond its last row (boundary={ends} uses it)"
+
+
 def solve_across_fold(
     operator: Callable[..., Any], fields: list[str], given: Mapping[str, Any]
 ) -> Any:

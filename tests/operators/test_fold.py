@@ -1,6 +1,8 @@
 """Operators across the fold of a tripolar grid, against closed forms."""
 
+import ast
 import importlib.util
+import re
 from pathlib import Path
 
 import dask
@@ -162,6 +164,13 @@ def test_on_orca_the_last_row_is_as_good_as_those_before_it():
     for k in made:
         off = np.nanmedian(np.abs(made[k].values - exact[k][-12:]), axis=1) * A / U0
         assert off[-1] < 1.2 * off[-3]
+
+
+def test_the_overview_says_what_uses_the_fold():
+    ds, _ = tripolar(24)
+    stated = re.search(r"y: y, with a fold .*boundary=({.*}) uses it", repr(ds.fdgrad))
+    assert ast.literal_eval(stated[1]) == FOLDED
+    assert "fold" not in repr(ds[["s"]].isel(y=slice(-3)).fdgrad)
 
 
 # --- kinds, chunks, reads ------------------------------------------------------------------------
