@@ -50,8 +50,8 @@ def read_connections(given: Any, faces: Sequence[Hashable], dim: Hashable) -> di
     Raises OptionError for faces or axes that do not exist, and for sides that do not lead back.
     """
     links: dict[Side, Link] = {}
-    for face, axes in given.items():
-        _require(face, faces, dim)
+    for named, axes in given.items():
+        face = _find_face(named, faces, dim)
         if not isinstance(axes, Mapping):
             raise OptionError(f"the connections of face {face!r} are {axes!r}; {_WAY}")
         for axis, ends in axes.items():
@@ -76,14 +76,16 @@ def read_connections(given: Any, faces: Sequence[Hashable], dim: Hashable) -> di
 def _read_link(link: Any, side: Side, faces: Sequence[Hashable], dim: Hashable) -> Link:
     if not isinstance(link, (tuple, list)) or len(link) != 3 or str(link[1]).lower() not in "xy":
         raise OptionError(f"{describe_side(side)} is connected to {link!r}; {_WAY}")
-    face, axis, is_reversed = link[0], str(link[1]).lower(), bool(link[2])
-    _require(face, faces, dim)
+    face, axis, is_reversed = _find_face(link[0], faces, dim), str(link[1]).lower(), bool(link[2])
     return Link(face, axis, is_reversed, is_flipped=(axis != side[1]) != is_reversed)
 
 
-def _require(face: Any, faces: Sequence[Hashable], dim: Hashable) -> None:
-    if face not in faces:
-        raise OptionError(f"there is no face {face!r}; {dim!r} has {', '.join(map(repr, faces))}")
+def _find_face(given: Any, faces: Sequence[Hashable], dim: Hashable) -> Hashable:
+    """The label of a face; in YAML all keys are words."""
+    for face in faces:
+        if given == face or given == str(face):
+            return face
+    raise OptionError(f"there is no face {given!r}; {dim!r} has {', '.join(map(repr, faces))}")
 
 
 def describe_side(side: Side) -> str:

@@ -71,7 +71,7 @@ def takes_fields(operator: Callable[P, R]) -> Callable[P, R]:
                 result = cast(R, solve_on_folded_grid(solve, fields, plain))
             elif has_faces(plain.get("boundary")):
                 result = cast(R, solve_across_faces(operator, fields, plain))
-            elif has_fold(plain.get("boundary")):
+            elif has_fold(plain.get("boundary")) and solve is operator:
                 result = cast(R, solve_across_fold(operator, fields, plain))
             else:
                 result = solve(**plain)  # type: ignore[call-arg]

@@ -15,6 +15,7 @@ from fdgrad_dask.errors import CoordinateError, OptionError
 from fdgrad_dask.grids.faces import read_connections
 from fdgrad_dask.grids.geometry import Curvilinear, HorizontalGrid
 from fdgrad_dask.grids.horizontal import find_horizontal_grid
+from fdgrad_dask.grids.staggered import Grid
 from fdgrad_dask.operators.beside import Faces
 from fdgrad_dask.operators.ghosts import (
     extend_arrays,
@@ -39,9 +40,15 @@ def solve_across_faces(
     first = next(iter(named.values()))
     dim, connections = _find_connections(given["boundary"], named)
     rest = {key: one for key, one in given["boundary"].items() if key != dim}
-    labels = list(first[dim].values) if dim in first.coords else list(range(first.sizes[dim]))
+    labels = first[dim].values.tolist() if dim in first.coords else [*range(first.sizes[dim])]
     links = read_connections(connections, labels, dim)
     geometry = given.get("geometry")
+    if isinstance(geometry, Grid):
+        raise OptionError(
+            f"boundary connects faces along {dim!r}, but on a staggered grid each face is one of "
+            f"its own: select one, .isel({dim}=…), or interpolate the fields to the centres of "
+            "cells first and leave out geometry="
+        )
     alone = {name: one.isel({dim: 0}) for name, one in named.items()}
     of_one = extend_arrays(geometry, lambda _, array: array.isel({dim: 0}, missing_dims="ignore"))
     grid = find_horizontal_grid(next(iter(alone.values())), of_one, rest)

@@ -121,11 +121,9 @@ def staggered(n, pivot, position="right", repeats=False):
         lengths[point] = xr.DataArray(size, coords, dims)
         (x_e, x_n), (y_e, y_n) = axes(ellipses, a, b)
         u, v = exact[point]["u"], exact[point]["v"]
-        for name, at, values in (
-            ("u", "u", u * x_e + v * x_n),
-            ("v", "v", u * y_e + v * y_n),
-            ("s", "center", exact[point]["s"]),
-        ):
+        u, v = u * x_e + v * x_n, u * y_e + v * y_n
+        exact[point] |= {"along u": u, "along v": v}
+        for name, at, values in (("u", "u", u), ("v", "v", v), ("s", "center", exact[point]["s"])):
             if at == point:
                 units = {"units": "K" if name == "s" else "m s-1"}
                 fields[name] = xr.DataArray(values, coords, dims, name, units)

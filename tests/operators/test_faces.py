@@ -217,6 +217,9 @@ def test_what_cannot_be_right_is_refused_with_a_way_out():
     for boundary, error, words in cases:
         with pytest.raises(error, match=words):
             ds.s.fdgrad.gradient_magnitude(boundary=boundary)
+    grid = fd.Grid({"center": "i", "left": "i_g"}, {"center": "j", "left": "j_g"})
+    with pytest.raises(OptionError, match="each face is one of its own"):
+        ds.s.fdgrad.gradient_magnitude(boundary=LLC, geometry=grid)
     with pytest.raises(CoordinateError, match="lower the accuracy"):
         ds.s.fdgrad.gradient_magnitude(boundary=LLC, accuracy=4)
     with pytest.raises(OptionError, match="rotate both components"):

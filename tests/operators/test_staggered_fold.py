@@ -13,6 +13,7 @@ from curved import U0, UNITS, A, assert_order
 from numpy.testing import assert_allclose, assert_array_equal
 from tripolar import POINTS, staggered
 
+import fdgrad_dask as fd
 from fdgrad_dask import operators as op
 from fdgrad_dask.errors import CoordinateError
 
@@ -66,6 +67,31 @@ def test_gauss_and_curl_grad_hold_across_the_fold(pivot):
     if pivot == "T":
         flux[-1] /= 2  # cells of the last row are there twice, turned
     assert abs(np.nansum(flux)) < 1e-12 * np.nansum(abs(flux))
+
+
+SHARED = {"xc": "nlon", "xf": "nlon", "yc": "nlat", "yf": "nlat"}
+
+
+def on_shared_dimensions(array):
+    return array.rename({old: new for old, new in SHARED.items() if old in array.dims})
+
+
+def test_points_may_share_their_dimensions():
+    """A C grid as NEMO writes it, and a B grid as POP does."""
+    fields, grid, exact = staggered(96, "F")
+    lengths = {p: on_shared_dimensions(one) for p, one in grid.dx.items()}
+    axes = {"center": "nlon", "right": "nlon"}, {"center": "nlat", "right": "nlat"}
+    options = {"dx": lengths, "dy": lengths, "boundary": grid.boundary}
+    of_c = fd.Grid(*axes, **options, points={"u": "u", "v": "v"})
+    u, v = fields["u"], fields["v"]
+    made = op.vorticity(*map(on_shared_dimensions, (u, v)), geometry=of_c)
+    assert_array_equal(made, op.vorticity(u, v, geometry=grid))
+    flow = [lengths["corner"].copy(data=exact["corner"][f"along {k}"]).rename(k) for k in "uv"]
+    of_b = fd.Grid(*axes, **options, points={"u": "corner", "v": "corner"})
+    made = op.kinematics(*flow, geometry=of_b)
+    for k in ("divergence", "vorticity"):
+        off = np.where(exact["center"]["away"], made[k].values - exact["center"][k], 0)
+        assert np.abs(off[-3:]).max() < 4e-3 * U0 / A
 
 
 def test_an_operator_of_several_points_meets_at_centres():
