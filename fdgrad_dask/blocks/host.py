@@ -89,11 +89,9 @@ def _compute_in_order(
 def _find_frame(used: Blocks, shape: tuple[int, ...], program: Program) -> Frame | None:
     """The block as rows and columns; None if it has no interior."""
     reach = max(d.stencil.halo_width * math.prod(shape[d.axis + 1 :]) for d in program.derivatives)
-    parts = [b.core.shape for b in used.values() if b.core.shape != shape]
     for split in range(len(shape) - 1, -1, -1):
         columns = Frame(shape, split, 0).full[1]
-        is_mixed = any(max(part[:split], default=1) > 1 and max(part[split:]) > 1 for part in parts)
-        if split == 0 or (columns >= MIN_COLUMNS and not is_mixed):
+        if split == 0 or columns >= MIN_COLUMNS:
             frame = Frame(shape, split, math.ceil(reach / columns))
             edges = _edge_sizes(frame, program)
             if frame.inner[0] > 0 and all(sum(edges[axis]) < shape[axis] for axis in edges):

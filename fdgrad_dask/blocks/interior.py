@@ -66,9 +66,12 @@ class Frame(NamedTuple):
             return lax.slice(flat, (self.start,), (self.start + math.prod(self.inner),)).reshape(
                 self.inner
             )
-        if max(array.shape[self.split :]) > 1:
+        varies = max(array.shape[: self.split]) > 1, max(array.shape[self.split :]) > 1
+        if varies == (False, True):
             return jnp.broadcast_to(array, (*(1,) * self.split, *behind)).reshape(1, -1)
-        rows = jnp.broadcast_to(array, (*before, *(1,) * len(behind))).reshape(-1, 1)
+        # Metric terms over (y, x) are the same at all levels: XLA finds their rows by a modulo.
+        rows = jnp.broadcast_to(array, (*before, *(behind if varies[1] else (1,) * len(behind))))
+        rows = rows.reshape(math.prod(before), -1)
         return lax.slice_in_dim(rows, self.margin, len(rows) - self.margin)
 
 

@@ -1,7 +1,8 @@
 """The cells of a staggered grid: coordinates, lengths and areas at each of their points.
 
 Lengths and areas that are not given are those of a sphere: exact between circles of latitude and
-longitude, and of great circles between neighbours where latitude and longitude are 2-D.
+longitude, and of great circles between neighbours where latitude and longitude are 2-D. There areas
+are products of the two lengths.
 """
 
 from __future__ import annotations
@@ -14,11 +15,20 @@ import numpy as np
 import xarray as xr
 
 from fdgrad_dask.errors import CoordinateError
+from fdgrad_dask.grids.cell_checks import check_arrays
+from fdgrad_dask.grids.great_circles import measure_steps
 from fdgrad_dask.grids.places import LATITUDES, LONGITUDES, find_1d, find_2d
 from fdgrad_dask.grids.staggered import POINTS, Grid, find_point
+from fdgrad_dask.grids.units import conversion_factor
 
 # How many more faces than cells there are; whether the first face lies below the first centre.
 EXTRA = {"left": 0, "right": 0, "inner": -1, "outer": 1}
+FACES = {  # which of all faces these are
+    "left": slice(None, -1),
+    "right": slice(1, None),
+    "inner": slice(1, -1),
+    "outer": slice(None),
+}
 IS_BELOW = {"left": True, "right": False, "inner": False, "outer": True}
 
 
@@ -53,6 +63,8 @@ class Cells:
     ) -> None:
         self.grid, self.fields, self.points, self.beside = grid, fields, points, beside
         self.counts = {axis: self._count(axis) for axis in ("x", "y")}
+        sizes = {p: (self.size(p, "y"), self.size(p, "x")) for p in POINTS}
+        check_arrays(grid, list(self._arrays()), sizes)
 
     def _count(self, axis: str) -> int:
         """The number of cells along an axis."""
@@ -113,7 +125,10 @@ class Cells:
 
     @cached_property
     def _lines(self) -> dict[tuple[str, bool], Any]:
-        """1-D longitudes and latitudes in degrees, by axis and by whether they are of faces."""
+        """1-D longitudes and latitudes in degrees, by axis and by whether they are of faces.
+
+        Faces without coordinates are halfway between the centres.
+        """
         lines: dict[tuple[str, bool], Any] = {}
         for axis, key, names in (("x", "longitude", LONGITUDES), ("y", "latitude", LATITUDES)):
             for point in ("center", "corner"):
@@ -122,7 +137,20 @@ class Cells:
                 is_along = name is not None and here.coords[name].dims == (self._dim(point, axis),)
                 line = here.coords[name].values.astype(np.float64) if is_along else None
                 lines[axis, is_on_face(point, axis)] = line
+            centers = lines[axis, False]
+            if lines[axis, True] is None and centers is not None and len(centers) > 1:
+                first, last = 2 * centers[0] - centers[1], 2 * centers[-1] - centers[-2]
+                around = np.concatenate([[first], centers, [last]])
+                lines[axis, True] = ((around[1:] + around[:-1]) / 2)[FACES[self.grid.face(axis)]]
         return lines
+
+    @property
+    def has_lines(self) -> bool:
+        """True if x is a longitude and y a latitude, so that components along them point east."""
+        return all(
+            any(self._lines[axis, on_face] is not None for on_face in (False, True))
+            for axis in "xy"
+        )
 
     def latitude(self, point: str) -> xr.Variable | None:
         """The latitude of a point in degrees, along y or over (y, x); None if it is unknown."""
@@ -146,7 +174,7 @@ class Cells:
     def _length(self, axis: str, point: str) -> xr.Variable:
         given = self.grid.dx if axis == "x" else self.grid.dy
         if point in given:
-            return given[point].variable
+            return _in_metres(given[point], "m")
         step = self._step(axis, point)
         latitude = self._lines["y", is_on_face(point, "y")]
         if axis == "y" and step is not None:
@@ -164,7 +192,7 @@ class Cells:
         """The area of the cell around a point, in m²; of centres and corners, or any other."""
         grid = self.grid
         if point in grid.area:
-            return grid.area[point].variable
+            return _in_metres(grid.area[point], "m2")
         step = self._step("x", point)
         bounds = self._bounds("y", point)
         if step is not None and bounds is not None and not (point in grid.dx or point in grid.dy):
@@ -220,18 +248,17 @@ class Cells:
         before, behind = self._lacks(axis, point)
         if axis == "x" and self.grid.ends("x")[0] == "periodic":
             parts = [places[..., -1:]] * before + [places] + [places[..., :1]] * behind
-            return self._between(np.concatenate(parts, axis=2), number)
-        steps = self._between(places, number)
+            return measure_steps(np.concatenate(parts, axis=2), number, self.grid.radius)
+        steps = measure_steps(places, number, self.grid.radius)
         ends = []
         for rows in (slice(1), slice(-1, None)):
             cut = (slice(None),) * number + (rows,)
             if here is None:
                 ends.append(steps[cut])
             else:  # as far as on the other side
-                pair = np.concatenate(
-                    [each[(slice(None), *cut)] for each in (here, places)], number + 1
-                )
-                ends.append(2 * self._between(pair, number))
+                pair = [each[(slice(None), *cut)] for each in (here, places)]
+                half = measure_steps(np.concatenate(pair, number + 1), number, self.grid.radius)
+                ends.append(2 * half)
         parts = [ends[0]] * before + [steps] + [ends[1]] * behind
         return np.concatenate(parts, axis=number)
 
@@ -244,15 +271,6 @@ class Cells:
         found = [here.coords.variables[name].transpose(*here.dims).data for name in names]
         return np.deg2rad(np.stack(found).astype(np.float64))
 
-    def _between(self, places: Any, number: int) -> Any:
-        """Great-circle distances between neighbours along y (0) or x (1), by haversines."""
-        first, last = ([slice(None)] * 3 for _ in range(2))
-        first[number + 1], last[number + 1] = slice(None, -1), slice(1, None)
-        (phi, lam), (phi_2, lam_2) = places[tuple(first)], places[tuple(last)]
-        haversine = np.sin((phi_2 - phi) / 2) ** 2
-        haversine = haversine + np.cos(phi) * np.cos(phi_2) * np.sin((lam_2 - lam) / 2) ** 2
-        return 2 * self.grid.radius * np.arcsin(np.sqrt(haversine))
-
     def _refuse(self, name: str, point: str) -> NoReturn:
         axis = name[-1]
         raise CoordinateError(
@@ -261,3 +279,15 @@ class Cells:
             f"Grid(…, {name}={{{point!r}: …}}), or give the fields the longitude and latitude of "
             "their points as coordinates"
         )
+
+
+def _in_metres(given: xr.DataArray, needed: str) -> xr.Variable:
+    """Lengths in metres, or areas in m²; those without units are so already."""
+    units = given.attrs.get("units", needed)
+    factor = conversion_factor(units, needed)
+    if factor is None:
+        raise CoordinateError(
+            f"{given.name!r} of the grid is in {units!r}, but {needed} is needed; convert it, or "
+            f"correct its units: .assign_attrs(units={needed!r})"
+        )
+    return given.variable if factor == 1 else given.variable * factor

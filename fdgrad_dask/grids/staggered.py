@@ -98,6 +98,12 @@ class Grid:
         for axis in self.boundary:
             _require_known("an axis of boundary", axis, ("x", "y"))
             _check_ends(axis, *self.ends(axis))
+            if self.face(axis) == "inner" and self.ends(axis)[0] == "periodic":
+                raise OptionError(
+                    f"{axis} is periodic, but the faces at the position 'inner' lack that between "
+                    "its last cell and its first; give fields with it, at 'left' or 'right', or "
+                    "the boundary 0.0 if it is a wall"
+                )
 
     def face(self, axis: str) -> str:
         """Where faces lie along ``axis``: left, right, inner or outer."""

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from fdgrad_dask.errors import CoordinateError
+from fdgrad_dask.errors import CoordinateError, OptionError
+from fdgrad_dask.grids.cells import Cells
 from fdgrad_dask.grids.coordinate import index_axis
 from fdgrad_dask.grids.geometry import coriolis_parameter
 from fdgrad_dask.grids.staggered import Grid, find_point
@@ -21,7 +22,7 @@ from fdgrad_dask.operators.expression import Factor, hypot
 from fdgrad_dask.operators.horizontal import Wind
 from fdgrad_dask.operators.interpolation import interpolate_to
 from fdgrad_dask.operators.options import Options
-from fdgrad_dask.operators.roles import match_components
+from fdgrad_dask.operators.roles import is_eastward, match_components
 from fdgrad_dask.operators.staggered import StaggeredPass, require_defaults
 from fdgrad_dask.stencils import two_points
 
@@ -57,6 +58,16 @@ class StaggeredWind(StaggeredPass):
             raise CoordinateError(
                 f"{u.name!r} lies on faces across y and {v.name!r} on faces across x, but u is "
                 f"needed on those across x; give them the other way around: {v.name}, {u.name}"
+            )
+        cells = Cells(grid, wind, at)  # which are the same of both, also where they are averaged
+        eastward = [one for one in wind if is_eastward(one)]
+        if eastward and not cells.has_lines:
+            raise OptionError(
+                f"{eastward[0].name!r} points east or north, as its standard_name "
+                f"{eastward[0].attrs.get('standard_name')!r} says, but components along the grid "
+                "are needed here; take rotate_to_grid with the same geometry, which brings both to "
+                "centres, or if they are along the grid, say so: "
+                ".assign_attrs(standard_name='x_wind')"
             )
         is_b = at[0] == "corner"
         self.around, self.along_at = ("center", ("v", "u")) if is_b else ("corner", ("u", "v"))

@@ -51,6 +51,10 @@ def test_points_tell_where_dimensions_are_the_same():
         ({"boundary": {"x": "wall"}}, "0.0 is a wall"),
         ({"boundary": {"x": ("periodic", 0.0)}}, "at both ends or at neither"),
         ({"boundary": {"y": ("fold", None)}}, "upper end of y"),
+        (
+            {"x": {"center": "XC", "inner": "XG"}, "boundary": {"x": "periodic"}},
+            "lack that between",
+        ),
         ({"points": {"U": "face"}}, "the point of 'U' is 'face'"),
         ({"dx": {"t": on("YC", "XC")}}, "a point of dx is 't'"),
     ],

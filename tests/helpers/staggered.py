@@ -64,3 +64,67 @@ class Case:
         ghosts = (f[-1:], f[:1]) if self.ends[axis] == "periodic" else (nan, nan)
         around = np.diff(np.concatenate([ghosts[0], f, ghosts[1]]), axis=0)
         return np.moveaxis(around[FACES[self.position]], 0, axis)
+
+
+A = 6371229.0
+TILT = np.deg2rad(30.0)  # of the axis of rotation
+_FIRST = {"left": 0, "right": 1, "inner": 1, "outer": 0}
+
+
+class Globe:
+    """A staggered grid of longitudes and latitudes from 60° S to 60° N, ``n`` cells along y.
+
+    ``turned``: about a tilted pole, with 2-D longitude and latitude that come with what is given
+    of the cells at each point. Fields are those of a solid-body rotation, and a harmonic.
+    """
+
+    def __init__(self, n, position, turned=False):
+        self.turned, on_x = turned, "left" if position == "inner" else position
+        ny, nx, step = n, 4 * n, 120 / n
+        self.lines = {
+            "xc": (np.arange(nx) + 0.5) * 90 / n,
+            "xf": (np.arange(nx + EXTRA[on_x]) + _FIRST[on_x]) * 90 / n,
+            "yc": (np.arange(ny) + 0.5) * step - 60,
+            "yf": (np.arange(ny + EXTRA[position]) + _FIRST[position]) * step - 60,
+        }
+        ones = {p: self.at(p, lambda lam, phi: 1.0) for p in DIMS}
+        half, around = np.deg2rad(step / 2), A**2 * np.deg2rad(90 / n)
+        cell = self.at("corner", lambda lam, phi: around * 2 * np.cos(phi) * np.sin(half))
+        cell.attrs["units"] = "m2"
+        self.grid = fd.Grid(
+            {"center": "xc", on_x: "xf"},
+            {"center": "yc", position: "yf"},
+            area={"corner": cell} if turned else {},
+            fraction={p: ones[p] for p in ("center", "u", "v")} if turned else {},
+            boundary={"x": "periodic"},
+        )
+
+    def at(self, point, function, name="f"):
+        """A function of longitude and latitude of the grid at a point, as a field."""
+        y, x = DIMS[point]
+        lam, phi = np.deg2rad(self.lines[x]), np.deg2rad(self.lines[y])[:, None]
+        east, north = {"units": "degrees_east"}, {"units": "degrees_north"}
+        coords = {x: (x, self.lines[x], east), y: (y, self.lines[y], north)}
+        if self.turned:
+            lat, lon = np.rad2deg(_turn(lam, phi))
+            coords = {f"lon_{point}": ((y, x), lon, east), f"lat_{point}": ((y, x), lat, north)}
+        values = function(lam, phi) + 0 * lam + 0 * phi
+        return xr.DataArray(values, coords, (y, x), name, {"units": "m s-1"})
+
+    def wind(self):
+        """20 m/s of solid-body rotation about a tilted axis, along x and y of the grid."""
+        c, s = 20 * np.cos(TILT), 20 * np.sin(TILT)
+        u = self.at("u", lambda lam, phi: c * np.cos(phi) + s * np.sin(phi) * np.cos(lam), "u")
+        return u, self.at("v", lambda lam, phi: -s * np.sin(lam), "v")
+
+    def vorticity(self, point):
+        c, s = 40 / A * np.cos(TILT), 40 / A * np.sin(TILT)
+        return self.at(point, lambda lam, phi: c * np.sin(phi) - s * np.cos(phi) * np.cos(lam))
+
+
+def _turn(lam, phi):
+    """Latitude and longitude of points about a pole that is tilted by 40°, in radians."""
+    x, y, z = np.cos(phi) * np.cos(lam), np.cos(phi) * np.sin(lam), np.sin(phi) + 0 * lam
+    c, s = np.cos(np.deg2rad(40)), np.sin(np.deg2rad(40))
+    x, z = c * x + s * z, c * z - s * x
+    return np.array([np.arcsin(z), np.arctan2(y, x)])

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import xarray as xr
 from counting import Source
-from numpy.testing import assert_allclose
-from staggered import DIMS, Case
+from numpy.testing import assert_allclose, assert_array_equal
+from staggered import DIMS, TILT, A, Case, Globe
 
+import fdgrad_dask as fd
 from fdgrad_dask import operators as op
+from fdgrad_dask.errors import CoordinateError, FdgradError
 
 CLOSE = {"rtol": 1e-12, "atol": 1e-13}
 # Every position with walls, open ends and a seam, each at least once along y and along x.
@@ -214,3 +218,201 @@ def test_jax_stays_jax_also_under_jit():
         for made in (vorticity(a, b), jax.jit(vorticity)(a, b)):
             assert isinstance(made, jax.Array)
             assert_allclose(made, true, rtol=1e-13)
+
+
+# -- on a sphere -------------------------------------------------------------------------------
+
+
+def error_of(globe, made, true, scale):
+    """The root mean square of the error up to 48° of latitude, where cells end."""
+    inside = abs(globe.lines[made.dims[-2]]) < 48
+    squares = (((made - true) / scale) ** 2)[inside]
+    return float(squares.mean(skipna=False) ** 0.5)
+
+
+def errors_of(globe):
+    """By operator, of solid-body rotation and of sin 2λ cos² φ, a spherical harmonic."""
+    made = op.kinematics(*globe.wind(), geometry=globe.grid)
+    s = globe.at("center", lambda lam, phi: np.sin(2 * lam) * np.cos(phi) ** 2, "s")
+    slope = op.horizontal_gradient(s, geometry=globe.grid)
+    s_x = globe.at("u", lambda lam, phi: 2 * np.cos(2 * lam) * np.cos(phi) / A)
+    s_y = globe.at("v", lambda lam, phi: -np.sin(2 * lam) * np.sin(2 * phi) / A)
+    laplacian = op.laplacian(s, geometry=globe.grid)
+    expected = {
+        "vorticity": (made.vorticity, globe.vorticity("corner"), 40 / A),
+        "along x": (slope.ds_dx, s_x, 2 / A),
+        "along y": (slope.ds_dy, s_y, 2 / A),
+        "laplacian": (laplacian, -6 / A**2 * s, 6 / A**2),
+        **{name: (one, 0, 20 / A) for name, one in made.items() if name != "vorticity"},
+    }
+    return {name: error_of(globe, *of) for name, of in expected.items()}
+
+
+@pytest.mark.parametrize(
+    ("position", "turned"),
+    [("left", False), ("right", False), ("inner", False), ("outer", False), ("left", True)],
+)
+def test_second_order_with_lengths_of_the_sphere(position, turned):
+    coarse, fine = (errors_of(Globe(n, position, turned)) for n in (20, 40))
+    for name, error in coarse.items():
+        assert error < 0.02, name
+        assert np.log2(error / fine[name]) > 1.85, name
+
+
+def test_cells_of_the_sphere_are_exact():
+    globe = Globe(12, "outer")
+    u, v = globe.wind()
+    globe.grid.boundary["y"] = 0.0
+    # A flux of 1 m s-1 out of the northern end, through no other face.
+    v, u = 0 * v, 0 * u
+    v[-1] = 1.0
+    made = op.divergence(u, v, geometry=globe.grid)
+    band = A * 2 * np.pi / 48 * (np.sin(np.deg2rad(60)) - np.sin(np.deg2rad(50)))
+    assert_allclose(made[-1], np.cos(np.deg2rad(60)) * 2 * np.pi / 48 / band, rtol=1e-12)
+
+
+@pytest.mark.parametrize("position", ["left", "outer"])
+def test_results_have_the_coordinates_of_their_points(position):
+    globe = Globe(12, position)
+    u, v = (one.assign_coords(time=3.0) for one in globe.wind())
+    u.attrs["standard_name"], v.attrs["standard_name"] = "sea_water_x_velocity", "y_wind"
+    globe = Globe(12, position)
+    made = op.kinematics(u, v, geometry=replace(globe.grid, source="a test"))
+    assert made.divergence.indexes["xc"].equals(v.indexes["xc"])
+    assert made.vorticity.indexes["yf"].equals(v.indexes["yf"])
+    assert made.vorticity.indexes["xf"].equals(u.indexes["xf"])
+    assert float(made.time) == 3.0
+    assert made.vorticity.attrs == {
+        "units": "s-1",
+        "long_name": "relative vorticity",
+        "standard_name": "ocean_relative_vorticity",
+        "geometry": "grid",
+        "grid_source": "a test",
+    }
+    absolute = op.absolute_vorticity(u, v, geometry=globe.grid)
+    f = 2 * 7.292115e-5 * np.sin(np.deg2rad(globe.lines["yf"]))
+    true = (made.vorticity + f[:, None]).where(made.vorticity.notnull())
+    assert_allclose(absolute, true, rtol=1e-12, atol=1e-20)
+    given = op.absolute_vorticity(u, v, geometry=globe.grid, coriolis=1e-4)
+    assert_allclose(given, made.vorticity + 1e-4, rtol=1e-12)
+
+
+def test_points_that_share_dimensions_keep_their_own_coordinates():
+    case = Case("right", (0.0, "periodic"))
+    places = {
+        "u": {"lon": (("y", "x"), np.ones((7, 9)))},
+        "v": {"lon": (("y", "x"), np.zeros((7, 9)))},
+        "corner": {"lon_f": (("y", "x"), np.zeros((7, 9)))},
+    }
+    same = {"xf": "x", "xc": "x", "yf": "y", "yc": "y"}
+
+    def share(one, point=None):
+        shared = one.rename({dim: same[dim] for dim in one.dims if dim in same})
+        return shared.assign_coords(places.get(point, {}))
+
+    g = case.grid
+    shared = fd.Grid(
+        {"center": "x", "right": "x"},
+        {"center": "y", "right": "y"},
+        *({p: share(one, p) for p, one in each.items()} for each in (g.dx, g.dy, g.area)),
+        boundary=g.boundary,
+        points={"u": "u", "v": "v", "s": "center"},
+    )
+    u, v, s = *wind(case), case.random("center", name="s")
+    made = op.kinematics(share(u, "u"), share(v, "v"), geometry=shared)
+    true = op.kinematics(u, v, geometry=g)
+    for name in made:
+        assert_array_equal(made[name], true[name])
+    vorticity = op.vorticity(share(u, "u"), share(v, "v"), geometry=shared)
+    assert set(vorticity.coords) == {"lon_f"}
+    slope = op.horizontal_gradient(share(s), geometry=shared)
+    assert set(slope.coords) == set()  # two longitudes of one name
+    with pytest.raises(CoordinateError, match="several points"):
+        op.laplacian(share(s).rename("t"), geometry=shared)
+
+
+# -- what is not served ------------------------------------------------------------------------
+
+
+def test_other_operators_interpolate_to_centres_first():
+    globe = Globe(40, "left")
+    u, v = globe.wind()
+    s = globe.at("center", lambda lam, phi: np.sin(lam) * np.cos(phi), "s")
+    made = op.advection(u, v, s, geometry=globe.grid)
+    c, sine = 20 * np.cos(TILT), 20 * np.sin(TILT)
+
+    def true(lam, phi):
+        along = (c * np.cos(phi) + sine * np.sin(phi) * np.cos(lam)) * np.cos(lam)
+        return -(along + sine * np.sin(lam) ** 2 * np.sin(phi)) / A
+
+    error = abs(made - globe.at("center", true)).isel(yc=slice(1, -1))
+    assert float(error.max()) < 0.01 * float(abs(made).max())
+
+
+@pytest.mark.parametrize(
+    ("options", "grid", "message"),
+    [
+        ({"accuracy": 4}, {}, "leave out accuracy"),
+        ({"boundary": "periodic"}, {}, "a staggered grid has its own"),
+        ({}, {"boundary": {"y": (0.0, "fold")}}, "tripolar fold"),
+        ({}, {"dx": {}}, r"dx at the point 'u' .* Grid\(…, dx="),
+        ({}, {"x": {"center": "xc", "outer": "xf"}}, "8 cells along x .* 9"),
+    ],
+)
+def test_what_cannot_be_right_is_refused(options, grid, message):
+    case = Case("left", (0.0, 0.0))
+    u, v = wind(case)
+    with pytest.raises(FdgradError, match=message):
+        op.vorticity(u, v, geometry=replace(case.grid, **grid), **options)
+
+
+def test_components_in_the_other_order_are_refused():
+    case = Case("left")
+    u, v = wind(case)
+    with pytest.raises(CoordinateError, match="the other way around: u, v"):
+        op.divergence(v, u, geometry=case.grid)
+
+
+def test_lengths_of_other_cells_are_refused():
+    case = Case("left", fraction=True)
+    u, v = wind(case, "z")
+    with pytest.raises(FdgradError, match="select the same of both"):
+        op.divergence(u[:2], v[:2], geometry=case.grid)
+
+
+def test_winds_at_centres_are_differenced_there():
+    globe = Globe(12, "left")
+    u, v = (globe.at("center", lambda lam, phi: np.cos(phi) + 0 * lam, name) for name in "uv")
+    xr.testing.assert_identical(op.vorticity(u, v, geometry=globe.grid), op.vorticity(u, v))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda u, v: (u.assign_coords(yc=np.arange(7)), v), "different labels along 'yc'"),
+        (lambda u, v: (u.assign_coords(yc=("yc", -np.arange(7), {"axis": "Y"})), v), "falls along"),
+        (lambda u, v: (u.isel(yc=slice(6)), v.isel(yf=slice(6))), "select the same of both"),
+        (lambda u, v: (u.assign_attrs(standard_name="eastward_wind"), v), "points east or north"),
+    ],
+)
+def test_fields_that_do_not_fit_the_cells_are_refused(change, message):
+    case = Case("left")
+    g = case.grid
+    area = {p: one.assign_coords(xc=np.arange(9)) for p, one in g.area.items() if p == "center"}
+    if "labels" in message:
+        area["center"] = area["center"].assign_coords(yc=np.arange(7) + 0.5)
+    u, v = change(*wind(case))
+    with pytest.raises(FdgradError, match=message):
+        op.divergence(u, v, geometry=replace(g, area=area))
+
+
+def test_lengths_in_kilometres_are_converted():
+    case = Case("left", (0.0, "periodic"))
+    g, (u, v) = case.grid, wind(case)
+    km = {p: (one / 1000).assign_attrs(units="km") for p, one in g.dy.items()}
+    made = op.divergence(u, v, geometry=replace(g, dy=km))
+    assert_allclose(made, op.divergence(u, v, geometry=g), rtol=1e-12)
+    with pytest.raises(CoordinateError, match="'kg', but m is needed"):
+        op.divergence(
+            u, v, geometry=replace(g, dy={p: g.dy[p].assign_attrs(units="kg") for p in km})
+        )
