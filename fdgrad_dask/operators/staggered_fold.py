@@ -76,8 +76,8 @@ def _recognise(grid: Grid, cells: Cells) -> Fold:
         rows, columns = (_half_steps(grid, point, axis) for axis in "yx")
         return fold.shifted(-rows, -columns)
     raise CoordinateError(
-        "the pivot of the fold is found from latitude and longitude, and no field, length or area "
-        "has them over two dimensions in memory; give one these coordinates, or load them"
+        "the pivot of a tripolar fold is found from latitude and longitude, and no field, length "
+        "or area has them over two dimensions in memory; give one these coordinates, or load them"
     )
 
 
