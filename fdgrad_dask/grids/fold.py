@@ -63,7 +63,7 @@ def find_fold(latitude: Any, longitude: Any) -> Fold | None:
     repeated = count_repeated_columns(latitude, longitude)
     first, width = repeated // 2, nx - repeated
     rows, columns = slice(-_MOST_REPEATED - 5, None), slice(first, first + width)
-    points = _locate(latitude[rows, columns], longitude[rows, columns])
+    points = locate(latitude[rows, columns], longitude[rows, columns])
     most = 2 * len(points) - 1
     for total in range(most, max(3, most - 2 - _MOST_REPEATED), -1):
         mirror = _guess_mirror(points, total)
@@ -77,8 +77,8 @@ def count_repeated_columns(latitude: Any, longitude: Any) -> int:
     most = min(_MOST_REPEATED, latitude.shape[1] // 2 - 1)
     if most < 1:
         return 0
-    start = _locate(latitude[:, : most + 1], longitude[:, : most + 1])
-    end = _locate(latitude[:, -most:], longitude[:, -most:])
+    start = locate(latitude[:, : most + 1], longitude[:, : most + 1])
+    end = locate(latitude[:, -most:], longitude[:, -most:])
     step = _distance(start[:, 1:], start[:, :-1])
     for n in range(1, most + 1):
         off = _distance(start[:, :n], end[:, most - n :])
@@ -87,7 +87,7 @@ def count_repeated_columns(latitude: Any, longitude: Any) -> int:
     return 0
 
 
-def _locate(latitude: Any, longitude: Any) -> Points:
+def locate(latitude: Any, longitude: Any) -> Points:
     """Points on the unit sphere, (ny, nx, 3)."""
     lat, lon = (np.deg2rad(np.asarray(one, np.float64)) for one in (latitude, longitude))
     return np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], -1)

@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import dask.array as da
 import numpy as np
 
 from fdgrad_dask.blocks import sharded
@@ -19,7 +20,7 @@ from fdgrad_dask.blocks.program import Block, Program, single
 from fdgrad_dask.errors import ChunkError
 from fdgrad_dask.halo.chunks import compute_chunks
 from fdgrad_dask.halo.chunks import is_dask as is_dask
-from fdgrad_dask.halo.tasks import ChunkTask, is_duck
+from fdgrad_dask.halo.tasks import ChunkTask, is_duck, register_jax
 from fdgrad_dask.stencils.dtypes import needs_numpy, result_dtype
 from fdgrad_dask.stencils.table import StencilTable
 
@@ -107,6 +108,23 @@ def scale(data: Any, factor: Any, offset: Any = None) -> Any:
     if is_dask(data) and is_jax(data._meta):
         return data.map_blocks(_scale_chunk, factor, offset, meta=data._meta)
     return data * factor if offset is None else data * factor + offset
+
+
+def concatenate(parts: Sequence[Any], axis: int) -> Any:
+    """Join arrays along an axis: lazy or JAX if any of them is, in the chunks of the parts."""
+    if any(map(is_dask, parts)):
+        metas = [part._meta for part in parts if is_dask(part)]
+        kind = next(filter(is_jax, metas), None)
+        if kind is not None:
+            register_jax(type(kind))
+        joined = da.concatenate(list(parts), axis=axis)
+        # Of JAX arrays dask makes NumPy's when it looks at what kind the result is.
+        return (
+            joined if kind is None else da.Array(joined.dask, joined.name, joined.chunks, meta=kind)
+        )
+    leader = next(filter(is_jax, parts), parts[0])
+    namespace = leader.__array_namespace__() if is_jax(leader) else np
+    return namespace.concatenate(list(parts), axis=axis)
 
 
 def _scale_chunk(chunk: Any, factor: Any, offset: Any) -> Any:

@@ -21,9 +21,11 @@ from fdgrad_dask.grids.geometry import Curvilinear, Geometry
 from fdgrad_dask.grids.staggered import Grid
 from fdgrad_dask.grids.units import to_pint
 from fdgrad_dask.halo.compute import is_dask
-from fdgrad_dask.operators.beyond import has_fold, solve_across_fold
+from fdgrad_dask.operators.faces import has_faces, solve_across_faces
+from fdgrad_dask.operators.fold import has_fold, solve_across_fold
 from fdgrad_dask.operators.interpolation import place_fields
 from fdgrad_dask.operators.options import public_signature
+from fdgrad_dask.operators.staggered_fold import has_folded_grid, solve_on_folded_grid
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -62,12 +64,17 @@ def takes_fields(operator: Callable[P, R]) -> Callable[P, R]:
         if isinstance(given.get("geometry"), Curvilinear | Grid):
             plain["geometry"] = _numbers_of_geometry(given["geometry"])
         with in_double(_arrays_of([plain.get(name) for name in (*fields, "coordinate")])):
+            solve = operator
             if isinstance(plain.get("geometry"), Grid):
-                plain = place_fields(operator.__name__, fields, plain, signature.parameters)
-            if has_fold(plain.get("boundary")):
+                solve = _on_staggered_grid(operator, fields, signature.parameters)
+            if has_folded_grid(plain.get("geometry")):
+                result = cast(R, solve_on_folded_grid(solve, fields, plain))
+            elif has_faces(plain.get("boundary")):
+                result = cast(R, solve_across_faces(operator, fields, plain))
+            elif has_fold(plain.get("boundary")) and solve is operator:
                 result = cast(R, solve_across_fold(operator, fields, plain))
             else:
-                result = operator(**plain)  # type: ignore[call-arg]
+                result = solve(**plain)  # type: ignore[call-arg]
         for name in fields:
             if plain.get(name) is not given.get(name):
                 result = cast(R, _as_before(result, given[name]))
@@ -75,6 +82,19 @@ def takes_fields(operator: Callable[P, R]) -> Callable[P, R]:
 
     entered.__signature__ = signature  # type: ignore[attr-defined]
     return entered
+
+
+def _on_staggered_grid(
+    operator: Callable[P, R], fields: list[str], options: Mapping[str, Any]
+) -> Callable[P, R]:
+    """The operator of fields that are interpolated to where it can be computed."""
+
+    @functools.wraps(operator)
+    def placed(**given: Any) -> R:
+        arguments = place_fields(operator.__name__, fields, given, options)
+        return operator(**arguments)  # type: ignore[call-arg]
+
+    return placed  # type: ignore[return-value]
 
 
 def _field(given: Any, name: str, operator: str, takes_datasets: bool) -> Any:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import re
 import warnings
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ from fdgrad_dask.grids.projections import carry_grid_mapping, find_grid_mapping
 from fdgrad_dask.grids.units import kelvin_conversion
 from fdgrad_dask.halo.compute import is_dask
 from fdgrad_dask.operators.datasets import call_on, describe_layout, select_cells
+from fdgrad_dask.operators.fold import suggest_fold
 from fdgrad_dask.operators.options import required_fields
 from fdgrad_dask.operators.overview_page import Overview
 from fdgrad_dask.operators.roles import choose_components
@@ -134,7 +135,7 @@ def _role(known: _Known, axis: Axis) -> str:
     if grid is not None and axis.dim == grid.x.dim:
         return "x, periodic in horizontal operators" if grid.periodic[1] else "x"
     if grid is not None and axis.dim == grid.y.dim:
-        return "y"
+        return suggest_fold(grid) or "y"
     try:
         return "vertical" if find_vertical_axis(known.field, None).dim == axis.dim else ""
     except Exception:  # the coordinates do not say which axis is vertical

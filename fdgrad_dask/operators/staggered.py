@@ -47,12 +47,6 @@ class StaggeredPass(FusedPass):
         beside: Sequence[xr.DataArray] = (),
         is_closed: bool = False,
     ) -> None:
-        if "fold" in (*grid.ends("x"), *grid.ends("y")):
-            raise OptionError(
-                "the boundary of y is a tripolar fold, across which this operator takes no "
-                "differences; leave that end open, Grid(…, boundary={'y': (…, None)}): the row "
-                "beside it is then NaN"
-            )
         self.grid, self.is_closed = grid, is_closed
         self.points = points or [find_point(field, grid) for field in fields]
         self.cells = Cells(grid, fields, self.points, beside)

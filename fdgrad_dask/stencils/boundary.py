@@ -20,9 +20,10 @@ EndBoundary = (
     | complex
     | None
 )
-# The option ``boundary``: one condition for both ends, a pair, or either of them by axis.
+# The option ``boundary``: one condition for both ends, a pair, or either of them by axis; of a
+# dimension of faces how these are connected.
 EndPair = EndBoundary | tuple[EndBoundary, EndBoundary]
-Boundary = EndPair | Mapping[Any, EndPair]
+Boundary = EndPair | Mapping[Any, EndPair | Mapping[Any, Any]]
 # The option ``period``: a length in units of the coordinate (a duration for dates), or by axis.
 Length = float | np.timedelta64 | timedelta
 Period = Length | Mapping[Any, Length] | None

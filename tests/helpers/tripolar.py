@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import numpy as np
 import xarray as xr
-from curved import DEGREE, closed_forms
+from curved import DEGREE, A, closed_forms
+
+import fdgrad_dask as fd
 
 FOCUS = np.tan(12 * DEGREE)  # foci at 66° N
 DIMS = ("y", "x")
@@ -94,3 +96,42 @@ def away_from_pivots(lat, lon, distance=0.15):
     """True further from the foci than so many Earth radii: there cells have no area."""
     x, y, _ = in_space(lat, lon)
     return np.minimum(np.hypot(x - 0.4, y), np.hypot(x + 0.4, y)) > distance
+
+
+POINTS = {"center": ("yc", "xc"), "u": ("yc", "xf"), "v": ("yf", "xc"), "corner": ("yf", "xf")}
+
+
+def staggered(n, pivot, position="right", repeats=False):
+    """u, v and s at their points, a grid with a fold, and the closed forms at all points."""
+    fields, exact, lengths = {}, {}, {}
+    eta, xi = parameters(n, pivot, repeats)
+    step, half = 2 * np.pi / n, 0.5 if position == "right" else -0.5
+    for point, dims in POINTS.items():
+        on_x, on_y = dims[1] == "xf", dims[0] == "yf"
+        a, b = eta[:1] + half * step * on_x, xi[:, :1] - half * step * on_y
+        if position == "outer":
+            a = np.append(a, a[:, -1:] + step, 1) if on_x else a
+            b = np.append(b, b[-1:] - step, 0) if on_y else b
+        a, b = np.broadcast_arrays(a, b)
+        lat, lon = ellipses(a, b)
+        exact[point] = closed_forms(lat, lon) | {"away": away_from_pivots(lat, lon)}
+        coords = {f"lat_{point}": (dims, lat, NORTH), f"lon_{point}": (dims, lon, EAST)}
+        scale = 2 * A / (1 + abs(FOCUS * np.cosh(b + 1j * a)) ** 2)
+        size = abs(FOCUS * np.sinh(b + 1j * a)) * step * scale
+        lengths[point] = xr.DataArray(size, coords, dims)
+        (x_e, x_n), (y_e, y_n) = axes(ellipses, a, b)
+        u, v = exact[point]["u"], exact[point]["v"]
+        u, v = u * x_e + v * x_n, u * y_e + v * y_n
+        exact[point] |= {"along u": u, "along v": v}
+        for name, at, values in (("u", "u", u), ("v", "v", v), ("s", "center", exact[point]["s"])):
+            if at == point:
+                units = {"units": "K" if name == "s" else "m s-1"}
+                fields[name] = xr.DataArray(values, coords, dims, name, units)
+    grid = fd.Grid(
+        {"center": "xc", position: "xf"},
+        {"center": "yc", position: "yf"},
+        dx=lengths,
+        dy=lengths,
+        boundary={"x": "periodic", "y": (0.0, "fold")},
+    )
+    return fields, grid, exact

@@ -1,0 +1,200 @@
+"""Operators across the fold of a tripolar grid.
+
+The fields, their coordinates and the arrays of the geometry get some rows more, which are slices of
+their own last rows: of dask arrays only the last chunks are touched for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from fdgrad_dask.errors import CoordinateError, OptionError
+from fdgrad_dask.grids.coordinate import select_for_axis
+from fdgrad_dask.grids.fold import Fold, find_fold, make_fold
+from fdgrad_dask.grids.geometry import Curvilinear, Geometry, HorizontalGrid
+from fdgrad_dask.grids.horizontal import find_horizontal_grid
+from fdgrad_dask.grids.places import list_candidates
+from fdgrad_dask.halo.compute import is_dask, scale
+from fdgrad_dask.operators.ghosts import (
+    Dims,
+    extend_arrays,
+    extend_field,
+    find_vectors,
+    ghost_width,
+    half_turn,
+    join,
+    require_horizontal,
+    restore,
+)
+from fdgrad_dask.stencils.boundary import boundary_pair
+
+FOLDS = ("fold", "fold-T", "fold-F")
+_WAY = "say boundary={'x': 'periodic', 'y': (None, 'fold')}, with the names of your dimensions"
+
+
+def has_fold(boundary: Any) -> bool:
+    """True if the option ``boundary`` names a fold, at any end of any axis."""
+    given = boundary.values() if isinstance(boundary, Mapping) else [boundary]
+    ends = [end for one in given for end in (one if isinstance(one, (tuple, list)) else [one])]
+    return any(isinstance(end, str) and end in FOLDS for end in ends)
+
+
+def suggest_fold(grid: HorizontalGrid) -> str:
+    """What to say of y if a fold lies beyond its last row, or nothing; reads no lazy positions."""
+    places = grid.places
+    if places is None or any(map(is_dask, places)) or find_fold(*places) is None:
+        return ""
+    ends = {grid.x.dim: "periodic", grid.y.dim: (None, "fold")}
+    return f"y, with a fold beyond its last row (boundary={ends} uses it)"
+
+
+def solve_across_fold(
+    operator: Callable[..., Any], fields: list[str], given: Mapping[str, Any]
+) -> Any:
+    """What ``operator`` makes of its arguments ``given``, whose ``boundary`` names a fold."""
+    require_horizontal(operator, "a fold")
+    key, pivot, boundary = _without_fold(given["boundary"])
+    named = {name: given[name] for name in fields if isinstance(given.get(name), xr.DataArray)}
+    first = next(iter(named.values()))
+    geometry: Geometry | None = given.get("geometry")
+    grid = find_horizontal_grid(first, geometry, boundary)
+    if not select_for_axis({key: True}, grid.y, first) or not isinstance(
+        grid.geometry, Curvilinear
+    ):
+        raise OptionError(
+            f"boundary names a fold at {key!r}, but a fold lies at the upper end of y of a grid of "
+            f"two-dimensional latitude and longitude; of {first.name!r} y is {grid.y.dim!r}, on a "
+            f"{type(grid.geometry).__name__.lower()} grid"
+        )
+    fold = _recognise(first, grid, pivot)
+    if fold.width < first.sizes[grid.x.dim] and not grid.periodic[1]:
+        raise OptionError(
+            f"the first and last columns of {first.name!r} along {grid.x.dim!r} are the same, so "
+            f"{grid.x.dim!r} is periodic: boundary={{{grid.x.dim!r}: 'periodic', …}}"
+        )
+    dims = grid.y.dim, grid.x.dim
+    width = ghost_width(given)
+    rows = first.sizes[grid.y.dim] + width
+    if rows - fold.height > fold.height - 2:
+        raise CoordinateError(
+            f"{first.name!r} has {first.sizes[grid.y.dim]} points along {grid.y.dim!r}, but "
+            f"{width} more are needed beyond the fold; lower the accuracy"
+        )
+    across = Across(fold, dims, rows)
+    along = find_vectors(named, grid)
+    made = operator(
+        **{**given, "boundary": boundary, "geometry": extend_arrays(geometry, across.extend_array)}
+        | {name: across.extend(one, name in along) for name, one in named.items()}
+    )
+    decided = {"fold": f"{grid.y.name}, {fold.pivot} pivot"}
+    return restore(made, first, dims, lambda one: across.cut(one, first), decided)
+
+
+def _without_fold(boundary: Any) -> tuple[Hashable, str, dict[Any, Any]]:
+    """The axis with the fold, its name, and the option with that end open."""
+    if not isinstance(boundary, Mapping):
+        raise OptionError(f"boundary is {boundary!r}, but a fold is at one end of y: {_WAY}")
+    found = {key: boundary_pair(ends) for key, ends in boundary.items() if has_fold(ends)}
+    key, (low, high) = next(iter(found.items()))
+    if len(found) > 1 or has_fold(low):
+        raise OptionError(
+            f"boundary is {boundary!r}, but a fold lies beyond the last row of y alone: {_WAY}; if "
+            "it lies before the first row, turn y around: .isel(y=slice(None, None, -1))"
+        )
+    return key, str(high), {**boundary, key: (low, None)}
+
+
+def _recognise(field: xr.DataArray, grid: HorizontalGrid, pivot: str) -> Fold:
+    """The fold that latitude and longitude show, or the named one if they are not known."""
+    dims = grid.y.dim, grid.x.dim
+    ny, nx = (field.sizes[dim] for dim in dims)
+    names = [list_candidates(field, key, 2) for key in ("latitude", "longitude")]
+    places = grid.places
+    if places is None and all(len(found) == 1 for found in names):
+        coords = field.coords.variables
+        places = (
+            coords[names[0][0]].transpose(*dims).data,
+            coords[names[1][0]].transpose(*dims).data,
+        )
+    named = pivot.removeprefix("fold").removeprefix("-")
+    if places is None or any(map(is_dask, places)):
+        if not named:
+            why = "has no" if places is None else "has only lazy"
+            raise CoordinateError(
+                f"{field.name!r} {why} latitude and longitude over {dims}, from which the pivot of "
+                "the fold is found; load them, or name it: 'fold-T' if the last row is mirrored "
+                "onto itself, 'fold-F' if the fold lies half a row beyond it"
+            )
+        if nx % 2:
+            raise CoordinateError(
+                f"{field.name!r} has {nx} columns, but a fold needs an even number of them; leave "
+                f"out columns that repeat others: .isel({grid.x.dim}=slice(1, -1))"
+            )
+        return make_fold(named, ny, nx)
+    fold = find_fold(*places)
+    if fold is None:
+        raise CoordinateError(
+            f"no fold is found beyond the last row of {field.name!r}: as points in space, its last "
+            f"rows along {grid.y.dim!r} neither repeat one another, mirrored along {grid.x.dim!r}, "
+            "nor go on as one another within a quarter of a cell; select all columns and the last "
+            f"rows of the grid, or leave that end open: boundary={{{grid.y.dim!r}: None}}"
+        )
+    if named and named != fold.pivot:
+        raise CoordinateError(
+            f"boundary says {pivot!r}, but the latitude and longitude of {field.name!r} show a "
+            f"{fold.pivot} pivot; say 'fold'"
+        )
+    return fold
+
+
+class Across:
+    """Arrays over y and x, extended across a fold to a number of ``rows``."""
+
+    def __init__(self, fold: Fold, dims: Dims, rows: int) -> None:
+        self.fold, self.dims, self.rows = fold, dims, rows
+
+    def extend(self, field: xr.DataArray, is_along: bool = False) -> xr.DataArray:
+        """A field beyond the fold; components along the grid point backwards there."""
+        y, x = self.dims
+        first, n = self.fold.first, self.fold.width
+        field = field.isel({x: slice(first, first + n)} if field.sizes.get(x, 1) > 1 else {})
+        ghosts = {y: (0, self.rows - field.sizes.get(y, self.rows))}
+        variable = self._extend(field.variable, -1 if is_along else 1)
+        return extend_field(field, self.dims, ghosts, lambda _, one: self._extend(one), variable)
+
+    def extend_array(self, name: str, array: xr.DataArray) -> xr.DataArray:
+        """Lengths, or an angle: x points the other way beyond the fold."""
+        made = self.extend(array)
+        if name == "angle" and self.dims[0] in made.dims:
+            is_beyond = np.arange(self.rows) >= self.fold.height
+            turned = made.variable + xr.Variable(self.dims[:1], half_turn(array) * is_beyond)
+            made = made.copy(data=turned.transpose(*made.dims).data)
+        return made
+
+    def _extend(self, one: xr.Variable, sign: int = 1) -> xr.Variable:
+        y, x = self.dims
+        if one.sizes.get(y, 1) == 1:
+            return one
+        last = self.fold.rows - self.fold.height
+        ghost = one.isel({y: slice(last, last - (self.rows - self.fold.height), -1)})
+        if one.sizes.get(x, 1) > 1:
+            c = self.fold.columns
+            turned = [ghost.isel({x: part}) for part in (slice(c, None, -1), slice(None, c, -1))]
+            ghost = join(turned, x, turned[0])
+        if sign == -1:
+            ghost = xr.Variable(ghost.dims, scale(ghost.data, -1))
+        core = one.isel({y: slice(self.fold.height)})
+        return join([core, ghost], y, core)
+
+    def cut(self, made: xr.DataArray, field: xr.DataArray) -> xr.Variable:
+        """A result at the points of ``field``: those that are there twice have one value."""
+        y, x = self.dims
+        one = made.variable.isel({y: slice(field.sizes[y])})
+        before = self.fold.first
+        behind = field.sizes[x] - before - self.fold.width
+        ends = one.isel({x: slice(self.fold.width - before, None)}), one.isel({x: slice(behind)})
+        return join([ends[0], one, ends[1]], x, one)

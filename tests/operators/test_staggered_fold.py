@@ -1,0 +1,141 @@
+"""Staggered operators across the fold of a tripolar grid."""
+
+from dataclasses import replace
+
+import dask
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import xarray as xr
+from counting import Source
+from curved import U0, UNITS, A, assert_order
+from numpy.testing import assert_allclose, assert_array_equal
+from tripolar import POINTS, staggered
+
+import fdgrad_dask as fd
+from fdgrad_dask import operators as op
+from fdgrad_dask.errors import CoordinateError
+
+CASES = [("F", "right", False), ("T", "right", True), ("F", "outer", False), ("T", "left", False)]
+AT = {"vorticity": "corner", "shearing_deformation": "corner", "ds_dx": "u", "ds_dy": "v"}
+
+
+def errors(n, *case):
+    fields, grid, exact = staggered(n, *case)
+    made = dict(op.kinematics(fields["u"], fields["v"], geometry=grid))
+    made |= op.horizontal_gradient(fields["s"], geometry=grid)
+    for of in (op.laplacian, op.gradient_magnitude):
+        one = of(fields["s"], geometry=grid)
+        made[one.name] = one
+    # Directions are those of the grid: what depends on them has other closed forms.
+    found = {}
+    for name in ("divergence", "vorticity", "s_laplacian", "s_gradient_magnitude"):
+        truth = exact[AT.get(name, "center")]
+        off = np.where(truth["away"], made[name].values - truth[name], 0)[-3:]
+        found[name] = np.abs(off).max() / UNITS.get(name, U0 / A)
+    for name, point in AT.items():
+        assert made[name].dims == POINTS[point]
+    return found
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_operators_are_second_order_across_the_fold(case):
+    coarse, fine = errors(48, *case), errors(96, *case)
+    assert max(fine.values()) < 3e-3
+    assert_order(coarse, fine, slack=0.5)  # their largest places differ a little
+
+
+@pytest.mark.parametrize("pivot", ["T", "F"])
+def test_gauss_and_curl_grad_hold_across_the_fold(pivot):
+    fields, grid, _ = staggered(24, pivot)
+    # Powers of two: dx (δs / dx) is then δs to the bit.
+    grid = replace(grid, dx={p: 2.0 ** np.round(np.log2(one + 1)) for p, one in grid.dx.items()})
+    grid = replace(grid, dy=grid.dx)
+    whole = np.random.default_rng(1).integers(-99, 99, size=fields["s"].shape).astype(float)
+    s = fields["s"].copy(data=whole)
+    if pivot == "T":  # points of the last row are there twice
+        mirrored = -np.arange(24) % 24
+        s[-1] = (s[-1].values + s[-1].values[mirrored]) / 2
+    slopes = op.horizontal_gradient(s, geometry=grid)
+    flow = [slopes[k].rename(k).assign_attrs(units="m s-1") for k in ("ds_dx", "ds_dy")]
+    curl = op.vorticity(*flow, geometry=grid)
+    assert_array_equal(curl.values[np.isfinite(curl.values)], 0)
+    assert np.isfinite(curl.values).sum() >= curl.size - 2  # the pivots may have no area
+    divergence = op.divergence(*flow, geometry=grid)
+    flux = (divergence * grid.dx["center"] * grid.dy["center"]).values
+    if pivot == "T":
+        flux[-1] /= 2  # cells of the last row are there twice, turned
+    assert abs(np.nansum(flux)) < 1e-12 * np.nansum(abs(flux))
+
+
+SHARED = {"xc": "nlon", "xf": "nlon", "yc": "nlat", "yf": "nlat"}
+
+
+def on_shared_dimensions(array):
+    return array.rename({old: new for old, new in SHARED.items() if old in array.dims})
+
+
+def test_points_may_share_their_dimensions():
+    """A C grid as NEMO writes it, and a B grid as POP does."""
+    fields, grid, exact = staggered(96, "F")
+    lengths = {p: on_shared_dimensions(one) for p, one in grid.dx.items()}
+    axes = {"center": "nlon", "right": "nlon"}, {"center": "nlat", "right": "nlat"}
+    options = {"dx": lengths, "dy": lengths, "boundary": grid.boundary}
+    of_c = fd.Grid(*axes, **options, points={"u": "u", "v": "v"})
+    u, v = fields["u"], fields["v"]
+    made = op.vorticity(*map(on_shared_dimensions, (u, v)), geometry=of_c)
+    assert_array_equal(made, op.vorticity(u, v, geometry=grid))
+    flow = [lengths["corner"].copy(data=exact["corner"][f"along {k}"]).rename(k) for k in "uv"]
+    of_b = fd.Grid(*axes, **options, points={"u": "corner", "v": "corner"})
+    made = op.kinematics(*flow, geometry=of_b)
+    for k in ("divergence", "vorticity"):
+        off = np.where(exact["center"]["away"], made[k].values - exact["center"][k], 0)
+        assert np.abs(off[-3:]).max() < 4e-3 * U0 / A
+
+
+def test_an_operator_of_several_points_meets_at_centres():
+    fields, grid, exact = staggered(96, "F")
+    made = op.advection(fields["u"], fields["v"], fields["s"], geometry=grid)
+    off = np.where(exact["center"]["away"], made.values - exact["center"]["s_advection"], 0)
+    assert np.abs(off[-3:]).max() < 5e-3 * U0 / A
+
+
+def test_chunks_reads_and_kinds():
+    fields, grid, _ = staggered(24, "T", "right", True)
+    u, v = fields["u"], fields["v"]
+    whole = op.kinematics(u, v, geometry=grid)
+    counted = [Source(one.values) for one in (u, v)]
+    lazy = [one.copy(data=s.chunked((5, 7))) for one, s in zip((u, v), counted, strict=True)]
+    made = op.kinematics(*lazy, geometry=grid)
+    assert not any(source.reads for source in counted)
+    assert made.vorticity.chunks == lazy[0].chunks
+    xr.testing.assert_identical(dask.compute(made)[0], whole)
+    for source in counted:
+        assert set(source.reads.values()) == {1}
+    xr.testing.assert_identical(whole.lat_corner.variable, grid.dx["corner"].lat_corner.variable)
+
+    def vorticity(a, b):
+        return op.vorticity(u.copy(data=a), v.copy(data=b), geometry=grid).data
+
+    with jax.enable_x64(True):
+        traced = jax.jit(vorticity)(jnp.asarray(u.values), jnp.asarray(v.values))
+    assert_allclose(traced, whole.vorticity.values, rtol=1e-12, atol=1e-12 * U0 / A)
+
+
+def test_what_cannot_be_right_is_refused():
+    fields, grid, _ = staggered(24, "F", "left")
+    s = fields["s"]
+    with pytest.raises(CoordinateError, match="give the faces above the cells: 'right'"):
+        op.horizontal_gradient(s, geometry=grid)
+    fields, grid, _ = staggered(24, "F")
+    s = fields["s"]
+    open_x = replace(grid, boundary={"y": (0.0, "fold")})
+    with pytest.raises(CoordinateError, match="let x be periodic too"):
+        op.laplacian(s, geometry=open_x)
+    few = replace(grid, dx={"center": grid.dx["center"][:-3]}, dy={})
+    with pytest.raises(CoordinateError, match="no fold is found"):
+        op.laplacian(s[:-3], geometry=few)
+    bare = {p: one.drop_vars(list(one.coords)) for p, one in grid.dx.items()}
+    with pytest.raises(CoordinateError, match="give one these coordinates, or load them"):
+        op.laplacian(s.drop_vars(list(s.coords)), geometry=replace(grid, dx=bare, dy=bare))
