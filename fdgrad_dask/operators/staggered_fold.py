@@ -19,8 +19,7 @@ from fdgrad_dask.grids.places import find_2d
 from fdgrad_dask.grids.staggered import POINTS, Grid, find_point
 from fdgrad_dask.halo.compute import is_dask
 from fdgrad_dask.operators.fold import Across
-from fdgrad_dask.operators.ghosts import join, varying
-from fdgrad_dask.operators.roles import is_along_grid
+from fdgrad_dask.operators.ghosts import find_carried, join, varying
 
 _GHOSTS = 4  # rows: differences of differences, of means
 
@@ -50,7 +49,7 @@ def solve_around(operator: Callable[..., Any], fields: list[str], given: Mapping
     }
     low, high = grid.ends("y")
     ends = {**grid.boundary, "y": (low, None if high == "fold" else high)}
-    vectors = {"u", "v"} & named.keys() or {n for n, f in named.items() if is_along_grid(f)}
+    vectors = ({"u", "v"} & named.keys()) | {*find_carried(named)}
     made = operator(
         **{**given, "geometry": replace(grid, boundary=ends, **arrays)}
         | {n: folded.extend(one, points[n], n in vectors) for n, one in named.items()}
