@@ -25,7 +25,7 @@ from fdgrad_dask.operators.faces import has_faces, solve_across_faces
 from fdgrad_dask.operators.fold import has_fold, solve_across_fold
 from fdgrad_dask.operators.interpolation import place_fields
 from fdgrad_dask.operators.options import public_signature
-from fdgrad_dask.operators.staggered_fold import has_folded_grid, solve_on_folded_grid
+from fdgrad_dask.operators.staggered_fold import goes_around, solve_around
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -67,8 +67,8 @@ def takes_fields(operator: Callable[P, R]) -> Callable[P, R]:
             solve = operator
             if isinstance(plain.get("geometry"), Grid):
                 solve = _on_staggered_grid(operator, fields, signature.parameters)
-            if has_folded_grid(plain.get("geometry")):
-                result = cast(R, solve_on_folded_grid(solve, fields, plain))
+            if goes_around(plain.get("geometry")):
+                result = cast(R, solve_around(solve, fields, plain))
             elif has_faces(plain.get("boundary")):
                 result = cast(R, solve_across_faces(operator, fields, plain))
             elif has_fold(plain.get("boundary")) and solve is operator:

@@ -19,6 +19,7 @@ from fdgrad_dask.grids.staggered import Grid
 from fdgrad_dask.operators.beside import Faces
 from fdgrad_dask.operators.ghosts import (
     extend_arrays,
+    find_carried,
     find_vectors,
     ghost_width,
     require_horizontal,
@@ -53,13 +54,19 @@ def solve_across_faces(
     of_one = extend_arrays(geometry, lambda _, array: array.isel({dim: 0}, missing_dims="ignore"))
     grid = find_horizontal_grid(next(iter(alone.values())), of_one, rest)
     _check_grid(grid, first, dim, ghost_width(given))
+    sizes = first.sizes[grid.y.dim], first.sizes[grid.x.dim]
+    if sizes[0] != sizes[1] and any(link.axis != side[1] for side, link in links.items()):
+        raise CoordinateError(
+            f"faces have {sizes[0]} by {sizes[1]} points, but sides along x are connected to sides "
+            "along y, which need as many; give square faces, or correct the connections"
+        )
     faces = Faces(links, labels, dim, {"y": grid.y, "x": grid.x}, ghost_width(given))
     faces.check(first)
     along = find_vectors(alone, grid)
-    if "field" in along:
+    if carried := find_carried(alone):
         raise OptionError(
-            f"{first.name!r} is a component along the grid, and other faces have its axis turned; "
-            "rotate both components to the east and north first: rotate_to_earth"
+            f"{named[carried[0]].name!r} is a component along the grid, and other faces have its "
+            "axis turned; rotate both components to the east and north first: rotate_to_earth"
         )
     vector = {axis: named[name] for name, axis in along.items()}
     made = []

@@ -42,10 +42,15 @@ def ghost_width(given: Mapping[str, Any]) -> int:
 
 def find_vectors(named: Mapping[str, xr.DataArray], grid: HorizontalGrid) -> dict[str, str]:
     """Name of a field → ``"x"`` or ``"y"``, for those that are components along the grid."""
-    if {"u", "v"} <= named.keys():
-        is_along = choose_components(named["u"], named["v"], grid) == "grid"
-        return {"u": "x", "v": "y"} if is_along else {}
-    return {"field": "x"} if is_along_grid(named["field"]) else {}
+    found = dict.fromkeys(find_carried(named), "x")
+    if {"u", "v"} <= named.keys() and choose_components(named["u"], named["v"], grid) == "grid":
+        found |= {"u": "x", "v": "y"}
+    return found
+
+
+def find_carried(named: Mapping[str, xr.DataArray]) -> list[str]:
+    """Names of fields in the place of a scalar that are one component along the grid."""
+    return [name for name in ("field", "scalar") if name in named and is_along_grid(named[name])]
 
 
 def extend_field(

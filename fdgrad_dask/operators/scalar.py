@@ -40,7 +40,11 @@ def horizontal_gradient(field: xr.DataArray, **options: Unpack[HorizontalOptions
     edge_order, accuracy, skipna
         See `gradient`.
     boundary
-        See `gradient`; a longitude that goes around the globe is periodic by itself.
+        See `gradient`; a longitude that goes around the globe is periodic by itself. On grids of
+        2-D latitude and longitude y may be ``(None, "fold")``, with the fold of a tripolar grid
+        beyond its last row, found from where the rows lie (``"fold-T"``, ``"fold-F"`` name the
+        pivot where that is unknown); and a dimension of faces may say how they are connected, as
+        xgcm does: ``{"face": {0: {"X": (None, (1, "X", False))}, …}}``.
     geometry
         `Sphere`, `Plane` or `Curvilinear`, instead of the one that the coordinates tell. With a
         staggered `Grid` the other options do not apply.

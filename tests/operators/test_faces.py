@@ -222,6 +222,8 @@ def test_what_cannot_be_right_is_refused_with_a_way_out():
         ds.s.fdgrad.gradient_magnitude(boundary=LLC, geometry=grid)
     with pytest.raises(CoordinateError, match="lower the accuracy"):
         ds.s.fdgrad.gradient_magnitude(boundary=LLC, accuracy=4)
+    with pytest.raises(CoordinateError, match="give square faces"):
+        ds.s[:, :, :-1].fdgrad.gradient_magnitude(boundary=LLC)
     with pytest.raises(OptionError, match="rotate both components"):
         ds.u.fdgrad.gradient_magnitude(boundary=LLC)
     with pytest.raises(OptionError, match="set them"):

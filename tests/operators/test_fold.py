@@ -122,6 +122,21 @@ def test_solid_rotation_has_its_vorticity_and_no_divergence():
             assert np.abs(off).max() < 4e-3 * U0 / A
 
 
+def test_a_component_that_is_carried_changes_its_sign_too():
+    """Advection of u by the wind, along the grid: that of two scalars that make it."""
+    ds, _ = tripolar(24, components="grid")
+    made = ds.fdgrad.advection("u", "v", "u", boundary=FOLDED)
+    # One row more by hand: the last one, mirrored, with the signs of components turned.
+    signs = {"u": -1, "v": -1, "lat": 1, "lon": 1}
+    rows = {k: np.concatenate([ds[k], sign * ds[k][-1:, ::-1]]) for k, sign in signs.items()}
+    grown = xr.Dataset(
+        {k: (DIMS, rows[k], ds[k].attrs) for k in "uv"},
+        {k: (DIMS, rows[k], ds[k].attrs) for k in ("lat", "lon")},
+    )
+    by_hand = grown.fdgrad.advection("u", "v", "u", boundary={"x": "periodic"})
+    assert_allclose(made[-3:], by_hand[-4:-1], rtol=1e-9)
+
+
 def test_higher_accuracy_is_reached():
     low, high = (
         errors("horizontal_gradient", 32, 3, pivot="F", accuracy=accuracy)["ds_dx"]

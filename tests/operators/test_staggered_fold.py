@@ -94,6 +94,20 @@ def test_points_may_share_their_dimensions():
         assert np.abs(off[-3:]).max() < 4e-3 * U0 / A
 
 
+def test_columns_that_are_there_twice_are_one_without_a_fold_too():
+    fields, grid, _ = staggered(24, "T", "right", True)
+    around = replace(grid, boundary={"x": "periodic", "y": (0.0, None)})
+    u, v = fields["u"], fields["v"]
+    made = op.kinematics(u, v, geometry=around)
+    inner = {"xc": slice(1, -1), "xf": slice(1, -1)}
+    once = {p: one.isel(inner, missing_dims="ignore") for p, one in grid.dx.items()}
+    core = [one.isel(inner, missing_dims="ignore") for one in (u, v)]
+    expected = op.kinematics(*core, geometry=replace(around, dx=once, dy=once))
+    xr.testing.assert_identical(made.isel(inner), expected)
+    for k in made:
+        assert_array_equal(made[k].values[:, [0, -1]], made[k].values[:, [-2, 1]])
+
+
 def test_an_operator_of_several_points_meets_at_centres():
     fields, grid, exact = staggered(96, "F")
     made = op.advection(fields["u"], fields["v"], fields["s"], geometry=grid)

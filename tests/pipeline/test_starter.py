@@ -66,7 +66,7 @@ def test_a_store_is_shown_and_gets_a_config_that_check_accepts(
     dataset = make()
     dataset.to_zarr("in.zarr", zarr_format=2, consolidated=False)
     with monkeypatch.context() as patch:
-        patch.setattr(formats.Stored, "_read", read_no_field)
+        patch.setattr(formats.StoredArray, "_read", read_no_field)
         code, shown, complaint = fdgrad("info", "in.zarr")
         assert (code, complaint) == (0, "")
         assert shown.startswith("read     in.zarr\n<fdgrad: Dataset of ")
@@ -88,11 +88,11 @@ def test_a_store_is_shown_and_gets_a_config_that_check_accepts(
             assert f"# {line}" in text.splitlines()
 
 
-READ = formats.Stored._read
+READ = formats.StoredArray._read
 FIELDS = {"u", "v", "null", "f", "uo", "vo", "thetao"}
 
 
-def read_no_field(stored: formats.Stored, key: tuple) -> np.ndarray:
+def read_no_field(stored: formats.StoredArray, key: tuple) -> np.ndarray:
     """In place of what reads a variable: coordinates and cell sizes may be read, fields not."""
     assert stored.name not in FIELDS
     return READ(stored, key)
