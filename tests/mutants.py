@@ -29,14 +29,12 @@ TESTS = {
     "grids/geometry.py": ["grids/test_grid.py", "operators/test_vector_terms.py"],
     "grids/metric_terms.py": ["operators/test_vector_terms.py", "operators/test_curvilinear.py"],
     "operators/": ["operators/test_vector_terms.py", "operators/test_vectors.py"],
-    "pipeline/planning/": [
-        f"pipeline/test_{name}.py" for name in ("regions", "plan", "steps", "labels", "resume")
-    ],
+    "pipeline/planning/": [f"pipeline/test_{name}.py" for name in ("regions", "steps", "labels")],
     "pipeline/execute/journal.py": ["pipeline/test_journal.py"],
 }
 IMPORTED = ["pytest", "jax.numpy", "dask.array", "distributed", "xarray", "zarr", "hypothesis"]
 IMPORTED += ["pint", "cf_xarray", "pydantic", "yaml", "psutil", "pandas", "netCDF4"]
-LIMIT = 240  # seconds; a mutant that takes longer hangs, which somebody would see
+LIMIT = 500  # seconds; a mutant that takes longer hangs, which somebody would see
 
 PAIRS: list[tuple[type, type]] = [
     (ast.Lt, ast.LtE),

@@ -7,6 +7,7 @@ there, with no ``finally`` run. The rest of the run goes to waste.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
@@ -28,7 +29,7 @@ class _Watch:
         self.folder, self.at, self.call = folder, at, call
         self.count, self.written = 0, ""
         self.lock = threading.Lock()
-        self.is_calling = False  # what others do meanwhile is not counted
+        self.is_calling = self.is_called = False  # what others do meanwhile is not counted
 
     def see(self, event: str, args: tuple[Any, ...]) -> None:
         path = args[0] if args and isinstance(args[0], str) else ""
@@ -39,13 +40,24 @@ class _Watch:
             return
         with self.lock:
             self.count += 1
-            self.is_calling = is_caller = self.count == self.at
+            # Whoever is called may need the event loop of zarr, so not in its thread.
+            is_due = 0 < self.at <= self.count and not self.is_called
+            self.is_calling = is_caller = is_due and not _is_in_event_loop()
+            self.is_called |= is_caller
             written, self.written = self.written or None, path if writes else ""
         if is_caller:
             try:
                 self.call(written)
             finally:
                 self.is_calling = False
+
+
+def _is_in_event_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 _watch: _Watch | None = None

@@ -75,7 +75,7 @@ class Histories(RuleBasedStateMachine):
         self.published: tuple[Source, int] | None = None
         self.begun: set[tuple[Source, int]] = set()  # what unfinished runs were of
         self.rotten: dict[str, bytes] = {}
-        self.is_repaired_by_halves = False
+        self.has_lost_records = False
         self.strange: dict[str, str] = {}
         self.patch = pytest.MonkeyPatch()
         self.patch.setattr(lock, "_TORN", 0.01)
@@ -207,12 +207,12 @@ class Histories(RuleBasedStateMachine):
     def kill(self, how: str, number: int, torn: bool) -> None:
         with killed(self.folder, number, torn=torn) as watch:
             error = self.call(how)
-        if watch.count < number:
-            self.judge(how, error)
-        else:
+        if watch.is_called:
             self.begun.add((self.source, self.step))
-            self.is_repaired_by_halves |= how == "repair"
+            self.has_lost_records |= how != ""
             self.find_published()
+        else:
+            self.judge(how, error)
 
     @rule(
         how=st.sampled_from(["", "fresh"]),
@@ -233,7 +233,7 @@ class Histories(RuleBasedStateMachine):
             error = self.call(how)
         if said and "is locked by" not in str(said[0]):
             assert number < 6 or number > watch.count - 6, "two runs at once"
-            self.judge(other, said[0], is_over=False)
+            self.judge(other, said[0])
         self.judge(how, error)
 
     @rule()
@@ -256,23 +256,24 @@ class Histories(RuleBasedStateMachine):
         error = self.call(how)
         if error and may_fail and may_fail in str(error):
             self.begun.add((self.source, self.step))
-            self.is_repaired_by_halves |= how == "repair"
+            self.has_lost_records |= how != ""
             self.find_published()
         else:
             self.judge(how, error)
 
-    def judge(self, how: str, error: FdgradError | None, *, is_over: bool = True) -> None:
+    def judge(self, how: str, error: FdgradError | None) -> None:
         """What a run said that nobody disturbed."""
         if error is None:
             self.published = (self.source, self.step)
             self.begun.clear()
-            if how != "":
-                self.is_repaired_by_halves = False
+            self.has_lost_records = False
             self.forget_what_was_written_again()
         else:
             assert isinstance(error, OutputError), error
             reasons = self.reasons(how, str(error))
             assert reasons, f"refused without a reason: {error}"
+            if "--repair computes them again" in str(error):
+                self.judge("repair", self.call("repair"))
 
     def reasons(self, how: str, said: str) -> list[str]:
         """Why a run may be refused."""
@@ -285,7 +286,7 @@ class Histories(RuleBasedStateMachine):
             and any(source != self.source[: len(source)] for source, _ in earlier),
             "a longer source": how == "repair" and any(s != self.source for s, _ in earlier),
             "damage": how == "" and self.rotten,
-            "half a repair": how == "" and self.is_repaired_by_halves,
+            "records were forgotten": how == "" and self.has_lost_records,
         }
         return [reason for reason, holds in found.items() if holds]
 
@@ -364,9 +365,9 @@ class Histories(RuleBasedStateMachine):
             and os.path.isdir(self.final)
             and not os.path.isdir(f"{self.final}.partial")
         )
-        assert not said or not is_complete or rotten or self.is_repaired_by_halves, said
+        assert not said or not is_complete or rotten or self.has_lost_records, said
         assert said or (is_complete and not rotten)
-        if "is broken" in said and not self.is_repaired_by_halves:
+        if "is broken" in said and not self.has_lost_records:
             assert all(os.path.relpath(path, self.final) in said for path in rotten)
 
 

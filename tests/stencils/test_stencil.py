@@ -11,6 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from fdgrad_dask.errors import CoordinateError, OptionError
 from fdgrad_dask.halo.compute import differentiate
 from fdgrad_dask.stencils.edge_rows import smooth_ends
+from fdgrad_dask.stencils.flux import flux_stencil
 from fdgrad_dask.stencils.table import stencil
 from fdgrad_dask.stencils.weights import inverse_power, power_of_two, weigh
 
@@ -432,3 +433,39 @@ def test_a_power_of_two_is_exact(dtype):
     inverse, k = inverse_power(sizes)
     assert_array_equal(k, np.floor(np.log2(sizes.astype("f8"))))
     assert_array_equal(inverse, 2.0**-k)
+
+
+def flux_table(x, rate, **options):
+    """(n, n): the table of (1/k) d/dx (k df/dx) for k = exp(rate x), written out."""
+    half = np.diff(x, prepend=2 * x[0] - x[1], append=2 * x[-1] - x[-2]) / 2
+    k = [np.exp(rate * each) for each in (x, x - half[:-1], x + half[1:])]
+    options = {"boundary": (None, None), **options}
+    table = flux_stencil(x, tuple(k), np.full(len(x), rate), **options)
+    return differentiate(np.eye(len(x)), 0, table), *k
+
+
+def test_the_flux_form_is_the_difference_of_two_fluxes():
+    table, k, before, behind = flux_table(UNEVEN, 0.3)
+    for i in range(1, N - 1):
+        h1, h2 = UNEVEN[i] - UNEVEN[i - 1], UNEVEN[i + 1] - UNEVEN[i]
+        width = k[i] * (h1 + h2) / 2
+        low, high = before[i] / h1 / width, behind[i] / h2 / width
+        assert_allclose(table[i], row([low, -low - high, high], i - 1), rtol=1e-12)
+
+
+@grids
+@pytest.mark.parametrize("accuracy", [2, 4])
+def test_the_flux_form_of_a_polynomial_is_exact_where_it_is_a_sum_of_tables(x, accuracy):
+    table = flux_table(x, 0.3, accuracy=accuracy, edge_order=2)[0]
+    rows = [0, -1] if accuracy == 2 else slice(None)  # inside, at accuracy 2, fluxes count
+    for degree in range(3):
+        first, second = (np.poly1d(np.eye(3)[2 - degree]).deriv(m)(x) for m in (1, 2))
+        assert_allclose((table @ x**degree)[rows], (second + 0.3 * first)[rows], atol=1e-9)
+
+
+def test_the_flux_form_of_a_periodic_axis_goes_around():
+    n = 64
+    x = np.arange(n) * 2 * np.pi / n
+    table = flux_table(x, 0.0, boundary=("periodic", "periodic"), period=2 * np.pi)[0]
+    assert_allclose(table @ np.sin(x), -np.sin(x), atol=1e-3)
+    assert_allclose(table, table.T, atol=1e-9)
