@@ -140,12 +140,8 @@ class DatasetAccessor:
     def _call(
         self, operator: Callable[..., R], fields: Sequence[Field | None], options: Mapping[str, Any]
     ) -> R:
-        return call_on(
-            self._dataset,
-            operator,
-            [None if one is None else self._get(one) for one in fields],
-            options,
-        )
+        given = [None if one is None else self._get(one) for one in fields]
+        return call_on(self._dataset, operator, given, options)
 
     @_documented
     def gradient(

@@ -256,17 +256,16 @@ def _match(ds: xr.Dataset, source: str, *axes: _Axis) -> Iterator[Layout]:
 
 
 def _agree(ds: xr.Dataset, cells: Hashable, faces: Hashable, position: str) -> bool:
-    """True unless the labels show that faces lie elsewhere, as after selecting other ranges."""
+    """True unless labels show that faces are not about midway, as after selecting other ranges."""
     centers, edges = _read_labels(ds, cells), _read_labels(ds, faces)
     if centers is None or edges is None or len(centers) < 2:
         return True
     if np.array_equal(centers, edges):  # both count 0, 1, 2, …
-        return True
-    sense = np.sign(centers[1] - centers[0])
-    between = sense * edges
-    ends = np.concatenate([[-np.inf], sense * centers, [np.inf]])[position in ("right", "inner") :]
-    n = len(between)
-    return bool((ends[:n] < between).all() and (between < ends[1 : n + 1]).all())
+        return bool((np.diff(centers) == 1).all())
+    ends = np.array([2 * centers[0] - centers[1], *centers, 2 * centers[-1] - centers[-2]])
+    ends = ends[position in ("right", "inner") :]
+    low, high = ends[: len(edges)], ends[1 : len(edges) + 1]
+    return bool((np.abs((edges - low) / (high - low) - 0.5) < 0.2).all())
 
 
 def _is_around(ds: xr.Dataset, dim: Hashable) -> bool:

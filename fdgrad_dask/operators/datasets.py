@@ -14,6 +14,7 @@ import numpy as np
 import xarray as xr
 
 from fdgrad_dask.errors import CoordinateError
+from fdgrad_dask.grids.coordinate import find_own_coordinates
 from fdgrad_dask.grids.model_cells import Cells
 from fdgrad_dask.grids.models import CUBE, Layout, find_layout, make_grid
 from fdgrad_dask.grids.staggered import POINTS, Grid
@@ -114,13 +115,13 @@ def select_cells(ds: xr.Dataset, fields: Sequence[xr.DataArray], count: int) -> 
 
 
 def _need_grid(ds: xr.Dataset, fields: Sequence[xr.DataArray | None], layout: Layout) -> bool:
-    """True if fields lie on different points of a grid, or are velocities at its corners."""
+    """True if fields, u and v first, lie on different points of a grid, or at its corners."""
     grid = layout.grid({})
     given = [_rename(one, layout) for one in fields if one is not None]
-    found = [(one.name, _list_points(one, grid)) for one in given]
+    found = [(one.name, _list_points(one, ds, grid)) for one in given]
     known = {points[0] for _, points in found if len(points) == 1}
     unknown = [name for name, points in found if len(points) > 1]
-    if unknown and layout.is_c_grid and len(known) < 2:
+    if unknown and (layout.is_c_grid or len(known) > 1):
         names = ", ".join(map(repr, unknown))
         raise CoordinateError(
             f"nothing says on which points of the staggered grid ({layout.source}) {names} lie; "
@@ -131,23 +132,35 @@ def _need_grid(ds: xr.Dataset, fields: Sequence[xr.DataArray | None], layout: La
     if known == {"corner"} and not unknown and not is_eastward(given[0]):
         sizes = Cells(ds, grid, layout.other_names).find()
         return {("dx", "corner"), ("dy", "corner")} <= {(kind, point) for kind, point, _ in sizes}
-    return len(known) > 1
+    wind = {point for _, points in found[:2] for point in points}
+    return len(known) > 1 and (len(wind) < 2 or wind == {"u", "v"})
 
 
-def _list_points(one: xr.DataArray, grid: Grid) -> list[str]:
-    """The points at which a field may lie."""
-    if one.name in grid.points:
-        return [grid.points[one.name]]
+def _list_points(one: xr.DataArray, ds: xr.Dataset, grid: Grid) -> list[str]:
+    """The points at which a field may lie.
+
+    That of a variable of the dataset is also that of a selection from it, which keeps the encoding,
+    but not of what is computed from it, such as a mean of two neighbours.
+    """
+    there = ds.variables.get(one.name)
+    if one.name in grid.points and there is not None:
+        own = find_own_coordinates(one)
+        if one.variable._data is there._data or (own and own == find_own_coordinates(there)):
+            return [grid.points[one.name]]
     return [point for point in POINTS if set(grid.dims(point)) <= set(one.dims)]
 
 
 def _rename(field: xr.DataArray, layout: Layout) -> xr.DataArray:
-    """The field with the grid's names of its dimensions."""
+    """The field with the grid's names of its dimensions, and the coordinates of its own points."""
     names = {dim: new for dim, new in layout.other_names.items() if dim in field.dims}
     horizontal = {*layout.x.values(), *layout.y.values()}
     # Points of two names are counted by both, so that their labels may differ; levels are the same.
-    counts = [dim for dim, new in names.items() if new in horizontal and dim in field.coords]
-    return field.drop_vars(counts).rename(names) if names else field
+    other = [dim for dim, new in names.items() if new in horizontal and dim in field.coords]
+    if len(horizontal) == 2:
+        own = find_own_coordinates(field)
+        places = [name for name, one in field.coords.items() if horizontal <= {*one.dims}]
+        other += [name for name in places if name not in own]
+    return field.drop_vars(other).rename(names)
 
 
 def _label(result: R, ds: xr.Dataset, layout: Layout) -> R:

@@ -96,6 +96,8 @@ def test_faces_selected_apart_from_cells_are_not_taken(model):
     assert "x" not in recognise_grid(same).boundary
     assert find_layout(ds.isel({x: slice(2, 9), face: slice(3, 10 + (model == "xwrf"))})) is None
     assert find_layout(ds.isel({x: slice(2, 9)})) is None
+    thinned = ds.isel({x: slice(None, None, 2), face: slice(None, None, 2)})
+    assert find_layout(thinned) is None  # its cells are larger than their sizes
 
 
 def test_around_the_globe_by_longitudes_alone():
@@ -155,6 +157,23 @@ def test_points_with_dimensions_of_two_names():
     with_t = find_layout(ds.assign(thetao=(("y_grid_T", "x_grid_T"), u[1])))
     assert with_t.other_names == {"x_grid_V": "x_grid_T", "y_grid_U": "y_grid_T"}
     assert find_layout(ds.isel(x_grid_V=slice(3))) is None
+
+
+def test_what_is_computed_from_a_field_may_lie_elsewhere():
+    """A selection keeps its coordinates in the encoding; a mean of neighbours loses them."""
+    ds = cases.pop(12).ds
+    ds = ds.assign({n: ds[n].expand_dims(time=2) for n in ("UVEL", "VVEL")})
+    for name in ("UVEL", "VVEL"):
+        ds[name].encoding["coordinates"] = "ULONG ULAT"
+    whole = ds.fdgrad.divergence("UVEL", "VVEL")
+    one = ds.fdgrad.divergence(ds.UVEL.isel(time=0), ds.VVEL.isel(time=0))
+    np.testing.assert_array_equal(one, whole[0])
+    means = [(ds[n] + ds[n].shift(nlon=1)) / 2 for n in ("UVEL", "VVEL")]
+    with pytest.raises(CoordinateError, match="2 coordinates that are a latitude"):
+        ds.fdgrad.divergence(*(one.assign_attrs(units="m s-1") for one in means))
+    nemo = cases.nemo(12)
+    with pytest.raises(CoordinateError, match=r"nothing says on which points .* 'uo' lie"):
+        nemo.ds.fdgrad.vorticity(2 * nemo.ds.uo, "vo")
 
 
 def test_a_moving_nest_has_no_cell_sizes():
