@@ -7,10 +7,8 @@ to type checkers, which cannot see the accessors of xarray.
 
 from __future__ import annotations
 
-import inspect
-import re
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, NoReturn, Unpack, overload
 
 import xarray as xr
 
@@ -19,6 +17,7 @@ from fdgrad_dask.errors import did_you_mean
 from fdgrad_dask.grids.angles import carry_angle
 from fdgrad_dask.grids.projections import carry_grid_mapping
 from fdgrad_dask.operators.datasets import R, call_on
+from fdgrad_dask.operators.methods import documented, list_fields
 from fdgrad_dask.operators.options import (
     CoriolisOptions,
     Dims,
@@ -35,25 +34,6 @@ from fdgrad_dask.operators.options import (
 from fdgrad_dask.operators.overview import describe_dataset, describe_field
 
 Field = Hashable | xr.DataArray
-Method = TypeVar("Method", bound=Callable[..., Any])
-
-
-def _documented(method: Method) -> Method:
-    """Give a method the docstring of its operator, and the operator's options in its signature."""
-    operator = getattr(operators, method.__name__)
-    parameters = inspect.signature(method).parameters.values()
-    own = [p for p in parameters if p.kind is not p.VAR_KEYWORD]
-    # The options are written once, in the operator; help() and completion show them here too.
-    options = inspect.signature(operator).parameters.values()
-    shown = [*own, *(p for p in options if p.kind is p.KEYWORD_ONLY)]
-    method.__signature__ = inspect.Signature(shown)  # type: ignore[attr-defined]
-    text = inspect.cleandoc(operator.__doc__ or "")
-    if "field" not in inspect.signature(method).parameters:
-        text = re.sub(r"(?m)^field\n(?:    .*\n|\n(?=    ))+", "", text)
-        text = re.sub(r"\n\nParameters\n-+\n(?=\n|$)", "\n", text)
-    # Examples call the function, not the method.
-    method.__doc__ = re.sub(r"\n\nExamples\n-+\n(?s:.*)", "\n", text)
-    return method
 
 
 class DataArrayAccessor:
@@ -74,37 +54,37 @@ class DataArrayAccessor:
     ) -> xr.Dataset: ...
     @overload
     def gradient(self, dim: Hashable, **options: Unpack[GradientOptions]) -> xr.DataArray: ...
-    @_documented
+    @documented
     def gradient(
         self, dim: Dims | Hashable = None, **options: Unpack[GradientOptions]
     ) -> xr.DataArray | xr.Dataset:
         return operators.gradient(self._field, dim, **options)
 
-    @_documented
+    @documented
     def horizontal_gradient(self, **options: Unpack[HorizontalOptions]) -> xr.Dataset:
         return operators.horizontal_gradient(self._field, **options)
 
-    @_documented
+    @documented
     def gradient_magnitude(self, **options: Unpack[HorizontalOptions]) -> xr.DataArray:
         return operators.gradient_magnitude(self._field, **options)
 
-    @_documented
+    @documented
     def laplacian(self, **options: Unpack[HorizontalOptions]) -> xr.DataArray:
         return operators.laplacian(self._field, **options)
 
-    @_documented
+    @documented
     def interpolate(self, **options: Unpack[InterpolationOptions]) -> xr.DataArray:
         return operators.interpolate(self._field, **options)
 
-    @_documented
+    @documented
     def geostrophic_wind(self, **options: Unpack[CoriolisOptions]) -> xr.Dataset:
         return operators.geostrophic_wind(self._field, **options)
 
-    @_documented
+    @documented
     def truncate(self, **options: Unpack[SpectralOptions]) -> xr.DataArray:
         return operators.truncate(self._field, **options)
 
-    @_documented
+    @documented
     def inverse_laplacian(self, **options: Unpack[SpectralOptions]) -> xr.DataArray:
         return operators.inverse_laplacian(self._field, **options)
 
@@ -143,94 +123,94 @@ class DatasetAccessor:
         given = [None if one is None else self._get(one) for one in fields]
         return call_on(self._dataset, operator, given, options)
 
-    @_documented
+    @documented
     def gradient(
         self, dim: Dims | Hashable = None, **options: Unpack[GradientOptions]
     ) -> xr.Dataset:
         # It takes all variables, as xarray's differentiate does.
         return operators.gradient(self._dataset, dim, **options)
 
-    @_documented
+    @documented
     def horizontal_gradient(self, field: Field, **options: Unpack[HorizontalOptions]) -> xr.Dataset:
         return operators.horizontal_gradient(self._get(field), **options)
 
-    @_documented
+    @documented
     def gradient_magnitude(
         self, field: Field, **options: Unpack[HorizontalOptions]
     ) -> xr.DataArray:
         return operators.gradient_magnitude(self._get(field), **options)
 
-    @_documented
+    @documented
     def laplacian(self, field: Field, **options: Unpack[HorizontalOptions]) -> xr.DataArray:
         return operators.laplacian(self._get(field), **options)
 
-    @_documented
+    @documented
     def interpolate(self, field: Field, **options: Unpack[InterpolationOptions]) -> xr.DataArray:
         return operators.interpolate(self._get(field), **options)
 
-    @_documented
+    @documented
     def geostrophic_wind(self, field: Field, **options: Unpack[CoriolisOptions]) -> xr.Dataset:
         return operators.geostrophic_wind(self._get(field), **options)
 
-    @_documented
+    @documented
     def truncate(self, field: Field, **options: Unpack[SpectralOptions]) -> xr.DataArray:
         return operators.truncate(self._get(field), **options)
 
-    @_documented
+    @documented
     def inverse_laplacian(self, field: Field, **options: Unpack[SpectralOptions]) -> xr.DataArray:
         return operators.inverse_laplacian(self._get(field), **options)
 
-    @_documented
+    @documented
     def stream_function(
         self, u: Field, v: Field, **options: Unpack[SpectralOptions]
     ) -> xr.DataArray:
         return operators.stream_function(self._get(u), self._get(v), **options)
 
-    @_documented
+    @documented
     def velocity_potential(
         self, u: Field, v: Field, **options: Unpack[SpectralOptions]
     ) -> xr.DataArray:
         return operators.velocity_potential(self._get(u), self._get(v), **options)
 
-    @_documented
+    @documented
     def rotational_wind(self, u: Field, v: Field, **options: Unpack[SpectralOptions]) -> xr.Dataset:
         return operators.rotational_wind(self._get(u), self._get(v), **options)
 
-    @_documented
+    @documented
     def divergent_wind(self, u: Field, v: Field, **options: Unpack[SpectralOptions]) -> xr.Dataset:
         return operators.divergent_wind(self._get(u), self._get(v), **options)
 
-    @_documented
+    @documented
     def helmholtz(self, u: Field, v: Field, **options: Unpack[HelmholtzOptions]) -> xr.Dataset:
         return operators.helmholtz(self._get(u), self._get(v), **options)
 
-    @_documented
+    @documented
     def divergence(self, u: Field, v: Field, **options: Unpack[HorizontalOptions]) -> xr.DataArray:
         return self._call(operators.divergence, [u, v], options)
 
-    @_documented
+    @documented
     def vorticity(self, u: Field, v: Field, **options: Unpack[HorizontalOptions]) -> xr.DataArray:
         return self._call(operators.vorticity, [u, v], options)
 
-    @_documented
+    @documented
     def absolute_vorticity(
         self, u: Field, v: Field, **options: Unpack[CoriolisOptions]
     ) -> xr.DataArray:
         return self._call(operators.absolute_vorticity, [u, v], options)
 
-    @_documented
+    @documented
     def deformation(self, u: Field, v: Field, **options: Unpack[HorizontalOptions]) -> xr.Dataset:
         return self._call(operators.deformation, [u, v], options)
 
-    @_documented
+    @documented
     def kinematics(self, u: Field, v: Field, **options: Unpack[KinematicsOptions]) -> xr.Dataset:
         return self._call(operators.kinematics, [u, v], options)
 
-    @_documented
+    @documented
     def curl(self, u: Field, v: Field, w: Field, **options: Unpack[VerticalOptions]) -> xr.Dataset:
         return self._call(operators.curl, [u, v, w], options)
 
-    @_documented
+    @documented
     def advection(
         self,
         u: Field,
@@ -241,17 +221,17 @@ class DatasetAccessor:
     ) -> xr.DataArray:
         return self._call(operators.advection, [u, v, scalar, w], options)
 
-    @_documented
+    @documented
     def frontogenesis(
         self, u: Field, v: Field, scalar: Field, **options: Unpack[HorizontalOptions]
     ) -> xr.DataArray:
         return self._call(operators.frontogenesis, [u, v, scalar], options)
 
-    @_documented
+    @documented
     def rotate_to_earth(self, u: Field, v: Field, **options: Unpack[GeometryOptions]) -> xr.Dataset:
         return self._rotate(operators.rotate_to_earth, u, v, options)
 
-    @_documented
+    @documented
     def rotate_to_grid(self, u: Field, v: Field, **options: Unpack[GeometryOptions]) -> xr.Dataset:
         return self._rotate(operators.rotate_to_grid, u, v, options)
 
@@ -264,13 +244,13 @@ class DatasetAccessor:
         result = operator(carried, self._get(v), **options)
         return result.drop_vars(carried.coords.keys() - wind.coords.keys())
 
-    @_documented
+    @documented
     def q_vector(
         self, u: Field, v: Field, temperature: Field, **options: Unpack[VerticalOptions]
     ) -> xr.Dataset:
         return self._call(operators.q_vector, [u, v, temperature], options)
 
-    @_documented
+    @documented
     def potential_vorticity(
         self, u: Field, v: Field, temperature: Field, **options: Unpack[PotentialVorticityOptions]
     ) -> xr.DataArray:
@@ -285,14 +265,3 @@ class DatasetAccessor:
 def _refuse(name: str, accessor: type) -> NoReturn:
     known = [key for key in vars(accessor) if not key.startswith("_")]
     raise AttributeError(f"fdgrad has no operator {name!r}; {did_you_mean(name, known)}")
-
-
-def list_fields(operator: Callable[..., Any]) -> list[str]:
-    """List the parameters of an operator that are fields; its options are keyword-only.
-
-    >>> list_fields(operators.vorticity), list_fields(operators.gradient)
-    (['u', 'v'], ['field'])
-    """
-    parameters = inspect.signature(operator).parameters.values()
-    positional = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
-    return [name for name in positional if name != "dim"]

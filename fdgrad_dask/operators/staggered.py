@@ -225,7 +225,7 @@ def require_defaults(options: Options) -> Grid:
     if options.boundary is not None:
         raise OptionError(
             f"boundary is {options.boundary!r}, but a staggered grid has its own; give it there: "
-            "Grid(…, boundary={'x': 'periodic', 'y': 0.0})"
+            "Grid(…, boundary={'x': 0.0, 'y': 0.0})"
         )
     given = options.accuracy, options.edge_order, options.skipna
     for name, value, default in zip(
