@@ -197,6 +197,16 @@ def test_chunks_have_the_bits_of_one_and_are_read_once(position, ends, lazily):
             assert len(source.reads) == field.data.npartitions
 
 
+def test_lazy_lengths_and_areas_stay_lazy(lazily):
+    case = Case("outer", (0.0, None), shape=(12, 18), fraction=True)
+    u, v = wind(case, "z")
+    kinds = {kind: getattr(case.grid, kind) for kind in ("dx", "dy", "area", "fraction")}
+    lazy = {kind: {p: one.chunk() for p, one in of.items()} for kind, of in kinds.items()}
+    with lazily():
+        made = op.kinematics(u, v, geometry=replace(case.grid, **lazy))
+    xr.testing.assert_identical(made.compute(), op.kinematics(u, v, geometry=case.grid))
+
+
 def test_tasks_a_chunk_are_those_of_any_operator():
     """Two with edge rows and one that computes; and edge rows of dx and dy, for all times once."""
     case = Case("left", (0.0, "periodic"), shape=(12, 18))
