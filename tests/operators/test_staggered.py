@@ -430,6 +430,14 @@ def test_fields_that_do_not_fit_the_cells_are_refused(change, message):
         op.divergence(u, v, geometry=replace(g, area=area))
 
 
+@pytest.mark.parametrize(("said", "true"), [("left", "right"), ("right", "left")])
+def test_faces_on_the_other_side_of_their_cells_are_refused(said, true):
+    globe = Globe(12, true)
+    y = {"center": "yc", said: "yf"}
+    with pytest.raises(CoordinateError, match=f"along y are said to lie at the {said!r}"):
+        op.divergence(*globe.wind(), geometry=replace(globe.grid, y=y))
+
+
 def test_lengths_in_kilometres_are_converted():
     case = Case("left", (0.0, "periodic"))
     g, (u, v) = case.grid, wind(case)
