@@ -29,6 +29,7 @@ TOPICS = {
     "chunks": (DEFAULT, TUNED),
     "calculus": (DEFAULT, TUNED),
     "jitted": (DEFAULT, TUNED),
+    "staggered": (DEFAULT, TUNED),
     "graphs": ("",),
     "whole": ("",),
     "files": ("",),

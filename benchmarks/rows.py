@@ -37,6 +37,7 @@ TARGETS = {
     "any shape": Target("… of 1 MB or more, of any shape and order", "≥", 1),
     "composed": Target("divergence and vorticity, against `differentiate` composed", "≥", 10),
     "metpy": Target("divergence and vorticity, against MetPy", "≥", 100),
+    "xgcm": Target("divergence and vorticity on a staggered grid, against xgcm", "≥", 5),
     "kernel": Target("fraction of the speed of `numpy.copyto`, one core, memory warm", "≥", 0.5),
     "command": Target(
         "the whole command, 1 GB zarr to zarr, over a fresh process of `open_zarr`, "

@@ -25,6 +25,7 @@ from fdgrad_dask.operators.options import (
     GradientOptions,
     HelmholtzOptions,
     HorizontalOptions,
+    InterpolationOptions,
     KinematicsOptions,
     PotentialVorticityOptions,
     SpectralOptions,
@@ -91,6 +92,10 @@ class DataArrayAccessor:
         return operators.laplacian(self._field, **options)
 
     @_documented
+    def interpolate(self, **options: Unpack[InterpolationOptions]) -> xr.DataArray:
+        return operators.interpolate(self._field, **options)
+
+    @_documented
     def geostrophic_wind(self, **options: Unpack[CoriolisOptions]) -> xr.Dataset:
         return operators.geostrophic_wind(self._field, **options)
 
@@ -151,6 +156,10 @@ class DatasetAccessor:
     @_documented
     def laplacian(self, field: Field, **options: Unpack[HorizontalOptions]) -> xr.DataArray:
         return operators.laplacian(self._get(field), **options)
+
+    @_documented
+    def interpolate(self, field: Field, **options: Unpack[InterpolationOptions]) -> xr.DataArray:
+        return operators.interpolate(self._get(field), **options)
 
     @_documented
     def geostrophic_wind(self, field: Field, **options: Unpack[CoriolisOptions]) -> xr.Dataset:

@@ -24,7 +24,7 @@ ROWS = report.rows_of(RESULTS)
 # What these rows speak of is not built, or has no benchmark of its own.
 NO_PROGRAM = (
     "under `jit`", "NumPy arrays", "regions a second",
-    "staggered", "sharded",
+    "sharded",
 )  # fmt: skip
 AIMED_AT = ROOT.parent / "shared" / "performance.md"
 

@@ -33,6 +33,7 @@ from fdgrad_dask.operators.scalar import (
     geostrophic_wind,
     gradient_magnitude,
     horizontal_gradient,
+    interpolate,
 )
 
 __all__ = [
@@ -48,6 +49,7 @@ __all__ = [
     "gradient_magnitude",
     "helmholtz",
     "horizontal_gradient",
+    "interpolate",
     "inverse_laplacian",
     "kinematics",
     "laplacian",

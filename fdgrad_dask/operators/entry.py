@@ -8,7 +8,7 @@ whoever made it.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Any, ParamSpec, TypeVar, cast
 
@@ -61,17 +61,17 @@ def takes_fields(operator: Callable[P, R]) -> Callable[P, R]:
                 plain[name] = _field(given[name], name, operator.__name__, takes_datasets)
         if isinstance(given.get("coordinate"), xr.DataArray):
             plain["coordinate"] = _numbers(given["coordinate"])
-        if isinstance(given.get("geometry"), Curvilinear):
+        if isinstance(given.get("geometry"), Curvilinear | Grid):
             plain["geometry"] = _numbers_of_geometry(given["geometry"])
         with in_double(_arrays_of([plain.get(name) for name in (*fields, "coordinate")])):
             solve = operator
             if isinstance(plain.get("geometry"), Grid):
-                solve = _on_staggered_grid(operator, fields)
+                solve = _on_staggered_grid(operator, fields, signature.parameters)
             if goes_around(plain.get("geometry")):
                 result = cast(R, solve_around(solve, fields, plain))
             elif has_faces(plain.get("boundary")):
                 result = cast(R, solve_across_faces(operator, fields, plain))
-            elif has_fold(plain.get("boundary")) and solve is operator:
+            elif has_fold(plain.get("boundary")):
                 result = cast(R, solve_across_fold(operator, fields, plain))
             else:
                 result = solve(**plain)  # type: ignore[call-arg]
@@ -84,14 +84,17 @@ def takes_fields(operator: Callable[P, R]) -> Callable[P, R]:
     return entered
 
 
-def _on_staggered_grid(operator: Callable[P, R], fields: list[str]) -> Callable[P, R]:
+def _on_staggered_grid(
+    operator: Callable[P, R], fields: list[str], parameters: Collection[str]
+) -> Callable[P, R]:
     """The operator of fields that are interpolated to where it can be computed."""
 
     @functools.wraps(operator)
-    def placed(**given: Any) -> R:
-        return operator(**place_fields(operator.__name__, fields, given))  # type: ignore[call-arg]
+    def solve(**given: Any) -> R:
+        placed = place_fields(operator.__name__, fields, given, parameters)
+        return operator(**placed)  # type: ignore[call-arg]
 
-    return placed  # type: ignore[return-value]
+    return solve  # type: ignore[return-value]
 
 
 def _field(given: Any, name: str, operator: str, takes_datasets: bool) -> Any:
@@ -166,7 +169,14 @@ def _arrays_of(fields: list[Any]) -> list[Any]:
     return arrays
 
 
-def _numbers_of_geometry(geometry: Curvilinear) -> Curvilinear:
+def _numbers_of_geometry(geometry: Curvilinear | Grid) -> Curvilinear | Grid:
+    if isinstance(geometry, Grid):
+        kinds = {name: getattr(geometry, name) for name in ("dx", "dy", "area", "fraction")}
+        plain: dict[str, Any] = {
+            k: {p: _numbers(one) for p, one in each.items()} for k, each in kinds.items()
+        }
+        is_plain = all(plain[k][p] is one for k, each in kinds.items() for p, one in each.items())
+        return geometry if is_plain else replace(geometry, **plain)
     given = {name: getattr(geometry, name) for name in ("dx", "dy", "angle")}
     arrays: dict[str, Any] = {
         name: _numbers(one) for name, one in given.items() if isinstance(one, xr.DataArray)

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import xarray as xr
 
 from fdgrad_dask.grids.cells import Cells, across, is_on_face
 from fdgrad_dask.grids.geometry import Curvilinear
-from fdgrad_dask.grids.places import LATITUDES, find_1d
+from fdgrad_dask.grids.places import LATITUDES, find_1d, find_2d
 from fdgrad_dask.grids.staggered import Grid, find_point
 from fdgrad_dask.operators.staggered import StaggeredPass
 
 # What is computed where the grid has it. All others are on fields at the same points.
-_OF_SCALARS = {"gradient_magnitude", "horizontal_gradient", "laplacian"}
+_OF_SCALARS = {"gradient_magnitude", "horizontal_gradient", "interpolate", "laplacian"}
 _OF_WINDS = {"absolute_vorticity", "deformation", "divergence", "kinematics", "vorticity"}
 
 
-def place_fields(operator: str, names: Sequence[str], given: Mapping[str, Any]) -> dict[str, Any]:
+def place_fields(
+    operator: str, names: Sequence[str], given: Mapping[str, Any], parameters: Collection[str]
+) -> dict[str, Any]:
     """The arguments of an operator on a staggered grid: as they are, where it has its own equation.
 
     For all others fields at several points are interpolated to the centres of cells, and fields at
@@ -35,15 +37,14 @@ def place_fields(operator: str, names: Sequence[str], given: Mapping[str, Any]) 
     placed = {n: interpolate_to(one, grid, "center", beside=every) for n, one in fields.items()}
     here = Cells(grid, list(placed.values()), ["center"] * len(placed)).template("center")
     geometry = None
-    if "center" in grid.dx and "center" in grid.dy:
-        geometry = Curvilinear(grid.radius, grid.dx["center"], grid.dy["center"])
-    elif find_1d(here, "latitude", names=LATITUDES) is None:
+    if find_2d(here, "latitude") is not None:
         geometry = Curvilinear(grid.radius, components="grid")
-    boundary = given.get("boundary")
-    if boundary is None:
-        dims = {"x": grid.x["center"], "y": grid.y["center"]}
-        boundary = {d: "periodic" for axis, d in dims.items() if grid.ends(axis)[0] == "periodic"}
-    return {**given, **placed, "geometry": geometry, "boundary": boundary or None}
+    elif find_1d(here, "latitude", names=LATITUDES) is None and "center" in grid.dx:
+        geometry = Curvilinear(grid.radius, grid.dx["center"], grid.dy.get("center"))
+    dims = {"x": grid.x["center"], "y": grid.y["center"]}
+    around = {d: "periodic" for axis, d in dims.items() if grid.ends(axis)[0] == "periodic"}
+    boundary = {"boundary": around} if around and "boundary" in parameters else {}
+    return {**boundary, **given, **placed, "geometry": geometry}
 
 
 def interpolate_to(

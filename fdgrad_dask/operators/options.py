@@ -49,6 +49,12 @@ class GeometryOptions(TypedDict, total=False):
     geometry: Geometry | None
 
 
+class InterpolationOptions(GeometryOptions, total=False):
+    """Options of `interpolate`."""
+
+    to: str
+
+
 class HorizontalOptions(TypedDict, total=False):
     """Options of every horizontal operator."""
 
@@ -111,6 +117,7 @@ class Options:
     coriolis: float | None = None
     vertical: Hashable | None = None
     which: Sequence[str] = KINEMATIC
+    to: str = "center"
     potential: bool | None = None
     truncation: int | None = None
     parts: Sequence[str] = HELMHOLTZ

@@ -208,7 +208,7 @@ def _verdicts(title: str, fields: list[_Known]) -> list[tuple[str, str]]:
     """The operators that apply, in one row, and one row for each reason why others do not."""
     applies: list[str] = []
     refused: dict[str, list[str]] = {}
-    for name in operators.__all__:
+    for name in [one for one in operators.__all__ if one != "interpolate"]:  # without a Grid
         needed = required_fields(getattr(operators, name))
         if len(needed) == len(fields) and "w" not in needed:
             reason = _why_not(name, fields)

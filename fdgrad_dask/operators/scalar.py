@@ -6,18 +6,23 @@ from typing import Unpack
 
 import xarray as xr
 
-from fdgrad_dask.errors import OptionError
+from fdgrad_dask.errors import OptionError, did_you_mean
 from fdgrad_dask.grids.attributes import choose_long_name, name_derivative
 from fdgrad_dask.grids.earth import GRAVITY
 from fdgrad_dask.grids.geometry import Curvilinear
 from fdgrad_dask.grids.metric_terms import inverse
-from fdgrad_dask.grids.staggered import Grid
+from fdgrad_dask.grids.staggered import POINTS, Grid
 from fdgrad_dask.grids.units import conversion_factor
 from fdgrad_dask.operators.entry import takes_fields
 from fdgrad_dask.operators.expression import hypot
 from fdgrad_dask.operators.fused_pass import choose_name
 from fdgrad_dask.operators.horizontal import HorizontalPass
-from fdgrad_dask.operators.options import CoriolisOptions, HorizontalOptions
+from fdgrad_dask.operators.interpolation import interpolate_to
+from fdgrad_dask.operators.options import (
+    CoriolisOptions,
+    HorizontalOptions,
+    InterpolationOptions,
+)
 from fdgrad_dask.operators.staggered_scalar import solve_gradient, solve_magnitude
 
 
@@ -89,6 +94,43 @@ def gradient_magnitude(field: xr.DataArray, **options: Unpack[HorizontalOptions]
     long_name = f"magnitude of the gradient of {choose_long_name(field.attrs, field.name)}"
     name = f"{choose_name(field)}_gradient_magnitude"
     return fused.named(data, name, long_name, fused.per_metre())
+
+
+@takes_fields
+def interpolate(field: xr.DataArray, **options: Unpack[InterpolationOptions]) -> xr.DataArray:
+    """The mean of two neighbours, at another point of a staggered grid.
+
+    Parameters
+    ----------
+    field
+        At any point of the grid; other dimensions in any order.
+    to
+        ``"center"``, ``"u"``, ``"v"`` or ``"corner"``: along x, then along y, where these differ.
+    geometry
+        The `Grid`.
+
+    Returns
+    -------
+    DataArray
+        The field with its name and attributes, and the dims and coords of that point. NaN on
+        walls between centres, and the boundary of the grid at faces that the data do not have.
+
+    Raises
+    ------
+    OptionError
+        The geometry is no `Grid`, or the point has no such name.
+    CoordinateError
+        The field does not lie at one point of the grid.
+    """
+    grid, point = options.get("geometry"), options.get("to", "center")
+    if not isinstance(grid, Grid):
+        raise OptionError(
+            f"geometry is {grid!r}, but points to interpolate between are those of a staggered "
+            "grid; give geometry=fdgrad_dask.Grid(…)"
+        )
+    if point not in POINTS:
+        raise OptionError(f"to is {point!r}; {did_you_mean(str(point), POINTS)}")
+    return interpolate_to(field, grid, point)
 
 
 @takes_fields

@@ -240,7 +240,7 @@ def test_other_options_have_other_keys():
 
 
 def test_every_operator_is_called_here():
-    assert {name.split()[0] for name in CALLS} | {"curl"} == set(op.__all__)
+    assert {name.split()[0] for name in CALLS} | {"curl", "interpolate"} == set(op.__all__)
 
 
 @pytest.mark.parametrize("lat", LATITUDES)

@@ -165,7 +165,7 @@ SPECTRAL = (
     "truncate",
     "velocity_potential",
 )
-ELSEWHERE = ("gradient", "curl", "rotate_to_earth", "rotate_to_grid", *SPECTRAL)
+ELSEWHERE = ("gradient", "curl", "interpolate", "rotate_to_earth", "rotate_to_grid", *SPECTRAL)
 OPERATORS = tuple(n for n in op.__all__ if n not in ELSEWHERE)
 OF_SCALARS = ("horizontal_gradient", "gradient_magnitude", "laplacian", "geostrophic_wind")
 OF_WINDS = tuple(n for n in OPERATORS if n not in OF_SCALARS)

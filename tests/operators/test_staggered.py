@@ -9,12 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import xarray as xr
-from counting import Source
+from counting import Source, compilations
 from numpy.testing import assert_allclose, assert_array_equal
 from staggered import DIMS, TILT, A, Case, Globe
 
 import fdgrad_dask as fd
 from fdgrad_dask import operators as op
+from fdgrad_dask.blocks import compute
 from fdgrad_dask.errors import CoordinateError, FdgradError
 
 CLOSE = {"rtol": 1e-12, "atol": 1e-13}
@@ -203,6 +204,19 @@ def test_tasks_a_chunk_are_those_of_any_operator():
     graph = dict(op.divergence(*fields, geometry=case.grid).data.__dask_graph__())
     ours = [key for key in graph if "fdgrad" in str(key)]
     assert len(ours) == (2 + 1) * 2 * 9 + 2 * 9
+
+
+def test_kernels_have_the_bits_of_numpy(monkeypatch):
+    """Rows of 300 points, which a kernel computes in place beside lengths without levels."""
+    case = Case("left", (0.0, "periodic"), shape=(12, 300))
+    fields = wind(case, "z")
+    which = ["divergence", "vorticity"]
+    true = op.kinematics(*fields, which=which, geometry=case.grid)
+    monkeypatch.setattr(compute, "SMALL", 0)
+    with compilations() as compiled:
+        made = op.kinematics(*fields, which=which, geometry=case.grid)
+    assert compiled
+    xr.testing.assert_identical(made, true)
 
 
 def test_jax_stays_jax_also_under_jit():
@@ -416,3 +430,68 @@ def test_lengths_in_kilometres_are_converted():
         op.divergence(
             u, v, geometry=replace(g, dy={p: g.dy[p].assign_attrs(units="kg") for p in km})
         )
+
+
+def test_a_wind_is_turned_at_centres():
+    globe = Globe(12, "left", turned=True)
+    u, v = globe.wind()
+    made = op.rotate_to_earth(u, v, geometry=globe.grid)
+    at = [globe.at("center", lambda lam, phi: 0.0)] * 2
+    centers = [
+        (0.5 * (u + u.roll(xf=-1))).rename(xf="xc").data,
+        (0.5 * (v + v.shift(yf=-1))).rename(yf="yc").data,
+    ]
+    by_hand = [
+        one.copy(data=data).rename(n) for one, data, n in zip(at, centers, "uv", strict=True)
+    ]
+    true = op.rotate_to_earth(
+        *by_hand,
+        geometry=fd.Curvilinear(components="grid"),
+    )
+    assert_allclose(made.u, true.u, rtol=1e-12)
+    assert_allclose(made.v, true.v, rtol=1e-12)
+    assert made.u.notnull().any()
+
+
+def test_lengths_that_are_quantities():
+    pint = pytest.importorskip("pint")
+    case = Case("left", (0.0, "periodic"))
+    g, (u, v) = case.grid, wind(case)
+    km = pint.UnitRegistry().km
+    dy = {p: one.copy(data=one.values / 1000 * km) for p, one in g.dy.items()}
+    made = op.divergence(u, v, geometry=replace(g, dy=dy))
+    assert_allclose(made, op.divergence(u, v, geometry=g), rtol=1e-12)
+
+
+# -- interpolation -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("position", "ends"), CASES)
+def test_a_mean_of_two_neighbours_at_each_step(position, ends):
+    case = Case(position, ends)
+    u, s = case.random("u", "t", name="u"), case.random("center", "t", name="s")
+    full = case.all_faces(u, -1)
+    made = op.interpolate(u, geometry=case.grid)
+    assert_allclose(made, (full[..., 1:] + full[..., :-1]) / 2, **CLOSE)
+    assert (made.name, made.attrs) == ("u", u.attrs)
+    corner = op.interpolate(s, to="corner", geometry=case.grid)
+    by_steps = op.interpolate(
+        op.interpolate(s, to="u", geometry=case.grid), to="corner", geometry=case.grid
+    )
+    xr.testing.assert_identical(corner, by_steps)
+    assert corner.dims == ("t", "yf", "xf")
+    _, lazy = from_source(s)
+    xr.testing.assert_identical(
+        op.interpolate(lazy, to="corner", geometry=case.grid).compute(), corner
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({}, r"give geometry=fdgrad_dask.Grid\(…\)"), ({"to": "centre"}, "did you mean 'center'")],
+)
+def test_what_cannot_be_interpolated_is_refused(options, message):
+    case = Case("left")
+    options = options if "to" not in options else {**options, "geometry": case.grid}
+    with pytest.raises(FdgradError, match=message):
+        op.interpolate(case.random("u", name="u"), **options)

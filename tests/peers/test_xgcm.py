@@ -10,7 +10,6 @@ from numpy.testing import assert_allclose
 from staggered import Case
 
 from fdgrad_dask import operators as op
-from fdgrad_dask.operators.interpolation import interpolate_to
 
 xgcm = pytest.importorskip("xgcm", reason="xgcm is not installed: pip install xgcm")
 
@@ -114,4 +113,4 @@ def test_staggered_grids_are_those_of_xgcm(position, ends):
         true = given
         for axis in axes:
             true = theirs.interp(true, axis)
-        agree(interpolate_to(given, g, point), true)
+        agree(op.interpolate(given, to=point, geometry=g), true)
