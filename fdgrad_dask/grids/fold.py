@@ -18,7 +18,8 @@ Points = NDArray[np.float64]
 # differs from a parabola through three rows by the third derivative of the grid.
 _SAME, _NEAR = 0.1, 0.25
 _MOST_REPEATED = 4  # columns that repeat others, and rows
-_PROBES = 16
+_PROBES = 32
+_KNOWN = 0.1  # the least share of known points; files that skip land have none there
 
 
 class Fold(NamedTuple):
@@ -80,6 +81,8 @@ def count_repeated_columns(latitude: Any, longitude: Any) -> int:
     start = locate(latitude[:, : most + 1], longitude[:, : most + 1])
     end = locate(latitude[:, -most:], longitude[:, -most:])
     step = _distance(start[:, 1:], start[:, :-1])
+    if not np.isfinite(step).any():
+        return 0
     for n in range(1, most + 1):
         off = _distance(start[:, :n], end[:, most - n :])
         if _agree(off, _SAME * np.maximum(step[:, :n], np.nanmedian(step)), 1.0):
@@ -141,4 +144,4 @@ def _distance(one: Points, other: Points) -> Points:
 def _agree(off: Points, most: Points, share: float) -> bool:
     """True if so large a share of the known distances is no larger than allowed."""
     known = np.isfinite(off) & np.isfinite(most)
-    return bool(known.mean() >= 0.5 and (off <= most)[known].mean() >= share)
+    return bool(known.mean() >= _KNOWN and (off <= most)[known].mean() >= share)

@@ -8,7 +8,7 @@ whoever made it.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Any, ParamSpec, TypeVar, cast
 
@@ -85,16 +85,16 @@ def takes_fields(operator: Callable[P, R]) -> Callable[P, R]:
 
 
 def _on_staggered_grid(
-    operator: Callable[P, R], fields: list[str], options: Mapping[str, Any]
+    operator: Callable[P, R], fields: list[str], parameters: Collection[str]
 ) -> Callable[P, R]:
     """The operator of fields that are interpolated to where it can be computed."""
 
     @functools.wraps(operator)
-    def placed(**given: Any) -> R:
-        arguments = place_fields(operator.__name__, fields, given, options)
-        return operator(**arguments)  # type: ignore[call-arg]
+    def solve(**given: Any) -> R:
+        placed = place_fields(operator.__name__, fields, given, parameters)
+        return operator(**placed)  # type: ignore[call-arg]
 
-    return placed  # type: ignore[return-value]
+    return solve  # type: ignore[return-value]
 
 
 def _field(given: Any, name: str, operator: str, takes_datasets: bool) -> Any:

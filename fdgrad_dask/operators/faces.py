@@ -25,6 +25,7 @@ from fdgrad_dask.operators.ghosts import (
     require_horizontal,
     restore,
 )
+from fdgrad_dask.operators.roles import match_components
 
 
 def has_faces(boundary: Any) -> bool:
@@ -37,7 +38,7 @@ def solve_across_faces(
 ) -> Any:
     """What ``operator`` makes of its arguments ``given``, whose ``boundary`` connects faces."""
     require_horizontal(operator, "the edges of faces")
-    named = {name: given[name] for name in fields if isinstance(given.get(name), xr.DataArray)}
+    named = _find_fields(fields, given)
     first = next(iter(named.values()))
     dim, connections = _find_connections(given["boundary"], named)
     rest = {key: one for key, one in given["boundary"].items() if key != dim}
@@ -82,6 +83,21 @@ def solve_across_faces(
         made.append(operator(**arguments))
     dims = dim, grid.y.dim, grid.x.dim
     return restore(made[0], first, dims, partial(faces.stack, made, first), {"faces": str(dim)})
+
+
+def _find_fields(fields: list[str], given: Mapping[str, Any]) -> dict[str, xr.DataArray]:
+    """The fields by name; u and v in one unit, since beyond an edge one goes on as the other."""
+    named = {name: given[name] for name in fields if isinstance(given.get(name), xr.DataArray)}
+    if {"u", "v"} <= named.keys():
+        others = [one for name, one in named.items() if name not in ("u", "v")]
+        u, v = match_components(named["u"], named["v"], others)
+        if {*u.dims} != {*v.dims}:
+            raise CoordinateError(
+                f"{u.name!r} has the dimensions {u.dims} and {v.name!r} {v.dims}, but across faces "
+                "one component goes on as the other; give both the same: xr.broadcast(…)"
+            )
+        named |= {"u": u, "v": v}
+    return named
 
 
 def _find_connections(

@@ -18,6 +18,7 @@ from fdgrad_dask.grids.fold import Fold, find_fold, make_fold
 from fdgrad_dask.grids.geometry import Curvilinear, Geometry, HorizontalGrid
 from fdgrad_dask.grids.horizontal import find_horizontal_grid
 from fdgrad_dask.grids.places import list_candidates
+from fdgrad_dask.grids.staggered import Grid
 from fdgrad_dask.halo.compute import is_dask, scale
 from fdgrad_dask.operators.ghosts import (
     Dims,
@@ -57,6 +58,11 @@ def solve_across_fold(
 ) -> Any:
     """What ``operator`` makes of its arguments ``given``, whose ``boundary`` names a fold."""
     require_horizontal(operator, "a fold")
+    if isinstance(given.get("geometry"), Grid):
+        raise OptionError(
+            f"boundary is {given['boundary']}, but a staggered grid has its own; give it there: "
+            "Grid(…, boundary={'x': 'periodic', 'y': (0.0, 'fold')})"
+        )
     key, pivot, boundary = _without_fold(given["boundary"])
     named = {name: given[name] for name in fields if isinstance(given.get(name), xr.DataArray)}
     first = next(iter(named.values()))

@@ -48,9 +48,16 @@ def find_vectors(named: Mapping[str, xr.DataArray], grid: HorizontalGrid) -> dic
     return found
 
 
-def find_carried(named: Mapping[str, xr.DataArray]) -> list[str]:
+def find_carried(
+    named: Mapping[str, xr.DataArray], points: Mapping[str, str] | None = None
+) -> list[str]:
     """Names of fields in the place of a scalar that are one component along the grid."""
-    return [name for name in ("field", "scalar") if name in named and is_along_grid(named[name])]
+    on_faces = [name for name, point in (points or {}).items() if point in ("u", "v")]
+    return [
+        name
+        for name in ("field", "scalar")
+        if name in named and is_along_grid(named[name], is_on_face=name in on_faces)
+    ]
 
 
 def extend_field(

@@ -25,6 +25,7 @@ _SCALAR = re.compile(
     r"speed|direction|fraction|ratio)$"
 )
 _TURNED = re.compile(r"component (to the|along) (?:east|north|x|y) of ")
+_SLOPE = re.compile(r"per metre along [xy]$")  # as `horizontal_gradient` calls what it makes
 _POTENTIAL = ("theta", "thta", "th", "pt", "thetao", "potential_temperature")
 
 
@@ -125,20 +126,22 @@ def is_eastward(u: xr.DataArray) -> bool:
     return _read_components(u) == "earth"
 
 
-def is_along_grid(field: xr.DataArray) -> bool:
-    """True if a field says that it is a component along its grid.
+def is_along_grid(field: xr.DataArray, *, is_on_face: bool = False) -> bool:
+    """True if a field in the place of a scalar says that it is a component along its grid.
 
-    Raises OptionError for a speed that may be a scalar or a component.
+    Raises OptionError for a speed, and for what lies on the faces of cells, where nothing says it.
     """
-    said, attrs = _read_components(field), field.attrs
+    attrs = field.attrs
+    said = _read_components(field) or _SLOPE.search(str(attrs.get("long_name", "")))
     is_speed = conversion_factor(attrs.get("units"), "m s-1") is not None
-    if said is None and is_speed and not attrs.get("standard_name"):
+    if said is None and (is_speed or is_on_face) and not attrs.get("standard_name"):
+        where = "lies on the faces of cells" if is_on_face else f"is a speed in {attrs['units']}"
         raise OptionError(
-            f"{field.name!r} is a speed in {attrs['units']}, and nothing says whether it is a "
-            "component along the grid, whose sign changes across a fold; give it a "
-            "standard_name, such as x_wind, eastward_wind or wind_speed"
+            f"{field.name!r} {where}, and nothing says whether it is a component along the grid, "
+            "whose sign changes across a fold; give it a standard_name, such as x_wind, "
+            "eastward_wind or wind_speed"
         )
-    return said == "grid"
+    return said not in (None, "earth")
 
 
 def _read_components(component: xr.DataArray) -> str | None:

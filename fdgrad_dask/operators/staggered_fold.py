@@ -49,7 +49,9 @@ def solve_around(operator: Callable[..., Any], fields: list[str], given: Mapping
     }
     low, high = grid.ends("y")
     ends = {**grid.boundary, "y": (low, None if high == "fold" else high)}
-    vectors = ({"u", "v"} & named.keys()) | {*find_carried(named)}
+    vectors: set[str] = set()
+    if folded.is_folded:
+        vectors = ({"u", "v"} & named.keys()) | {*find_carried(named, points)}
     made = operator(
         **{**given, "geometry": replace(grid, boundary=ends, **arrays)}
         | {n: folded.extend(one, points[n], n in vectors) for n, one in named.items()}

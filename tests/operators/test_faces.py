@@ -62,6 +62,17 @@ def test_higher_accuracy_too():
     assert_allclose(join(got, (24, 48), TURNS), expected, atol=1e-11 * np.abs(expected).max())
 
 
+def test_components_are_brought_to_one_unit_before_they_turn():
+    faces, connections = two_faces()
+    expected = faces.fdgrad.vorticity("u", "v", boundary=connections)
+    fast = (faces.v * 3.6).assign_attrs(units="km h-1", standard_name="y_wind").rename("v")
+    made = op.vorticity(faces.u, fast.transpose("i", "face", "j"), boundary=connections)
+    assert made.dims == expected.dims
+    assert_allclose(made, expected, rtol=1e-9, atol=1e-12 * U0 / A)
+    with pytest.raises(CoordinateError, match="give both the same"):
+        op.vorticity(faces.u.expand_dims(time=2), faces.v, boundary=connections)
+
+
 def edges(values):
     """The points beside the edges, but not near corners, where three faces meet."""
     n = values.shape[-1]

@@ -181,6 +181,19 @@ def test_on_orca_the_last_row_is_as_good_as_those_before_it():
         assert off[-1] < 1.2 * off[-3]
 
 
+def test_positions_on_land_may_be_missing():
+    """As where no processor computes them: three quarters of the north are zeros."""
+    ds, _ = tripolar(48, "T", repeats=True)
+    whole = ds.s.fdgrad.gradient_magnitude(boundary=FOLDED)
+    ocean = (abs(ds.x % 24 - 12) < 4) | (ds.y < 12)
+    hidden = ds.assign_coords({k: ds[k].where(ocean, 0.0) for k in ("lat", "lon")})
+    made = hidden.s.fdgrad.gradient_magnitude(boundary=FOLDED)
+    assert made.attrs["fold"] == "y, T pivot"
+    known = np.isfinite(made.values)
+    assert known[-3:].sum() > 20
+    assert_array_equal(made.values[known], whole.values[known])
+
+
 def test_the_overview_says_what_uses_the_fold():
     ds, _ = tripolar(24)
     stated = re.search(r"y: y, with a fold .*boundary=({.*}) uses it", repr(ds.fdgrad))

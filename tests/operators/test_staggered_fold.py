@@ -11,11 +11,11 @@ import xarray as xr
 from counting import Source
 from curved import U0, UNITS, A, assert_order
 from numpy.testing import assert_allclose, assert_array_equal
-from tripolar import POINTS, staggered
+from tripolar import POINTS, axes, ellipses, parameters, staggered
 
 import fdgrad_dask as fd
 from fdgrad_dask import operators as op
-from fdgrad_dask.errors import CoordinateError
+from fdgrad_dask.errors import CoordinateError, OptionError
 
 CASES = [("F", "right", False), ("T", "right", True), ("F", "outer", False), ("T", "left", False)]
 AT = {"vorticity": "corner", "shearing_deformation": "corner", "ds_dx": "u", "ds_dy": "v"}
@@ -94,6 +94,21 @@ def test_points_may_share_their_dimensions():
         assert np.abs(off[-3:]).max() < 4e-3 * U0 / A
 
 
+def test_a_component_that_is_interpolated_changes_its_sign():
+    fields, grid, exact = staggered(96, "F")
+    with pytest.raises(OptionError, match="lies on the faces of cells, and nothing says"):
+        op.interpolate(fields["v"], geometry=grid)
+    v = fields["v"].assign_attrs(standard_name="sea_water_y_velocity")
+    slope = op.horizontal_gradient(fields["s"], geometry=grid).ds_dy
+    made = op.interpolate(v, geometry=grid), op.interpolate(slope, geometry=grid)
+    (_, _), (y_e, y_n) = axes(ellipses, *parameters(96, "F"))
+    truth = exact["center"]
+    for one, k, unit in ((made[0], "along v", U0), (made[1], None, 1 / A)):
+        true = truth[k] if k else truth["ds_dx"] * y_e + truth["ds_dy"] * y_n
+        off = np.where(truth["away"], one.values - true, 0)
+        assert np.abs(off[-3:]).max() < 5e-3 * unit
+
+
 def test_columns_that_are_there_twice_are_one_without_a_fold_too():
     fields, grid, _ = staggered(24, "T", "right", True)
     around = replace(grid, boundary={"x": "periodic", "y": (0.0, None)})
@@ -144,6 +159,8 @@ def test_what_cannot_be_right_is_refused():
         op.horizontal_gradient(s, geometry=grid)
     fields, grid, _ = staggered(24, "F")
     s = fields["s"]
+    with pytest.raises(OptionError, match="a staggered grid has its own; give it there"):
+        op.laplacian(s, geometry=grid, boundary={"yc": (0.0, "fold")})
     open_x = replace(grid, boundary={"y": (0.0, "fold")})
     with pytest.raises(CoordinateError, match="let x be periodic too"):
         op.laplacian(s, geometry=open_x)
