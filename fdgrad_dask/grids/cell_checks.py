@@ -19,8 +19,8 @@ def check_arrays(
 ) -> None:
     """Check arrays and their points against the sizes (ny, nx) of each point, and one another.
 
-    Raises CoordinateError if sizes or labels differ, or if the sense of an axis is not that of
-    given lengths.
+    Raises CoordinateError if sizes or labels differ, if the sense of an axis is not that of given
+    lengths, or if labels show that faces lie on the other side of their cells.
     """
     known: dict[tuple[Hashable, bool], tuple[Hashable, Any]] = {}
     is_given = bool(grid.dx or grid.dy or grid.area)
@@ -43,6 +43,31 @@ def check_arrays(
                 )
             if is_given and dim in (x, y) and labels.is_monotonic_decreasing and len(labels) > 1:
                 _require_count(array, dim)
+    for axis, positions in (("x", grid.x), ("y", grid.y)):
+        found = [known.get((dim, name != "center")) for name, dim in positions.items()]
+        if None not in found:
+            labels_of = {name: one[1] for name, one in zip(positions, found, strict=True) if one}
+            _require_position(axis, grid.face(axis), labels_of)
+
+
+def _require_position(axis: str, face: str, labels: Mapping[str, Any]) -> None:
+    """Raise if the labels of faces at the left are those at the right, or the reverse."""
+    centers, faces = labels["center"], labels[face]
+    other = {"left": "right", "right": "left"}.get(face)
+    if other is None or min(len(centers), len(faces)) < 2 or not _is_numeric(centers, faces):
+        return
+    # Between the first two cells lies the first of the faces at the right, the second at the left.
+    low, high = sorted(centers[:2])
+    if low < faces[0 if face == "left" else 1] < high:
+        raise CoordinateError(
+            f"faces along {axis} are said to lie at the {face!r} of their cells, but their labels "
+            f"{faces[0]:g}, {faces[1]:g}, … and those of cells {centers[0]:g}, {centers[1]:g}, … "
+            f"say {other!r}; correct the Grid: {axis}={{'center': …, {other!r}: …}}"
+        )
+
+
+def _is_numeric(*labels: Any) -> bool:
+    return all(one.dtype.kind in "iuf" for one in labels)
 
 
 def _require_count(array: xr.DataArray, dim: Hashable) -> None:

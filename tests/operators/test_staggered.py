@@ -197,6 +197,16 @@ def test_chunks_have_the_bits_of_one_and_are_read_once(position, ends, lazily):
             assert len(source.reads) == field.data.npartitions
 
 
+def test_lazy_lengths_and_areas_stay_lazy(lazily):
+    case = Case("outer", (0.0, None), shape=(12, 18), fraction=True)
+    u, v = wind(case, "z")
+    kinds = {kind: getattr(case.grid, kind) for kind in ("dx", "dy", "area", "fraction")}
+    lazy = {kind: {p: one.chunk() for p, one in of.items()} for kind, of in kinds.items()}
+    with lazily():
+        made = op.kinematics(u, v, geometry=replace(case.grid, **lazy))
+    xr.testing.assert_identical(made.compute(), op.kinematics(u, v, geometry=case.grid))
+
+
 def test_tasks_a_chunk_are_those_of_any_operator():
     """Two with edge rows and one that computes; and edge rows of dx and dy, for all times once."""
     case = Case("left", (0.0, "periodic"), shape=(12, 18))
@@ -418,6 +428,14 @@ def test_fields_that_do_not_fit_the_cells_are_refused(change, message):
     u, v = change(*wind(case))
     with pytest.raises(FdgradError, match=message):
         op.divergence(u, v, geometry=replace(g, area=area))
+
+
+@pytest.mark.parametrize(("said", "true"), [("left", "right"), ("right", "left")])
+def test_faces_on_the_other_side_of_their_cells_are_refused(said, true):
+    globe = Globe(12, true)
+    y = {"center": "yc", said: "yf"}
+    with pytest.raises(CoordinateError, match=f"along y are said to lie at the {said!r}"):
+        op.divergence(*globe.wind(), geometry=replace(globe.grid, y=y))
 
 
 def test_lengths_in_kilometres_are_converted():
