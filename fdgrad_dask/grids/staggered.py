@@ -29,8 +29,10 @@ class Grid:
 
     A field lies at one of four points of a cell: ``"center"``; ``"u"`` on the face across x and
     ``"v"`` on the face across y, where a C grid has the two components of a velocity; ``"corner"``
-    where both faces meet, where a B grid has both components. ``divergence``, ``vorticity`` and
-    the others then sum fluxes through the faces of a cell, or circulations around it.
+    where both faces meet, where a B grid has both components. Operators of scalars and of the two
+    components of such a velocity are those of finite volumes: fluxes through the faces of a cell,
+    circulations around it, differences between two neighbours. All other operators interpolate
+    fields at several points to centres first, and difference fields at one point there.
 
     Parameters
     ----------

@@ -64,7 +64,8 @@ def takes_fields(operator: Callable[P, R]) -> Callable[P, R]:
         with in_double(_arrays_of([plain.get(name) for name in (*fields, "coordinate")])):
             if isinstance(plain.get("geometry"), Grid):
                 plain = place_fields(operator.__name__, fields, plain, signature.parameters)
-            if has_fold(plain.get("boundary")):
+            is_staggered = isinstance(plain.get("geometry"), Grid)  # which has its own boundary
+            if has_fold(plain.get("boundary")) and not is_staggered:
                 result = cast(R, solve_across_fold(operator, fields, plain))
             else:
                 result = operator(**plain)  # type: ignore[call-arg]

@@ -377,7 +377,7 @@ def test_other_operators_interpolate_to_centres_first():
     ("options", "grid", "message"),
     [
         ({"accuracy": 4}, {}, "leave out accuracy"),
-        ({"boundary": "periodic"}, {}, "a staggered grid has its own"),
+        ({"boundary": {"y": (None, "fold")}}, {}, "a staggered grid has its own"),
         ({}, {"boundary": {"y": (0.0, "fold")}}, "tripolar fold"),
         ({}, {"dx": {}}, r"dx at the point 'u' .* Grid\(…, dx="),
         ({}, {"x": {"center": "xc", "outer": "xf"}}, "8 cells along x .* 9"),
