@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
 
+from fdgrad_dask.blocks.device import is_jax
 from fdgrad_dask.errors import CoordinateError
 from fdgrad_dask.grids.staggered import POINTS, Grid
 from fdgrad_dask.grids.units import conversion_factor
+from fdgrad_dask.halo.compute import is_dask
 
 # What MITgcm, MOM6, MOM5, NEMO, POP and CICE call them, by kind and point.
 _SIZES = {
@@ -182,7 +184,9 @@ class Cells:
                 first = values.isel({dim: 0})
                 values = first.where(first == values.isel({dim: -1}))
         factor = self._find_factor(name, base) if base in ("m", "m2", "m-1") else 1.0
-        if base is not None and values.dtype != np.float64:
+        data: Any = values._data
+        kind = data._meta if is_dask(data) else data
+        if base is not None and values.dtype != np.float64 and not is_jax(kind):
             values = values.astype(np.float64)
         return values if factor == 1 else values * factor
 

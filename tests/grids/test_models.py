@@ -210,7 +210,7 @@ def test_a_cube_is_one_face_at_a_time():
     np.testing.assert_array_equal(made, case.ds.fdgrad.divergence(case.u, case.v))
 
 
-@pytest.mark.parametrize("model", ["MITgcm", "WRF", "NEMO"])
+@pytest.mark.parametrize("model", ["WRF", "NEMO"])
 def test_nothing_is_computed_before_it_is_asked_for(model):
     case = ALL[model](12)
 
