@@ -1,9 +1,9 @@
 """Mutants by sampling: ``python tests/mutants.py --each 50 --seed 1 stencils/weights.py``.
 
 One operator, constant or condition of a module is changed, and the fast tests of that module must
-fail. Prints a score for each module, and the mutants that survived. Libraries start an interpreter,
-and JAX with it, for each mutant; here a process that has imported all but this package forks, which
-takes a third of the time. What cannot show is left alone: annotations, messages, asserts.
+fail. Prints a score for each module, and the mutants that survived. Libraries start an interpreter
+for each mutant, and import JAX; here a process forks that has imported all but this package. What
+cannot show is left alone: annotations, messages, asserts.
 """
 
 from __future__ import annotations
