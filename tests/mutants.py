@@ -24,7 +24,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 _BLOCKS = ["blocks/test_kernels.py", "blocks/test_host.py", "blocks/test_plain.py"]
-_VECTORS = ["operators/test_vector_terms.py", "operators/test_vectors.py"]
+_VECTORS = [f"operators/test_{name}.py" for name in ("vector_terms", "vectors", "vector_labels")]
 TESTS = {
     "stencils/": ["stencils"],
     **{f"blocks/{name}.py": _BLOCKS for name in ("arithmetic", "fields", "interior")},
