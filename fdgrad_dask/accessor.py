@@ -17,6 +17,7 @@ import xarray as xr
 from fdgrad_dask import operators
 from fdgrad_dask.errors import did_you_mean
 from fdgrad_dask.grids.angles import carry_angle
+from fdgrad_dask.grids.parametric import list_terms
 from fdgrad_dask.grids.projections import carry_grid_mapping
 from fdgrad_dask.operators.options import (
     CoriolisOptions,
@@ -120,7 +121,11 @@ class DatasetAccessor:
         self, dim: Dims | Hashable = None, **options: Unpack[GradientOptions]
     ) -> xr.Dataset:
         # It takes all variables, as xarray's differentiate does.
-        return operators.gradient(self._dataset, dim, **options)
+        if not isinstance(options.get("coordinate"), str):
+            return operators.gradient(self._dataset, dim, **options)
+        terms = list_terms(self._dataset, self._dataset)
+        result = operators.gradient(self._dataset.set_coords(terms), dim, **options)
+        return result.drop_vars([name for name in terms if name in result.coords])
 
     @_documented
     def horizontal_gradient(self, field: Field, **options: Unpack[HorizontalOptions]) -> xr.Dataset:

@@ -10,6 +10,7 @@ from fdgrad_dask.blocks.device import is_jax
 from fdgrad_dask.errors import CoordinateError
 from fdgrad_dask.grids.attributes import choose_long_name
 from fdgrad_dask.grids.coordinate import Axis, find_axis, find_coordinate
+from fdgrad_dask.grids.parametric import compute_levels, find_parametric_level
 from fdgrad_dask.halo.tasks import check_levels
 
 
@@ -82,12 +83,19 @@ def describe_not_monotonic(axis: Axis) -> str:
     return f"coordinate {axis.name!r} is not strictly monotonic along {axis.dim!r}"
 
 
-def require_dataarray(coordinate: object) -> None:
-    """Raise unless ``coordinate`` is a DataArray."""
-    if not isinstance(coordinate, xr.DataArray):
+def resolve_levels(
+    field: xr.DataArray, given: object, dim: Hashable | None, option: str = "coordinate"
+) -> xr.DataArray:
+    """The coordinate of the levels of a field: a DataArray, or in a word from formula terms."""
+    if isinstance(given, xr.DataArray):
+        return given
+    if not isinstance(given, str) or given not in ("pressure", "height"):
+        kind = repr(given) if isinstance(given, str) else f"a {type(given).__name__}"
         raise CoordinateError(
-            f"coordinate is a {type(coordinate).__name__}; give a DataArray, such as ds.height"
+            f"{option} is {kind}; give a DataArray, such as ds.height, or where the levels have "
+            "formula_terms 'pressure' or 'height'"
         )
+    return compute_levels(field, find_parametric_level(field, dim), given)
 
 
 def _align(

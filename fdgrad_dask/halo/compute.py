@@ -7,9 +7,10 @@ input, and its bits do not depend on them.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import dask.array as da
 import numpy as np
 
 from fdgrad_dask.blocks import sharded
@@ -19,7 +20,7 @@ from fdgrad_dask.blocks.program import Block, Program, single
 from fdgrad_dask.errors import ChunkError
 from fdgrad_dask.halo.chunks import compute_chunks
 from fdgrad_dask.halo.chunks import is_dask as is_dask
-from fdgrad_dask.halo.tasks import ChunkTask, is_duck
+from fdgrad_dask.halo.tasks import ChunkTask, is_duck, register_jax
 from fdgrad_dask.stencils.dtypes import needs_numpy, result_dtype
 from fdgrad_dask.stencils.table import StencilTable
 
@@ -102,6 +103,27 @@ def scale(data: Any, factor: Any, offset: Any = None) -> Any:
     if is_dask(data) and is_jax(data._meta):
         return data.map_blocks(_scale_chunk, factor, offset, meta=data._meta)
     return data * factor if offset is None else data * factor + offset
+
+
+def apply_pointwise(function: Callable[..., Any], *arrays: Any) -> Any:
+    """``function`` of arrays of as many dimensions each, which broadcast, at every point.
+
+    Lazy if an array is, with one task per chunk; JAX arrays have 64 bits as in `scale`.
+    """
+    if not any(map(is_dask, arrays)):
+        return _apply_to_chunks(*arrays, function=function)
+    lazy = [f if is_dask(f) else da.from_array(f, chunks=-1) for f in arrays]
+    index = tuple(range(lazy[0].ndim))
+    pairs = [part for f in lazy for part in (f, index)]
+    return da.blockwise(_apply_to_chunks, index, *pairs, function=function)
+
+
+def _apply_to_chunks(*chunks: Any, function: Callable[..., Any]) -> Any:
+    with in_double(chunks), np.errstate(all="ignore"):
+        made = function(*chunks)
+    if is_jax(made):
+        register_jax(type(made))
+    return made
 
 
 def _scale_chunk(chunk: Any, factor: Any, offset: Any) -> Any:

@@ -22,6 +22,7 @@ from fdgrad_dask.grids.vertical import (
     align_levels,
     describe_not_monotonic,
     make_axis,
+    resolve_levels,
 )
 from fdgrad_dask.halo.compute import differentiate
 from fdgrad_dask.operators.entry import takes_fields
@@ -81,7 +82,8 @@ def gradient(
         and is missing only where no two are, or the point itself is not.
     coordinate
         A field that shares ``dim`` and may vary along others: the derivative is with respect
-        to it, so ∂f/∂z on levels whose height is a field.
+        to it, so ∂f/∂z on levels whose height is a field. ``"pressure"`` or ``"height"`` is
+        that of the levels, from their formula terms; see `fdgrad_dask.vertical_coordinate`.
 
     Returns
     -------
@@ -149,11 +151,7 @@ def _derivative(field: xr.DataArray, dim: Hashable, options: Options) -> xr.Data
     z, what = None, ""
     if coordinate is None:
         axis = find_axis(field, dim, datetime_unit=options.datetime_unit)
-    elif not isinstance(coordinate, xr.DataArray):
-        raise CoordinateError(
-            f"coordinate is a {type(coordinate).__name__}; give a DataArray, such as ds.height"
-        )
-    elif coordinate.ndim == 1:
+    elif (coordinate := resolve_levels(field, coordinate, dim)).ndim == 1:
         axis = make_axis(field, coordinate, dim, options.datetime_unit)
     else:
         if options.boundary is not None:

@@ -39,7 +39,7 @@ class GradientOptions(TypedDict, total=False):
     period: Period
     datetime_unit: str | None
     skipna: Skip
-    coordinate: xr.DataArray | None
+    coordinate: str | xr.DataArray | None
 
 
 class GeometryOptions(TypedDict, total=False):
@@ -93,7 +93,7 @@ class Options:
     period: Period = None
     datetime_unit: str | None = None
     skipna: Skip = None
-    coordinate: xr.DataArray | None = None
+    coordinate: str | xr.DataArray | None = None
     geometry: Geometry | None = None
     coriolis: float | None = None
     vertical: Hashable | None = None
