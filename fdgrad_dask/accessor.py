@@ -7,10 +7,11 @@ to type checkers, which cannot see the accessors of xarray.
 
 from __future__ import annotations
 
+import functools
 import inspect
 import re
 from collections.abc import Callable, Hashable
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, Unpack, cast, overload
 
 import xarray as xr
 
@@ -19,15 +20,19 @@ from fdgrad_dask.errors import did_you_mean
 from fdgrad_dask.grids.angles import carry_angle
 from fdgrad_dask.grids.parametric import list_terms
 from fdgrad_dask.grids.projections import carry_grid_mapping
+from fdgrad_dask.operators.entry import COORDINATES
 from fdgrad_dask.operators.options import (
+    AdvectionOptions,
     CoriolisOptions,
+    CurlOptions,
     Dims,
     GeometryOptions,
     GradientOptions,
     HorizontalOptions,
     KinematicsOptions,
+    LevelOptions,
     PotentialVorticityOptions,
-    VerticalOptions,
+    QVectorOptions,
 )
 from fdgrad_dask.operators.overview import describe_dataset, describe_field
 
@@ -39,6 +44,7 @@ def _documented(method: Method) -> Method:
     """Give a method the docstring of its operator, and the operator's options in its signature."""
     operator = getattr(operators, method.__name__)
     parameters = inspect.signature(method).parameters.values()
+    method = _with_terms(method)
     own = [p for p in parameters if p.kind is not p.VAR_KEYWORD]
     # The options are written once, in the operator; help() and completion show them here too.
     options = inspect.signature(operator).parameters.values()
@@ -51,6 +57,26 @@ def _documented(method: Method) -> Method:
     # Examples call the function, not the method.
     method.__doc__ = re.sub(r"\n\nExamples\n-+\n(?s:.*)", "\n", text)
     return method
+
+
+def _with_terms(method: Method) -> Method:
+    """Let a method of datasets find the formula terms of its levels, which results do not carry."""
+    needs_pressure = method.__name__ in ("potential_vorticity", "q_vector")
+
+    @functools.wraps(method)
+    def called(accessor: Any, *fields: Any, **options: Any) -> Any:
+        words = {key: options[key] for key in COORDINATES if isinstance(options.get(key), str)}
+        if isinstance(accessor, DataArrayAccessor) or not (words or needs_pressure):
+            return method(accessor, *fields, **options)
+        dataset: xr.Dataset = accessor._dataset
+        terms = list_terms(dataset, dataset)
+        for key, word in words.items():
+            if word in dataset.variables and dataset[word].ndim > 0:
+                options[key] = dataset[word]
+        result = method(type(accessor)(dataset.set_coords(terms)), *fields, **options)
+        return result.drop_vars([name for name in terms if name in result.coords])
+
+    return cast(Method, called)
 
 
 class DataArrayAccessor:
@@ -75,11 +101,11 @@ class DataArrayAccessor:
         return operators.gradient(self._field, dim, **options)
 
     @_documented
-    def horizontal_gradient(self, **options: Unpack[HorizontalOptions]) -> xr.Dataset:
+    def horizontal_gradient(self, **options: Unpack[LevelOptions]) -> xr.Dataset:
         return operators.horizontal_gradient(self._field, **options)
 
     @_documented
-    def gradient_magnitude(self, **options: Unpack[HorizontalOptions]) -> xr.DataArray:
+    def gradient_magnitude(self, **options: Unpack[LevelOptions]) -> xr.DataArray:
         return operators.gradient_magnitude(self._field, **options)
 
     @_documented
@@ -121,20 +147,14 @@ class DatasetAccessor:
         self, dim: Dims | Hashable = None, **options: Unpack[GradientOptions]
     ) -> xr.Dataset:
         # It takes all variables, as xarray's differentiate does.
-        if not isinstance(options.get("coordinate"), str):
-            return operators.gradient(self._dataset, dim, **options)
-        terms = list_terms(self._dataset, self._dataset)
-        result = operators.gradient(self._dataset.set_coords(terms), dim, **options)
-        return result.drop_vars([name for name in terms if name in result.coords])
+        return operators.gradient(self._dataset, dim, **options)
 
     @_documented
-    def horizontal_gradient(self, field: Field, **options: Unpack[HorizontalOptions]) -> xr.Dataset:
+    def horizontal_gradient(self, field: Field, **options: Unpack[LevelOptions]) -> xr.Dataset:
         return operators.horizontal_gradient(self._get(field), **options)
 
     @_documented
-    def gradient_magnitude(
-        self, field: Field, **options: Unpack[HorizontalOptions]
-    ) -> xr.DataArray:
+    def gradient_magnitude(self, field: Field, **options: Unpack[LevelOptions]) -> xr.DataArray:
         return operators.gradient_magnitude(self._get(field), **options)
 
     @_documented
@@ -146,11 +166,11 @@ class DatasetAccessor:
         return operators.geostrophic_wind(self._get(field), **options)
 
     @_documented
-    def divergence(self, u: Field, v: Field, **options: Unpack[HorizontalOptions]) -> xr.DataArray:
+    def divergence(self, u: Field, v: Field, **options: Unpack[LevelOptions]) -> xr.DataArray:
         return operators.divergence(self._get(u), self._get(v), **options)
 
     @_documented
-    def vorticity(self, u: Field, v: Field, **options: Unpack[HorizontalOptions]) -> xr.DataArray:
+    def vorticity(self, u: Field, v: Field, **options: Unpack[LevelOptions]) -> xr.DataArray:
         return operators.vorticity(self._get(u), self._get(v), **options)
 
     @_documented
@@ -160,7 +180,7 @@ class DatasetAccessor:
         return operators.absolute_vorticity(self._get(u), self._get(v), **options)
 
     @_documented
-    def deformation(self, u: Field, v: Field, **options: Unpack[HorizontalOptions]) -> xr.Dataset:
+    def deformation(self, u: Field, v: Field, **options: Unpack[LevelOptions]) -> xr.Dataset:
         return operators.deformation(self._get(u), self._get(v), **options)
 
     @_documented
@@ -168,7 +188,7 @@ class DatasetAccessor:
         return operators.kinematics(self._get(u), self._get(v), **options)
 
     @_documented
-    def curl(self, u: Field, v: Field, w: Field, **options: Unpack[VerticalOptions]) -> xr.Dataset:
+    def curl(self, u: Field, v: Field, w: Field, **options: Unpack[CurlOptions]) -> xr.Dataset:
         return operators.curl(self._get(u), self._get(v), self._get(w), **options)
 
     @_documented
@@ -178,7 +198,7 @@ class DatasetAccessor:
         v: Field,
         scalar: Field,
         w: Field | None = None,
-        **options: Unpack[VerticalOptions],
+        **options: Unpack[AdvectionOptions],
     ) -> xr.DataArray:
         vertical = None if w is None else self._get(w)
         return operators.advection(
@@ -187,7 +207,7 @@ class DatasetAccessor:
 
     @_documented
     def frontogenesis(
-        self, u: Field, v: Field, scalar: Field, **options: Unpack[HorizontalOptions]
+        self, u: Field, v: Field, scalar: Field, **options: Unpack[LevelOptions]
     ) -> xr.DataArray:
         return operators.frontogenesis(self._get(u), self._get(v), self._get(scalar), **options)
 
@@ -210,7 +230,7 @@ class DatasetAccessor:
 
     @_documented
     def q_vector(
-        self, u: Field, v: Field, temperature: Field, **options: Unpack[VerticalOptions]
+        self, u: Field, v: Field, temperature: Field, **options: Unpack[QVectorOptions]
     ) -> xr.Dataset:
         return operators.q_vector(self._get(u), self._get(v), self._get(temperature), **options)
 

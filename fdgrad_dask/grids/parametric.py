@@ -147,18 +147,14 @@ def carry_terms(field: xr.DataArray, dataset: xr.Dataset) -> xr.DataArray:
 
 def list_terms(field: xr.DataArray | xr.Dataset, dataset: xr.Dataset) -> list[str]:
     """List the variables of a dataset that are terms of the levels of a field, or of its own."""
-    levels = [field.coords.variables[name] for name in _list_parametric(field)]
+    levels = [field.coords.variables[name] for name in list_parametric(field)]
     names = {term for level in levels for term in _parse_terms(level).values()}
     return sorted(names & set(map(str, dataset.data_vars)))
 
 
 def find_parametric_level(field: xr.DataArray, vertical: Hashable | None = None) -> Hashable:
     """Find the level coordinate of a field that has formula terms."""
-    names = _list_parametric(field)
-    if vertical is not None:
-        level, coords = find_coordinate(field, vertical), field.coords.variables
-        along = (vertical,) if level is None else coords[level].dims
-        names = [level] if level in names else [n for n in names if coords[n].dims == along]
+    names = list_parametric(field, vertical)
     if len(names) != 1:
         found = f"has {', '.join(map(repr, names))} with" if names else "has no level coordinate of"
         raise CoordinateError(
@@ -167,6 +163,19 @@ def find_parametric_level(field: xr.DataArray, vertical: Hashable | None = None)
             + ("name one: vertical=" if names else "give the true coordinate as a DataArray")
         )
     return names[0]
+
+
+def list_parametric(
+    field: xr.DataArray | xr.Dataset, vertical: Hashable | None = None
+) -> list[Hashable]:
+    """List the level coordinates that have formula terms; of those along ``vertical``, that one."""
+    coords = field.coords.variables
+    names = [name for name, one in coords.items() if one.ndim == 1 and _parse_terms(one)]
+    if vertical is None or isinstance(field, xr.Dataset):
+        return names
+    level = find_coordinate(field, vertical)
+    along = (vertical,) if level is None else coords[level].dims
+    return [level] if level in names else [n for n in names if coords[n].dims == along]
 
 
 def compute_levels(
@@ -222,11 +231,6 @@ def _spread(term: xr.Variable, dims: list[Hashable]) -> Any:
     """The data of a term with all dimensions, of size 1 where it does not vary."""
     data = term.transpose(*(dim for dim in dims if dim in term.dims)).data
     return data[tuple(slice(None) if dim in term.dims else None for dim in dims)]
-
-
-def _list_parametric(field: xr.DataArray | xr.Dataset) -> list[Hashable]:
-    coords = field.coords.variables
-    return [name for name, one in coords.items() if one.ndim == 1 and _parse_terms(one)]
 
 
 def _parse_terms(coordinate: xr.Variable) -> dict[str, str]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Set
 
 import xarray as xr
 
 from fdgrad_dask.blocks.device import is_jax
 from fdgrad_dask.errors import CoordinateError
 from fdgrad_dask.grids.attributes import choose_long_name
-from fdgrad_dask.grids.coordinate import Axis, find_axis, find_coordinate
+from fdgrad_dask.grids.coordinate import Axis, find_axis, find_cf_names, find_coordinate
 from fdgrad_dask.grids.parametric import compute_levels, find_parametric_level
 from fdgrad_dask.halo.tasks import check_levels
 
@@ -70,6 +70,29 @@ def make_axis(
     _, coordinate = _align(field, coordinate, name)
     replaced = field.drop_vars([name], errors="ignore").assign_coords({name: coordinate.variable})
     return find_axis(replaced, name, datetime_unit=datetime_unit)
+
+
+def find_level_dim(
+    field: xr.DataArray, levels: xr.DataArray, plane: Set[Hashable], vertical: Hashable | None
+) -> Hashable:
+    """Find the dimension of ``field`` along which ``levels`` follow each other.
+
+    It is the one named, or the one that CF attributes tell, or the only one of ``levels`` that is
+    neither in the horizontal ``plane`` nor time.
+    """
+    if vertical is not None:
+        return _find_dim(field, vertical)
+    coords = field.coords.variables
+    vertical_dims = {dim for n in find_cf_names(field, "Z", "vertical") for dim in coords[n].dims}
+    times = {dim for n in find_cf_names(field, "T", "time") for dim in coords[n].dims}
+    own = [dim for dim in levels.dims if dim in field.dims and dim not in plane]
+    found = [dim for dim in own if dim in vertical_dims] or [dim for dim in own if dim not in times]
+    if len(found) != 1:
+        raise CoordinateError(
+            f"along which of its dimensions {levels.dims} the values of {levels.name!r} follow "
+            f"each other cannot be inferred; name it: vertical="
+        )
+    return found[0]
 
 
 def _find_dim(field: xr.DataArray, dim: Hashable) -> Hashable:

@@ -22,6 +22,9 @@ from fdgrad_dask.grids.units import to_pint
 from fdgrad_dask.halo.compute import is_dask
 from fdgrad_dask.operators.options import public_signature
 
+# Options that are fields: coordinates of several dimensions.
+COORDINATES = ("coordinate", "constant", "pressure")
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -29,7 +32,7 @@ R = TypeVar("R")
 def takes_fields(operator: Callable[P, R]) -> Callable[P, R]:
     """The operator for any DataArray: its fields are the parameters that come before its options.
 
-    ``coordinate`` and the arrays of a geometry enter in the same way.
+    Coordinates of levels and the arrays of a geometry enter in the same way.
     """
     signature = public_signature(operator)
     parameters = signature.parameters.values()
@@ -54,11 +57,12 @@ def takes_fields(operator: Callable[P, R]) -> Callable[P, R]:
         for name in fields:
             if given.get(name) is not None or name in required:
                 plain[name] = _field(given[name], name, operator.__name__, takes_datasets)
-        if isinstance(given.get("coordinate"), xr.DataArray):
-            plain["coordinate"] = _numbers(given["coordinate"])
+        for option in COORDINATES:
+            if isinstance(given.get(option), xr.DataArray):
+                plain[option] = _numbers(given[option])
         if isinstance(given.get("geometry"), Curvilinear):
             plain["geometry"] = _numbers_of_geometry(given["geometry"])
-        with in_double(_arrays_of([plain.get(name) for name in (*fields, "coordinate")])):
+        with in_double(_arrays_of([plain.get(name) for name in (*fields, *COORDINATES)])):
             result = operator(**plain)  # type: ignore[call-arg]
         for name in fields:
             if plain.get(name) is not given.get(name):

@@ -22,8 +22,8 @@ from fdgrad_dask.operators.horizontal import Wind
 from fdgrad_dask.operators.options import (
     KINEMATIC,
     CoriolisOptions,
-    HorizontalOptions,
     KinematicsOptions,
+    LevelOptions,
 )
 from fdgrad_dask.operators.roles import find_speed_factor
 
@@ -60,9 +60,7 @@ _KINDS = {
 
 
 @takes_fields
-def divergence(
-    u: xr.DataArray, v: xr.DataArray, **options: Unpack[HorizontalOptions]
-) -> xr.DataArray:
+def divergence(u: xr.DataArray, v: xr.DataArray, **options: Unpack[LevelOptions]) -> xr.DataArray:
     """∇·v = 1/(h_x h_y) ( ∂(h_y u)/∂x + ∂(h_x v)/∂y ), in units of u per metre.
 
     On a sphere of radius a, h_x = a cos φ and h_y = a, which brings in the term −v tan φ / a
@@ -98,9 +96,7 @@ def divergence(
 
 
 @takes_fields
-def vorticity(
-    u: xr.DataArray, v: xr.DataArray, **options: Unpack[HorizontalOptions]
-) -> xr.DataArray:
+def vorticity(u: xr.DataArray, v: xr.DataArray, **options: Unpack[LevelOptions]) -> xr.DataArray:
     """ζ = 1/(h_x h_y) ( ∂(h_y v)/∂x − ∂(h_x u)/∂y ), in units of u per metre.
 
     Positive where the wind turns counterclockwise (Batchelor 1967, appendix 2). Parameters and
@@ -157,9 +153,7 @@ def absolute_vorticity(
 
 
 @takes_fields
-def deformation(
-    u: xr.DataArray, v: xr.DataArray, **options: Unpack[HorizontalOptions]
-) -> xr.Dataset:
+def deformation(u: xr.DataArray, v: xr.DataArray, **options: Unpack[LevelOptions]) -> xr.Dataset:
     """Stretching ∂u/∂x − ∂v/∂y, shearing ∂v/∂x + ∂u/∂y and their length, in units of u per metre.
 
     On a sphere the first also has −v tan φ / a and the second u tan φ / a; on a curvilinear grid

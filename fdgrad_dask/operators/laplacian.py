@@ -15,8 +15,9 @@ from fdgrad_dask.grids.geometry import Curvilinear, Plane
 from fdgrad_dask.grids.metric_terms import OrthogonalMetric, changes
 from fdgrad_dask.operators.entry import takes_fields
 from fdgrad_dask.operators.fused_pass import FusedPass, choose_name
-from fdgrad_dask.operators.horizontal import HorizontalPass, find_poles, metric_tables
+from fdgrad_dask.operators.horizontal import HorizontalPass, metric_tables
 from fdgrad_dask.operators.options import HorizontalOptions
+from fdgrad_dask.operators.pole_rows import find_poles
 from fdgrad_dask.stencils.boundary import boundary_pair, extended
 from fdgrad_dask.stencils.flux import flux_stencil
 from fdgrad_dask.stencils.table import StencilTable

@@ -15,11 +15,11 @@ from fdgrad_dask.operators.entry import takes_fields
 from fdgrad_dask.operators.expression import hypot
 from fdgrad_dask.operators.fused_pass import choose_name
 from fdgrad_dask.operators.horizontal import HorizontalPass
-from fdgrad_dask.operators.options import CoriolisOptions, HorizontalOptions
+from fdgrad_dask.operators.options import CoriolisOptions, LevelOptions
 
 
 @takes_fields
-def horizontal_gradient(field: xr.DataArray, **options: Unpack[HorizontalOptions]) -> xr.Dataset:
+def horizontal_gradient(field: xr.DataArray, **options: Unpack[LevelOptions]) -> xr.Dataset:
     """∇f = (1/h_x ∂f/∂x, 1/h_y ∂f/∂y), east and north, in units of the field per metre.
 
     On a sphere of radius a, h_x = a cos φ and h_y = a (Batchelor 1967, appendix 2).
@@ -59,7 +59,7 @@ def horizontal_gradient(field: xr.DataArray, **options: Unpack[HorizontalOptions
 
 
 @takes_fields
-def gradient_magnitude(field: xr.DataArray, **options: Unpack[HorizontalOptions]) -> xr.DataArray:
+def gradient_magnitude(field: xr.DataArray, **options: Unpack[LevelOptions]) -> xr.DataArray:
     """|∇f| = √( (1/h_x ∂f/∂x)² + (1/h_y ∂f/∂y)² ), in units of the field per metre.
 
     Parameters, scale factors and errors are those of `horizontal_gradient`.
