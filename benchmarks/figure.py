@@ -55,7 +55,29 @@ def draw(groups: dict[tuple[str, str, str, str, str], list[Row]], path: Path) ->
     figure.savefig(path, dpi=110)
 
 
-def _bar(axes: Axes, place: float, values: list[float], color: str) -> None:
+def _bar(axes: Axes, place: float, values: list[float], color: str, height: float = 0.38) -> None:
     middle = median(values)
-    axes.barh(place, middle - 1, left=1, height=0.38, color=color)
+    axes.barh(place, middle - 1, left=1, height=height, color=color)
     axes.plot([min(values), max(values)], [place, place], color="black", lw=0.8)
+
+
+def draw_brief(rows: dict[tuple[str, str], list[float]], path: Path) -> None:
+    """The figure of the README: a bar for each row, with its number."""
+    figure = Figure(figsize=(9, 3.4), layout="constrained")
+    axes = figure.subplots()
+    for place, values in enumerate(rows.values()):
+        _bar(axes, place, values, TUNED, 0.6)
+        at = max(1, *values) * 1.06
+        axes.text(at, place, f"{number(median(values))} ×", va="center", fontsize=9)
+    names = [f"{what} · {against}".replace("`", "") for what, against in rows]
+    axes.set_yticks(range(len(names)), names, fontsize=9)
+    axes.axvline(1, color="black", lw=1)
+    axes.set_xscale("log")
+    axes.set_xticks([1, 2, 5, 10, 20, 50, 100], ["1", "2", "5", "10", "20", "50", "100"])
+    axes.minorticks_off()
+    axes.set_xlim(0.7, 250)
+    axes.invert_yaxis()
+    axes.set_xlabel("times as fast")
+    axes.grid(axis="x", alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, dpi=110)

@@ -74,9 +74,10 @@ def write(results: dict[str, Any], folder: Path) -> None:
     head = HEAD.format(machines=_machine(machines), seconds=seconds)
     lines = [line for topic in results for line in _lines(topic, rows_of(results, topic))]
     (folder / "README.md").write_text(head + "\n".join(lines) + "\n")
-    from benchmarks.figure import draw
+    from benchmarks.figure import draw, draw_brief
 
     draw(grouped(rows_of(results)), folder / "ratios.png")
+    draw_brief(brief_rows(results), folder / "speed.png")
 
 
 def _machine(machines: list[str]) -> str:
@@ -134,7 +135,8 @@ def feed(results: dict[str, Any], root: Path) -> None:
 def fed(results: dict[str, Any]) -> list[tuple[str, str, str]]:
     """Page, marker, and what stands there."""
     found = [
-        ("README.md", "speed", speed(results)),
+        ("README.md", "speed", brief(results)),
+        ("docs/performance.md", "speeds", speed(results)),
         ("docs/performance.md", "targets", targets(results)),
         ("docs/performance.md", "slower", slower(results)),
     ]
@@ -156,8 +158,63 @@ def inserted(page: str, name: str, text: str) -> str:
     return f"{before}<!-- {name} -->\n{text}\n<!-- end {name} -->{after}"
 
 
+# What the README shows: (topic, what, peer, how both are called there).
+BRIEF = (
+    ("arrays", "NumPy array", "`numpy.gradient`", "array, 192 MB"),
+    ("arrays", "NumPy array", "`jit(jax.numpy.gradient)`", "array, 192 MB"),
+    ("chunks", "100 MB chunks", "`DataArray.differentiate`", "dask chunks of 100 MB"),
+    ("chunks", "14 MB chunks", "`DataArray.differentiate`", "dask chunks of 14 MB"),
+    ("chunks", "14 MB chunks", "`dask.array.gradient`", "dask chunks of 14 MB"),
+    (
+        "calculus",
+        "divergence and vorticity in fresh memory",
+        "`DataArray.differentiate`, composed",
+        "divergence and vorticity",
+    ),
+    (
+        "calculus",
+        "divergence and vorticity",
+        "MetPy `divergence`, `vorticity`",
+        "divergence and vorticity",
+    ),
+    (
+        "whole",
+        "`fdgrad run`, the whole command",
+        "`open_zarr`, `differentiate`, `to_zarr` in a fresh process",
+        "`fdgrad run`, 1 GB Zarr",
+    ),
+)
+
+
+def brief_rows(results: dict[str, Any]) -> dict[tuple[str, str], list[float]]:
+    """How many times as fast, by what and peer: the rows of the README, default allocator."""
+    found: dict[tuple[str, str], list[float]] = {}
+    for topic, what, against, called in BRIEF:
+        rows = [
+            row
+            for row in rows_of(results, topic)
+            if what in (row.what, row.what.split(",")[0])
+            and row.against == against
+            and row.memory in (DEFAULT, "")
+        ]
+        found[called, against] = [times_as_fast(row) for row in rows if row.ratio is not None]
+    return found
+
+
+def brief(results: dict[str, Any]) -> str:
+    """The table of the README: eight rows, each with its spread."""
+    lines = ["| | compared with | times as fast |", "|---|---|---|"]
+    for (what, against), values in brief_rows(results).items():
+        lowest, highest = number(min(values)), number(max(values))
+        spread = "" if lowest == highest else f" ({lowest} – {highest})"
+        lines.append(f"| {what} | {against} | {number(median(values))}{spread} |")
+    first = [row for row in rows_of(results, "whole") if row.unit == "s"]
+    lines += [f"| first region of the quickstart after |  | {measured(row)} |" for row in first]
+    return "\n".join(lines)
+
+
 def speed(results: dict[str, Any]) -> str:
-    """The table of the README: all dtypes, spacings and axes of a thing in one line."""
+    """The table of the page: all dtypes, spacings and axes of a thing in one line."""
     shown = ("arrays", "chunks", "calculus", "whole", "files", "llc")
     lines = ["| what | against | default allocator | tuned allocator |", "|---|---|---|---|"]
     rows = [
