@@ -178,6 +178,164 @@ def test_skipna_below_the_ground():
     assert np.nanmax(abs(made - FLOW.s_x)) < 0.3 * abs(FLOW.s_x).max()
 
 
+# --- potential vorticity, Q vectors -------------------------------------------------------------
+
+
+def true_pv(f):
+    return -9.80665 * ((F + f.v_x - f.u_y) * f.s_p - f.v_p * f.s_x + f.u_p * f.s_y)
+
+
+@pytest.mark.parametrize("kind", ["theta", "temperature in degC"])
+def test_potential_vorticity_on_the_levels_of_a_model(kind):
+    errors = []
+    for n in (12, 24):
+        ds, flow = sampled(n)
+        p = fd.vertical_coordinate(ds.u, ds)
+        ds = ds.rename(s="theta")
+        ds["t"] = (ds.theta * (p / 1e5) ** (2 / 7) - 273.15).assign_attrs(units="degC")
+        name = "theta" if kind == "theta" else "t"
+        made = ds.fdgrad.potential_vorticity("u", "v", name, coriolis=F)
+        errors.append(error(made, true_pv(flow)))
+        given = op.potential_vorticity(
+            ds.u, ds.v, ds[name], coriolis=F, pressure=(p / 100).assign_attrs(units="hPa")
+        )
+        assert_allclose(given, made, rtol=1e-9)
+    assert errors[1] < 0.02
+    assert 3 < errors[0] / errors[1] < 6
+    assert set(made.coords) == {"lev", "y", "x"}
+
+
+def test_the_same_on_levels_of_pressure_and_of_a_model():
+    """One flow, and its potential vorticity at one pressure from either kind of levels."""
+    ds, _ = sampled(16)
+    levels = np.linspace(4e4, 8e4, 21)
+    x, y = np.meshgrid(ds.x, ds.y)
+    flow = Flow(x, y, levels[:, None, None])
+    plev = {"units": "Pa", "standard_name": "air_pressure"}
+    on = xr.Dataset(
+        {k: (("plev", "y", "x"), getattr(flow, k), {"units": UNITS[k]}) for k in "uvs"},
+        {"plev": ("plev", levels, plev), "y": ds.y, "x": ds.x},
+    )
+    options = {"coriolis": F, "potential": True}
+    at_levels = on.fdgrad.potential_vorticity("u", "v", "s", **options)
+    model = ds.fdgrad.potential_vorticity("u", "v", "s", **options)
+    p = fd.vertical_coordinate(ds.u, ds)
+    i, j = 8, 24  # a column over the slope
+    want = np.interp(levels, p[:, i, j], model[:, i, j])
+    assert_allclose(at_levels[1:-1, i, j], want[1:-1], rtol=0.03)
+
+
+def isentropic(n):
+    """Air on isentropic levels: its fields, and its potential vorticity in closed form."""
+    theta = np.linspace(300, 360, n)
+    x, y = np.linspace(-8e5, 8e5, 2 * n), np.linspace(-6e5, 6e5, 2 * n - 1)
+    t, wave = theta[:, None, None], 1 + 0.1 * np.cos(K * x) * np.cos(K * y[:, None])
+    p = 9e4 * wave * np.exp((300 - t) / 40)
+    u = 20 * np.sin(K * x) * np.cos(K * y[:, None]) * t / 300
+    zeta = 20 * K * np.sin(K * x) * np.sin(K * y[:, None]) * t / 300
+    dims = ("theta", "y", "x")
+    kelvin = {"units": "K", "standard_name": "air_potential_temperature"}
+    data = {
+        "u": (dims, u, {"units": "m s-1"}),
+        "v": (dims, 0 * u, {"units": "m s-1"}),
+        "p": (dims, p / 100, {"units": "hPa"}),
+        "t": (dims, t * (p / 1e5) ** (2 / 7), {"units": "K"}),
+    }
+    metres = {"units": "m"}
+    coords = {"theta": ("theta", theta, kelvin), "y": ("y", y, metres), "x": ("x", x, metres)}
+    return xr.Dataset(data, coords), -9.80665 * (F + zeta) / (-p / 40)
+
+
+@pytest.mark.parametrize("temperature", ["theta", "t"])
+def test_isentropic_potential_vorticity(temperature):
+    errors = []
+    for n in (12, 24):
+        ds, true = isentropic(n)
+        made = ds.fdgrad.potential_vorticity("u", "v", temperature, pressure="p", coriolis=F)
+        errors.append(error(made, true))
+    assert errors[1] < 0.01
+    assert 3 < errors[0] / errors[1] < 6
+    lazy = ds.chunk(theta=7, y=20, x=48)
+    again = lazy.fdgrad.potential_vorticity("u", "v", temperature, pressure="p", coriolis=F)
+    assert again.chunks == lazy.u.chunks
+    assert_array_equal(again, made)
+
+
+def test_a_q_vector_at_constant_pressure():
+    """−(R/p) (∂v/∂x · ∇T, ∂v/∂y · ∇T) in closed form."""
+    errors = []
+    for n in (12, 24):
+        ds, f = sampled(n)
+        ds["s"].attrs["standard_name"] = "air_temperature"
+        made = ds.fdgrad.q_vector("u", "v", "s")
+        p = fd.vertical_coordinate(ds.u, ds).values
+        q1 = -287.05 / p * (f.u_x * f.s_x + f.v_x * f.s_y)
+        q2 = -287.05 / p * (f.u_y * f.s_x + f.v_y * f.s_y)
+        errors.append(max(error(made.q1, q1), error(made.q2, q2)))
+    assert errors[1] < 0.02
+    assert 3 < errors[0] / errors[1] < 6
+
+
+NO_PV = {
+    "no pressure": ({}, OptionError, "are isentropic, where .* needs the pressure"),
+    "a height": ({"pressure": "z"}, OptionError, "pressure is 'z' with the units 'm'"),
+    "no potential": ({"pressure": "p", "potential": False}, OptionError, "does not say that it is"),
+}
+
+
+@pytest.mark.parametrize("case", NO_PV)
+def test_potential_vorticity_refused(case):
+    options, error, message = NO_PV[case]
+    ds = isentropic(6)[0].assign(z=lambda ds: (8 * ds.p).assign_attrs(units="m"))
+    with pytest.raises(error, match=message):
+        ds.fdgrad.potential_vorticity("u", "v", "theta", coriolis=F, **options)
+
+
+# --- on the Earth -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("two_dimensional", [False, True])
+def test_a_rotation_of_the_atmosphere_on_the_globe(two_dimensional):
+    """u = U p cos φ turns with 2 U p sin φ / a at constant pressure; NaN at the poles."""
+    lat, lon = np.linspace(-90, 90, 61), np.arange(0.0, 360, 6)
+    phi, lam = np.meshgrid(np.deg2rad(lat), np.deg2rad(lon), indexing="ij")
+    ps = 1e5 - 3e4 * np.exp(-(((phi - 0.6) / 0.4) ** 2)) * (1 + 0.3 * np.cos(lam))
+    level = np.linspace(0.3, 0.95, 14)
+    a, b = level - level**2, level**2
+    p = 1e5 * a[:, None, None] + b[:, None, None] * ps
+    dims, speed = ("lev", "lat", "lon"), {"units": "m s-1"}
+    places = {"lat": ("lat", lat, {"units": "degrees_north"})}
+    places["lon"] = ("lon", lon, {"units": "degrees_east"})
+    if two_dimensional:
+        dims = ("lev", "y", "x")
+        places = {
+            "lat": (dims[1:], np.rad2deg(phi), {"units": "degrees_north"}),
+            "lon": (dims[1:], np.rad2deg(lam), {"units": "degrees_east"}),
+        }
+        speed["standard_name"] = "eastward_wind"
+    ds = xr.Dataset(
+        {
+            "u": (dims, 4e-4 * p * np.cos(phi), speed),
+            "v": (dims, 0 * p, speed | {"standard_name": "northward_wind"}),
+            "hyam": ("lev", a),
+            "hybm": ("lev", b),
+            "P0": ((), 1e5, {"units": "Pa"}),
+            "PS": (dims[1:], ps, {"units": "Pa"}),
+        },
+        places | {"lev": ("lev", level, HYBRID)},
+    )
+    made = ds.fdgrad.vorticity("u", "v", constant="pressure")
+    true = 8e-4 * p * np.sin(phi) / 6371229.0
+    inside = (slice(1, -1), slice(1, -1), slice(1, -1))
+    assert abs(made - true)[inside].max() < 0.02 * abs(true).max()
+    along = ds.fdgrad.vorticity("u", "v")
+    assert abs(along - true)[inside].max() > 0.2 * abs(true).max()
+    assert np.isnan(made[:, [0, -1]]).all()
+
+
+# --- refused ------------------------------------------------------------------------------------
+
+
 REFUSED = {
     "a word": ({"constant": "preßure"}, CoordinateError, "'preßure'; give a DataArray"),
     "height": ({"constant": "height"}, CoordinateError, "give its pressure, but its height is ne"),
