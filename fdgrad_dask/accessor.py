@@ -7,20 +7,17 @@ to type checkers, which cannot see the accessors of xarray.
 
 from __future__ import annotations
 
-import functools
 import inspect
 import re
 from collections.abc import Callable, Hashable
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, Unpack, cast, overload
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, Unpack, overload
 
 import xarray as xr
 
 from fdgrad_dask import operators
 from fdgrad_dask.errors import did_you_mean
 from fdgrad_dask.grids.angles import carry_angle
-from fdgrad_dask.grids.parametric import list_terms
 from fdgrad_dask.grids.projections import carry_grid_mapping
-from fdgrad_dask.operators.entry import COORDINATES
 from fdgrad_dask.operators.options import (
     AdvectionOptions,
     CoriolisOptions,
@@ -28,13 +25,16 @@ from fdgrad_dask.operators.options import (
     Dims,
     GeometryOptions,
     GradientOptions,
+    HelmholtzOptions,
     HorizontalOptions,
     KinematicsOptions,
     LevelOptions,
     PotentialVorticityOptions,
     QVectorOptions,
+    SpectralOptions,
 )
 from fdgrad_dask.operators.overview import describe_dataset, describe_field
+from fdgrad_dask.operators.terms import with_terms
 
 Field = Hashable | xr.DataArray
 Method = TypeVar("Method", bound=Callable[..., Any])
@@ -44,7 +44,7 @@ def _documented(method: Method) -> Method:
     """Give a method the docstring of its operator, and the operator's options in its signature."""
     operator = getattr(operators, method.__name__)
     parameters = inspect.signature(method).parameters.values()
-    method = _with_terms(method)
+    method = with_terms(method)
     own = [p for p in parameters if p.kind is not p.VAR_KEYWORD]
     # The options are written once, in the operator; help() and completion show them here too.
     options = inspect.signature(operator).parameters.values()
@@ -59,26 +59,6 @@ def _documented(method: Method) -> Method:
     return method
 
 
-def _with_terms(method: Method) -> Method:
-    """Let a method of datasets find the formula terms of its levels, which results do not carry."""
-    needs_pressure = method.__name__ in ("potential_vorticity", "q_vector")
-
-    @functools.wraps(method)
-    def called(accessor: Any, *fields: Any, **options: Any) -> Any:
-        words = {key: options[key] for key in COORDINATES if isinstance(options.get(key), str)}
-        if isinstance(accessor, DataArrayAccessor) or not (words or needs_pressure):
-            return method(accessor, *fields, **options)
-        dataset: xr.Dataset = accessor._dataset
-        terms = list_terms(dataset, dataset)
-        for key, word in words.items():
-            if word in dataset.variables and dataset[word].ndim > 0:
-                options[key] = dataset[word]
-        result = method(type(accessor)(dataset.set_coords(terms)), *fields, **options)
-        return result.drop_vars([name for name in terms if name in result.coords])
-
-    return cast(Method, called)
-
-
 class DataArrayAccessor:
     """The operators of one field."""
 
@@ -86,7 +66,10 @@ class DataArrayAccessor:
         self._field = field
 
     def __repr__(self) -> str:
-        return describe_field(self._field)
+        return str(describe_field(self._field))
+
+    def _repr_html_(self) -> str:
+        return describe_field(self._field).to_html()
 
     @overload
     def gradient(  # type: ignore[overload-overlap]  # a tuple always means several dimensions
@@ -116,6 +99,14 @@ class DataArrayAccessor:
     def geostrophic_wind(self, **options: Unpack[CoriolisOptions]) -> xr.Dataset:
         return operators.geostrophic_wind(self._field, **options)
 
+    @_documented
+    def truncate(self, **options: Unpack[SpectralOptions]) -> xr.DataArray:
+        return operators.truncate(self._field, **options)
+
+    @_documented
+    def inverse_laplacian(self, **options: Unpack[SpectralOptions]) -> xr.DataArray:
+        return operators.inverse_laplacian(self._field, **options)
+
     if not TYPE_CHECKING:  # for type checkers an unknown method is an error, not Any
 
         def __getattr__(self, name: str) -> NoReturn:
@@ -135,7 +126,10 @@ class DatasetAccessor:
         self._dataset = dataset
 
     def __repr__(self) -> str:
-        return describe_dataset(self._dataset)
+        return str(describe_dataset(self._dataset))
+
+    def _repr_html_(self) -> str:
+        return describe_dataset(self._dataset).to_html()
 
     def _get(self, field: Field) -> xr.DataArray:
         if isinstance(field, xr.DataArray):
@@ -164,6 +158,38 @@ class DatasetAccessor:
     @_documented
     def geostrophic_wind(self, field: Field, **options: Unpack[CoriolisOptions]) -> xr.Dataset:
         return operators.geostrophic_wind(self._get(field), **options)
+
+    @_documented
+    def truncate(self, field: Field, **options: Unpack[SpectralOptions]) -> xr.DataArray:
+        return operators.truncate(self._get(field), **options)
+
+    @_documented
+    def inverse_laplacian(self, field: Field, **options: Unpack[SpectralOptions]) -> xr.DataArray:
+        return operators.inverse_laplacian(self._get(field), **options)
+
+    @_documented
+    def stream_function(
+        self, u: Field, v: Field, **options: Unpack[SpectralOptions]
+    ) -> xr.DataArray:
+        return operators.stream_function(self._get(u), self._get(v), **options)
+
+    @_documented
+    def velocity_potential(
+        self, u: Field, v: Field, **options: Unpack[SpectralOptions]
+    ) -> xr.DataArray:
+        return operators.velocity_potential(self._get(u), self._get(v), **options)
+
+    @_documented
+    def rotational_wind(self, u: Field, v: Field, **options: Unpack[SpectralOptions]) -> xr.Dataset:
+        return operators.rotational_wind(self._get(u), self._get(v), **options)
+
+    @_documented
+    def divergent_wind(self, u: Field, v: Field, **options: Unpack[SpectralOptions]) -> xr.Dataset:
+        return operators.divergent_wind(self._get(u), self._get(v), **options)
+
+    @_documented
+    def helmholtz(self, u: Field, v: Field, **options: Unpack[HelmholtzOptions]) -> xr.Dataset:
+        return operators.helmholtz(self._get(u), self._get(v), **options)
 
     @_documented
     def divergence(self, u: Field, v: Field, **options: Unpack[LevelOptions]) -> xr.DataArray:

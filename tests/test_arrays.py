@@ -14,7 +14,7 @@ import numpy as np
 import pint
 import pytest
 import xarray as xr
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from fdgrad_dask import gradient
@@ -117,6 +117,7 @@ def test_big_endian_data_as_netcdf3_has_them(dtype):
 
 
 SPECIAL = [0.0, -0.0, 1.0, -2.5, 7.25, np.nan, np.inf, -np.inf, "max", "-max"]
+NARROW = {np.dtype(n): np.dtype(d) for n, d in (("f2", "f8"), ("f4", "f8"), ("c8", "c16"))}
 
 
 @st.composite
@@ -144,16 +145,37 @@ def fields_with_holes(draw):
     st.sampled_from(["none", "number", "uneven", "descending"]),
     st.sampled_from([1, 2]),
 )
+@example(np.array([3e38, 0, -np.inf, 0, 0, 0], "f4"), "none", 2)
+@example(np.array([0, 0, 0, 0, np.inf, 65504], "f2"), "none", 2)
 @settings(max_examples=200)
 def test_nan_and_inf_stand_where_numpy_has_them(f, spacing, edge_order):
     args = spacings(6)[spacing]
     with np.errstate(all="ignore"):
         want = np.gradient(f, *args, edge_order=edge_order)
-    got = gradient(f, *args, edge_order=edge_order)
+        got = gradient(f, *args, edge_order=edge_order)
+        if f.dtype in NARROW and edge_order == 2:
+            put_edges_without_overflow(want, got, f, args)
     for ours, numpys in ((got.real, want.real), (got.imag, want.imag)):
         np.testing.assert_array_equal(np.isnan(ours), np.isnan(numpys))
         np.testing.assert_array_equal(np.isposinf(ours), np.isposinf(numpys))
         np.testing.assert_array_equal(np.isneginf(ours), np.isneginf(numpys))
+
+
+def put_edges_without_overflow(want, got, f, args):
+    """NumPy's edges of the second order, computed in float64, as it does beside a coordinate.
+
+    Where the spacing is a number, its three products may overflow though their sum does not.
+    """
+    double = np.gradient(f.astype(NARROW[f.dtype]), *args, edge_order=2)
+    largest = np.finfo(f.dtype).max
+    close = 4 * np.finfo(f.dtype).eps * float(largest)
+    for part in ("real", "imag") if f.dtype.kind == "c" else ("real",):
+        wide, ours = (getattr(a, part)[[0, -1]] for a in (double, got))
+        out = wide.astype(ours.dtype)
+        # Rounding decides whether a sum that is the largest number becomes infinite.
+        either = (abs(abs(wide) - largest) < close) & (ours == np.copysign(np.inf, wide))
+        out[either] = ours[either]
+        getattr(want, part)[[0, -1]] = out
 
 
 def test_a_nan_is_read_where_numpy_reads_it():

@@ -17,7 +17,7 @@ PACKAGE = ROOT / "fdgrad_dask"
 ROOMS = {
     "errors": ("", ""),
     "stencils": ("", "numpy"),
-    "blocks": ("stencils", "jax numpy"),
+    "blocks": ("stencils", "ducc0 jax numpy"),
     "halo": ("stencils blocks", "dask jax numpy"),
     "arrays": ("stencils blocks halo", "numpy"),
     "grids": ("stencils blocks halo", "cf_xarray numpy pint pyproj xarray"),

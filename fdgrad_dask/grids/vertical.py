@@ -13,6 +13,9 @@ from fdgrad_dask.grids.coordinate import Axis, find_axis, find_cf_names, find_co
 from fdgrad_dask.grids.parametric import compute_levels, find_parametric_level
 from fdgrad_dask.halo.tasks import check_levels
 
+# Words for the coordinate that formula terms give.
+LEVELS = ("pressure", "height")
+
 
 def align_levels(
     field: xr.DataArray, coordinate: xr.DataArray, dim: Hashable
@@ -112,7 +115,7 @@ def resolve_levels(
     """The coordinate of the levels of a field: a DataArray, or in a word from formula terms."""
     if isinstance(given, xr.DataArray):
         return given
-    if not isinstance(given, str) or given not in ("pressure", "height"):
+    if not isinstance(given, str) or given not in LEVELS:
         kind = repr(given) if isinstance(given, str) else f"a {type(given).__name__}"
         raise CoordinateError(
             f"{option} is {kind}; give a DataArray, such as ds.height, or where the levels have "

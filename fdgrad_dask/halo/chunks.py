@@ -82,7 +82,7 @@ def compute_chunks(fields: Sequence[Any], task: ChunkTask) -> list[da.Array]:
         mechanism = "map_overlap"  # which cuts and joins arrays of all kinds that dask knows
     names = [getattr(f, "name", f) for f in arrays]
     name = "fdgrad-" + tokenize(names, program, task.dtype, mechanism)
-    meta = _meta(fields, len(shape), task.dtype)
+    meta = make_meta(fields, len(shape), task.dtype)
     if program.outputs == 1 and all(len(merged[axis]) == 1 for axis in program.axes):
         results = [_compute_without_halos(arrays, task, name, meta)]
     elif mechanism == "map_overlap":
@@ -137,15 +137,27 @@ def _attach_halos(
     """
     lazy = [f for f in arrays if is_dask(f)]
     tasks = _Graph(arrays, chunks, task, name).tasks()
+    return make_arrays(name, tasks, lazy, task.program.outputs, chunks, meta)
+
+
+def make_arrays(
+    name: str,
+    tasks: dict[Any, Task],
+    lazy: list[Any],
+    outputs: int,
+    chunks: Sequence[tuple[int, ...]],
+    meta: Any,
+) -> list[da.Array]:
+    """The arrays of ``outputs`` that the tasks give: each its one output, or a list of them."""
     graph = HighLevelGraph.from_collections(name, tasks, dependencies=lazy)
-    if task.program.outputs == 1:
+    if outputs == 1:
         return [da.Array(graph, name, chunks=chunks, meta=meta)]
     results = []
-    for number in range(task.program.outputs):
+    for number in range(outputs):
         output = f"{name}-{number}"
         taken = {
             (output, *place): Task((output, *place), getitem, TaskRef((name, *place)), number)
-            for place in _places(chunks)
+            for place in list_places(chunks)
         }
         layers: dict[str, Any] = {**graph.layers, output: taken}
         dependencies = {**graph.dependencies, output: {name}}
@@ -198,10 +210,10 @@ class _Graph:
         made: dict[Any, Task] = {}
         for i, layers in self.edges.items():
             for name, widths in dict(layers.values()).items():
-                for place in _places(self.lazy[i].chunks):
+                for place in list_places(self.lazy[i].chunks):
                     key, chunk = (name, *place), self._refer((self.lazy[i].name, *place))
                     made[key] = Task(key, take_edge_rows, chunk, widths)
-        for place in _places(self.chunks):
+        for place in list_places(self.chunks):
             parameters = tuple([each[place[axis]] for axis, each in self.parameters.items()])
             key = (self.name, *place)
             made[key] = self.kind(key, self.run, *self._inputs(place, parameters), parameters)
@@ -232,7 +244,8 @@ class _Graph:
         return found
 
 
-def _places(chunks: Sequence[tuple[int, ...]]) -> Iterator[Place]:
+def list_places(chunks: Sequence[tuple[int, ...]]) -> Iterator[Place]:
+    """The place of each chunk in the grid of chunks."""
     return product(*[range(len(sizes)) for sizes in chunks])
 
 
@@ -248,7 +261,7 @@ def _rechunk(f: Any, shape: tuple[int, ...], chunks: Sequence[tuple[int, ...]]) 
     return da.from_array(f, chunks=own)
 
 
-def _meta(fields: Sequence[Any], ndim: int, dtype: np.dtype[Any]) -> Any:
+def make_meta(fields: Sequence[Any], ndim: int, dtype: np.dtype[Any]) -> Any:
     """An empty array of the kind that the chunks of a result are."""
     kinds = [f._meta if is_dask(f) else f for f in fields]
     if any(map(is_jax, kinds)):

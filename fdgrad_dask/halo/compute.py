@@ -59,13 +59,10 @@ def compute(fields: Sequence[Any], program: Program, dtype: Any = None) -> list[
     The fields have the same dimensions in the same order, and size 1 along those on which they
     do not vary. The outputs have ``dtype``, or that of the first field.
     """
-    kinds = [f._meta if is_dask(f) else f for f in fields]
-    if any(map(is_jax, kinds)):
-        dtype = jax_dtype(kinds, dtype)
-    else:
-        dtype = result_dtype(fields[0].dtype if dtype is None else dtype)
+    dtype = choose_dtype(fields, dtype)
     task = ChunkTask(program, dtype)
-    in_numpy = needs_numpy(kinds[0]) or is_duck(kinds[0])
+    kind = fields[0]._meta if is_dask(fields[0]) else fields[0]
+    in_numpy = needs_numpy(kind) or is_duck(kind)
     if in_numpy and any(d.z is not None for d in program.derivatives):
         raise TypeError(
             f"a coordinate of several dimensions goes with float32 and float64, not with "
@@ -74,6 +71,14 @@ def compute(fields: Sequence[Any], program: Program, dtype: Any = None) -> list[
     if any(is_dask(f) for f in fields):
         return compute_chunks(fields, task)
     return task.compute([Block(_in_memory(f)) for f in fields])
+
+
+def choose_dtype(fields: Sequence[Any], dtype: Any = None) -> np.dtype[Any]:
+    """The dtype of a result that is computed in ``dtype``, or in that of the first field."""
+    kinds = [f._meta if is_dask(f) else f for f in fields]
+    if any(map(is_jax, kinds)):
+        return jax_dtype(kinds, dtype)
+    return result_dtype(fields[0].dtype if dtype is None else dtype)
 
 
 def average_row(f: Any, axis: int, index: int, along: int) -> Any:

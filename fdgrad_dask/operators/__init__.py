@@ -10,6 +10,15 @@ from fdgrad_dask.operators.dynamics import (
     q_vector,
 )
 from fdgrad_dask.operators.gradient import gradient
+from fdgrad_dask.operators.helmholtz import (
+    divergent_wind,
+    helmholtz,
+    inverse_laplacian,
+    rotational_wind,
+    stream_function,
+    truncate,
+    velocity_potential,
+)
 from fdgrad_dask.operators.kinematics import (
     absolute_vorticity,
     deformation,
@@ -32,17 +41,24 @@ __all__ = [
     "curl",
     "deformation",
     "divergence",
+    "divergent_wind",
     "frontogenesis",
     "geostrophic_wind",
     "gradient",
     "gradient_magnitude",
+    "helmholtz",
     "horizontal_gradient",
+    "inverse_laplacian",
     "kinematics",
     "laplacian",
     "potential_vorticity",
     "q_vector",
     "rotate_to_earth",
     "rotate_to_grid",
+    "rotational_wind",
+    "stream_function",
+    "truncate",
+    "velocity_potential",
     "vorticity",
 ]
 

@@ -20,10 +20,9 @@ from fdgrad_dask.errors import OptionError, did_you_mean
 from fdgrad_dask.grids.geometry import Curvilinear, Geometry
 from fdgrad_dask.grids.units import to_pint
 from fdgrad_dask.halo.compute import is_dask
+from fdgrad_dask.operators.beyond import has_fold, solve_across_fold
 from fdgrad_dask.operators.options import public_signature
-
-# Options that are fields: coordinates of several dimensions.
-COORDINATES = ("coordinate", "constant", "pressure")
+from fdgrad_dask.operators.terms import COORDINATES
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -63,7 +62,10 @@ def takes_fields(operator: Callable[P, R]) -> Callable[P, R]:
         if isinstance(given.get("geometry"), Curvilinear):
             plain["geometry"] = _numbers_of_geometry(given["geometry"])
         with in_double(_arrays_of([plain.get(name) for name in (*fields, *COORDINATES)])):
-            result = operator(**plain)  # type: ignore[call-arg]
+            if has_fold(plain.get("boundary")):
+                result = cast(R, solve_across_fold(operator, fields, plain))
+            else:
+                result = operator(**plain)  # type: ignore[call-arg]
         for name in fields:
             if plain.get(name) is not given.get(name):
                 result = cast(R, _as_before(result, given[name]))

@@ -144,7 +144,7 @@ def absolute_vorticity(
     f = wind.coriolis() / in_si
     poles = {end: row + f[end].item() for end, row in wind.polar_vorticity().items()}
     (data,) = wind.solve(wind.vorticity() + f, poles={0: poles})
-    is_air = "wind" in _name_flow(wind)
+    is_air = "wind" in name_flow(wind.template)
     name = "atmosphere_absolute_vorticity" if is_air else None
     units = wind.per_metre()
     if in_si != 1:
@@ -211,7 +211,7 @@ def _solve(wind: Wind, names: Sequence[str]) -> list[xr.DataArray]:
         *(kind.equation(wind) for kind in kinds),
         poles={i: kind.at_poles(wind) for i, kind in enumerate(kinds)},
     )
-    flow, units = _name_flow(wind), wind.per_metre()
+    flow, units = name_flow(wind.template), wind.per_metre()
     return [
         wind.named(
             data,
@@ -224,9 +224,9 @@ def _solve(wind: Wind, names: Sequence[str]) -> list[xr.DataArray]:
     ]
 
 
-def _name_flow(wind: Wind) -> str:
+def name_flow(u: xr.DataArray) -> str:
     """What flows, by the standard name of u, if that is a speed: wind, sea_water or nothing."""
-    attrs = wind.template.attrs
+    attrs = u.attrs
     units, name = attrs.get("units"), str(attrs.get("standard_name", ""))
     is_speed = units is None or conversion_factor(units, "m s-1") is not None
     found = [flow for flow in ("sea_water", "wind") if is_speed and flow in name]

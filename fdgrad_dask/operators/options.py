@@ -29,6 +29,7 @@ KINEMATIC = (
     "shearing_deformation",
     "total_deformation",
 )
+HELMHOLTZ = ("stream_function", "velocity_potential", "rotational_wind", "divergent_wind")
 
 
 class GradientOptions(TypedDict, total=False):
@@ -104,6 +105,18 @@ class KinematicsOptions(LevelOptions, total=False):
     which: Sequence[str]
 
 
+class SpectralOptions(GeometryOptions, total=False):
+    """Options of operators that take spherical harmonics."""
+
+    truncation: int | None
+
+
+class HelmholtzOptions(SpectralOptions, total=False):
+    """Options of `helmholtz`."""
+
+    parts: Sequence[str]
+
+
 class PotentialVorticityOptions(QVectorOptions, total=False):
     """Options of `potential_vorticity`."""
 
@@ -132,6 +145,8 @@ class Options:
     upward: bool = False
     which: Sequence[str] = KINEMATIC
     potential: bool | None = None
+    truncation: int | None = None
+    parts: Sequence[str] = HELMHOLTZ
 
     def make_table(self, axis: Axis, field: xr.DataArray) -> StencilTable:
         """The stencil table for one axis of ``field``."""

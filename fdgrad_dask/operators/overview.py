@@ -1,4 +1,4 @@
-"""What ``da.fdgrad`` and ``ds.fdgrad`` print: what was recognised, and which operators apply.
+"""What ``da.fdgrad`` and ``ds.fdgrad`` show: what was recognised, and which operators apply.
 
 No values are read: an operator is tried on ones at the first few points, with the coordinates and
 attributes of the fields, so the reasons printed are those that it would give.
@@ -6,6 +6,7 @@ attributes of the fields, so the reasons printed are those that it would give.
 
 from __future__ import annotations
 
+import inspect
 import re
 import warnings
 from collections.abc import Callable, Hashable
@@ -23,6 +24,7 @@ from fdgrad_dask.grids.projections import carry_grid_mapping, find_grid_mapping
 from fdgrad_dask.grids.units import kelvin_conversion
 from fdgrad_dask.halo.compute import is_dask
 from fdgrad_dask.operators.options import required_fields
+from fdgrad_dask.operators.overview_page import Overview
 from fdgrad_dask.operators.roles import choose_components
 from fdgrad_dask.operators.verticals import find_vertical_axis
 from fdgrad_dask.stencils.boundary import full_turn
@@ -54,15 +56,15 @@ class _Known:
         self.kind = (place, field.attrs.get("units"), field.dtype)
 
 
-def describe_field(field: xr.DataArray) -> str:
+def describe_field(field: xr.DataArray) -> Overview:
     """Describe a field, its axes and its grid, and list the operators of one field."""
     known = _Known(field, {})
     sizes = ", ".join(f"{dim}: {n}" for dim, n in field.sizes.items())
     rows = [*_describe([known]), *_verdicts("operators", [known])]
-    return _page(f"{known.name} ({sizes}) {field.dtype}{_units(field)}", rows)
+    return Overview(f"{known.name} ({sizes}) {field.dtype}{_units(field)}", rows)
 
 
-def describe_dataset(dataset: xr.Dataset) -> str:
+def describe_dataset(dataset: xr.Dataset) -> Overview:
     """Describe the fields of a dataset, and list the operators that apply to each of them."""
     found: dict[Any, Any] = {}
     fields = [
@@ -81,12 +83,7 @@ def describe_dataset(dataset: xr.Dataset) -> str:
         each = "each of " if len(named) > len(group) else ""
         rows += _verdicts(each + ", ".join(known.name for known in named), group)
     names = ", ".join(f"{known.name}{_units(known.field)}" for known in fields)
-    return _page(f"Dataset of {names or 'no fields'}", rows)
-
-
-def _page(title: str, rows: list[tuple[str, str]]) -> str:
-    width = max(len(name) for name, _ in rows)
-    return "\n".join([f"<fdgrad: {title}>", *(f"  {n:<{width}}  {text}" for n, text in rows)])
+    return Overview(f"Dataset of {names or 'no fields'}", rows)
 
 
 def _units(field: xr.DataArray) -> str:
@@ -225,6 +222,8 @@ def _why_not(name: str, fields: list[_Known]) -> str | None:
         failed = [_failure(name, fields, dim) for dim in fields[0].field.dims]
         return None if None in failed else failed[0] if failed else "it has no dimensions"
     reasons = [_failure(name, fields), *(known.reason for known in fields)]
+    if _is_global(name):  # without a grid it is tried on too few points
+        reasons.reverse()
     return next((reason for reason in reasons if reason), None)
 
 
@@ -232,21 +231,32 @@ def _failure(name: str, fields: list[_Known], *dim: Hashable) -> str | None:
     try:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
-            getattr(operators, name)(*(_few_points(known.field) for known in fields), *dim)
+            few = [_few_points(known, _is_global(name)) for known in fields]
+            getattr(operators, name)(*few, *dim)
     except Exception as error:
         return _sentence(error)
     return None
 
 
-def _few_points(field: xr.DataArray) -> xr.DataArray:
-    """A field of ones on the first points, with all that is known of the field but its values."""
-    few = field.isel({dim: slice(_TRIED) for dim in field.dims})
+def _is_global(name: str) -> bool:
+    """True for operators that need the complete globe: those of spherical harmonics."""
+    return "truncation" in inspect.signature(getattr(operators, name)).parameters
+
+
+def _few_points(known: _Known, is_global: bool) -> xr.DataArray:
+    """A field of ones on the first points, with all that is known of the field but its values.
+
+    If ``is_global``, on all points of the globe, and lazy.
+    """
+    field, grid = known.field, known.grid
+    kept = {grid.x.dim, grid.y.dim} if is_global and grid is not None else set()
+    few = field.isel({dim: slice(_TRIED) for dim in field.dims if dim not in kept})
     units = getattr(field.variable._data, "units", None)  # of a quantity
     attrs = field.attrs if units is None else field.attrs | {"units": str(units)}
-    ones = np.ones(few.shape, field.dtype)
+    ones = np.broadcast_to(np.ones((), field.dtype), few.shape)
     made = xr.DataArray(ones, coords=few.coords, dims=few.dims, name=field.name, attrs=attrs)
     made.encoding = field.encoding
-    return made
+    return made.chunk(token="ones") if kept else made
 
 
 def _sentence(error: Exception) -> str:

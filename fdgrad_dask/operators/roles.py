@@ -125,6 +125,22 @@ def is_eastward(u: xr.DataArray) -> bool:
     return _read_components(u) == "earth"
 
 
+def is_along_grid(field: xr.DataArray) -> bool:
+    """True if a field says that it is a component along its grid.
+
+    Raises OptionError for a speed that may be a scalar or a component.
+    """
+    said, attrs = _read_components(field), field.attrs
+    is_speed = conversion_factor(attrs.get("units"), "m s-1") is not None
+    if said is None and is_speed and not attrs.get("standard_name"):
+        raise OptionError(
+            f"{field.name!r} is a speed in {attrs['units']}, and nothing says whether it is a "
+            "component along the grid, whose sign changes across a fold; give it a "
+            "standard_name, such as x_wind, eastward_wind or wind_speed"
+        )
+    return said == "grid"
+
+
 def _read_components(component: xr.DataArray) -> str | None:
     # A GRIB message says it itself; readers name the wind eastward all the same.
     flag = component.attrs.get("GRIB_uvRelativeToGrid")

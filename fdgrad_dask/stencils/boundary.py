@@ -12,8 +12,14 @@ from numpy.typing import NDArray
 from fdgrad_dask.errors import OptionError
 from fdgrad_dask.stencils.dtypes import is_extension
 
-# The condition at one end of an axis: the number is the value held outside.
-EndBoundary = Literal["periodic", "reflect", "extend"] | SupportsFloat | complex | None
+# The condition at one end of an axis: the number is the value held outside. Folds are those of
+# horizontal operators.
+EndBoundary = (
+    Literal["periodic", "reflect", "extend", "fold", "fold-T", "fold-F"]
+    | SupportsFloat
+    | complex
+    | None
+)
 # The option ``boundary``: one condition for both ends, a pair, or either of them by axis.
 EndPair = EndBoundary | tuple[EndBoundary, EndBoundary]
 Boundary = EndPair | Mapping[Any, EndPair]

@@ -254,3 +254,26 @@ def test_scalar_heights_that_differ():
     made = advection(u, v, t)
     assert float(made.height) == 10.0
     np.testing.assert_array_equal(made, 0)
+
+
+def test_levels_of_a_model_by_the_command(run):
+    """Potential vorticity and a gradient at constant pressure from formula terms, in one run."""
+    ds, p = plateau(HYBRID)
+    slope = 200 * (LON - LON[0])  # Pa
+    a, b = LEVELS / 1000 - (LEVELS - 200) / 800 * 0.9, (LEVELS - 200) / 800 * 0.9
+    p = p + b[:, None, None] * slope
+    ds["TH"] = (DIMS, 320 - 4e-4 * p, ds.TH.attrs)
+    ds = ds.assign(hyam=("lev", a), hybm=("lev", b), P0=((), 1e5, {"units": "Pa"}))
+    ds["PS"] = (DIMS[1:], 600e2 + slope + 0 * ONE[0], {"units": "Pa"})
+    made = run(
+        ds,
+        ("potential_vorticity", ["U", "V", "TH"], "pv"),
+        ("gradient_magnitude", ["TH"], "level", {"constant": "pressure"}),
+        ("gradient_magnitude", ["TH"], "along"),
+        ("gradient", ["TH"], "slope", {"dim": "lev", "coordinate": "pressure"}),
+    )
+    true = GRAVITY * 2 * OMEGA * np.sin(np.deg2rad(LAT))[:, None] * 4e-4 * ONE
+    np.testing.assert_allclose(made.pv, true, rtol=1e-6)
+    assert abs(made.level).max() < 1e-9 * made.along.max()
+    np.testing.assert_allclose(made.slope, -4e-4, rtol=1e-9)
+    assert not {"PS", "hyam", "P0"} & {*made.variables}

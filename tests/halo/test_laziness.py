@@ -256,7 +256,9 @@ def test_building_an_operator_reads_nothing_and_computes_nothing(name, lat, lazi
 
 
 @pytest.mark.parametrize("lat", LATITUDES)
-@pytest.mark.parametrize("name", ["vorticity", "kinematics", "laplacian", "potential_vorticity"])
+@pytest.mark.parametrize(
+    "name", ["vorticity", "kinematics", "laplacian", "potential_vorticity", "helmholtz"]
+)
 def test_every_chunk_of_every_field_is_read_once(name, lat):
     operator, names = CALLS[name]
     counted, fields = sources(*names, lat=lat)

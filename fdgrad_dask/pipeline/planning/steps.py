@@ -13,6 +13,7 @@ import xarray as xr
 
 from fdgrad_dask import operators
 from fdgrad_dask.errors import ConfigError, FdgradError, InputError
+from fdgrad_dask.operators.terms import LEVELS, drop_terms, needs_terms, offer_terms
 from fdgrad_dask.pipeline.config import operators as catalog
 from fdgrad_dask.pipeline.config.schema import Config, Step
 from fdgrad_dask.pipeline.source.select import named_in
@@ -56,10 +57,16 @@ def _called(step: Step, known: xr.Dataset, config: Config, place: str) -> xr.Dat
     accepted = catalog.options_of(step.operator)
     options = {
         name: variable(value)
-        if isinstance(value, str) and catalog.takes_variable(accepted[name])
+        if isinstance(value, str)
+        and catalog.takes_variable(accepted[name])
+        # Words for a coordinate that formula terms give, unless a variable has that name.
+        and (value not in LEVELS or value in known.variables)
         else value
         for name, value in step.options.items()
     }
+    terms: list[str] = []
+    if needs_terms(step.operator, options):
+        known, options, terms = offer_terms(known, options)
     inputs = [variable(name) for name in step.inputs]
     try:
         result: xr.DataArray | xr.Dataset = getattr(operators, step.operator)(*inputs, **options)
@@ -67,7 +74,7 @@ def _called(step: Step, known: xr.Dataset, config: Config, place: str) -> xr.Dat
         raise type(error)(f"{_told(step, place)}: {error}") from error
     except (TypeError, ValueError) as error:
         raise ConfigError(f"{_told(step, place)}: {error}; see the options of the step") from error
-    return result
+    return drop_terms(result, terms)
 
 
 def _told(step: Step, place: str) -> str:

@@ -1,0 +1,48 @@
+"""Transforms that need all points along some axes at once: one task a chunk of the other axes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import dask.array as da
+from dask.base import tokenize
+from dask.task_spec import Task, TaskRef
+
+from fdgrad_dask.blocks.harmonics import Transform
+from fdgrad_dask.halo.chunks import Shared, is_dask, list_places, make_arrays, make_meta
+from fdgrad_dask.halo.compute import length
+
+
+def transform_planes(fields: Sequence[Any], transform: Transform) -> list[Any]:
+    """The outputs of ``transform`` over fields of one shape: lazy or JAX if any of them is.
+
+    The chunks of a plane are joined for it, and results are cut as the first lazy field was.
+    """
+    ndim = fields[0].ndim
+    first = next((f for f in fields if is_dask(f)), None)
+    if first is None:
+        return transform.compute(*fields)
+    axes = [axis % ndim for axis in transform.rings.axes]
+    for axis in axes:
+        length(first, axis)
+    whole = dict.fromkeys(axes, -1)
+    joined = first.rechunk(whole)
+    is_unknown = any(map(math.isnan, first.shape))
+    arrays = [
+        f.rechunk(whole if is_unknown else joined.chunks)
+        if is_dask(f)
+        else da.from_array(f, chunks=joined.chunks)
+        for f in fields
+    ]
+    name = f"fdgrad-{tokenize([f.name for f in arrays], transform)}"
+    kind = Task if transform.count == 1 else Shared
+    tasks = {}
+    for place in list_places(joined.chunks):
+        key = (name, *place)
+        chunks = [TaskRef((f.name, *place)) for f in arrays]
+        tasks[key] = kind(key, transform.compute_in_task, *chunks)
+    meta = make_meta(fields, ndim, transform.dtype)
+    results = make_arrays(name, tasks, arrays, transform.count, joined.chunks, meta)
+    return [result.rechunk({axis: first.chunks[axis] for axis in axes}) for result in results]
