@@ -173,6 +173,8 @@ def list_parametric(
     names = [name for name, one in coords.items() if one.ndim == 1 and _parse_terms(one)]
     if vertical is None or isinstance(field, xr.Dataset):
         return names
+    if vertical in coords and coords[vertical].ndim == 0:  # the level of a single one
+        return []
     level = find_coordinate(field, vertical)
     along = (vertical,) if level is None else coords[level].dims
     return [level] if level in names else [n for n in names if coords[n].dims == along]

@@ -148,7 +148,7 @@ def q_vector(
             "temperature itself: θ (p / 1e5 Pa) ** (2 / 7)"
         )
     result = "a Q vector"
-    pressure, pascal = find_pressure_field(u, options.get("pressure"), options.get("vertical"))
+    pressure, pascal = find_pressure_field(u, options, result)
     wind = Wind(u, v, temperature, is_directed=True, constant=pressure, **options)
     in_si = find_speed_factor(wind.template, result) * find_kelvin_scale(temperature, result)[0]
     r: Expression

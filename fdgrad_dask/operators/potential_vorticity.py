@@ -76,7 +76,7 @@ def potential_vorticity(
     potential = options.get("potential")
     potential = is_potential(temperature) if potential is None else potential
     factor, offset = find_kelvin_scale(temperature, _RESULT)
-    pressure, pascal = find_pressure_field(u, options.get("pressure"), options.get("vertical"))
+    pressure, pascal = find_pressure_field(u, options, _RESULT)
     is_directed = options.get("coriolis") is None
     if temperature.dims == (temperature.name,):
         _require_isentropic(temperature, potential, pressure)

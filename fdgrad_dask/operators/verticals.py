@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from fdgrad_dask.errors import CoordinateError, OptionError
 from fdgrad_dask.grids.coordinate import Axis, find_axis, find_cf_names
-from fdgrad_dask.grids.parametric import list_parametric
+from fdgrad_dask.grids.parametric import compute_levels, find_parametric_level, list_parametric
 from fdgrad_dask.grids.units import conversion_factor, divide_units
 from fdgrad_dask.grids.vertical import resolve_levels
 
@@ -78,29 +79,38 @@ def find_pressure(
     return (axis,), levels
 
 
-def refuse_parametric(level: xr.DataArray, result: str) -> None:
+def refuse_parametric(level: xr.DataArray, result: str, why: str = "") -> None:
     """Raises for levels whose pressure or height is computed from other fields."""
-    attrs = level.attrs
+    attrs = {**level.encoding, **level.attrs}
     named = _PARAMETRIC.fullmatch(str(attrs.get("standard_name", "")))
     if not (named or "formula_terms" in attrs or "hybrid" in str(attrs.get("long_name")).lower()):
         return
     raise OptionError(
         f"the levels of {level.name!r} are parametric ({attrs.get('standard_name') or 'hybrid'}): "
-        f"their values are nominal, but {result} needs true ones; interpolate the fields to "
-        "levels of pressure or height first, or give the true coordinate: pressure=…, or for a "
-        f"vertical derivative alone .fdgrad.gradient({level.name!r}, coordinate=…)"
+        f"their values are nominal, but {result} needs true ones{why and f' ({why})'}; "
+        "interpolate the fields to levels of pressure or height first, or give the true coordinate:"
+        " pressure=…, constant=…, or for a vertical derivative alone "
+        f".fdgrad.gradient({level.name!r}, coordinate=…)"
     )
 
 
 def find_pressure_field(
-    field: xr.DataArray, given: object, vertical: Hashable | None
+    field: xr.DataArray, options: Mapping[str, Any], result: str
 ) -> tuple[xr.DataArray | None, float]:
     """The pressure of levels that are none, and its unit in Pa: the one given, or that of their
     formula terms.
     """
-    if given is None and not list_parametric(field, vertical):
+    given, vertical = options.get("pressure"), options.get("vertical")
+    if given is not None:
+        pressure = resolve_levels(field, given, vertical, "pressure")
+    elif names := list_parametric(field, vertical):
+        try:
+            pressure = compute_levels(field, find_parametric_level(field, vertical), "pressure")
+        except CoordinateError as error:
+            refuse_parametric(field.coords[names[0]], result, str(error).partition(";")[0])
+            raise
+    else:
         return None, 1.0
-    pressure = resolve_levels(field, "pressure" if given is None else given, vertical, "pressure")
     pascal = conversion_factor(pressure.attrs.get("units"), "Pa")
     if pascal is None:
         raise OptionError(
