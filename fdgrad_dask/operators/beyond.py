@@ -24,6 +24,7 @@ from fdgrad_dask.grids.units import conversion_factor
 from fdgrad_dask.halo.compute import is_dask, scale
 from fdgrad_dask.operators.fused_pass import namespace
 from fdgrad_dask.operators.roles import choose_components, is_along_grid
+from fdgrad_dask.operators.terms import COORDINATES
 from fdgrad_dask.stencils.boundary import boundary_pair
 
 FOLDS = ("fold", "fold-T", "fold-F")
@@ -48,7 +49,8 @@ def solve_across_fold(
             "that end open: boundary=None"
         )
     key, pivot, boundary = _without_fold(given["boundary"])
-    named = {name: given[name] for name in fields if isinstance(given.get(name), xr.DataArray)}
+    arrays = [*fields, *COORDINATES]
+    named = {name: given[name] for name in arrays if isinstance(given.get(name), xr.DataArray)}
     first = next(iter(named.values()))
     geometry: Geometry | None = given.get("geometry")
     grid = find_horizontal_grid(first, geometry, boundary)

@@ -44,10 +44,13 @@ def advection(
         The vertical wind, in units of the vertical coordinate per time: Pa s-1 on pressure
         levels, where it is omega. On a depth its standard_name has to say whether it is upward
         or downward; on a height it is upward unless that says downward. With it the wind has
-        units of speed; m s-1 is assumed if there are none.
+        units of speed; m s-1 is assumed if there are none. With ``constant`` it is in units of
+        that per time.
+    positive
+        ``"up"`` or ``"down"``, how the vertical coordinate grows where its attributes do not say.
     vertical
-        The vertical coordinate, if ``w`` is given and CF attributes do not tell.
-    edge_order, accuracy, boundary, skipna, geometry
+        The vertical coordinate, if CF attributes do not tell.
+    edge_order, accuracy, boundary, skipna, geometry, constant
         See `divergence`.
 
     Returns
@@ -123,9 +126,13 @@ def q_vector(
     u, v
         The geostrophic wind, in any unit of speed; m s-1 is assumed if there are no units.
     temperature
-        In kelvin or degrees Celsius, as its units say, on the same pressure levels.
+        In kelvin or degrees Celsius, as its units say, on the same levels.
     vertical
         The pressure coordinate, if CF attributes do not tell; of one level a scalar one.
+    pressure
+        The pressure of levels of another kind, a field; without it that of their formula terms.
+        Derivatives are taken where it is constant, as with the option ``constant`` of
+        `divergence`.
     edge_order, accuracy, boundary, skipna, geometry
         See `divergence`.
 

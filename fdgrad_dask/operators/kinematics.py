@@ -74,15 +74,15 @@ def divergence(u: xr.DataArray, v: xr.DataArray, **options: Unpack[LevelOptions]
         it has another unit than u, and one without units has those of the other. On a
         curvilinear grid their standard_name says whether they are to the east and north or along
         the grid, or ``geometry=Curvilinear(components=…)`` does.
-    edge_order, accuracy, boundary, skipna, geometry
-        See `horizontal_gradient`; all operators of winds have them.
+    edge_order, accuracy, boundary, skipna, geometry, constant, vertical
+        See `horizontal_gradient`; all operators of winds have the first five.
 
     Returns
     -------
     DataArray
-        The dims, coords and chunks of u; at a pole the value of its cap. The row beside a pole
-        is first order where the wind blows over the pole. Attributes say which geometry was
-        used.
+        The dims, coords and chunks of u; at a pole the value of its cap, or NaN with ``constant``.
+        The row beside a pole is first order where the wind blows over the pole. Attributes say
+        which geometry was used.
 
     Raises
     ------
@@ -124,7 +124,7 @@ def absolute_vorticity(
         f in s-1, where y is no latitude.
     u, v
         The wind in any unit of speed; m s-1 is assumed if there are no units.
-    edge_order, accuracy, boundary, skipna, geometry
+    edge_order, accuracy, boundary, skipna, geometry, constant, vertical
         See `divergence`.
 
     Returns
@@ -180,7 +180,7 @@ def kinematics(
     which
         Any of divergence, vorticity, stretching_deformation, shearing_deformation and
         total_deformation; all if not given.
-    u, v, edge_order, accuracy, boundary, skipna, geometry
+    u, v, edge_order, accuracy, boundary, skipna, geometry, constant, vertical
         See `divergence`.
 
     Returns

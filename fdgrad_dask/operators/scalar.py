@@ -35,6 +35,13 @@ def horizontal_gradient(field: xr.DataArray, **options: Unpack[LevelOptions]) ->
         See `gradient`; a longitude that goes around the globe is periodic by itself.
     geometry
         `Sphere`, `Plane` or `Curvilinear`, instead of the one that the coordinates tell.
+    constant
+        What is held constant on levels that are not level: ``"pressure"`` or ``"height"``, from
+        their formula terms (see `fdgrad_dask.vertical_coordinate`), or a field of it, such as
+        ``ds.pressure``. Then (∂f/∂x)_p = (∂f/∂x)_level − ∂f/∂p (∂p/∂x)_level (Kasahara 1974,
+        eq. 2.9). Without it derivatives are along the levels.
+    vertical
+        The level coordinate, or its dimension, if CF attributes do not tell.
 
     Returns
     -------
@@ -89,7 +96,7 @@ def geostrophic_wind(field: xr.DataArray, **options: Unpack[CoriolisOptions]) ->
         Geopotential (units of m2 s-2) or geopotential height (of m, gpm, gpdm …).
     coriolis
         f in s-1, where y is no latitude.
-    edge_order, accuracy, boundary, skipna, geometry
+    edge_order, accuracy, boundary, skipna, geometry, constant, vertical
         See `horizontal_gradient`.
 
     Returns

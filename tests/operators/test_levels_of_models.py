@@ -14,6 +14,7 @@ import pytest
 import xarray as xr
 from counting import Source
 from numpy.testing import assert_allclose, assert_array_equal
+from tripolar import FOLDED, tripolar
 
 import fdgrad_dask as fd
 from fdgrad_dask import operators as op
@@ -331,6 +332,19 @@ def test_a_rotation_of_the_atmosphere_on_the_globe(two_dimensional):
     along = ds.fdgrad.vorticity("u", "v")
     assert abs(along - true)[inside].max() > 0.2 * abs(true).max()
     assert np.isnan(made[:, [0, -1]]).all()
+
+
+def test_across_the_fold_of_a_tripolar_grid():
+    """Of a field that is linear in pressure, the slopes of its other part remain."""
+    ds, _ = tripolar(16)
+    levels = xr.DataArray(np.linspace(3e4, 9e4, 4), dims="lev")
+    p = (levels * (1 - 0.2 * np.cos(np.deg2rad(ds.lat)) * np.sin(np.deg2rad(ds.lon)))).rename("p")
+    f = (ds.s + 1e-3 * p).transpose("lev", ...).rename("s")
+    want = ds.s.fdgrad.horizontal_gradient(boundary=FOLDED)
+    made = f.fdgrad.horizontal_gradient(boundary=FOLDED, constant=p, vertical="lev")
+    for name in want:
+        near = {"rtol": 0, "atol": 1e-9 * float(abs(want[name]).max())}
+        assert_allclose(made[name], want[name].expand_dims(lev=4), **near)
 
 
 # --- refused ------------------------------------------------------------------------------------
