@@ -20,6 +20,7 @@ from fdgrad_dask.blocks.device import is_jax
 from fdgrad_dask.grids.coordinate import Axis, find_axis
 from fdgrad_dask.grids.geometry import HorizontalGrid, Plane, Sphere
 from fdgrad_dask.grids.horizontal import find_horizontal_grid
+from fdgrad_dask.grids.parametric import carry_terms, list_terms
 from fdgrad_dask.grids.projections import carry_grid_mapping, find_grid_mapping
 from fdgrad_dask.grids.units import kelvin_conversion
 from fdgrad_dask.halo.compute import is_dask
@@ -67,8 +68,10 @@ def describe_field(field: xr.DataArray) -> Overview:
 def describe_dataset(dataset: xr.Dataset) -> Overview:
     """Describe the fields of a dataset, and list the operators that apply to each of them."""
     found: dict[Any, Any] = {}
+    terms = [n for n in list_terms(dataset, dataset) if dataset[n].ndim > 1]
+    lazy = dataset.assign({n: dataset.variables[n].chunk() for n in terms})  # and stay unread
     fields = [
-        _Known(carry_grid_mapping(field, dataset), found)
+        _Known(carry_terms(carry_grid_mapping(field, dataset), lazy), found)
         for field in dataset.data_vars.values()
         if field.dtype.kind in "iufcmM" and field.ndim
     ]

@@ -38,8 +38,8 @@ def horizontal_gradient(field: xr.DataArray, **options: Unpack[LevelOptions]) ->
     constant
         What is held constant on levels that are not level: ``"pressure"`` or ``"height"``, from
         their formula terms (see `fdgrad_dask.vertical_coordinate`), or a field of it, such as
-        ``ds.pressure``. Then (∂f/∂x)_p = (∂f/∂x)_level − ∂f/∂p (∂p/∂x)_level (Kasahara 1974,
-        eq. 2.9). Without it derivatives are along the levels.
+        ``ds.pressure``. Then (∂f/∂x)_p = (∂f/∂x)_level − ∂f/∂p (∂p/∂x)_level (Kasahara 1974).
+        Without it derivatives are along the levels.
     vertical
         The level coordinate, or its dimension, if CF attributes do not tell.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dask
 import dask.array as da
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -334,6 +335,16 @@ def test_a_rotation_of_the_atmosphere_on_the_globe(two_dimensional):
     assert np.isnan(made[:, [0, -1]]).all()
 
 
+def test_the_overview_knows_the_levels(lazily):
+    ps = Source(DS.PS.values)
+    ds = DS[["u", "v", "hyam", "hybm", "P0"]].assign(t=DS.s)
+    ds["PS"] = (("y", "x"), ps.chunked((5, 4)), DS.PS.attrs)
+    with lazily():
+        lines = repr(ds.fdgrad).splitlines()
+    assert any(line.startswith("  u, v, t ") and "q_vector" in line for line in lines)
+    assert not ps.reads
+
+
 def test_across_the_fold_of_a_tripolar_grid():
     """Of a field that is linear in pressure, the slopes of its other part remain."""
     ds, _ = tripolar(16)
@@ -381,10 +392,18 @@ def test_kinds(kernels):
     near = {"rtol": 0, "atol": 4e-6 * float(abs(want).max())}
     ds = DS.assign({k: DS[k].astype("f4") for k in names})
     for kind in ("numpy", "jax", "dask of jax"):
-        chunks = {"lev": 8, "y": 15, "x": 8} if "dask" in kind else None  # a kernel for each place
+        chunks = {"lev": 8, "y": 15, "x": 16} if "dask" in kind else None  # one kernel for both
         given = ds if kind == "numpy" else ds.assign({k: in_jax(ds[k], chunks) for k in names})
         made = given.fdgrad.vorticity("u", "v", constant="pressure").data
         made = made.compute() if chunks else made
         assert made.dtype == np.float32
         assert type(made).__module__.startswith(kind.split()[-1])
         assert_allclose(made, want, **near)
+
+    def traced(u, v, ps):
+        given = zip(names, (u, v, ps), strict=True)
+        d = DS.assign({name: DS[name].copy(data=x) for name, x in given})
+        return d.fdgrad.vorticity("u", "v", constant="pressure").data
+
+    made = jax.jit(traced)(*(jnp.asarray(ds[k].values) for k in names))
+    assert_allclose(made, want, **near)
