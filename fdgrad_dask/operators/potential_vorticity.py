@@ -80,6 +80,7 @@ def potential_vorticity(
     is_directed = options.get("coriolis") is None
     if temperature.dims == (temperature.name,):
         _require_isentropic(temperature, potential, pressure)
+        options["vertical"] = temperature.name
         wind = Wind(u, v, is_directed=is_directed, levels=pressure, **options)
         axis = find_axis(wind.template, temperature.name)
         thickness = wind.d(wind.levels, axis)
@@ -135,7 +136,8 @@ def _solve(wind: Wind, g: float, equation: Callable[[Any], Any]) -> xr.DataArray
 
 def _to_theta(pascal: float, temperature: Any, pressure: Any) -> Any:
     exner = (REFERENCE_PRESSURE / (pascal * pressure)) ** KAPPA
-    return (temperature * exner).astype(temperature.dtype)
+    theta = temperature * exner
+    return theta.astype(temperature.dtype) if temperature.dtype.kind in "fc" else theta
 
 
 def _require_isentropic(

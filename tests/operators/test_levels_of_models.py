@@ -261,6 +261,18 @@ def test_isentropic_potential_vorticity(temperature):
     again = lazy.fdgrad.potential_vorticity("u", "v", temperature, pressure="p", coriolis=F)
     assert again.chunks == lazy.u.chunks
     assert_array_equal(again, made)
+    two = ds.expand_dims(member=2)  # which of the two is vertical is no question
+    again = two.fdgrad.potential_vorticity("u", "v", "theta", pressure="p", coriolis=F)
+    assert error(again[1], true) < 0.01
+
+
+def test_a_temperature_in_whole_degrees():
+    """θ of integers is no integer."""
+    ds, _ = sampled(8)
+    ds["t"] = (250 + 0 * ds.s).astype("i4").assign_attrs(units="K")
+    made = ds.fdgrad.potential_vorticity("u", "v", "t", coriolis=F)
+    want = ds.assign(t=ds.t.astype(float)).fdgrad.potential_vorticity("u", "v", "t", coriolis=F)
+    assert_array_equal(made, want)
 
 
 def test_a_q_vector_at_constant_pressure():
