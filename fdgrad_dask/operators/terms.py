@@ -21,35 +21,26 @@ def with_terms(method: Method) -> Method:
 
     @functools.wraps(method)
     def called(accessor: Any, *fields: Any, **options: Any) -> Any:
-        dataset = getattr(accessor, "_dataset", None)
-        if dataset is None or not needs_terms(method.__name__, options):
+        if not hasattr(accessor, "_dataset"):
             return method(accessor, *fields, **options)
-        offered, options, terms = offer_terms(dataset, options)
-        return drop_terms(method(type(accessor)(offered), *fields, **options), terms)
+        dataset, options, terms = offer_terms(method.__name__, accessor._dataset, options)
+        return drop_terms(method(type(accessor)(dataset), *fields, **options), terms)
 
     return cast(Method, called)
 
 
-def needs_terms(operator: str, options: Mapping[str, Any]) -> bool:
-    """True if an operator with these options may need the formula terms of levels."""
-    is_asked = any(isinstance(options.get(option), str) for option in COORDINATES)
-    return is_asked or operator in ("potential_vorticity", "q_vector")
-
-
 def offer_terms(
-    dataset: xr.Dataset, options: Mapping[str, Any]
+    operator: str, dataset: xr.Dataset, options: Mapping[str, Any]
 ) -> tuple[xr.Dataset, dict[str, Any], list[str]]:
-    """A dataset whose formula terms are coordinates, and options in which names are variables.
+    """The dataset whose formula terms are coordinates, if an operator may need them.
 
-    Also the names of these terms, which a result is not to carry.
+    Also its options, with variables for their names, and the terms, which no result is to carry.
     """
-    terms = list_terms(dataset, dataset)
     named = {key: options[key] for key in COORDINATES if isinstance(options.get(key), str)}
-    found = {
-        key: dataset[name]
-        for key, name in named.items()
-        if name in dataset.variables and dataset.variables[name].ndim > 0
-    }
+    if not named and operator not in ("potential_vorticity", "q_vector"):
+        return dataset, {**options}, []
+    terms, known = list_terms(dataset, dataset), dataset.variables
+    found = {key: dataset[n] for key, n in named.items() if n in known and known[n].ndim > 0}
     return dataset.set_coords(terms), {**options, **found}, terms
 
 

@@ -13,7 +13,7 @@ import xarray as xr
 
 from fdgrad_dask import operators
 from fdgrad_dask.errors import ConfigError, FdgradError, InputError
-from fdgrad_dask.operators.terms import LEVELS, drop_terms, needs_terms, offer_terms
+from fdgrad_dask.operators.terms import LEVELS, drop_terms, offer_terms
 from fdgrad_dask.pipeline.config import operators as catalog
 from fdgrad_dask.pipeline.config.schema import Config, Step
 from fdgrad_dask.pipeline.source.select import named_in
@@ -64,9 +64,7 @@ def _called(step: Step, known: xr.Dataset, config: Config, place: str) -> xr.Dat
         else value
         for name, value in step.options.items()
     }
-    terms: list[str] = []
-    if needs_terms(step.operator, options):
-        known, options, terms = offer_terms(known, options)
+    known, options, terms = offer_terms(step.operator, known, options)
     inputs = [variable(name) for name in step.inputs]
     try:
         result: xr.DataArray | xr.Dataset = getattr(operators, step.operator)(*inputs, **options)
