@@ -312,6 +312,43 @@ def test_potential_vorticity_refused(case):
         ds.fdgrad.potential_vorticity("u", "v", "theta", coriolis=F, **options)
 
 
+def test_at_constant_height_in_an_ocean():
+    """On s levels, of water that is linear in height and place: exact, in float32 what came in."""
+    x, y, n = 1e3 * np.arange(7), 1e3 * np.arange(5), 6
+    h = 100 + 0.02 * x + 5 * np.sin(y / 1e3)[:, None]
+    s = (np.arange(n) + 0.5) / n - 1
+    metres = {"units": "meter"}
+    level = {
+        "standard_name": "ocean_s_coordinate_g2",
+        "formula_terms": "s: s_rho C: Cs_r eta: zeta depth: h depth_c: hc",
+        "positive": "up",
+    }
+    ds = xr.Dataset(
+        {
+            "Cs_r": ("s_rho", -(s**2)),
+            "zeta": (("ocean_time", "y", "x"), 0.1 * np.ones((2, 5, 7)), metres),
+            "h": (("y", "x"), h, metres),
+            "hc": ((), 20.0, metres),
+        },
+        {
+            "s_rho": ("s_rho", s, level),
+            "x": ("x", x, {"units": "m"}),
+            "y": ("y", y, {"units": "m"}),
+        },
+    )
+    empty = xr.DataArray(np.zeros((2, n, 5, 7)), dims=("ocean_time", "s_rho", "y", "x"))
+    z = fd.vertical_coordinate(empty.assign_coords(s_rho=ds.s_rho), ds)
+    assert float(z.min()) < -100
+    assert z.max() < 0.1
+    ds["temp"] = (15 + 0.05 * z + 2e-5 * ds.x).astype("f4").transpose(*empty.dims)
+    made = ds.chunk(ocean_time=1).fdgrad.horizontal_gradient("temp", constant="height")
+    assert_allclose(made.dtemp_dx, 2e-5, rtol=2e-2)
+    assert_allclose(made.dtemp_dy, 0, atol=1e-6)
+    assert made.dtemp_dx.dtype == "f4"
+    assert made.chunks["ocean_time"] == (1, 1)
+    assert abs(ds.fdgrad.horizontal_gradient("temp").dtemp_dy).max() > 1e-4
+
+
 # --- on the Earth -------------------------------------------------------------------------------
 
 
