@@ -115,6 +115,7 @@ def _start_interior(
         donated,
         program=interned(interior.structure()),
         frame=frame,
+        dtype=dtype,
     )
     return started
 
