@@ -13,10 +13,12 @@ if TYPE_CHECKING:
     from fdgrad_dask.blocks.allocator import tune_memory
     from fdgrad_dask.grids.geometry import Curvilinear, Plane, Sphere
     from fdgrad_dask.grids.parametric import vertical_coordinate
+    from fdgrad_dask.grids.staggered import Grid
     from fdgrad_dask.halo.transfer import to_device
 
 __all__ = [
     "Curvilinear",
+    "Grid",
     "Plane",
     "Sphere",
     "accessor",
@@ -30,6 +32,7 @@ __all__ = [
 
 _MODULES = {
     "Curvilinear": "grids.geometry",
+    "Grid": "grids.staggered",
     "Plane": "grids.geometry",
     "Sphere": "grids.geometry",
     "gradient": "arrays",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, Unpack, overload
 
 import xarray as xr
@@ -18,6 +18,7 @@ from fdgrad_dask import operators
 from fdgrad_dask.errors import did_you_mean
 from fdgrad_dask.grids.angles import carry_angle
 from fdgrad_dask.grids.projections import carry_grid_mapping
+from fdgrad_dask.operators.datasets import R, call_on
 from fdgrad_dask.operators.options import (
     AdvectionOptions,
     CoriolisOptions,
@@ -136,6 +137,16 @@ class DatasetAccessor:
             return field
         return carry_grid_mapping(self._dataset[field], self._dataset)
 
+    def _call(
+        self, operator: Callable[..., R], fields: Sequence[Field | None], options: Mapping[str, Any]
+    ) -> R:
+        return call_on(
+            self._dataset,
+            operator,
+            [None if one is None else self._get(one) for one in fields],
+            options,
+        )
+
     @_documented
     def gradient(
         self, dim: Dims | Hashable = None, **options: Unpack[GradientOptions]
@@ -193,29 +204,29 @@ class DatasetAccessor:
 
     @_documented
     def divergence(self, u: Field, v: Field, **options: Unpack[LevelOptions]) -> xr.DataArray:
-        return operators.divergence(self._get(u), self._get(v), **options)
+        return self._call(operators.divergence, [u, v], options)
 
     @_documented
     def vorticity(self, u: Field, v: Field, **options: Unpack[LevelOptions]) -> xr.DataArray:
-        return operators.vorticity(self._get(u), self._get(v), **options)
+        return self._call(operators.vorticity, [u, v], options)
 
     @_documented
     def absolute_vorticity(
         self, u: Field, v: Field, **options: Unpack[CoriolisOptions]
     ) -> xr.DataArray:
-        return operators.absolute_vorticity(self._get(u), self._get(v), **options)
+        return self._call(operators.absolute_vorticity, [u, v], options)
 
     @_documented
     def deformation(self, u: Field, v: Field, **options: Unpack[LevelOptions]) -> xr.Dataset:
-        return operators.deformation(self._get(u), self._get(v), **options)
+        return self._call(operators.deformation, [u, v], options)
 
     @_documented
     def kinematics(self, u: Field, v: Field, **options: Unpack[KinematicsOptions]) -> xr.Dataset:
-        return operators.kinematics(self._get(u), self._get(v), **options)
+        return self._call(operators.kinematics, [u, v], options)
 
     @_documented
     def curl(self, u: Field, v: Field, w: Field, **options: Unpack[CurlOptions]) -> xr.Dataset:
-        return operators.curl(self._get(u), self._get(v), self._get(w), **options)
+        return self._call(operators.curl, [u, v, w], options)
 
     @_documented
     def advection(
@@ -226,16 +237,13 @@ class DatasetAccessor:
         w: Field | None = None,
         **options: Unpack[AdvectionOptions],
     ) -> xr.DataArray:
-        vertical = None if w is None else self._get(w)
-        return operators.advection(
-            self._get(u), self._get(v), self._get(scalar), vertical, **options
-        )
+        return self._call(operators.advection, [u, v, scalar, w], options)
 
     @_documented
     def frontogenesis(
         self, u: Field, v: Field, scalar: Field, **options: Unpack[LevelOptions]
     ) -> xr.DataArray:
-        return operators.frontogenesis(self._get(u), self._get(v), self._get(scalar), **options)
+        return self._call(operators.frontogenesis, [u, v, scalar], options)
 
     @_documented
     def rotate_to_earth(self, u: Field, v: Field, **options: Unpack[GeometryOptions]) -> xr.Dataset:
@@ -258,15 +266,13 @@ class DatasetAccessor:
     def q_vector(
         self, u: Field, v: Field, temperature: Field, **options: Unpack[QVectorOptions]
     ) -> xr.Dataset:
-        return operators.q_vector(self._get(u), self._get(v), self._get(temperature), **options)
+        return self._call(operators.q_vector, [u, v, temperature], options)
 
     @_documented
     def potential_vorticity(
         self, u: Field, v: Field, temperature: Field, **options: Unpack[PotentialVorticityOptions]
     ) -> xr.DataArray:
-        return operators.potential_vorticity(
-            self._get(u), self._get(v), self._get(temperature), **options
-        )
+        return self._call(operators.potential_vorticity, [u, v, temperature], options)
 
     if not TYPE_CHECKING:
 

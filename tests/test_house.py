@@ -37,7 +37,7 @@ ROOMS = {
         "dask dask_kubernetes distributed jax numpy psutil xarray",
     ),
     "pipeline.planning": (
-        "halo operators pipeline.config pipeline.source pipeline.store pipeline.cluster",
+        "halo grids operators pipeline.config pipeline.source pipeline.store pipeline.cluster",
         "dask jax numpy xarray",
     ),
     "pipeline.execute": (

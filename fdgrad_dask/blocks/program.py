@@ -124,10 +124,12 @@ class Program:
         """axis → rows of its neighbours that field ``number`` needs there."""
         rows: dict[int, int] = {}
         for d in self.derivatives:
-            used = {d.z} | {i for part in self.operands[d.operand] for i in part}
-            if number in used:
+            if self._reads(d, number):
                 rows[d.axis] = max(rows.get(d.axis, 0), d.stencil.halo_width)
         return rows
+
+    def _reads(self, d: Derivative, number: int) -> bool:
+        return number == d.z or any(number in part for part in self.operands[d.operand])
 
     def is_factor(self, number: int) -> bool:
         """True if a field only ever multiplies, so that its ghosts are never a fixed value."""
@@ -143,8 +145,12 @@ class Program:
         return bool(parts) and all(operand == ((number, None),) for operand in parts)
 
     def fills(self, axis: int, number: int) -> tuple[EndBoundary, EndBoundary]:
-        """What stands outside a field; a factor goes on where that is a fixed value."""
-        table, is_factor = self.stencils(axis)[0], self.is_factor(number)
+        """What stands outside a field; a factor goes on where that is a fixed value.
+
+        All derivatives of a field along an axis have the same ends, but two fields may differ.
+        """
+        own = (d.stencil for d in self.derivatives if d.axis == axis and self._reads(d, number))
+        table, is_factor = next(own), self.is_factor(number)
         low, high = (end.fill if end else None for end in (table.low, table.high))
         low, high = (
             None if is_factor and not isinstance(fill, str) else fill for fill in (low, high)

@@ -86,7 +86,7 @@ def find_axis(field: xr.DataArray, dim: Hashable, *, datetime_unit: str | None =
         points=_restore_even_step(points) if is_in_years else regular_points(points),
         title=choose_long_name(coordinate.attrs, name),
         units=units,
-        period=360.0 if _is_longitude(coordinate.attrs) else None,
+        period=360.0 if is_longitude(coordinate.attrs) else None,
         is_time=is_dated,
     )
 
@@ -145,7 +145,7 @@ def _query_cf(field: xr.DataArray) -> dict[str, list[Hashable]]:
     return _cf_cache[described]
 
 
-def find_own_coordinates(field: xr.DataArray) -> frozenset[str]:
+def find_own_coordinates(field: xr.DataArray | xr.Variable) -> frozenset[str]:
     """Read the attribute ``coordinates``, by which a variable names its own coordinates."""
     named = field.encoding.get("coordinates", field.attrs.get("coordinates"))
     return frozenset(named.split()) if isinstance(named, str) else frozenset()
@@ -267,7 +267,7 @@ def _restore_even_step(points: NDArray[np.float64]) -> Any:
     return points
 
 
-def _is_longitude(attrs: Mapping[Any, Any]) -> bool:
+def is_longitude(attrs: Mapping[Any, Any]) -> bool:
     """True for a longitude in degrees; one without units is taken to be in degrees."""
     units = attrs.get("units")
     return units in ("degrees_east", "degree_east", "degree_E", "degrees_E", "degreeE") or (

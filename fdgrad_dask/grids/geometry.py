@@ -1,5 +1,4 @@
-"""The geometries in which horizontal coordinates become metres, the grids that have them, and
-constants of the Earth.
+"""The geometries in which horizontal coordinates become metres, and the grids that have them.
 
 A geometry gives the two scale factors h_x and h_y, the metres in one unit of either coordinate,
 so that the components of ∇f are (1/h_x ∂f/∂x, 1/h_y ∂f/∂y).
@@ -17,12 +16,9 @@ from numpy.typing import NDArray
 from fdgrad_dask.errors import CoordinateError
 from fdgrad_dask.grids.cell_sizes import CellSize
 from fdgrad_dask.grids.coordinate import Axis
-
-EARTH_RADIUS = 6371229.0  # m; GRIB2 code table 3.2, shape of the Earth 6
-EARTH_ROTATION = 7.292115e-5  # s-1; IERS Conventions 2010, table 1.2
-GRAVITY = 9.80665  # m s-2; standard gravity, CGPM 1901
-DRY_AIR = 287.05287  # J kg-1 K-1, gas constant; ISO 2533
-KAPPA = 2 / 7  # R / c_p of dry air, as of an ideal gas of two atoms
+from fdgrad_dask.grids.earth import EARTH_RADIUS as EARTH_RADIUS
+from fdgrad_dask.grids.earth import EARTH_ROTATION
+from fdgrad_dask.grids.staggered import Grid
 
 
 def is_pole(latitude: NDArray[Any]) -> NDArray[np.bool_]:
@@ -104,7 +100,9 @@ class Curvilinear:
     components: str | None = None
 
 
-Geometry = Plane | Sphere | Curvilinear
+# Those of fields that all lie on the same points, and all that a caller may give.
+Collocated = Plane | Sphere | Curvilinear
+Geometry = Collocated | Grid
 
 
 @dataclass(frozen=True)
@@ -144,7 +142,7 @@ class HorizontalGrid:
 
     x: Axis
     y: Axis
-    geometry: Geometry
+    geometry: Collocated
     is_east: bool
     periodic: tuple[bool, bool]
     radii: tuple[float, float] = (EARTH_RADIUS, EARTH_RADIUS)
@@ -177,6 +175,11 @@ class HorizontalGrid:
                 f"the Coriolis parameter of {name!r} needs a latitude, but its axis "
                 f"{self.y.name!r} is none; give coriolis= in s-1"
             )
-        sine = np.sin(np.deg2rad(self.latitude.astype(np.float64)))
-        # Zero on the equator, also where the coordinate misses it by rounding.
-        return 2 * EARTH_ROTATION * np.where(np.abs(sine) < 1e-7, 0.0, sine)
+        return coriolis_parameter(self.latitude)
+
+
+def coriolis_parameter(latitude: Any) -> Any:
+    """f = 2 Ω sin φ in s-1, of a latitude in degrees; lazy if that is."""
+    sine = np.sin(np.deg2rad(latitude.astype(np.float64)))
+    # Zero on the equator, also where the coordinate misses it by rounding.
+    return 2 * EARTH_ROTATION * np.where(np.abs(sine) < 1e-7, 0.0, sine)

@@ -31,6 +31,7 @@ from fdgrad_dask.grids.places import (
     require_angles,
 )
 from fdgrad_dask.grids.projections import earth_radii, find_grid_mapping
+from fdgrad_dask.grids.staggered import Grid
 from fdgrad_dask.grids.units import conversion_factor
 
 
@@ -51,6 +52,7 @@ def find_horizontal_grid(
     Raises CoordinateError if the field has no two such axes, or their geometry cannot be inferred.
     """
     check_axis_names(boundary, [field])
+    assert not isinstance(geometry, Grid)  # whose operators are `operators.staggered`
     if isinstance(geometry, Curvilinear) and not (geometry.dx is None and geometry.dy is None):
         return grid_of_cell_sizes(field, geometry, boundary)
     if geometry is None or isinstance(geometry, Curvilinear):

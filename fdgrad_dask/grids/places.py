@@ -162,8 +162,9 @@ def require_same_places(one: xr.DataArray, other: xr.DataArray) -> None:
             raise CoordinateError(
                 f"{one.name!r} and {other.name!r} lie on different points, as on a staggered grid: "
                 f"the {key} of one is {first!r}, and of the other {second!r} with other "
-                "values; interpolate them to the same points first, or if they are the same "
-                f"points, give both the same coordinates: .assign_coords({first}=…)"
+                "values; say where each lies on its cells, geometry=fdgrad_dask.Grid(…), or "
+                "interpolate them to the same points first; if they are the same points, give both "
+                f"the same coordinates: .assign_coords({first}=…)"
             )
 
 

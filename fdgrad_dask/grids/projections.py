@@ -17,7 +17,7 @@ import numpy as np
 import xarray as xr
 
 from fdgrad_dask.errors import CoordinateError
-from fdgrad_dask.grids.geometry import EARTH_RADIUS
+from fdgrad_dask.grids.earth import EARTH_RADIUS
 from fdgrad_dask.grids.units import conversion_factor
 
 _WKT = ("crs_wkt", "spatial_ref")

@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from fdgrad_dask.errors import OptionError
-from fdgrad_dask.grids.geometry import DRY_AIR
+from fdgrad_dask.grids.earth import DRY_AIR
 from fdgrad_dask.grids.metric_terms import inverse
 from fdgrad_dask.operators.entry import takes_fields
 from fdgrad_dask.operators.expression import Expression, Factor, hypot

@@ -18,9 +18,11 @@ import xarray as xr
 from fdgrad_dask.blocks.device import in_double, is_jax
 from fdgrad_dask.errors import OptionError, did_you_mean
 from fdgrad_dask.grids.geometry import Curvilinear, Geometry
+from fdgrad_dask.grids.staggered import Grid
 from fdgrad_dask.grids.units import to_pint
 from fdgrad_dask.halo.compute import is_dask
 from fdgrad_dask.operators.beyond import has_fold, solve_across_fold
+from fdgrad_dask.operators.interpolation import place_fields
 from fdgrad_dask.operators.options import public_signature
 from fdgrad_dask.operators.terms import COORDINATES
 
@@ -62,6 +64,8 @@ def takes_fields(operator: Callable[P, R]) -> Callable[P, R]:
         if isinstance(given.get("geometry"), Curvilinear):
             plain["geometry"] = _numbers_of_geometry(given["geometry"])
         with in_double(_arrays_of([plain.get(name) for name in (*fields, *COORDINATES)])):
+            if isinstance(plain.get("geometry"), Grid):
+                plain = place_fields(operator.__name__, fields, plain)
             if has_fold(plain.get("boundary")):
                 result = cast(R, solve_across_fold(operator, fields, plain))
             else:
@@ -160,8 +164,8 @@ def _check_options(options: Mapping[str, Any]) -> None:
     geometry, coriolis = options.get("geometry"), options.get("coriolis")
     if not isinstance(geometry, Geometry | None):
         raise OptionError(
-            f"geometry is {geometry!r}; give one of fdgrad_dask.Sphere(), fdgrad_dask.Plane() and "
-            "fdgrad_dask.Curvilinear(…), with the brackets"
+            f"geometry is {geometry!r}; give one of fdgrad_dask.Sphere(), fdgrad_dask.Plane(), "
+            "fdgrad_dask.Curvilinear(…) and fdgrad_dask.Grid(…), with the brackets"
         )
     radius = getattr(geometry, "radius", 1.0)
     if not (isinstance(radius, int | float | np.number) and 0 < radius < np.inf):

@@ -215,8 +215,9 @@ def align_fields(fields: Sequence[xr.DataArray]) -> tuple[xr.DataArray, ...]:
         dims = ", ".join(f"{field.name!r} {field.dims}" for field in fields)
         raise CoordinateError(
             f"{names} lie on different points, as on a staggered grid: they have the dimensions "
-            f"{dims}; interpolate them to the same points first, or if they are the same points, "
-            "rename the dimensions alike: .rename(…)"
+            f"{dims}; say where each lies on its cells, geometry=fdgrad_dask.Grid(…), or "
+            "interpolate them to the same points first; if they are the same points, rename the "
+            "dimensions alike: .rename(…)"
         )
     for field in fields:
         single = [dim for dim in largest.dims if dim not in field.dims and dim in field.coords]

@@ -17,7 +17,6 @@ from fdgrad_dask.errors import OptionError, did_you_mean
 from fdgrad_dask.grids.units import conversion_factor
 from fdgrad_dask.halo.compute import scale
 from fdgrad_dask.operators.entry import takes_fields
-from fdgrad_dask.operators.expression import hypot
 from fdgrad_dask.operators.horizontal import Wind
 from fdgrad_dask.operators.options import (
     KINEMATIC,
@@ -26,14 +25,15 @@ from fdgrad_dask.operators.options import (
     LevelOptions,
 )
 from fdgrad_dask.operators.roles import find_speed_factor
+from fdgrad_dask.operators.staggered_wind import StaggeredWind, make_wind
 
 
 class _Kind(NamedTuple):
     """One scalar made of a wind: what it is called, its equation, and its rows at poles."""
 
     long_name: str
-    equation: Callable[[Wind], Any]
-    at_poles: Callable[[Wind], dict[int, Any]] = lambda wind: {}
+    equation: Callable[[Wind | StaggeredWind], Any]
+    at_poles: Callable[[Wind | StaggeredWind], dict[int, Any]] = lambda wind: {}
     of_air: str | None = None  # CF standard names
     of_water: str | None = None
 
@@ -41,21 +41,21 @@ class _Kind(NamedTuple):
 _KINDS = {
     "divergence": _Kind(
         "divergence",
-        Wind.divergence,
-        Wind.polar_divergence,
+        lambda wind: wind.divergence(),
+        lambda wind: wind.polar_divergence(),
         "divergence_of_wind",
         "divergence_of_sea_water_velocity",
     ),
     "vorticity": _Kind(
         "relative vorticity",
-        Wind.vorticity,
-        Wind.polar_vorticity,
+        lambda wind: wind.vorticity(),
+        lambda wind: wind.polar_vorticity(),
         "atmosphere_relative_vorticity",
         "ocean_relative_vorticity",
     ),
     "stretching_deformation": _Kind("stretching deformation", lambda wind: wind.deformation[0]),
     "shearing_deformation": _Kind("shearing deformation", lambda wind: wind.deformation[1]),
-    "total_deformation": _Kind("total deformation", lambda wind: hypot(*wind.deformation)),
+    "total_deformation": _Kind("total deformation", lambda wind: wind.total_deformation()),
 }
 
 
@@ -66,6 +66,12 @@ def divergence(u: xr.DataArray, v: xr.DataArray, **options: Unpack[LevelOptions]
     On a sphere of radius a, h_x = a cos φ and h_y = a, which brings in the term −v tan φ / a
     that a plain sum of two derivatives leaves out (Batchelor 1967, appendix 2). On a curvilinear
     grid these are the fluxes through its own cells.
+
+    On a staggered grid, ``geometry=Grid(…)``, the balance of fluxes through the open parts of the
+    faces of a cell, at its centre: ( δx(dy u) + δy(dx v) ) / area (Arakawa and Lamb 1977). Times
+    area, its sum over a closed domain is zero to rounding. Of a B grid the components are means of
+    the two corners of each face. NaN where a face of the cell has no velocity: fill land with 0.0
+    for walls.
 
     Parameters
     ----------
@@ -82,7 +88,7 @@ def divergence(u: xr.DataArray, v: xr.DataArray, **options: Unpack[LevelOptions]
     DataArray
         The dims, coords and chunks of u; at a pole the value of its cap, or NaN with ``constant``.
         The row beside a pole is first order where the wind blows over the pole. Attributes say
-        which geometry was used.
+        which geometry was used. On a staggered grid the points are those of its cells.
 
     Raises
     ------
@@ -91,7 +97,7 @@ def divergence(u: xr.DataArray, v: xr.DataArray, **options: Unpack[LevelOptions]
     OptionError
         Units or standard names contradict that these are the two components of one vector.
     """
-    (result,) = _solve(Wind(u, v, **options), ["divergence"])
+    (result,) = _solve(make_wind(u, v, "divergence", **options), ["divergence"])
     return result
 
 
@@ -106,9 +112,11 @@ def vorticity(u: xr.DataArray, v: xr.DataArray, **options: Unpack[LevelOptions])
     -------
     DataArray
         The dims, coords and chunks of u; at a pole the value of its cap. The row beside a pole
-        is first order where the wind blows over the pole.
+        is first order where the wind blows over the pole. On a staggered grid the circulation
+        ( δx(dy v) − δy(dx u) ) / area around a corner of a C grid, or a centre of a B grid; NaN on
+        walls, beyond which no velocity is known.
     """
-    (result,) = _solve(Wind(u, v, **options), ["vorticity"])
+    (result,) = _solve(make_wind(u, v, "vorticity", **options), ["vorticity"])
     return result
 
 
@@ -139,7 +147,8 @@ def absolute_vorticity(
     OptionError
         The units of the wind are not those of a speed.
     """
-    wind = Wind(u, v, is_directed=options.get("coriolis") is None, **options)
+    is_directed = options.get("coriolis") is None
+    wind = make_wind(u, v, "absolute_vorticity", is_directed=is_directed, **options)
     in_si = find_speed_factor(wind.template, "absolute vorticity")
     f = wind.coriolis() / in_si
     poles = {end: row + f[end].item() for end, row in wind.polar_vorticity().items()}
@@ -157,7 +166,10 @@ def deformation(u: xr.DataArray, v: xr.DataArray, **options: Unpack[LevelOptions
     """Stretching ∂u/∂x − ∂v/∂y, shearing ∂v/∂x + ∂u/∂y and their length, in units of u per metre.
 
     On a sphere the first also has −v tan φ / a and the second u tan φ / a; on a curvilinear grid
-    the wind is differenced as a vector in space. Parameters and errors are those of `divergence`.
+    the wind is differenced as a vector in space. On a staggered grid: dy/dx δx(u/dy) − dx/dy
+    δy(v/dx) at centres, and dy/dx δx(v/dy) + dx/dy δy(u/dx) at corners (Smagorinsky 1993); the
+    total is at centres, of the mean of the squares of the shearing at the four corners. On a B
+    grid all are at centres. Parameters and errors are those of `divergence`.
 
     Returns
     -------
@@ -165,7 +177,7 @@ def deformation(u: xr.DataArray, v: xr.DataArray, **options: Unpack[LevelOptions
         ``stretching_deformation``, ``shearing_deformation`` and ``total_deformation``, with the
         dims, coords and chunks of u; NaN at a pole.
     """
-    wind = Wind(u, v, is_directed=True, **options)
+    wind = make_wind(u, v, *KINEMATIC[2:], is_directed=True, **options)
     return wind.to_dataset(_solve(wind, KINEMATIC[2:]))
 
 
@@ -200,11 +212,11 @@ def kinematics(
         close = f" ({did_you_mean(unknown[0], _KINDS)})" if unknown else ""
         raise OptionError(f"which is {names!r}; give a list of some of {', '.join(_KINDS)}{close}")
     is_directed = any("deformation" in name for name in names)
-    wind = Wind(u, v, is_directed=is_directed, **options)
+    wind = make_wind(u, v, *names, is_directed=is_directed, **options)
     return wind.to_dataset(_solve(wind, names))
 
 
-def _solve(wind: Wind, names: Sequence[str]) -> list[xr.DataArray]:
+def _solve(wind: Wind | StaggeredWind, names: Sequence[str]) -> list[xr.DataArray]:
     """Some scalars made of a wind; if its components say what flows, with standard names."""
     kinds = [_KINDS[name] for name in names]
     made = wind.solve(

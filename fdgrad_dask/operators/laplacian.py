@@ -13,11 +13,13 @@ from fdgrad_dask.grids.attributes import choose_long_name
 from fdgrad_dask.grids.coordinate import select_for_axis
 from fdgrad_dask.grids.geometry import Curvilinear, Plane
 from fdgrad_dask.grids.metric_terms import OrthogonalMetric, changes
+from fdgrad_dask.grids.staggered import Grid
 from fdgrad_dask.operators.entry import takes_fields
 from fdgrad_dask.operators.fused_pass import FusedPass, choose_name
 from fdgrad_dask.operators.horizontal import HorizontalPass, metric_tables
 from fdgrad_dask.operators.options import HorizontalOptions
 from fdgrad_dask.operators.pole_rows import find_poles
+from fdgrad_dask.operators.staggered_scalar import solve_laplacian
 from fdgrad_dask.stencils.boundary import boundary_pair, extended
 from fdgrad_dask.stencils.flux import flux_stencil
 from fdgrad_dask.stencils.table import StencilTable
@@ -29,7 +31,8 @@ def laplacian(field: xr.DataArray, **options: Unpack[HorizontalOptions]) -> xr.D
 
     In the compact flux form, which is not blind to a checkerboard as a derivative taken twice
     is; on a curvilinear grid with the mixed derivatives of oblique axes. At a pole: the flux
-    through the circle half a row off it, over the area of its cap.
+    through the circle half a row off it, over the area of its cap. On a staggered `Grid`: the
+    fluxes through the open parts of the faces of a cell, over its open area; none through walls.
     Parameters and errors are those of `horizontal_gradient`.
 
     Returns
@@ -37,6 +40,8 @@ def laplacian(field: xr.DataArray, **options: Unpack[HorizontalOptions]) -> xr.D
     DataArray
         The dims, coords and chunks of the field.
     """
+    if isinstance(options.get("geometry"), Grid):
+        return solve_laplacian(field, **options)
     fused = HorizontalPass(field, is_directed=False, is_smooth=True, **options)
     is_curved = isinstance(fused.grid.geometry, Curvilinear)
     data = _solve_curvilinear(fused) if is_curved else _solve_along_axes(fused)

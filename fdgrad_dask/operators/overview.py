@@ -24,6 +24,7 @@ from fdgrad_dask.grids.parametric import carry_terms, list_terms
 from fdgrad_dask.grids.projections import carry_grid_mapping, find_grid_mapping
 from fdgrad_dask.grids.units import kelvin_conversion
 from fdgrad_dask.halo.compute import is_dask
+from fdgrad_dask.operators.datasets import call_on, describe_layout, select_cells
 from fdgrad_dask.operators.options import required_fields
 from fdgrad_dask.operators.overview_page import Overview
 from fdgrad_dask.operators.roles import choose_components
@@ -34,7 +35,7 @@ _TRIED = 4  # points along each dimension on which an operator is tried
 _BOUNDARY = "one-sided at both ends, unless the axis is periodic or boundary= says otherwise"
 # The two components of a vector: by standard name, else by name.
 _PAIRS = (("eastward", "northward"), ("x_", "y_"))
-_NAMES = re.compile(r"[uU](?=$|[_\d]|a|o|grd|GRD|geo|vel)")
+_NAMES = re.compile(r"[uU](?=$|[_\d]|a|o|grd|GRD|geo|vel|VEL)")
 
 
 class _Known:
@@ -76,6 +77,7 @@ def describe_dataset(dataset: xr.Dataset) -> Overview:
         if field.dtype.kind in "iufcmM" and field.ndim
     ]
     rows, winds = _describe(fields), _winds(fields)
+    rows += _rows("staggered", describe_layout(dataset))
     rows += [("components", _components(*pair)) for pair in winds if len(pair) == 2]
     kinds: dict[Any, list[_Known]] = {}
     for known in fields:
@@ -84,7 +86,7 @@ def describe_dataset(dataset: xr.Dataset) -> Overview:
     tried = [(alike, alike[:1]) for alike in kinds.values()] + [(wind, wind) for wind in winds]
     for named, group in tried:
         each = "each of " if len(named) > len(group) else ""
-        rows += _verdicts(each + ", ".join(known.name for known in named), group)
+        rows += _verdicts(each + ", ".join(known.name for known in named), group, dataset)
     names = ", ".join(f"{known.name}{_units(known.field)}" for known in fields)
     return Overview(f"Dataset of {names or 'no fields'}", rows)
 
@@ -206,36 +208,49 @@ def _components(u: _Known, v: _Known) -> str:
     return f"{u.name} along x and {v.name} along y"
 
 
-def _verdicts(title: str, fields: list[_Known]) -> list[tuple[str, str]]:
+def _verdicts(
+    title: str, fields: list[_Known], dataset: xr.Dataset | None = None
+) -> list[tuple[str, str]]:
     """The operators that apply, in one row, and one row for each reason why others do not."""
     applies: list[str] = []
     refused: dict[str, list[str]] = {}
     for name in operators.__all__:
         needed = required_fields(getattr(operators, name))
         if len(needed) == len(fields) and "w" not in needed:
-            reason = _why_not(name, fields)
+            reason = _why_not(name, fields, dataset)
             (applies if reason is None else refused.setdefault(reason, [])).append(name)
     rows = [f"not {', '.join(names)}: {why}" for why, names in refused.items()]
     return _rows(title, [", ".join(applies) or "none", *rows])
 
 
-def _why_not(name: str, fields: list[_Known]) -> str | None:
+def _why_not(name: str, fields: list[_Known], dataset: xr.Dataset | None) -> str | None:
     """None if an operator takes the fields, else what it says."""
     if name == "gradient":
         failed = [_failure(name, fields, dim) for dim in fields[0].field.dims]
         return None if None in failed else failed[0] if failed else "it has no dimensions"
+    if dataset is not None and len(fields) > 1:
+        apart = select_cells(dataset, [known.field for known in fields], _TRIED)
+        if apart is not None:  # their grid is that of the dataset
+            return _failure(name, fields, on=apart)
     reasons = [_failure(name, fields), *(known.reason for known in fields)]
     if _is_global(name):  # without a grid it is tried on too few points
         reasons.reverse()
     return next((reason for reason in reasons if reason), None)
 
 
-def _failure(name: str, fields: list[_Known], *dim: Hashable) -> str | None:
+def _failure(
+    name: str, fields: list[_Known], *dim: Hashable, on: xr.Dataset | None = None
+) -> str | None:
+    """What an operator says to a few points of some fields; None if it takes them."""
+    operator = getattr(operators, name)
     try:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
-            few = [_few_points(known, _is_global(name)) for known in fields]
-            getattr(operators, name)(*few, *dim)
+            if on is not None:
+                call_on(on, operator, [on[known.field.name] for known in fields], {})
+            else:
+                few = [_few_points(known, _is_global(name)) for known in fields]
+                operator(*few, *dim)
     except Exception as error:
         return _sentence(error)
     return None

@@ -11,7 +11,7 @@ import xarray as xr
 
 from fdgrad_dask.errors import CoordinateError, OptionError
 from fdgrad_dask.grids.coordinate import find_axis
-from fdgrad_dask.grids.geometry import GRAVITY, KAPPA
+from fdgrad_dask.grids.earth import GRAVITY, KAPPA
 from fdgrad_dask.grids.units import conversion_factor
 from fdgrad_dask.halo.compute import apply_pointwise, scale
 from fdgrad_dask.operators.entry import takes_fields

@@ -8,14 +8,17 @@ import xarray as xr
 
 from fdgrad_dask.errors import OptionError
 from fdgrad_dask.grids.attributes import choose_long_name, name_derivative
-from fdgrad_dask.grids.geometry import GRAVITY, Curvilinear
+from fdgrad_dask.grids.earth import GRAVITY
+from fdgrad_dask.grids.geometry import Curvilinear
 from fdgrad_dask.grids.metric_terms import inverse
+from fdgrad_dask.grids.staggered import Grid
 from fdgrad_dask.grids.units import conversion_factor
 from fdgrad_dask.operators.entry import takes_fields
 from fdgrad_dask.operators.expression import hypot
 from fdgrad_dask.operators.fused_pass import choose_name
 from fdgrad_dask.operators.horizontal import HorizontalPass
 from fdgrad_dask.operators.options import CoriolisOptions, LevelOptions
+from fdgrad_dask.operators.staggered_scalar import solve_gradient, solve_magnitude
 
 
 @takes_fields
@@ -34,7 +37,8 @@ def horizontal_gradient(field: xr.DataArray, **options: Unpack[LevelOptions]) ->
     boundary
         See `gradient`; a longitude that goes around the globe is periodic by itself.
     geometry
-        `Sphere`, `Plane` or `Curvilinear`, instead of the one that the coordinates tell.
+        `Sphere`, `Plane` or `Curvilinear`, instead of the one that the coordinates tell. With a
+        staggered `Grid` the other options do not apply.
     constant
         What is held constant on levels that are not level: ``"pressure"`` or ``"height"``, from
         their formula terms (see `fdgrad_dask.vertical_coordinate`), or a field of it, such as
@@ -48,13 +52,17 @@ def horizontal_gradient(field: xr.DataArray, **options: Unpack[LevelOptions]) ->
     Dataset
         ``d{name}_dx`` and ``d{name}_dy``, with the dims, coords and chunks of the field. NaN at
         a pole, where east has no direction. Their attributes say which geometry and radius
-        were used, and which axis is periodic.
+        were used, and which axis is periodic. On a staggered grid the difference of two cells over
+        their distance along x, at the face between them, and likewise along y: of a field at
+        centres they lie at the points u and v. NaN on a wall.
 
     Raises
     ------
     CoordinateError
         The horizontal axes or their geometry cannot be inferred.
     """
+    if isinstance(options.get("geometry"), Grid):
+        return solve_gradient(field, **options)
     fused = HorizontalPass(field, **options)
     made = fused.solve(*fused.gradient(fused.fields[0]))
     sides = ("eastward", "northward") if fused.grid.is_east else ("along x", "along y")
@@ -74,8 +82,11 @@ def gradient_magnitude(field: xr.DataArray, **options: Unpack[LevelOptions]) -> 
     Returns
     -------
     DataArray
-        The dims, coords and chunks of the field. NaN at a pole.
+        The dims, coords and chunks of the field. NaN at a pole. On a staggered grid of the means
+        of the two derivatives on both sides of each point; NaN beside a wall.
     """
+    if isinstance(options.get("geometry"), Grid):
+        return solve_magnitude(field, **options)
     fused = HorizontalPass(field, is_directed=False, **options)
     (data,) = fused.solve(hypot(*fused.gradient(fused.fields[0])))
     long_name = f"magnitude of the gradient of {choose_long_name(field.attrs, field.name)}"

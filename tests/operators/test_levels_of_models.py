@@ -463,3 +463,9 @@ def test_kinds(kernels):
 
     made = jax.jit(traced)(*(jnp.asarray(ds[k].values) for k in names))
     assert_allclose(made, want, **near)
+
+
+def test_a_staggered_grid_keeps_to_its_levels():
+    grid = fd.Grid(x={"center": "x", "left": "xu"}, y={"center": "y", "left": "yv"})
+    with pytest.raises(OptionError, match="on a staggered grid derivatives are along the levels"):
+        DS.fdgrad.horizontal_gradient("s", geometry=grid, constant="pressure")

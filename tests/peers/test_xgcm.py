@@ -1,4 +1,4 @@
-"""xgcm between the points of a staggered grid: the mean of two of its derivatives is ours."""
+"""xgcm on staggered grids; on others the mean of two of its derivatives is ours."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ import pytest
 import xarray as xr
 from fields import A, chi, field, globe
 from numpy.testing import assert_allclose
+from staggered import Case
 
 from fdgrad_dask import operators as op
+from fdgrad_dask.operators.interpolation import interpolate_to
 
 xgcm = pytest.importorskip("xgcm", reason="xgcm is not installed: pip install xgcm")
 
@@ -53,3 +55,63 @@ def test_kelvin_stays_kelvin_there():
     dataset, grid = staggered(f)
     assert grid.derivative(dataset["f"], "X").attrs["units"] == "K"
     assert op.horizontal_gradient(f)["df_dx"].attrs["units"] == "K m-1"
+
+
+# -- staggered grids ---------------------------------------------------------------------------
+
+
+def grid_of(case):
+    """xgcm's grid of a case, with zeros beyond its walls."""
+    sizes = {dim: np.arange(n) for dim, n in case.sizes.items()}
+    padding = {
+        axis: "periodic" if end == "periodic" else "fill"
+        for axis, end in zip(("Y", "X"), case.ends, strict=True)
+    }
+    return xgcm.Grid(
+        xr.Dataset(coords=sizes),
+        coords={
+            "X": {"center": "xc", case.position: "xf"},
+            "Y": {"center": "yc", case.position: "yf"},
+        },
+        padding=padding,
+        autoparse_metadata=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("position", "ends"),
+    [
+        ("left", ("periodic", "periodic")),
+        ("right", (0.0, "periodic")),
+        ("outer", (0.0, 0.0)),
+        ("inner", (0.0, 0.0)),
+    ],
+)
+def test_staggered_grids_are_those_of_xgcm(position, ends):
+    case = Case(position, ends)
+    theirs, g = grid_of(case), case.grid
+    u, v = case.random("u", name="u"), case.random("v", name="v")
+    s = case.random("center", name="s")
+
+    def agree(ours, true):
+        known = ours.notnull()  # beyond walls xgcm takes a scalar, or a velocity, for zero
+        assert known.mean() > 0.5
+        assert_allclose(ours.values[known], true.transpose(*ours.dims).values[known], rtol=1e-11)
+
+    slope = op.horizontal_gradient(s, geometry=g)
+    agree(slope.ds_dx, theirs.diff(s, "X") / g.dx["u"])
+    agree(slope.ds_dy, theirs.diff(s, "Y") / g.dy["v"])
+    fluxes = theirs.diff(u * g.dy["u"], "X") + theirs.diff(v * g.dx["v"], "Y")
+    agree(op.divergence(u, v, geometry=g), fluxes / g.area["center"])
+    around = theirs.diff(v * g.dy["v"], "X") - theirs.diff(u * g.dx["u"], "Y")
+    agree(op.vorticity(u, v, geometry=g), around / g.area["corner"])
+    for given, point, axes in (
+        (s, "u", "X"),
+        (u, "center", "X"),
+        (u, "v", "XY"),
+        (s, "corner", "XY"),
+    ):
+        true = given
+        for axis in axes:
+            true = theirs.interp(true, axis)
+        agree(interpolate_to(given, g, point), true)

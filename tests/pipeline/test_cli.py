@@ -238,7 +238,7 @@ def test_operators_init_and_schema(fdgrad: Called) -> None:
     assert (code, fdgrad("check", "init.yaml")[0]) == (0, 0)
     code, out, _ = fdgrad("schema")
     assert code == 0
-    sections = {"source", "steps", "target", "cluster", "picture", "report", "parameters"}
+    sections = {"source", "grid", "steps", "target", "cluster", "picture", "report", "parameters"}
     assert set(json.loads(out)["properties"]) == sections
 
 

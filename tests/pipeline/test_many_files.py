@@ -196,6 +196,32 @@ def test_files_of_another_make(sst: xr.Dataset, how: str, message: str) -> None:
         open_files(Source(path=("a.nc", "b.nc")))
 
 
+def test_dates_tell_the_order_of_files_whose_dimension_has_no_labels(tmp_path: Path) -> None:
+    """Of WRF, whose XTIME lies along Time."""
+    for name, hour in (("b", 0), ("a", 1)):
+        since = {"units": f"minutes since 2000-01-01T0{hour}:00:00"}
+        field = ("Time", np.full(2, float(hour)), {"coordinates": "XTIME"})
+        made = xr.Dataset({"T2": field, "XTIME": ("Time", [0.0, 30.0], since)})
+        made.to_netcdf(tmp_path / f"{name}.nc")
+    found = open_files(Source(path=(f"{tmp_path}/*.nc",)))
+    np.testing.assert_array_equal(found.T2, [0, 0, 1, 1])
+    assert [str(time)[11:16] for time in found.XTIME.values] == ["00:00", "00:30", "01:00", "01:30"]
+
+
+def test_coordinates_in_which_files_beside_one_another_differ_belong_to_none(
+    tmp_path: Path,
+) -> None:
+    """NEMO calls the latitude nav_lat in the file of u, and in that of v half a cell further."""
+    for name, shift in (("u", 0.0), ("v", 0.5)):
+        lat, lon = np.meshgrid(np.arange(3.0) + shift, np.arange(4.0), indexing="ij")
+        field = (("y", "x"), lat, {"coordinates": "nav_lat nav_lon"})
+        places = {"nav_lat": (("y", "x"), lat), "nav_lon": (("y", "x"), lon)}
+        xr.Dataset({name: field}, places).to_netcdf(tmp_path / f"{name}.nc")
+    found = open_files(Source(path=(f"{tmp_path}/*.nc",)))
+    assert set(found.coords) == {"nav_lon"}
+    assert set(found.data_vars) == {"u", "v"}
+
+
 def test_fields_beside_one_another_at_other_points(sst: xr.Dataset) -> None:
     sst[["sst"]].to_netcdf("a.nc")
     sst[["sst"]].rename(sst="other").isel(time=slice(1, 4)).to_netcdf("b.nc")

@@ -44,6 +44,11 @@ def options_of(name: str) -> dict[str, inspect.Parameter]:
     }
 
 
+def takes_grid(name: str) -> bool:
+    """Whether an operator is one of the horizontal, which have a geometry."""
+    return any("Geometry" in str(p.annotation) for p in _parameters(name))
+
+
 def takes_variable(option: inspect.Parameter) -> bool:
     """Whether an option is an array, so that the YAML gives it as the name of a variable."""
     return "DataArray" in str(option.annotation)
@@ -60,7 +65,8 @@ def described(name: str) -> str:
     summary = (inspect.getdoc(_operator(name)) or "").partition("\n")[0]
     options = ", ".join(f"{key}={option.default!r}" for key, option in options_of(name).items())
     inputs = ", ".join(inputs_of(name))
-    return f"{name}: {summary}\n  inputs   {inputs}\n  options  {options}"
+    grid = ", and the keys of grid" if takes_grid(name) else ""
+    return f"{name}: {summary}\n  inputs   {inputs}\n  options  {options}{grid}"
 
 
 def _parameters(name: str) -> list[inspect.Parameter]:

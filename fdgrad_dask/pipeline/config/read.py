@@ -153,7 +153,7 @@ def _checked(name: str, document: Document, model: type[Model]) -> Model:
         unset = [path for path, _ in problems]
         problems += [
             (path, message)
-            for path, message in _described(error, model)
+            for path, message in described(error, model)
             if not any(path[: len(at)] == at for at in unset)
         ]
     order = list(document.places)
@@ -169,12 +169,12 @@ def _checked(name: str, document: Document, model: type[Model]) -> Model:
     raise ConfigError("\n".join([f"{name}: {count}", *(row for _, row in sorted(rows))]))
 
 
-def _described(error: ValidationError, model: type[BaseModel]) -> Iterator[tuple[Path, str]]:
+def described(error: ValidationError, model: type[BaseModel]) -> Iterator[tuple[Path, str]]:
     """Path and message of each error."""
     for item in error.errors(include_url=False):
         kind, context, place = item["type"], item.get("ctx", {}), item["loc"]
         # pydantic names the kind of a cluster on the way to what is in it.
-        path = place[:1] + place[2:] if place[0] == "cluster" else place
+        path = place[:1] + place[2:] if place[:1] == ("cluster",) else place
         cause = context.get("error")
         if kind == "default_factory_not_called":  # it waits for another field, which is reported
             continue

@@ -13,12 +13,13 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, field_validator
 
 from fdgrad_dask.errors import ConfigError, did_you_mean
 from fdgrad_dask.pipeline.config import operators as catalog
 from fdgrad_dask.pipeline.config.cluster import Cluster, Threads
-from fdgrad_dask.pipeline.config.read import FieldError, read, read_text
+from fdgrad_dask.pipeline.config.grid import Grid
+from fdgrad_dask.pipeline.config.read import FieldError, described, read, read_text
 from fdgrad_dask.pipeline.config.section import SAMPLE, FileName, Listed, Section, absolute
 from fdgrad_dask.pipeline.config.source import Source
 from fdgrad_dask.pipeline.config.target import Target
@@ -62,7 +63,7 @@ class Step(Section):
     output: Annotated[tuple[OutputName, ...], Listed] | None = None
     """The name of the result; a list where there are several. Without it the operator names."""
     options: dict[str, Any] = {}
-    """Keywords of the operator."""
+    """Keywords of the operator, and keys of the section grid for this step alone."""
 
     @field_validator("inputs")
     @classmethod
@@ -79,12 +80,22 @@ class Step(Section):
     @classmethod
     def _known_options(cls, options: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
         operator = info.data.get("operator")
-        known = catalog.options_of(operator) if operator else options
+        known = {*catalog.options_of(operator)} if operator else {*options}
+        known |= {*Grid.model_fields} if operator and catalog.takes_grid(operator) else set()
         unknown = [name for name in options if name not in known]
         if unknown:
             message = f"{operator} has no such option; "
             raise FieldError(*(((n,), message + did_you_mean(n, known)) for n in unknown))
         return options
+
+    @property
+    def own_grid(self) -> dict[str, Any]:
+        """The keys of the section grid among the options; boundary is one of the operator."""
+        return {
+            key: value
+            for key, value in self.options.items()
+            if key in Grid.model_fields and key not in catalog.options_of(self.operator)
+        }
 
 
 class Picture(Section):
@@ -111,6 +122,8 @@ class Config(Section):
     """From source to target, and what happens on the way."""
 
     source: Source
+    grid: Grid | None = None
+    """On which grid the fields lie, where the file does not say it."""
     steps: Annotated[list[Step], Field(min_length=1)]
     """In order; a step may use what an earlier one gave."""
     target: Target
@@ -129,8 +142,10 @@ class Config(Section):
         if section is None:
             return section
         path = section.path
-        found = absolute(path) if isinstance(path, str) else tuple(map(absolute, path))
-        return section.model_copy(update={"path": found})
+        found = {"path": absolute(path) if isinstance(path, str) else tuple(map(absolute, path))}
+        if beside := getattr(section, "coordinates", None):
+            found["coordinates"] = cls._from_the_root(beside)
+        return section.model_copy(update=found)
 
     @field_validator("steps")
     @classmethod
@@ -142,10 +157,28 @@ class Config(Section):
             raise FieldError(*(((at, "output"), message.format(first[n], n)) for n, at in again))
         return steps
 
+    @field_validator("steps")
+    @classmethod
+    def _on_a_grid(cls, steps: list[Step], info: ValidationInfo) -> list[Step]:
+        problems = []
+        for number, step in enumerate(steps):
+            try:
+                _merged(info.data.get("grid"), step)
+            except ValidationError as error:
+                problems += [
+                    ((number, "options", *path), message)
+                    for path, message in described(error, Grid)
+                ]
+        if problems:
+            raise FieldError(*problems)
+        return steps
+
     @field_validator("target")
     @classmethod
     def _apart_from_source(cls, target: Target, info: ValidationInfo) -> Target:
-        for path in info.data["source"].path if "source" in info.data else ():
+        source = info.data.get("source")
+        beside = source.coordinates.path if source and source.coordinates else ()
+        for path in (*source.path, *beside) if source else ():
             for file in [] if path.startswith(SAMPLE) else glob.glob(path) or [path]:
                 if _overlap(file, target.path) or _overlap(file, target.path + ".partial"):
                     message = f"{target.path!r} and the source {file!r} overlap; name another path"
@@ -159,6 +192,10 @@ class Config(Section):
             message = f"{page.path!r} lies inside the target; put it beside it"
             raise FieldError((("path",), message))
         return page
+
+    def grid_of(self, step: Step) -> Grid | None:
+        """The section grid as a step has it; None where its operator has no geometry."""
+        return _merged(self.grid, step) if catalog.takes_grid(step.operator) else None
 
 
 AnyConfig = str | os.PathLike[str] | Mapping[str, Any] | Config
@@ -205,6 +242,18 @@ def load_all(paths: Iterable[str], settings: Sequence[str] = ()) -> dict[str, Co
                 "target.path, which a parameter of the run may stand in"
             )
     return configs
+
+
+def _merged(grid: Grid | None, step: Step) -> Grid | None:
+    """The grid of a step: its own keys before those of the section, of which another geometry
+    has none.
+    """
+    if not (own := step.own_grid):
+        return grid
+    shared = grid.model_dump(exclude_unset=True) if grid else {}
+    if "geometry" in own:
+        shared = {key: value for key, value in shared.items() if key == "boundary"}
+    return Grid.model_validate({**shared, **own})
 
 
 def _overlap(one: str, other: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -107,8 +107,8 @@ Attributes = Annotated[
 ]
 
 
-class Source(Section):
-    """What is read."""
+class Stored(Section):
+    """Files or a store, and how they open."""
 
     path: Annotated[tuple[_Url, ...], Listed]
     """Zarr, netCDF, Icechunk or kerchunk references, a pattern of files or a list of them, on this
@@ -125,18 +125,8 @@ class Source(Section):
     """Of an Icechunk repository: read the snapshot with this id."""
     rename: dict[str, str] = {}
     """New names of variables and dimensions, by the names in the file; all else uses the new."""
-    select: dict[str, Selection] = {}
-    """The part that is read, by dimension: a label, or [start, stop] with both ends taken."""
-    chunks: dict[str, Chunk] = {}
-    """Points per chunk, by dimension; what is not named keeps the chunks of the file."""
     missing_chunks: Literal["error", "fill"] = "error"
     """What a Zarr chunk that is not there is: damage, or the fill value."""
-    coords: Annotated[tuple[str, ...], Listed] = ()
-    """Variables that are taken as coordinates where the file does not say so, by their new names,
-    like [nav_lat, nav_lon]."""
-    attrs: dict[str, Attributes] = {}
-    """Attributes that are set where the file lacks them or has wrong ones, by variable or
-    coordinate, like {level: {units: hPa, positive: down}}; null takes one away."""
     storage_options: Options = {}
     """For the library that opens a URL: obstore for s3://, gs:// and az://, fsspec for all others.
     Write secrets as ${NAME}, and set that environment variable; no option is ever written."""
@@ -144,7 +134,7 @@ class Source(Section):
     """Whether numbers "since" a date become dates; false where their unit is none of CF's."""
 
     @model_validator(mode="after")
-    def _one_version(self) -> Source:
+    def _one_version(self) -> Self:
         given = [name for name in ("branch", "tag", "snapshot") if getattr(self, name)]
         if len(given) > 1:
             raise ValueError(f"{' and '.join(given)} are given; one of them is what is read")
@@ -157,3 +147,30 @@ class Source(Section):
         """The paths, as a message names them."""
         more = f" and {len(self.path) - 1} more" if len(self.path) > 1 else ""
         return without_secrets(self.path[0]) + more
+
+
+Beside = Annotated[
+    Stored,
+    BeforeValidator(
+        lambda value: {"path": value} if isinstance(value, (str, list)) else value,
+        json_schema_input_type=Stored | str | list[str],
+    ),
+]
+
+
+class Source(Stored):
+    """What is read."""
+
+    select: dict[str, Selection] = {}
+    """The part that is read, by dimension: a label, or [start, stop] with both ends taken."""
+    chunks: dict[str, Chunk] = {}
+    """Points per chunk, by dimension; what is not named keeps the chunks of the file."""
+    coords: Annotated[tuple[str, ...], Listed] = ()
+    """Variables that are taken as coordinates where the file does not say so, by their new names,
+    like [nav_lat, nav_lon]."""
+    attrs: dict[str, Attributes] = {}
+    """Attributes that are set where the file lacks them or has wrong ones, by variable or
+    coordinate, like {level: {units: hPa, positive: down}}; null takes one away."""
+    coordinates: Beside | None = None
+    """Files of the grid beside those of the fields, like mesh_mask.nc of NEMO: a path, or a section
+    with the keys of source. Their variables can be named as if they stood in the source."""

@@ -10,6 +10,7 @@ from typing import Any
 import xarray as xr
 from dask.utils import format_bytes
 
+from fdgrad_dask.operators.datasets import describe_layout
 from fdgrad_dask.pipeline.planning.graph import Region, culled, stored_chunks
 from fdgrad_dask.pipeline.planning.job import Job, shape
 
@@ -31,7 +32,27 @@ def what_is_planned(job: Job) -> list[str]:
     lines = [f"step     {_call(step.operator, step.inputs, step.options)}" for step in steps]
     path = job.config.target.path
     exists = [f"         {path} exists: run resumes it, or needs --fresh"]
-    return [*lines, f"target   {path}", *_written(job), *(exists if os.path.exists(path) else [])]
+    found = [*lines, *_grids(job), f"target   {path}", *_written(job)]
+    return [*found, *(exists if os.path.exists(path) else [])]
+
+
+def _grids(job: Job) -> list[str]:
+    """What was recognised of the grids of the results, and what the config says of them all."""
+    found: dict[str, list[str]] = {}
+    for name, each in job.result.data_vars.items():
+        if kind := each.attrs.get("geometry"):
+            radius = each.attrs.get("earth_radius")
+            along = each.attrs.get("periodic")
+            words = str(each.attrs.get("grid_source", kind))
+            words += f" of radius {radius:.10g} m" if radius else ""
+            words += f", periodic along {along}" if along else ""
+            found.setdefault(words, []).append(str(name))
+    given = job.config.grid.model_dump(exclude_unset=True) if job.config.grid else {}
+    said = ", ".join(f"{key}={value!r}" for key, value in given.items())
+    lines = [f"grid     {words}: {', '.join(names)}" for words, names in found.items()]
+    source, *layout = describe_layout(job.source) or [""]
+    lines += [f"         {line}" for line in layout if source in found]
+    return [*lines, *([f"         as the config says: {said}"] if said else [])]
 
 
 def what_is_written(job: Job) -> list[str]:

@@ -51,7 +51,7 @@ def identity(
     keys.update(_flat("layout.chunks", layout.chunks))
     if layout.shards != layout.chunks:
         keys.update(_flat("layout.shards", layout.shards))
-    labels = {str(name) for name in source.coords if source.variables[name]._in_memory}
+    labels = {str(name) for name, held in source.variables.items() if held._in_memory}
     for name in sorted(read | labels):
         keys[f"input {name}"] = _described(source.variables[name])
     for name in sorted(map(str, result.coords)):
@@ -66,12 +66,18 @@ def of_config(config: Config) -> dict[str, str]:
     So a folder with source and target may move. Keys to a store may change: they are no part of it.
     Beside a bucket there is no path of this machine.
     """
-    sections = config.model_dump(include={"source", "steps", "target"}, exclude=_ELSEWHERE)
+    deciding = {"source", "steps", "target", *(["grid"] if config.grid else [])}
+    sections = config.model_dump(include=deciding, exclude=_ELSEWHERE)
     beside = os.path.dirname(config.target.path)
-    sections["source"]["path"] = [
-        path if "://" in path + beside or path.startswith(SAMPLE) else os.path.relpath(path, beside)
-        for path in sections["source"]["path"]
-    ]
+    if not config.source.coordinates:
+        del sections["source"]["coordinates"]
+    for section in filter(None, [sections["source"], sections["source"].get("coordinates")]):
+        section["path"] = [
+            path
+            if "://" in path + beside or path.startswith(SAMPLE)
+            else os.path.relpath(path, beside)
+            for path in section["path"]
+        ]
     return {key: _short(value) for key, value in _flat("", sections)}
 
 

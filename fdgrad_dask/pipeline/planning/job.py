@@ -15,6 +15,7 @@ from fdgrad_dask.pipeline.config.schema import Config
 from fdgrad_dask.pipeline.planning import identity, steps
 from fdgrad_dask.pipeline.planning import regions as plan
 from fdgrad_dask.pipeline.planning.cutting import Chunks, Halo
+from fdgrad_dask.pipeline.planning.geometry import with_grid
 from fdgrad_dask.pipeline.planning.graph import field_of, found_halos, pieces_of
 from fdgrad_dask.pipeline.planning.layout import Layout, laid_out, template
 from fdgrad_dask.pipeline.planning.regions import Plan, Workload
@@ -114,7 +115,7 @@ def looked_at(config: Config) -> Job:
     # HDF5 hands out again what this process still has open, though the file was rewritten since.
     gc.collect()
     with recording() as read:
-        return prepare(config, open_files(config.source, files), files, read)
+        return prepare(config, with_grid(config, open_files(config.source, files)), files, read)
 
 
 def prepare(

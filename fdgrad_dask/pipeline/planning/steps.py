@@ -13,9 +13,11 @@ import xarray as xr
 
 from fdgrad_dask import operators
 from fdgrad_dask.errors import ConfigError, FdgradError, InputError
+from fdgrad_dask.operators.datasets import call_on
 from fdgrad_dask.operators.terms import LEVELS, drop_terms, offer_terms
 from fdgrad_dask.pipeline.config import operators as catalog
 from fdgrad_dask.pipeline.config.schema import Config, Step
+from fdgrad_dask.pipeline.planning.geometry import geometry_of
 from fdgrad_dask.pipeline.source.select import named_in
 
 
@@ -63,13 +65,22 @@ def _called(step: Step, known: xr.Dataset, config: Config, place: str) -> xr.Dat
         and (value not in LEVELS or value in known.variables)
         else value
         for name, value in step.options.items()
+        if name in accepted
     }
+    if grid := config.grid_of(step):
+        options["geometry"] = geometry_of(grid, variable)
+        if "boundary" in accepted and grid.kind != "staggered":
+            options.setdefault("boundary", grid.boundary)
     known, options, terms = offer_terms(step.operator, known, options)
     inputs = [variable(name) for name in step.inputs]
     try:
-        result: xr.DataArray | xr.Dataset = getattr(operators, step.operator)(*inputs, **options)
+        result: xr.DataArray | xr.Dataset = call_on(
+            known, getattr(operators, step.operator), inputs, options
+        )
     except FdgradError as error:
-        raise type(error)(f"{_told(step, place)}: {error}") from error
+        is_of_grid = "geometry=" in str(error) or "Grid(" in str(error)
+        in_yaml = ", as keys of the section grid" if is_of_grid else ""
+        raise type(error)(f"{_told(step, place)}: {error}{in_yaml}") from error
     except (TypeError, ValueError) as error:
         raise ConfigError(f"{_told(step, place)}: {error}; see the options of the step") from error
     return drop_terms(result, terms)

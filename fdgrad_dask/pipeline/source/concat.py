@@ -7,7 +7,7 @@ and few are open at a time. So ten thousand files are ten thousand names, not a 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
@@ -95,7 +95,8 @@ def joined(names: Sequence[str], source: Source) -> xr.Dataset:
     """The files as one Dataset.
 
     Files with the same fields follow one another along the dimension in which they differ; files
-    with other fields lie beside them.
+    with other fields lie beside them. Places that these call by one name and that differ, as
+    nav_lat of NEMO's files of u and of v, are those of no field.
     """
     files = Files(names, source)
     first = _part(files, 0, {})
@@ -105,6 +106,8 @@ def joined(names: Sequence[str], source: Source) -> xr.Dataset:
         groups.setdefault(part.fields, []).append(part)
     try:
         datasets = [_followed(files, group) for group in groups.values()]
+        apart = _in_which_differ(datasets)
+        datasets = [each.drop_vars(apart, errors="ignore") for each in datasets]
         return xr.merge(datasets, compat="override", join="exact", combine_attrs="override")
     except ValueError as error:
         raise InputError(
@@ -113,12 +116,29 @@ def joined(names: Sequence[str], source: Source) -> xr.Dataset:
         ) from error
 
 
+def _in_which_differ(datasets: Sequence[xr.Dataset]) -> list[Hashable]:
+    """The coordinates over two dimensions that have not the same values in all that have them."""
+    first: dict[Hashable, xr.Variable] = {}
+    held = [(n, c.variable) for each in datasets for n, c in each.coords.items() if c.ndim == 2]
+    return [name for name, one in held if not first.setdefault(name, one).equals(one)]
+
+
+def _labels(dataset: xr.Dataset) -> dict[Hashable, Any]:
+    """The index of each dimension; where it has no labels, the dates along it, as XTIME of WRF."""
+    dated = {
+        coord.dims[0]: coord.to_index()
+        for coord in dataset.coords.values()
+        if coord.ndim == 1 and coord.dtype.kind == "M"
+    }
+    return {**dated, **dataset.indexes}
+
+
 def _part(files: Files, number: int, known: dict[str, Any]) -> Part:
     dataset = files.dataset(number)
     points = {
         # One object for the labels that are the same in each file.
         str(dim): known[str(dim)] if str(dim) in known and known[str(dim)].equals(own) else own
-        for dim, own in dataset.indexes.items()
+        for dim, own in _labels(dataset).items()
     }
     own = {dim for dim in points if points[dim] is not known.get(dim)}
     held = {

@@ -18,7 +18,7 @@ from xarray.core import indexing
 
 from fdgrad_dask.errors import FdgradError, InputError
 from fdgrad_dask.pipeline.config.redaction import without_secrets
-from fdgrad_dask.pipeline.config.source import Source
+from fdgrad_dask.pipeline.config.source import Stored
 from fdgrad_dask.pipeline.source import netcdf, remote, versions
 from fdgrad_dask.pipeline.source.places import format_of
 from fdgrad_dask.pipeline.source.select import with_related_coords
@@ -28,7 +28,7 @@ _opening = threading.Lock()  # what is said of warnings holds for the whole proc
 _TIMES = re.compile(r"decod|since|calendar", re.IGNORECASE)  # what xarray says of bad times
 
 
-class Stored(BackendArray):
+class StoredArray(BackendArray):
     """A variable in one file; ``look`` refuses a file that is another one now."""
 
     def __init__(
@@ -69,7 +69,7 @@ def _shown(part: int | slice | np.ndarray[Any, Any], size: int) -> str:
 
 
 def opened(
-    path: str, source: Source, number: int = 0, known: dict[int, str | None] | None = None
+    path: str, source: Stored, number: int = 0, known: dict[int, str | None] | None = None
 ) -> xr.Dataset:
     """The dataset in one file; what its variables say belongs to them is a coordinate.
 
@@ -93,7 +93,7 @@ def opened(
     return _name_when_read(with_related_coords(dataset), path, look)
 
 
-def _lazy(path: str, source: Source, number: int) -> xr.Dataset:
+def _lazy(path: str, source: Stored, number: int) -> xr.Dataset:
     """As xarray opens it."""
     what: Any
     if format_of(path, source) == "netcdf":
@@ -115,7 +115,7 @@ def _lazy(path: str, source: Source, number: int) -> xr.Dataset:
         )
 
 
-def _refused(error: Exception, path: str, source: Source) -> InputError:
+def _refused(error: Exception, path: str, source: Stored) -> InputError:
     """What went wrong, and what to do: a remedy that was tried where that can be done."""
     advice = _advice(path, source)
     if source.decode_times and _TIMES.search(str(error)):
@@ -128,7 +128,7 @@ def _refused(error: Exception, path: str, source: Source) -> InputError:
     return remote.refusal(error, path, "opened", advice)
 
 
-def _advice(path: str, source: Source) -> str:
+def _advice(path: str, source: Stored) -> str:
     kind = format_of(path, source)
     if kind == "netcdf" and find_spec("netCDF4") is None:
         return "netCDF4 is not installed: pip install 'fdgrad_dask[netcdf]'"
@@ -144,7 +144,7 @@ def _name_when_read(dataset: xr.Dataset, path: str, look: Callable[[], None] | N
 
     def wrap(name: str) -> xr.Variable:
         variable = dataset.variables[name]
-        data = indexing.LazilyIndexedArray(Stored(variable, name, path, look))
+        data = indexing.LazilyIndexedArray(StoredArray(variable, name, path, look))
         return xr.Variable(variable.dims, data, variable.attrs, variable.encoding)
 
     fields = {name: wrap(name) for name in map(str, dataset.data_vars)}

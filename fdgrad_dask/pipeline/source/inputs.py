@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import cache
 from typing import Any
 
@@ -13,8 +14,9 @@ import zarr
 
 from fdgrad_dask.errors import InputError
 from fdgrad_dask.pipeline.config.redaction import without_secrets
-from fdgrad_dask.pipeline.config.source import Source
+from fdgrad_dask.pipeline.config.source import Source, Stored
 from fdgrad_dask.pipeline.source import remote, snapshots, versions
+from fdgrad_dask.pipeline.source.coordinates import numbered
 from fdgrad_dask.pipeline.source.places import files_of, format_of
 from fdgrad_dask.pipeline.source.zarr import zarr_store
 
@@ -29,13 +31,14 @@ def fingerprint(source: Source) -> dict[str, str]:
     A file is known by its bytes and the time of its last change or its ETag, a Zarr store by the
     digest of all its metadata, an Icechunk repository by its snapshot.
     """
-    found = {without_secrets(file): _fingerprint(file, source) for file in files_of(source)}
+    parts: list[Stored] = [source, *([source.coordinates] if source.coordinates else [])]
+    found = {without_secrets(f): _fingerprint(f, part) for part in parts for f in files_of(part)}
     if len(found) <= _LISTED:
         return found
     return {f"{len(found)} files": f"sha256 {_digest(found)}"}
 
 
-def _fingerprint(file: str, source: Source) -> str:
+def _fingerprint(file: str, source: Stored) -> str:
     kind = format_of(file, source)
     try:
         if kind == "icechunk":
@@ -58,8 +61,11 @@ class Inputs:
     """The files of a source by number, and the versions that their objects have now."""
 
     def __init__(self, source: Source, files: Sequence[str]) -> None:
-        self._source, self._files = source, tuple(files)
-        self._store = cache(lambda file: zarr_store(file, source))
+        self._files: dict[int, tuple[str, Stored]] = {n: (f, source) for n, f in enumerate(files)}
+        if source.coordinates:
+            with suppress(InputError):  # they are gone
+                self._files |= numbered(source.coordinates)
+        self._store = cache(zarr_store)
 
     def changed(self, read: Iterable[Mapping[str, str]]) -> set[str]:
         """The objects that some of ``read`` have in another version than the one of now."""
@@ -72,33 +78,34 @@ class Inputs:
         return {name for name in known if known[name] != {now[name]}}
 
     def are_gone(self, read: Iterable[Mapping[str, str]]) -> bool:
-        """Whether nothing of what was read exists any more."""
-        names = {name for seen in read for name in seen}
+        """Whether nothing of the fields exists any more; files of the grid may still be there."""
+        names = {name for seen in read for name in seen if not name.startswith("-")}
         return all(self._now(name) == versions.MISSING for name in names)
 
     def shown(self, names: Iterable[str]) -> str:
         """Some of these objects, as a message names them."""
         listed = sorted(names)
-        paths = ["/".join(filter(None, self._place(name))) for name in listed[:_SHOWN]]
+        paths = ["/".join(filter(None, self._place(name)[:2])) for name in listed[:_SHOWN]]
         more = f" and {len(listed) - _SHOWN} more" if len(listed) > _SHOWN else ""
         return ", ".join(map(without_secrets, paths)) + more
 
-    def _place(self, name: str) -> tuple[str, str]:
-        """The file and the key in it; no file where the source has fewer now."""
+    def _place(self, name: str) -> tuple[str, str, Stored | None]:
+        """The file, the key in it, and how it opens; no file where the source has fewer now."""
         number, _, key = name.partition("/")
-        return (self._files[int(number)] if int(number) < len(self._files) else ""), key
+        file, source = self._files.get(int(number), ("", None))
+        return file, key, source
 
     def _now(self, name: str) -> str:
-        (file, key), options = self._place(name), self._source.storage_options
-        if not file:
+        file, key, source = self._place(name)
+        if source is None:
             return versions.MISSING
         try:
             if not key:
-                return versions.of(file, options)
+                return versions.of(file, source.storage_options)
             # References say in which file a key lies; of all others the path does.
-            refers = format_of(file, self._source) == "kerchunk"
-            store = self._store(file) if refers else None
-            return versions.of_key(store, file.rstrip("/"), key, options)
+            refers = format_of(file, source) == "kerchunk"
+            store = self._store(file, source) if refers else None
+            return versions.of_key(store, file.rstrip("/"), key, source.storage_options)
         except Exception as error:  # of whatever library opens the URL
             raise InputError(
                 f"{self.shown([name])} cannot be looked at ({remote.cause_of(error)}), so nobody "

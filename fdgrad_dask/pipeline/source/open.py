@@ -7,7 +7,7 @@ them into dask arrays whose chunks are each read by one call.
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 from uuid import uuid4
 
 import dask.array as da
@@ -16,16 +16,19 @@ import xarray as xr
 
 from fdgrad_dask.errors import ConfigError
 from fdgrad_dask.pipeline.config.operators import did_you_mean
-from fdgrad_dask.pipeline.config.source import Source
+from fdgrad_dask.pipeline.config.source import Source, Stored
 from fdgrad_dask.pipeline.source import snapshots
 from fdgrad_dask.pipeline.source.concat import joined
+from fdgrad_dask.pipeline.source.coordinates import with_coordinates
 from fdgrad_dask.pipeline.source.formats import opened
 from fdgrad_dask.pipeline.source.inputs import fingerprint as fingerprint
 from fdgrad_dask.pipeline.source.places import files_of, format_of
 from fdgrad_dask.pipeline.source.select import labelled, renamed, selected
 
-_IN_MEMORY = 2**20  # values; a coordinate up to this size is read when the source is opened
+IN_MEMORY = 2**20
+"""Values; a coordinate up to this size is read when the source is opened."""
 
+Opened = TypeVar("Opened", bound=Stored)
 Chunks = Mapping[str, int | Literal["auto"] | tuple[int, ...]]
 
 
@@ -44,20 +47,24 @@ def open_files(source: Source, files: Sequence[str] | None = None) -> xr.Dataset
     Raises
     ------
     InputError
-        Nothing is there, or it cannot be opened, or the files do not fit together.
+        Nothing is there, or it cannot be opened, or the files do not fit together, or those of
+        ``coordinates`` are of another grid.
     ConfigError
         ``rename``, ``coords``, ``attrs`` or ``select`` name what does not exist.
     """
     files = files_of(source) if files is None else files
     dataset = opened(files[0], source) if len(files) == 1 else joined(files, source)
+    dataset = with_coordinates(dataset, source)
     dataset = labelled(renamed(dataset, source.rename), source)
     dataset = selected(dataset, source.select)
-    small = [name for name, label in dataset.coords.items() if label.size <= _IN_MEMORY]
+    small = [name for name, label in dataset.coords.items() if label.size <= IN_MEMORY]
     return dataset.assign_coords({name: dataset.variables[name].load() for name in small})
 
 
-def pinned(source: Source) -> Source:
+def pinned(source: Opened) -> Opened:
     """``source`` as it is now, for all who open it later: a branch becomes its snapshot."""
+    if isinstance(source, Source) and source.coordinates:
+        source = source.model_copy(update={"coordinates": pinned(source.coordinates)})
     [first, *others] = files_of(source)
     if others or source.tag or source.snapshot or format_of(first, source) != "icechunk":
         return source

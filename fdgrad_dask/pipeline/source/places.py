@@ -10,18 +10,18 @@ from typing import Any
 from fdgrad_dask.errors import InputError
 from fdgrad_dask.pipeline.config.operators import did_you_mean
 from fdgrad_dask.pipeline.config.section import SAMPLE
-from fdgrad_dask.pipeline.config.source import Source
+from fdgrad_dask.pipeline.config.source import Stored
 from fdgrad_dask.pipeline.source import remote, snapshots
 
 _NETCDF = (".nc", ".nc4", ".cdf", ".netcdf", ".h5", ".hdf5")
 
 
-def files_of(source: Source) -> list[str]:
+def files_of(source: Stored) -> list[str]:
     """Every file, folder or URL of a source, patterns and samples replaced by what they name."""
     return [file for path in source.path for file in _named(path, source.storage_options)]
 
 
-def format_of(file: str, source: Source) -> str:
+def format_of(file: str, source: Stored) -> str:
     """What a file is, by its name and what it looks like."""
     if source.format != "auto":
         return source.format

@@ -8,7 +8,7 @@ from typing import Any
 
 from fdgrad_dask.errors import ConfigError, InputError
 from fdgrad_dask.pipeline.config.operators import did_you_mean
-from fdgrad_dask.pipeline.config.source import Source
+from fdgrad_dask.pipeline.config.source import Stored
 
 # One set of names: those of obstore, as icechunk calls them.
 _AS_ICECHUNK = {
@@ -25,7 +25,7 @@ def is_repository(found: Collection[str]) -> bool:
     return {"snapshots", "refs"} <= {*found}
 
 
-def session(path: str, source: Source) -> Any:
+def session(path: str, source: Stored) -> Any:
     """The read-only session of the branch, tag or snapshot that the source names."""
     found = repository(path, source.storage_options)
     import icechunk

@@ -19,14 +19,14 @@ from zarr.core.buffer import Buffer, BufferPrototype
 from zarr.storage import FsspecStore, LocalStore, WrapperStore
 
 from fdgrad_dask.errors import InputError
-from fdgrad_dask.pipeline.config.source import Source
+from fdgrad_dask.pipeline.config.source import Stored
 from fdgrad_dask.pipeline.source import remote, snapshots, versions
 from fdgrad_dask.pipeline.source.places import format_of
 
 _METADATA = ("zarr.json", ".zarray", ".zgroup", ".zattrs", ".zmetadata")
 
 
-def zarr_store(file: str, source: Source) -> Store:
+def zarr_store(file: str, source: Stored) -> Store:
     """The store that holds a Zarr hierarchy, whatever the format around it."""
     kind = format_of(file, source)
     if kind == "icechunk":
@@ -50,7 +50,7 @@ def zarr_store(file: str, source: Source) -> Store:
 class Guarded(WrapperStore[Store]):
     """A store that is read, file ``number`` of the source, whose chunks have to exist."""
 
-    def __init__(self, store: Store, file: str, source: Source, number: int) -> None:
+    def __init__(self, store: Store, file: str, source: Stored, number: int) -> None:
         super().__init__(store)
         self._given = file, source, number
         # Nothing can change what is read in a snapshot.

@@ -1,0 +1,278 @@
+"""The cells of a staggered grid: coordinates, lengths and areas at each of their points.
+
+Lengths and areas that are not given are those of a sphere: exact between circles of latitude and
+longitude, and of great circles between neighbours where latitude and longitude are 2-D. There areas
+are products of the two lengths.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Sequence
+from functools import cached_property
+from typing import Any, NoReturn
+
+import numpy as np
+import xarray as xr
+
+from fdgrad_dask.errors import CoordinateError
+from fdgrad_dask.grids.places import LATITUDES, LONGITUDES, find_1d, find_2d
+from fdgrad_dask.grids.staggered import POINTS, Grid, find_point
+
+# How many more faces than cells there are; whether the first face lies below the first centre.
+EXTRA = {"left": 0, "right": 0, "inner": -1, "outer": 1}
+FACES = {  # which of all faces these are
+    "left": slice(None, -1),
+    "right": slice(1, None),
+    "inner": slice(1, -1),
+    "outer": slice(None),
+}
+IS_BELOW = {"left": True, "right": False, "inner": False, "outer": True}
+
+
+def across(point: str, axis: str) -> str:
+    """The point half a step further along ``axis``.
+
+    >>> across("center", "x"), across("u", "y")
+    ('u', 'corner')
+    """
+    on_x, on_y = POINTS[point]
+    wanted = (not on_x, on_y) if axis == "x" else (on_x, not on_y)
+    return next(name for name, on in POINTS.items() if on == wanted)
+
+
+def is_on_face(point: str, axis: str) -> bool:
+    """True if a point lies on a face across ``axis``, not between two of them."""
+    return POINTS[point]["xy".index(axis)]
+
+
+class Cells:
+    """What is known of the points of ``grid`` by itself, by the fields on it and others ``beside``.
+
+    Raises CoordinateError if fields disagree about the number of cells.
+    """
+
+    def __init__(
+        self,
+        grid: Grid,
+        fields: Sequence[xr.DataArray],
+        points: Sequence[str],
+        beside: Sequence[xr.DataArray] = (),
+    ) -> None:
+        self.grid, self.fields, self.points, self.beside = grid, fields, points, beside
+        self.counts = {axis: self._count(axis) for axis in ("x", "y")}
+
+    def _count(self, axis: str) -> int:
+        """The number of cells along an axis."""
+        extra = EXTRA[self.grid.face(axis)]
+        counts = {
+            field.sizes[self._dim(point, axis)] - extra * is_on_face(point, axis): field.name
+            for field, point in zip(self.fields, self.points, strict=True)
+        }
+        if len(counts) > 1:
+            (n, one), (m, other), *_ = counts.items()
+            raise CoordinateError(
+                f"{one!r} has {n} cells along {axis} and {other!r} has {m}, with faces at the "
+                f"position {self.grid.face(axis)!r}; select the same cells of both, or correct the "
+                "position in the Grid"
+            )
+        return int(next(iter(counts)))
+
+    def _dim(self, point: str, axis: str) -> Hashable:
+        return self.grid.dims(point)["yx".index(axis)]
+
+    def size(self, point: str, axis: str) -> int:
+        """The number of points along an axis."""
+        return self.counts[axis] + EXTRA[self.grid.face(axis)] * is_on_face(point, axis)
+
+    # -- coordinates ---------------------------------------------------------------------------
+
+    def coords(self, point: str) -> dict[Hashable, xr.Variable]:
+        """The coordinates along x or y that fields, and lengths and areas, have at a point.
+
+        Where both points of an axis share a dimension, those of other points are left out.
+        """
+        found: dict[Hashable, xr.Variable] = {}
+        y, x = self.grid.dims(point)
+        for array, at in self._arrays():
+            for name, one in array.coords.variables.items():
+                along = set(one.dims) & {*self.grid.x.values(), *self.grid.y.values()}
+                is_here = along and along <= {x, y}
+                for axis, dim in (("x", x), ("y", y)):
+                    same = is_on_face(at, axis) == is_on_face(point, axis)
+                    is_here = is_here and (dim not in along or same)
+                if is_here:
+                    found.setdefault(name, one)
+        return found
+
+    def _arrays(self) -> Iterator[tuple[xr.DataArray, str]]:
+        yield from zip(self.fields, self.points, strict=True)
+        yield from ((field, find_point(field, self.grid)) for field in self.beside)
+        for arrays in (self.grid.area, self.grid.dx, self.grid.dy, self.grid.fraction):
+            for point, array in arrays.items():
+                yield array, point
+
+    def template(self, point: str) -> xr.DataArray:
+        """A DataArray of zeros with the coordinates of a point, without memory of its own."""
+        dims = self.grid.dims(point)
+        shape = self.size(point, "y"), self.size(point, "x")
+        coords = {n: one for n, one in self.coords(point).items() if set(one.dims) <= set(dims)}
+        return xr.DataArray(np.broadcast_to(0.0, shape), coords, dims, name=point)
+
+    @cached_property
+    def _lines(self) -> dict[tuple[str, bool], Any]:
+        """1-D longitudes and latitudes in degrees, by axis and by whether they are of faces.
+
+        Faces without coordinates are halfway between the centres.
+        """
+        lines: dict[tuple[str, bool], Any] = {}
+        for axis, key, names in (("x", "longitude", LONGITUDES), ("y", "latitude", LATITUDES)):
+            for point in ("center", "corner"):
+                here = self.template(point)
+                name = find_1d(here, key, names=names)
+                is_along = name is not None and here.coords[name].dims == (self._dim(point, axis),)
+                line = here.coords[name].values.astype(np.float64) if is_along else None
+                lines[axis, is_on_face(point, axis)] = line
+            centers = lines[axis, False]
+            if lines[axis, True] is None and centers is not None and len(centers) > 1:
+                first, last = 2 * centers[0] - centers[1], 2 * centers[-1] - centers[-2]
+                around = np.concatenate([[first], centers, [last]])
+                lines[axis, True] = ((around[1:] + around[:-1]) / 2)[FACES[self.grid.face(axis)]]
+        return lines
+
+    def latitude(self, point: str) -> xr.Variable | None:
+        """The latitude of a point in degrees, along y or over (y, x); None if it is unknown."""
+        here = self.template(point)
+        name = find_1d(here, "latitude", names=LATITUDES) or find_2d(here, "latitude")
+        if name is None:
+            return None
+        found: xr.Variable = here.coords.variables[name]
+        return found
+
+    # -- lengths and areas ---------------------------------------------------------------------
+
+    def dx(self, point: str) -> xr.Variable:
+        """The length along x at a point, in metres."""
+        return self._length("x", point)
+
+    def dy(self, point: str) -> xr.Variable:
+        """The length along y at a point, in metres."""
+        return self._length("y", point)
+
+    def _length(self, axis: str, point: str) -> xr.Variable:
+        given = self.grid.dx if axis == "x" else self.grid.dy
+        if point in given:
+            return given[point].variable
+        step = self._step(axis, point)
+        latitude = self._lines["y", is_on_face(point, "y")]
+        if axis == "y" and step is not None:
+            return xr.Variable((self._dim(point, "y"),), self.grid.radius * np.deg2rad(step))
+        if step is not None and latitude is not None:
+            cosine = np.cos(np.deg2rad(latitude))
+            values = self.grid.radius * cosine[:, None] * np.deg2rad(step)
+            return xr.Variable(self.grid.dims(point), values)
+        values = self._distance(axis, point)
+        if values is None:
+            self._refuse(f"d{axis}", point)
+        return xr.Variable(self.grid.dims(point), values)
+
+    def area(self, point: str) -> xr.Variable:
+        """The area of the cell around a point, in m²; of centres and corners, or any other."""
+        grid = self.grid
+        if point in grid.area:
+            return grid.area[point].variable
+        step = self._step("x", point)
+        bounds = self._bounds("y", point)
+        if step is not None and bounds is not None and not (point in grid.dx or point in grid.dy):
+            band = np.diff(np.sin(np.deg2rad(np.clip(bounds, -90, 90))))
+            values = grid.radius**2 * band[:, None] * np.deg2rad(step)
+            return xr.Variable(grid.dims(point), values)
+        return self.dx(point) * self.dy(point)
+
+    def open(self, values: xr.Variable, point: str) -> xr.Variable:
+        """The open part of a length or an area, where the grid has partial cells."""
+        share = self.grid.fraction.get(point)
+        return values if share is None else values * share.variable
+
+    def _bounds(self, axis: str, point: str) -> Any:
+        """The 1-D coordinate of the points on both sides of each point; None if it is unknown.
+
+        Beyond the ends it goes on around the circle, or as far as on the other side of the point.
+        """
+        at, beside = (self._lines[axis, is_on_face(p, axis)] for p in (point, across(point, axis)))
+        if beside is None or len(beside) < 2:
+            return None
+        is_periodic = axis == "x" and self.grid.ends("x")[0] == "periodic"
+        turn = np.copysign(360.0, beside[1] - beside[0])
+        low, high = 2 * beside[0] - beside[1], 2 * beside[-1] - beside[-2]
+        if at is not None:
+            low, high = 2 * at[0] - beside[0], 2 * at[-1] - beside[-1]
+        if is_periodic:
+            low, high = beside[-1] - turn, beside[0] + turn
+        before, behind = self._lacks(axis, point)
+        return np.concatenate([[low] * before, beside, [high] * behind])
+
+    def _lacks(self, axis: str, point: str) -> tuple[bool, bool]:
+        """Whether the first and the last point have no neighbour half a step below, and above."""
+        position = self.grid.face(axis)
+        of_centers = position in ("right", "inner"), position in ("left", "inner")
+        lacks = (not of_centers[0], not of_centers[1])
+        return lacks if is_on_face(point, axis) else of_centers
+
+    def _step(self, axis: str, point: str) -> Any:
+        """The 1-D coordinate's step over each point, in degrees; None if it is unknown."""
+        bounds = self._bounds(axis, point)
+        if bounds is None:
+            return None
+        steps = np.diff(bounds)
+        return (steps + 180) % 360 - 180 if axis == "x" else np.diff(np.clip(bounds, -90, 90))
+
+    def _distance(self, axis: str, point: str) -> Any:
+        """The great circle between the two neighbours along ``axis`` of each point, (ny, nx)."""
+        places, here = self._places(across(point, axis)), self._places(point)
+        if places is None:
+            return None
+        number = "yx".index(axis)
+        before, behind = self._lacks(axis, point)
+        if axis == "x" and self.grid.ends("x")[0] == "periodic":
+            parts = [places[..., -1:]] * before + [places] + [places[..., :1]] * behind
+            return self._between(np.concatenate(parts, axis=2), number)
+        steps = self._between(places, number)
+        ends = []
+        for rows in (slice(1), slice(-1, None)):
+            cut = (slice(None),) * number + (rows,)
+            if here is None:
+                ends.append(steps[cut])
+            else:  # as far as on the other side
+                pair = np.concatenate(
+                    [each[(slice(None), *cut)] for each in (here, places)], number + 1
+                )
+                ends.append(2 * self._between(pair, number))
+        parts = [ends[0]] * before + [steps] + [ends[1]] * behind
+        return np.concatenate(parts, axis=number)
+
+    def _places(self, point: str) -> Any:
+        """Latitude and longitude at a point in radians, (2, ny, nx); None if they are unknown."""
+        here = self.template(point)
+        names = [find_2d(here, key) for key in ("latitude", "longitude")]
+        if None in names:
+            return None
+        found = [here.coords.variables[name].transpose(*here.dims).data for name in names]
+        return np.deg2rad(np.stack(found).astype(np.float64))
+
+    def _between(self, places: Any, number: int) -> Any:
+        """Great-circle distances between neighbours along y (0) or x (1), by haversines."""
+        first, last = ([slice(None)] * 3 for _ in range(2))
+        first[number + 1], last[number + 1] = slice(None, -1), slice(1, None)
+        (phi, lam), (phi_2, lam_2) = places[tuple(first)], places[tuple(last)]
+        haversine = np.sin((phi_2 - phi) / 2) ** 2
+        haversine = haversine + np.cos(phi) * np.cos(phi_2) * np.sin((lam_2 - lam) / 2) ** 2
+        return 2 * self.grid.radius * np.arcsin(np.sqrt(haversine))
+
+    def _refuse(self, name: str, point: str) -> NoReturn:
+        axis = name[-1]
+        raise CoordinateError(
+            f"{name} at the point {point!r} is not given, and cannot be computed, since longitude "
+            f"and latitude at {across(point, axis)!r} are unknown; give it in metres: "
+            f"Grid(…, {name}={{{point!r}: …}}), or give the fields the longitude and latitude of "
+            "their points as coordinates"
+        )

@@ -1,0 +1,184 @@
+"""Call operators on the fields of a dataset, on its staggered grid if they lie on one.
+
+The accessor of Datasets and the steps of a config go through `call_on`.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, TypeVar, cast
+
+import numpy as np
+import xarray as xr
+
+from fdgrad_dask.errors import CoordinateError
+from fdgrad_dask.grids.model_cells import Cells
+from fdgrad_dask.grids.models import CUBE, Layout, find_layout, make_grid
+from fdgrad_dask.grids.staggered import POINTS, Grid
+from fdgrad_dask.operators.roles import is_eastward
+
+R = TypeVar("R", bound=xr.DataArray | xr.Dataset)
+
+
+def call_on(
+    ds: xr.Dataset,
+    operator: Callable[..., R],
+    fields: Sequence[xr.DataArray | None],
+    options: Mapping[str, Any],
+) -> R:
+    """Call an operator on fields of ``ds``, on its staggered grid if that is where they lie.
+
+    Fields on the same points are differenced there, without the grid; but velocities at the corners
+    of a B grid are along its axes, and have fluxes through its faces.
+
+    Raises
+    ------
+    CoordinateError
+        Nothing says on which points of a staggered grid the fields lie, or its cell sizes are
+        unknown.
+    """
+    layout = None
+    if options.get("geometry") is None and sum(one is not None for one in fields) > 1:
+        takes_differences = {"geometry", "boundary"} <= {*inspect.signature(operator).parameters}
+        layout = find_layout(ds) if takes_differences else None
+    if layout is None or not _need_grid(ds, fields, layout):
+        return operator(*fields, **options)
+    # Cell sizes that are missing must not be computed from labels that are no places.
+    dims = (*layout.x.values(), *layout.y.values()) if layout.is_nominal else ()
+    labels = {dim: ds[dim] for dim in dims if dim in ds.coords}
+    placed = [
+        one if one is None else _rename(one, layout).drop_vars(labels, errors="ignore")
+        for one in fields
+    ]
+    grid = make_grid(ds.drop_vars(labels), layout)
+    if labels and not grid.dx and not grid.dy:
+        raise CoordinateError(
+            f"the fields lie on different points of a staggered grid ({layout.source}), which may "
+            "be tripolar, with labels that are nominal; merge the static file with its cell sizes "
+            "(dxCu, dyCv, …): ds.merge(static), or if the labels are longitudes and latitudes "
+            f"everywhere, give geometry=fdgrad_dask.Grid(x={dict(layout.x)}, y={dict(layout.y)})"
+        )
+    try:
+        result = operator(*placed, **_place_boundary(grid, options))
+    except CoordinateError as error:
+        source = f"the staggered grid was recognised from {layout.source}"
+        raise CoordinateError(f"{error}; {source}") from error
+    return _label(_restore(result, ds, layout), ds, layout)
+
+
+def _place_boundary(grid: Grid, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options with a grid that has the boundary which they name by axis or dimension."""
+    given = options.get("boundary")
+    axes = {dim: axis for axis in "xy" for dim in (axis, *getattr(grid, axis).values())}
+    if not isinstance(given, Mapping) or not given.keys() <= axes.keys():
+        return {**options, "geometry": grid}
+    boundary = {**grid.boundary, **{axes[key]: ends for key, ends in given.items()}}
+    return {**options, "boundary": None, "geometry": replace(grid, boundary=boundary)}
+
+
+def describe_layout(ds: xr.Dataset) -> list[str]:
+    """Say what staggered grid was recognised, in sentences; none if there is no sign of one."""
+    layout = find_layout(ds)
+    if layout is None:
+        faces = [dim for dim in CUBE if ds.sizes.get(dim, 1) > 1]
+        return [f"select one {dim} first: .isel({dim}=0)" for dim in faces]
+    at = {p: [str(n) for n in ds.data_vars if layout.points.get(n) == p] for p in POINTS}
+    cells = dict.fromkeys(n for *_, n in Cells(ds, layout.grid({}), layout.other_names).find())
+    ends = "periodic" if layout.is_around else "open ends"
+    x, y = (", ".join(f"{p} {dim}" for p, dim in one.items()) for one in (layout.x, layout.y))
+    return [
+        layout.source,
+        f"x: {x}, {ends}",
+        f"y: {y}, open ends",
+        *(f"at {point}: {', '.join(fields)}" for point, fields in at.items() if fields),
+        f"cell sizes: {', '.join(cells) or 'from longitude and latitude'}",
+    ]
+
+
+def select_cells(ds: xr.Dataset, fields: Sequence[xr.DataArray], count: int) -> xr.Dataset | None:
+    """The first cells of ``ds`` and their faces, of ones; None if no grid is needed for fields."""
+    layout = find_layout(ds)
+    if layout is None or not _need_grid(ds, fields, layout):
+        return None
+    rows: dict[Hashable, slice] = {}
+    for positions in (layout.x, layout.y):
+        cells = ds.sizes[positions["center"]]
+        for dim in ds.dims:
+            if layout.other_names.get(dim, dim) in positions.values():
+                rows[dim] = slice(min(count, cells) + ds.sizes[dim] - cells)
+    few = ds.isel(rows)
+    ones = {n: one for n, one in few.variables.items() if one.ndim > 1 or n not in few.indexes}
+    return few.assign({n: one.copy(data=np.ones(one.shape)) for n, one in ones.items()})
+
+
+def _need_grid(ds: xr.Dataset, fields: Sequence[xr.DataArray | None], layout: Layout) -> bool:
+    """True if fields lie on different points of a grid, or are velocities at its corners."""
+    grid = layout.grid({})
+    given = [_rename(one, layout) for one in fields if one is not None]
+    found = [(one.name, _list_points(one, grid)) for one in given]
+    known = {points[0] for _, points in found if len(points) == 1}
+    unknown = [name for name, points in found if len(points) > 1]
+    if unknown and layout.is_c_grid and len(known) < 2:
+        names = ", ".join(map(repr, unknown))
+        raise CoordinateError(
+            f"nothing says on which points of the staggered grid ({layout.source}) {names} lie; "
+            "name the coordinates of each, as .encoding['coordinates'] = 'glamu gphiu', or give "
+            "geometry=fdgrad_dask.Grid(…, points={…}); if all lie on the same points, give "
+            "geometry=fdgrad_dask.Curvilinear()"
+        )
+    if known == {"corner"} and not unknown and not is_eastward(given[0]):
+        sizes = Cells(ds, grid, layout.other_names).find()
+        return {("dx", "corner"), ("dy", "corner")} <= {(kind, point) for kind, point, _ in sizes}
+    return len(known) > 1
+
+
+def _list_points(one: xr.DataArray, grid: Grid) -> list[str]:
+    """The points at which a field may lie."""
+    if one.name in grid.points:
+        return [grid.points[one.name]]
+    return [point for point in POINTS if set(grid.dims(point)) <= set(one.dims)]
+
+
+def _rename(field: xr.DataArray, layout: Layout) -> xr.DataArray:
+    """The field with the grid's names of its dimensions."""
+    names = {dim: new for dim, new in layout.other_names.items() if dim in field.dims}
+    horizontal = {*layout.x.values(), *layout.y.values()}
+    # Points of two names are counted by both, so that their labels may differ; levels are the same.
+    counts = [dim for dim, new in names.items() if new in horizontal and dim in field.coords]
+    return field.drop_vars(counts).rename(names) if names else field
+
+
+def _label(result: R, ds: xr.Dataset, layout: Layout) -> R:
+    """The result with the coordinates of its points, where dimensions tell these."""
+    own = {*layout.x.values(), *layout.y.values(), *layout.other_names}
+    if len(own) < 4:
+        return result
+    arrays = result.data_vars.values() if isinstance(result, xr.Dataset) else [result]
+    coords = {
+        name: one.variable
+        for name, one in ds.coords.items()
+        if own & {*one.dims} and any({*one.dims} <= {*array.dims} for array in arrays)
+    }
+    missing = {name: one for name, one in coords.items() if name not in result.coords}
+    return cast(R, result.assign_coords(missing))
+
+
+def _restore(result: R, ds: xr.Dataset, layout: Layout) -> R:
+    """The result on the dimensions that the dataset has for its points, as ROMS's psi."""
+    if not layout.other_names:
+        return result
+    pairs = list(dict.fromkeys(one.dims[-2:] for one in ds.variables.values() if one.ndim > 1))
+    if isinstance(result, xr.DataArray):
+        return cast(R, _restore_dims(result, pairs, layout))
+    return cast(R, result.map(_restore_dims, args=(pairs, layout), keep_attrs=True))
+
+
+def _restore_dims(
+    one: xr.DataArray, pairs: Sequence[tuple[Hashable, ...]], layout: Layout
+) -> xr.DataArray:
+    """A result whose last two dimensions are a pair that variables of the dataset have."""
+    own = one.dims[-2:]
+    alike = [p for p in pairs if tuple(layout.other_names.get(dim, dim) for dim in p) == own]
+    return one if own in pairs or not alike else one.rename(dict(zip(own, alike[0], strict=True)))

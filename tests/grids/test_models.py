@@ -1,0 +1,208 @@
+"""The staggered grids of models are recognised from the names and attributes of their files."""
+
+from __future__ import annotations
+
+import dask
+import model_cases as cases
+import numpy as np
+import pytest
+import xarray as xr
+
+from fdgrad_dask.errors import CoordinateError
+from fdgrad_dask.grids.models import find_layout, recognise_grid
+from fdgrad_dask.grids.staggered import find_point
+
+ALL = {**cases.C_GRIDS, **cases.B_GRIDS}
+
+
+@pytest.mark.parametrize("model", ALL)
+def test_positions_and_cell_sizes(model, tmp_path):
+    """As opened from a file: faces where they are, lengths and areas in metres at their points."""
+    case = ALL[model](12)
+    case.ds.to_netcdf(tmp_path / "model.nc")
+    with xr.open_dataset(tmp_path / "model.nc") as ds:
+        grid = recognise_grid(ds)
+        assert grid is not None
+        other_names = find_layout(ds).other_names
+        assert (grid.face("x"), grid.face("y")) == (case.cells.faces,) * 2
+        at_corner = model in cases.B_GRIDS
+        own = {case.u: "corner" if at_corner else "u", case.v: "corner" if at_corner else "v"}
+        for name, point in {**own, case.scalar: "center"}.items():
+            field = ds[name].rename({d: other_names.get(d, d) for d in ds[name].dims})
+            assert find_point(field, grid) == point
+        needed = {"dx": own[case.u], "dy": own[case.v]}
+        for kind in ("dx", "dy", "area"):
+            sizes = getattr(grid, kind)
+            assert needed.get(kind) in (None, *sizes)
+            assert {one.units for one in sizes.values()} <= {"m2" if kind == "area" else "m"}
+            for point, values in sizes.items():
+                true = getattr(case.cells, kind)(point)
+                # Areas may be the product of two lengths, and ROMS averages to its faces.
+                inside = (slice(1, -1),) * 2 if model in ("WRF", "xwrf") else ...
+                got = values.transpose(*grid.dims(point)).values
+                np.testing.assert_allclose(got[inside], true[inside], rtol=0.02)
+
+
+def measure(model, ny, name):
+    """The mean error of an operator of u and v between 40° S and N, over the largest value.
+
+    Only the outermost rows and columns may be unknown. A B grid has both at centres.
+    """
+    case = ALL[model](ny)
+    scalars = [case.scalar] if name == "advection" else []
+    made = getattr(case.ds.fdgrad, name)(case.u, case.v, *scalars)
+    around = "corner" if name == "vorticity" and model in cases.C_GRIDS else "center"
+    lon, lat = case.cells.at(around)
+    got = made.values.reshape(-1, *lon.shape)
+    assert np.isfinite(got[:, 1:-1, 1:-1]).all()
+    exact = getattr(cases, name)(lon, lat)
+    inside = (abs(lat) < 40.1) & (lon > 40) & (lon < 120)
+    return float(np.sqrt(((got - exact)[:, inside] ** 2).mean()) / abs(exact).max())
+
+
+@pytest.mark.parametrize("model", ALL)
+def test_operators_are_of_second_order(model):
+    names = ["vorticity", "divergence"]
+    for name in names + ["advection"] * (model in ("WRF", "POP", "MOM6")):
+        coarse, fine = (measure(model, ny, name) for ny in (12, 24))
+        assert fine < 0.01
+        assert np.log2(coarse / fine) > 1.8, (name, coarse, fine)
+
+
+@pytest.mark.parametrize(("model", "names"), [("hrrr", ("u10", "v10")), ("cordex", ("uas", "vas"))])
+def test_maps_are_not_staggered(model, names):
+    """Their winds lie on the same points, where the geometry of the coordinates serves them."""
+    errors = []
+    for n in (17, 33):
+        ds = getattr(cases, model)(n)
+        assert find_layout(ds) is None
+        made = ds.fdgrad.vorticity(*names)
+        lat, lon = ("latitude", "longitude") if model == "hrrr" else ("lat", "lon")
+        exact = cases.vorticity(ds[lon].values, ds[lat].values)
+        error = abs(made.values - exact)[2:-2, 2:-2]
+        errors.append(error.max() / abs(exact).max())
+    assert errors[1] < 2e-3
+    assert np.log2(errors[0] / errors[1]) > 1.8
+
+
+@pytest.mark.parametrize("model", ["MITgcm", "MOM6, non-symmetric", "xwrf"])
+def test_faces_selected_apart_from_cells_are_not_taken(model):
+    ds = ALL[model](12).ds
+    grid = recognise_grid(ds)
+    x, face = grid.x["center"], grid.x[grid.face("x")]
+    same = ds.isel({x: slice(2, 9), face: slice(2, 9 + (model == "xwrf"))})
+    assert recognise_grid(same).x == grid.x
+    assert "x" not in recognise_grid(same).boundary
+    assert find_layout(ds.isel({x: slice(2, 9), face: slice(3, 10 + (model == "xwrf"))})) is None
+    assert find_layout(ds.isel({x: slice(2, 9)})) is None
+
+
+def test_around_the_globe_by_longitudes_alone():
+    ds = cases.mom6(12).ds
+    assert recognise_grid(ds).boundary == {"x": "periodic"}
+    made = ds.fdgrad.vorticity("uo", "vo")
+    assert np.isfinite(made[1:-1]).all()
+    assert np.isnan(made[[0, -1]]).all()
+    np.testing.assert_array_equal(made[:, 0], made[:, -1])
+
+
+def test_what_is_known_of_the_ends_can_be_said():
+    ds = cases.mom6(12, "right").ds  # the southernmost faces are not stored
+    made = ds.fdgrad.divergence("uo", "vo")
+    assert np.isnan(made[0]).all()
+    walls = ds.fdgrad.divergence("uo", "vo", boundary={"yh": 0.0})
+    assert np.isfinite(walls).all()
+    np.testing.assert_array_equal(walls[1:], made[1:])
+
+
+def test_nemo_without_a_word_of_where_fields_lie():
+    case = cases.nemo_xios(12)
+    ds = case.ds.copy()
+    true = ds.fdgrad.vorticity(case.u, case.v)
+    for name in (case.u, case.v, case.scalar):
+        ds[name] = ds[name].copy()
+        ds[name].encoding = {}
+    with pytest.raises(CoordinateError, match=r"nothing says on which points .* 'uo', 'vo' lie"):
+        ds.fdgrad.vorticity(case.u, case.v)
+    ds[case.u].encoding["coordinates"] = "nav_lon_grid_U nav_lat_grid_U"
+    ds[case.v].encoding["coordinates"] = "nav_lon_grid_V nav_lat_grid_V"
+    np.testing.assert_array_equal(ds.fdgrad.vorticity(case.u, case.v), true)
+
+
+def test_points_with_dimensions_of_two_names():
+    """XIOS counts each grid of NEMO by dimensions of its own, of which some are the same."""
+    u = (("y_grid_U", "x_grid_U"), np.zeros((4, 5)))
+    ds = xr.Dataset({"uo": u, "vo": (("y_grid_V", "x_grid_V"), u[1])})
+    layout = find_layout(ds)
+    assert layout.x == {"center": "x_grid_V", "right": "x_grid_U"}
+    assert layout.y == {"center": "y_grid_U", "right": "y_grid_V"}
+    with_t = find_layout(ds.assign(thetao=(("y_grid_T", "x_grid_T"), u[1])))
+    assert with_t.other_names == {"x_grid_V": "x_grid_T", "y_grid_U": "y_grid_T"}
+    assert find_layout(ds.isel(x_grid_V=slice(3))) is None
+
+
+def test_a_moving_nest_has_no_cell_sizes():
+    ds = cases.wrf(12).ds
+    still = ds.fdgrad.divergence("U", "V")
+    factors = ds.MAPFAC_VX.values.copy()
+    factors[1, :, 4] *= 1.01
+    made = ds.assign(MAPFAC_VX=(ds.MAPFAC_VX.dims, factors)).fdgrad.divergence("U", "V")
+    assert np.isnan(made[..., 4]).all()
+    others = [column for column in range(made.shape[-1]) if column != 4]
+    np.testing.assert_array_equal(made[..., others], still[..., others])
+
+
+def test_cell_sizes_in_other_units():
+    case = cases.pop(12)
+    true = case.ds.fdgrad.divergence("UVEL", "VVEL")
+    metres = case.ds.copy()
+    for name in ("DXU", "DYU", "DXT", "DYT", "HUS", "HUW", "HTN", "HTE"):
+        metres[name] = (0.01 * case.ds[name]).assign_attrs(units="m")
+    np.testing.assert_allclose(metres.fdgrad.divergence("UVEL", "VVEL"), true, rtol=1e-12)
+    metres.DXU.attrs["units"] = "degrees"
+    with pytest.raises(CoordinateError, match="'DXU' is in 'degrees', but as a cell size"):
+        metres.fdgrad.divergence("UVEL", "VVEL")
+
+
+def test_a_cube_is_one_face_at_a_time():
+    case = cases.mitgcm(12)
+    cube = case.ds.expand_dims(face=3)
+    assert find_layout(cube) is None
+    assert "select one face first: .isel(face=0)" in repr(cube.fdgrad)
+    with pytest.raises(CoordinateError, match="different points"):
+        cube.fdgrad.divergence(case.u, case.v)
+    made = cube.isel(face=1).fdgrad.divergence(case.u, case.v)
+    np.testing.assert_array_equal(made, case.ds.fdgrad.divergence(case.u, case.v))
+
+
+@pytest.mark.parametrize("model", ["MITgcm", "WRF", "NEMO"])
+def test_nothing_is_computed_before_it_is_asked_for(model):
+    case = ALL[model](12)
+
+    def refuse(*_, **__):
+        raise AssertionError("computed")
+
+    lazy, names = case.ds.chunk(7), ["divergence", "vorticity"]
+    with dask.config.set(scheduler=refuse):
+        repr(lazy[[case.u, case.v]].fdgrad)
+        made = lazy.fdgrad.kinematics(case.u, case.v, which=names)
+    whole = case.ds.fdgrad.kinematics(case.u, case.v, which=names)
+    for name in names:
+        np.testing.assert_array_equal(made[name].values, whole[name].values)
+
+
+def test_an_overview_says_what_was_recognised():
+    lines = repr(cases.pop(12).ds.fdgrad).splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith("  staggered"))
+    rows = [line.removeprefix("  staggered").strip() for line in lines[start : start + 6]]
+    assert rows == [
+        "POP: ULAT, ULONG, UAREA over nlat, nlon; the upper end of y is open, also at the fold of "
+        "a tripolar grid",
+        "x: center nlon, right nlon, open ends",
+        "y: center nlat, right nlat, open ends",
+        "at center: TEMP",
+        "at corner: UVEL, VVEL",
+        "cell sizes: DXT, HUS, HTN, DXU, DYT, HTE, HUW, DYU, TAREA, UAREA",
+    ]
+    ours = [line for line in lines if line.startswith("  UVEL, VVEL ")]
+    assert {"divergence", "vorticity"} <= {*ours[0].replace(",", "").split()}

@@ -1,0 +1,386 @@
+"""Operators between the points of a staggered grid: formulas, identities, orders and graphs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import xarray as xr
+from counting import Source
+from numpy.testing import assert_allclose, assert_array_equal
+from staggered import DIMS, TILT, A, Case, Globe
+
+import fdgrad_dask as fd
+from fdgrad_dask import operators as op
+from fdgrad_dask.errors import CoordinateError, FdgradError
+
+CLOSE = {"rtol": 1e-12, "atol": 1e-13}
+# Every position with walls, open ends and a seam, each at least once along y and along x.
+CASES = [
+    ("left", (0.0, "periodic")),
+    ("right", ("periodic", None)),
+    ("inner", (0.0, None)),
+    ("outer", (None, 0.0)),
+    ("outer", (0.0, "periodic")),
+]
+
+
+def wind(case, *before):
+    return case.random("u", *before, name="u"), case.random("v", *before, name="v")
+
+
+@pytest.mark.parametrize(("position", "ends"), CASES)
+def test_the_equations_on_a_c_grid(position, ends):
+    case = Case(position, ends)
+    u, v, g = *wind(case, "t"), case.grid
+    made = op.kinematics(u, v, geometry=g)
+    dx, dy = ({p: d[p].values for p in DIMS} for d in (g.dx, g.dy))
+    u, v = u.values, v.values
+    true = {
+        "divergence": (case.to_center(dy["u"] * u, -1) + case.to_center(dx["v"] * v, -2))
+        / g.area["center"].values,
+        "vorticity": (case.to_face(dy["v"] * v, -1) - case.to_face(dx["u"] * u, -2))
+        / g.area["corner"].values,
+        "stretching_deformation": dy["center"] / dx["center"] * case.to_center(u / dy["u"], -1)
+        - dx["center"] / dy["center"] * case.to_center(v / dx["v"], -2),
+        "shearing_deformation": dy["corner"] / dx["corner"] * case.to_face(v / dy["v"], -1)
+        + dx["corner"] / dy["corner"] * case.to_face(u / dx["u"], -2),
+    }
+    case.ends = tuple(end if end == "periodic" else None for end in ends)  # no shear beside walls
+    shear = case.all_faces(case.all_faces(true["shearing_deformation"] ** 2, -2), -1)
+    four = (shear[:, 1:, 1:], shear[:, 1:, :-1], shear[:, :-1, 1:], shear[:, :-1, :-1])
+    true["total_deformation"] = np.sqrt(true["stretching_deformation"] ** 2 + sum(four) / 4)
+    for name, expected in true.items():
+        assert_allclose(made[name], expected, **CLOSE, err_msg=name)
+    assert made.divergence.dims == ("t", "yc", "xc")
+    assert made.vorticity.dims == ("t", "yf", "xf")
+
+
+@pytest.mark.parametrize(("position", "ends"), CASES)
+def test_the_equations_of_a_scalar(position, ends):
+    case = Case(position, ends, fraction=True)
+    s, g = case.random("center", "z", name="s"), case.grid
+    t = s.values
+    made = op.horizontal_gradient(s, geometry=g)
+    s_x = case.to_face(t, -1) / g.dx["u"].values
+    s_y = case.to_face(t, -2) / g.dy["v"].values
+    assert_allclose(made.ds_dx, s_x, **CLOSE)
+    assert_allclose(made.ds_dy, s_y, **CLOSE)
+    assert (made.ds_dx.dims, made.ds_dy.dims) == (("z", "yc", "xf"), ("z", "yf", "xc"))
+    share = {p: one.values for p, one in g.fraction.items()}
+    # What lies on a wall is NaN above; there nothing flows. Open ends stay unknown.
+    flux_x, flux_y = g.dy["u"].values * share["u"] * s_x, g.dx["v"].values * share["v"] * s_y
+    flux_x = flux_x if ends[1] is None else np.nan_to_num(flux_x)
+    flux_y = flux_y if ends[0] is None else np.nan_to_num(flux_y)
+    balance = case.to_center(flux_x, -1) + case.to_center(flux_y, -2)
+    true = balance / (g.area["center"].values * share["center"])
+    assert_allclose(op.laplacian(s, geometry=g), true, **CLOSE)
+    case.ends = tuple(end if end == "periodic" else None for end in ends)
+    x, y = case.all_faces(s_x, -1), case.all_faces(s_y, -2)
+    size = np.hypot((x[..., 1:] + x[..., :-1]) / 2, (y[..., 1:, :] + y[..., :-1, :]) / 2)
+    assert_allclose(op.gradient_magnitude(s, geometry=g), size, **CLOSE)
+
+
+@pytest.mark.parametrize(("position", "ends"), CASES)
+def test_a_b_grid_is_averaged_to_faces(position, ends):
+    case = Case(position, ends)
+    g = case.grid
+    u, v = (case.random("corner", "t", name=name) for name in "uv")
+    made = op.kinematics(u, v, geometry=g)
+
+    def mean(f, axis):
+        full = np.moveaxis(case.all_faces(f, axis), axis, 0)
+        return np.moveaxis((full[1:] + full[:-1]) / 2, 0, axis)
+
+    dx, dy, area = g.dx["v"].values, g.dy["u"].values, g.area["center"].values
+    true = case.to_center(dy * mean(u, -2), -1) + case.to_center(dx * mean(v, -1), -2)
+    assert_allclose(made.divergence, true / area, **CLOSE)
+    true = case.to_center(dy * mean(v, -2), -1) - case.to_center(dx * mean(u, -1), -2)
+    assert_allclose(made.vorticity, true / area, **CLOSE)
+    both = np.hypot(made.stretching_deformation, made.shearing_deformation)
+    assert_allclose(made.total_deformation, both, **CLOSE)
+
+
+# -- identities --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("position", "ends"),
+    [("inner", (0.0, 0.0)), ("left", ("periodic", "periodic")), ("outer", (0.0, "periodic"))],
+)
+def test_gauss_what_leaves_one_cell_enters_another(position, ends):
+    case = Case(position, ends, shape=(20, 30), fraction=True)
+    u, v = wind(case, "z")
+    if position == "outer":  # the walls are data
+        v[:, [0, -1]] = 0.0
+    g, s = case.grid, case.random("center", "z", name="s")
+    area = g.area["center"] * g.fraction["center"]
+    for made in (op.divergence(u, v, geometry=g), op.laplacian(s, geometry=g)):
+        inside = made * area
+        assert abs(float(inside.sum())) < 1e-14 * float(abs(inside).sum()) * inside.size**0.5
+
+
+def test_stokes_circulations_add_up_to_that_around_all():
+    case = Case("outer", shape=(20, 30))
+    u, v = wind(case)
+    g = case.grid
+    inside = (op.vorticity(u, v, geometry=g) * g.area["corner"])[1:-1, 1:-1]
+    along_x, along_y = (g.dx["u"] * u).values, (g.dy["v"] * v).values
+    around = (
+        along_x[0, 1:-1].sum() + along_y[1:-1, -1].sum()
+        - along_x[-1, 1:-1].sum() - along_y[1:-1, 0].sum()
+    )  # fmt: skip
+    assert float(inside.sum()) == pytest.approx(around, rel=1e-12)
+
+
+def test_the_curl_of_a_gradient_is_zero_to_the_bit():
+    """Of integers, with lengths that divide without rounding."""
+    case = Case("left", ("periodic", "periodic"), shape=(20, 30))
+    g = case.grid
+    for lengths in (g.dx, g.dy):
+        for point in lengths:
+            lengths[point][:] = 2.0 ** case.rng.integers(-3, 4, lengths[point].shape)
+    s = case.random("center", name="s")
+    s[:] = case.rng.integers(-9999, 9999, s.shape)
+    slope = op.horizontal_gradient(s, geometry=g)
+    assert (op.vorticity(slope.ds_dx, slope.ds_dy, geometry=g) == 0).all()
+
+
+@pytest.mark.parametrize("position", ["left", "right", "inner", "outer"])
+def test_a_stream_function_has_no_divergence(position):
+    case = Case(position, ("periodic", "periodic") if position in ("left", "right") else (0.0, 0.0))
+    psi, g = case.random("corner", name="psi"), case.grid
+    slope = op.horizontal_gradient(psi, geometry=g)
+    u, v = (-slope.dpsi_dy).rename("u"), slope.dpsi_dx.rename("v")
+    assert (u.dims, v.dims) == (DIMS["u"], DIMS["v"])
+    made = op.divergence(u, v, geometry=g)
+    assert float(abs(made).max()) < 1e-14
+
+
+# -- chunks, kinds -----------------------------------------------------------------------------
+
+CHUNKS = {"t": 1, "yc": 5, "yf": 5, "xc": 6, "xf": 6}
+
+
+def from_source(field):
+    """The field in chunks of a source that counts its reads."""
+    source = Source(field.values)
+    return source, field.copy(data=source.chunked(tuple(CHUNKS[dim] for dim in field.dims)))
+
+
+@pytest.mark.parametrize(
+    ("position", "ends"),
+    [("left", (0.0, "periodic")), ("outer", (0.0, None)), ("inner", (None, 0.0))],
+)
+def test_chunks_have_the_bits_of_one_and_are_read_once(position, ends, lazily):
+    case = Case(position, ends, shape=(12, 18))
+    u, v = wind(case, "t")
+    s, psi = case.random("center", "t", name="s"), case.random("corner", "t", name="psi")
+    for operator, fields in (
+        (op.kinematics, (u, v)),
+        (op.divergence, (u.astype("float32"), v.astype("float32"))),
+        (op.vorticity, (psi.rename("u"), psi.rename("v"))),
+        (op.laplacian, (s,)),
+        (op.horizontal_gradient, (s,)),
+    ):
+        sources, lazy = zip(*map(from_source, fields), strict=True)
+        with lazily():
+            made = operator(*lazy, geometry=case.grid)
+        assert not any(source.reads for source in sources)
+        xr.testing.assert_identical(made.compute(), operator(*fields, geometry=case.grid))
+        for source, field in zip(sources, lazy, strict=True):
+            assert set(source.reads.values()) == {1}
+            assert len(source.reads) == field.data.npartitions
+
+
+def test_tasks_a_chunk_are_those_of_any_operator():
+    """Two with edge rows and one that computes; and edge rows of dx and dy, for all times once."""
+    case = Case("left", (0.0, "periodic"), shape=(12, 18))
+    _, fields = zip(*map(from_source, wind(case, "t")), strict=True)
+    graph = dict(op.divergence(*fields, geometry=case.grid).data.__dask_graph__())
+    ours = [key for key in graph if "fdgrad" in str(key)]
+    assert len(ours) == (2 + 1) * 2 * 9 + 2 * 9
+
+
+def test_jax_stays_jax_also_under_jit():
+    case = Case("outer", (0.0, None))
+    u, v = wind(case)
+    true = op.vorticity(u, v, geometry=case.grid).values
+
+    def vorticity(a, b):
+        return op.vorticity(u.copy(data=a), v.copy(data=b), geometry=case.grid).data
+
+    with jax.enable_x64(True):
+        a, b = jnp.asarray(u.values), jnp.asarray(v.values)
+        for made in (vorticity(a, b), jax.jit(vorticity)(a, b)):
+            assert isinstance(made, jax.Array)
+            assert_allclose(made, true, rtol=1e-13)
+
+
+# -- on a sphere -------------------------------------------------------------------------------
+
+
+def error_of(globe, made, true, scale):
+    """The root mean square of the error up to 48° of latitude, where cells end."""
+    inside = abs(globe.lines[made.dims[-2]]) < 48
+    squares = (((made - true) / scale) ** 2)[inside]
+    return float(squares.mean(skipna=False) ** 0.5)
+
+
+def errors_of(globe):
+    """By operator, of solid-body rotation and of sin 2λ cos² φ, a spherical harmonic."""
+    made = op.kinematics(*globe.wind(), geometry=globe.grid)
+    s = globe.at("center", lambda lam, phi: np.sin(2 * lam) * np.cos(phi) ** 2, "s")
+    slope = op.horizontal_gradient(s, geometry=globe.grid)
+    s_x = globe.at("u", lambda lam, phi: 2 * np.cos(2 * lam) * np.cos(phi) / A)
+    s_y = globe.at("v", lambda lam, phi: -np.sin(2 * lam) * np.sin(2 * phi) / A)
+    laplacian = op.laplacian(s, geometry=globe.grid)
+    expected = {
+        "vorticity": (made.vorticity, globe.vorticity("corner"), 40 / A),
+        "along x": (slope.ds_dx, s_x, 2 / A),
+        "along y": (slope.ds_dy, s_y, 2 / A),
+        "laplacian": (laplacian, -6 / A**2 * s, 6 / A**2),
+        **{name: (one, 0, 20 / A) for name, one in made.items() if name != "vorticity"},
+    }
+    return {name: error_of(globe, *of) for name, of in expected.items()}
+
+
+@pytest.mark.parametrize(
+    ("position", "turned"),
+    [("left", False), ("right", False), ("inner", False), ("outer", False), ("left", True)],
+)
+def test_second_order_with_lengths_of_the_sphere(position, turned):
+    coarse, fine = (errors_of(Globe(n, position, turned)) for n in (20, 40))
+    for name, error in coarse.items():
+        assert error < 0.02, name
+        assert np.log2(error / fine[name]) > 1.85, name
+
+
+def test_cells_of_the_sphere_are_exact():
+    globe = Globe(12, "outer")
+    u, v = globe.wind()
+    globe.grid.boundary["y"] = 0.0
+    # A flux of 1 m s-1 out of the northern end, through no other face.
+    v, u = 0 * v, 0 * u
+    v[-1] = 1.0
+    made = op.divergence(u, v, geometry=globe.grid)
+    band = A * 2 * np.pi / 48 * (np.sin(np.deg2rad(60)) - np.sin(np.deg2rad(50)))
+    assert_allclose(made[-1], np.cos(np.deg2rad(60)) * 2 * np.pi / 48 / band, rtol=1e-12)
+
+
+@pytest.mark.parametrize("position", ["left", "outer"])
+def test_results_have_the_coordinates_of_their_points(position):
+    globe = Globe(12, position)
+    u, v = (one.assign_coords(time=3.0) for one in globe.wind())
+    u.attrs["standard_name"], v.attrs["standard_name"] = "sea_water_x_velocity", "y_wind"
+    globe = Globe(12, position)
+    made = op.kinematics(u, v, geometry=replace(globe.grid, source="a test"))
+    assert made.divergence.indexes["xc"].equals(v.indexes["xc"])
+    assert made.vorticity.indexes["yf"].equals(v.indexes["yf"])
+    assert made.vorticity.indexes["xf"].equals(u.indexes["xf"])
+    assert float(made.time) == 3.0
+    assert made.vorticity.attrs == {
+        "units": "s-1",
+        "long_name": "relative vorticity",
+        "standard_name": "ocean_relative_vorticity",
+        "geometry": "grid",
+        "grid_source": "a test",
+    }
+    absolute = op.absolute_vorticity(u, v, geometry=globe.grid)
+    f = 2 * 7.292115e-5 * np.sin(np.deg2rad(globe.lines["yf"]))
+    true = (made.vorticity + f[:, None]).where(made.vorticity.notnull())
+    assert_allclose(absolute, true, rtol=1e-12, atol=1e-20)
+    given = op.absolute_vorticity(u, v, geometry=globe.grid, coriolis=1e-4)
+    assert_allclose(given, made.vorticity + 1e-4, rtol=1e-12)
+
+
+def test_points_that_share_dimensions_keep_their_own_coordinates():
+    case = Case("right", (0.0, "periodic"))
+    places = {
+        "u": {"lon": (("y", "x"), np.ones((7, 9)))},
+        "v": {"lon": (("y", "x"), np.zeros((7, 9)))},
+        "corner": {"lon_f": (("y", "x"), np.zeros((7, 9)))},
+    }
+    same = {"xf": "x", "xc": "x", "yf": "y", "yc": "y"}
+
+    def share(one, point=None):
+        shared = one.rename({dim: same[dim] for dim in one.dims if dim in same})
+        return shared.assign_coords(places.get(point, {}))
+
+    g = case.grid
+    shared = fd.Grid(
+        {"center": "x", "right": "x"},
+        {"center": "y", "right": "y"},
+        *({p: share(one, p) for p, one in each.items()} for each in (g.dx, g.dy, g.area)),
+        boundary=g.boundary,
+        points={"u": "u", "v": "v", "s": "center"},
+    )
+    u, v, s = *wind(case), case.random("center", name="s")
+    made = op.kinematics(share(u, "u"), share(v, "v"), geometry=shared)
+    true = op.kinematics(u, v, geometry=g)
+    for name in made:
+        assert_array_equal(made[name], true[name])
+    vorticity = op.vorticity(share(u, "u"), share(v, "v"), geometry=shared)
+    assert set(vorticity.coords) == {"lon_f"}
+    slope = op.horizontal_gradient(share(s), geometry=shared)
+    assert set(slope.coords) == set()  # two longitudes of one name
+    with pytest.raises(CoordinateError, match="several points"):
+        op.laplacian(share(s).rename("t"), geometry=shared)
+
+
+# -- what is not served ------------------------------------------------------------------------
+
+
+def test_other_operators_interpolate_to_centres_first():
+    globe = Globe(40, "left")
+    u, v = globe.wind()
+    s = globe.at("center", lambda lam, phi: np.sin(lam) * np.cos(phi), "s")
+    made = op.advection(u, v, s, geometry=globe.grid)
+    c, sine = 20 * np.cos(TILT), 20 * np.sin(TILT)
+
+    def true(lam, phi):
+        along = (c * np.cos(phi) + sine * np.sin(phi) * np.cos(lam)) * np.cos(lam)
+        return -(along + sine * np.sin(lam) ** 2 * np.sin(phi)) / A
+
+    error = abs(made - globe.at("center", true)).isel(yc=slice(1, -1))
+    assert float(error.max()) < 0.01 * float(abs(made).max())
+
+
+@pytest.mark.parametrize(
+    ("options", "grid", "message"),
+    [
+        ({"accuracy": 4}, {}, "leave out accuracy"),
+        ({"boundary": "periodic"}, {}, "a staggered grid has its own"),
+        ({}, {"boundary": {"y": (0.0, "fold")}}, "tripolar fold"),
+        ({}, {"dx": {}}, r"dx at the point 'u' .* Grid\(…, dx="),
+        ({}, {"x": {"center": "xc", "outer": "xf"}}, "8 cells along x .* 9"),
+    ],
+)
+def test_what_cannot_be_right_is_refused(options, grid, message):
+    case = Case("left", (0.0, 0.0))
+    u, v = wind(case)
+    with pytest.raises(FdgradError, match=message):
+        op.vorticity(u, v, geometry=replace(case.grid, **grid), **options)
+
+
+def test_components_in_the_other_order_are_refused():
+    case = Case("left")
+    u, v = wind(case)
+    with pytest.raises(CoordinateError, match="the other way around: u, v"):
+        op.divergence(v, u, geometry=case.grid)
+
+
+def test_lengths_of_other_cells_are_refused():
+    case = Case("left", fraction=True)
+    u, v = wind(case, "z")
+    with pytest.raises(FdgradError, match="select the same of both"):
+        op.divergence(u[:2], v[:2], geometry=case.grid)
+
+
+def test_winds_at_centres_are_differenced_there():
+    globe = Globe(12, "left")
+    u, v = (globe.at("center", lambda lam, phi: np.cos(phi) + 0 * lam, name) for name in "uv")
+    xr.testing.assert_identical(op.vorticity(u, v, geometry=globe.grid), op.vorticity(u, v))
