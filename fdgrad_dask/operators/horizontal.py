@@ -41,8 +41,8 @@ Metric = OrthogonalMetric | LatLonMetric
 class HorizontalPass(FusedPass):
     """A pass over fields on a horizontal grid, with derivatives per metre to the east and north.
 
-    ``levels`` is the pressure or height of their levels. With the option ``constant`` horizontal
-    derivatives are taken where that is constant, else along the levels.
+    ``levels`` is the pressure or height of the levels, along which derivatives are taken, or where
+    it is constant if the option ``constant`` gives it.
     """
 
     def __init__(
@@ -54,9 +54,8 @@ class HorizontalPass(FusedPass):
         **options: Any,
     ) -> None:
         self.options = Options(**options)
-        if self.options.constant is not None:
-            vertical = self.options.vertical
-            levels = resolve_levels(fields[0], self.options.constant, vertical, "constant")
+        if (constant := self.options.constant) is not None:
+            levels = resolve_levels(fields[0], constant, self.options.vertical, "constant")
         super().__init__(*fields, levels=levels)
         asked = self.options.geometry, self.options.boundary, is_directed
         self.grid = find_horizontal_grid(self.template, *asked)
@@ -77,13 +76,13 @@ class HorizontalPass(FusedPass):
 
     def _take_levels(self, levels: xr.DataArray) -> None:
         """Find the axis along which ``levels`` is a coordinate, and its stencils."""
-        template, options, plane = self.template, self.options, self.plane
-        dim = find_level_dim(template, levels, {axis.dim for axis in plane}, options.vertical)
+        template, options = self.template, self.options
+        dim = find_level_dim(template, levels, {a.dim for a in self.plane}, options.vertical)
         _, z, self.level_axis = align_levels(template, self.labelled[-1], dim)
         self.labelled[-1], self.data[-1] = z, z.data
         if options.skipna is not None:
             self.data[:-1] = [field.where(z.notnull()).data for field in self.labelled[:-1]]
-        self._level_table = options.make_level_table(self.level_axis, plane, template)
+        self._level_table = options.make_level_table(self.level_axis, self.plane, template)
 
     def find_components(self) -> str:
         """What vectors among the fields are along: ``"earth"`` or ``"grid"``."""
@@ -95,8 +94,7 @@ class HorizontalPass(FusedPass):
         """∂operand/∂axis per unit of the axis, which ``"x"`` and ``"y"`` name too.
 
         ``is_flux``: the operand vanishes at poles, as h_x · u does. Along ``level_axis`` it is
-        ∂f/∂p, with p the pressure or height of the levels. Where that is held constant,
-        (∂f/∂x)_p = ∂f/∂x − ∂f/∂p ∂p/∂x, with x along the levels.
+        ∂f/∂p, p that of levels, and where p is constant (∂f/∂x)_p = ∂f/∂x − ∂f/∂p ∂p/∂x.
         """
         if not isinstance(axis, str) and axis is self.level_axis:
             return self.differentiate(operand, axis, self._level_table, by_levels=True)
@@ -210,10 +208,10 @@ class Wind(HorizontalPass):
 
     def _at_poles(self, component: Any, sign: int) -> dict[int, Any]:
         """± cos φ₁ mean / (a (1 − |sin φ₁|)) by end of y, φ₁ the circle beside the pole."""
-        rows: dict[int, Any] = {}
-        if self.options.constant is not None:  # a circle of the grid is no circle at one pressure
-            return rows
-        for end, beside, side in find_poles(self.grid):
+        rows = {}
+        # A circle of the grid is no circle at one pressure.
+        poles = find_poles(self.grid) if self.options.constant is None else []
+        for end, beside, side in poles:
             radius = self.grid.h_y[0] / np.deg2rad(1.0)
             # cos φ / (1 − |sin φ|), by the angle from the pole, which keeps more digits.
             angle = np.deg2rad(90.0 - abs(float(self.grid.y.points[beside])))
