@@ -120,6 +120,15 @@ def test_at_constant_pressure_with_second_order(name):
     assert max(error(along[k], true[k]) for k in true) > 0.1
 
 
+def test_with_fourth_order():
+    errors = []
+    for n in (12, 24):
+        ds, flow = sampled(n)
+        made = ds.fdgrad.horizontal_gradient("s", constant="pressure", accuracy=4)
+        errors.append(error(made.ds_dx, flow.s_x, slice(3, -3)))
+    assert errors[0] / errors[1] > 11
+
+
 def outputs(result):
     named = {result.name: result} if isinstance(result, xr.DataArray) else result
     return {str(name): one.variable._data for name, one in named.items()}
