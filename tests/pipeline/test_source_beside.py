@@ -116,7 +116,6 @@ def test_a_grid_that_was_replaced_is_noticed(
     source = {"path": "in.nc", "coordinates": {"path": "mesh_mask.nc"}}
     config = write(source=source, grid={"dx": "e1t", "dy": "e2t"}, steps=[STEP])
     assert fdgrad("run", config)[0] == 0
-    assert fdgrad("verify", config)[0] == 0
     os.rename("mesh_mask.nc", "old.nc")
     mesh.assign({name: 2 * mesh[name] for name in change}).to_netcdf("mesh_mask.nc")
     for command in ("verify", "run"):
