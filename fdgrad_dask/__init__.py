@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from fdgrad_dask.arrays import gradient
     from fdgrad_dask.blocks.allocator import tune_memory
     from fdgrad_dask.grids.geometry import Curvilinear, Plane, Sphere
+    from fdgrad_dask.grids.parametric import vertical_coordinate
     from fdgrad_dask.grids.staggered import Grid
     from fdgrad_dask.halo.transfer import to_device
 
@@ -31,6 +32,7 @@ __all__ = [
     "operators",
     "to_device",
     "tune_memory",
+    "vertical_coordinate",
 ]
 
 _MODULES = {
@@ -41,6 +43,7 @@ _MODULES = {
     "gradient": "arrays",
     "to_device": "halo.transfer",
     "tune_memory": "blocks.allocator",
+    "vertical_coordinate": "grids.parametric",
 }
 
 if not TYPE_CHECKING:  # for type checkers an unknown name is an error, not Any

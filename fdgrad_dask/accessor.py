@@ -19,7 +19,9 @@ from fdgrad_dask.grids.projections import carry_grid_mapping
 from fdgrad_dask.operators.datasets import R, call_on
 from fdgrad_dask.operators.methods import documented, list_fields
 from fdgrad_dask.operators.options import (
+    AdvectionOptions,
     CoriolisOptions,
+    CurlOptions,
     Dims,
     GeometryOptions,
     GradientOptions,
@@ -27,9 +29,10 @@ from fdgrad_dask.operators.options import (
     HorizontalOptions,
     InterpolationOptions,
     KinematicsOptions,
+    LevelOptions,
     PotentialVorticityOptions,
+    QVectorOptions,
     SpectralOptions,
-    VerticalOptions,
 )
 from fdgrad_dask.operators.overview import describe_dataset, describe_field
 
@@ -61,11 +64,11 @@ class DataArrayAccessor:
         return operators.gradient(self._field, dim, **options)
 
     @documented
-    def horizontal_gradient(self, **options: Unpack[HorizontalOptions]) -> xr.Dataset:
+    def horizontal_gradient(self, **options: Unpack[LevelOptions]) -> xr.Dataset:
         return operators.horizontal_gradient(self._field, **options)
 
     @documented
-    def gradient_magnitude(self, **options: Unpack[HorizontalOptions]) -> xr.DataArray:
+    def gradient_magnitude(self, **options: Unpack[LevelOptions]) -> xr.DataArray:
         return operators.gradient_magnitude(self._field, **options)
 
     @documented
@@ -131,13 +134,11 @@ class DatasetAccessor:
         return operators.gradient(self._dataset, dim, **options)
 
     @documented
-    def horizontal_gradient(self, field: Field, **options: Unpack[HorizontalOptions]) -> xr.Dataset:
+    def horizontal_gradient(self, field: Field, **options: Unpack[LevelOptions]) -> xr.Dataset:
         return operators.horizontal_gradient(self._get(field), **options)
 
     @documented
-    def gradient_magnitude(
-        self, field: Field, **options: Unpack[HorizontalOptions]
-    ) -> xr.DataArray:
+    def gradient_magnitude(self, field: Field, **options: Unpack[LevelOptions]) -> xr.DataArray:
         return operators.gradient_magnitude(self._get(field), **options)
 
     @documented
@@ -185,11 +186,11 @@ class DatasetAccessor:
         return operators.helmholtz(self._get(u), self._get(v), **options)
 
     @documented
-    def divergence(self, u: Field, v: Field, **options: Unpack[HorizontalOptions]) -> xr.DataArray:
+    def divergence(self, u: Field, v: Field, **options: Unpack[LevelOptions]) -> xr.DataArray:
         return self._call(operators.divergence, [u, v], options)
 
     @documented
-    def vorticity(self, u: Field, v: Field, **options: Unpack[HorizontalOptions]) -> xr.DataArray:
+    def vorticity(self, u: Field, v: Field, **options: Unpack[LevelOptions]) -> xr.DataArray:
         return self._call(operators.vorticity, [u, v], options)
 
     @documented
@@ -199,7 +200,7 @@ class DatasetAccessor:
         return self._call(operators.absolute_vorticity, [u, v], options)
 
     @documented
-    def deformation(self, u: Field, v: Field, **options: Unpack[HorizontalOptions]) -> xr.Dataset:
+    def deformation(self, u: Field, v: Field, **options: Unpack[LevelOptions]) -> xr.Dataset:
         return self._call(operators.deformation, [u, v], options)
 
     @documented
@@ -207,7 +208,7 @@ class DatasetAccessor:
         return self._call(operators.kinematics, [u, v], options)
 
     @documented
-    def curl(self, u: Field, v: Field, w: Field, **options: Unpack[VerticalOptions]) -> xr.Dataset:
+    def curl(self, u: Field, v: Field, w: Field, **options: Unpack[CurlOptions]) -> xr.Dataset:
         return self._call(operators.curl, [u, v, w], options)
 
     @documented
@@ -217,13 +218,13 @@ class DatasetAccessor:
         v: Field,
         scalar: Field,
         w: Field | None = None,
-        **options: Unpack[VerticalOptions],
+        **options: Unpack[AdvectionOptions],
     ) -> xr.DataArray:
         return self._call(operators.advection, [u, v, scalar, w], options)
 
     @documented
     def frontogenesis(
-        self, u: Field, v: Field, scalar: Field, **options: Unpack[HorizontalOptions]
+        self, u: Field, v: Field, scalar: Field, **options: Unpack[LevelOptions]
     ) -> xr.DataArray:
         return self._call(operators.frontogenesis, [u, v, scalar], options)
 
@@ -246,7 +247,7 @@ class DatasetAccessor:
 
     @documented
     def q_vector(
-        self, u: Field, v: Field, temperature: Field, **options: Unpack[VerticalOptions]
+        self, u: Field, v: Field, temperature: Field, **options: Unpack[QVectorOptions]
     ) -> xr.Dataset:
         return self._call(operators.q_vector, [u, v, temperature], options)
 

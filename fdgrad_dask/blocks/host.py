@@ -113,6 +113,7 @@ def _start_interior(
         donated,
         program=interned(interior.structure()),
         frame=frame,
+        dtype=dtype,
     )
     return started
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from fdgrad_dask.blocks.arithmetic import Arithmetic, Weights
@@ -111,7 +112,12 @@ class InPlace:
         return values.reshape(frame.inner)
 
 
-@partial(jax.jit, static_argnames=("program", "frame"), donate_argnames="donated", keep_unused=True)
+@partial(
+    jax.jit,
+    static_argnames=("program", "frame", "dtype"),
+    donate_argnames="donated",
+    keep_unused=True,
+)
 def compute_interior(
     fields: Sequence[InPlace | Broadcast],
     weights: Sequence[Weights],
@@ -120,6 +126,7 @@ def compute_interior(
     *,
     program: Interned,
     frame: Frame,
+    dtype: np.dtype[Any],
 ) -> list[jax.Array]:
     """The outputs of a program on a block, in rows and columns; its edge rows are wrong.
 
@@ -138,6 +145,6 @@ def compute_interior(
     # would be a second pass. The loop tests once for each row, not for each element.
     pads = [(frame.margin, frame.full[0] - frame.inner[0] - frame.margin, 0), (0, 0, 0)]
     return [
-        lax.pad(jnp.broadcast_to(output, frame.inner), jnp.zeros((), output.dtype), pads)
+        lax.pad(jnp.broadcast_to(output, frame.inner).astype(dtype), jnp.zeros((), dtype), pads)
         for output in evaluate(fields, columns, Arithmetic(jnp, runtime_zero), program.value)
     ]

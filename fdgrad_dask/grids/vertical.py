@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Set
 
 import xarray as xr
 
 from fdgrad_dask.blocks.device import is_jax
 from fdgrad_dask.errors import CoordinateError
 from fdgrad_dask.grids.attributes import choose_long_name
-from fdgrad_dask.grids.coordinate import Axis, find_axis, find_coordinate
+from fdgrad_dask.grids.coordinate import Axis, find_axis, find_cf_names, find_coordinate
+from fdgrad_dask.grids.parametric import compute_levels, find_parametric_level
 from fdgrad_dask.halo.tasks import check_levels
+
+# Words for the coordinate that formula terms give.
+LEVELS = ("pressure", "height")
 
 
 def align_levels(
@@ -71,6 +75,29 @@ def make_axis(
     return find_axis(replaced, name, datetime_unit=datetime_unit)
 
 
+def find_level_dim(
+    field: xr.DataArray, levels: xr.DataArray, plane: Set[Hashable], vertical: Hashable | None
+) -> Hashable:
+    """Find the dimension of ``field`` along which ``levels`` follow each other.
+
+    It is the one named, or the one that CF attributes tell, or the only one of ``levels`` that is
+    neither in the horizontal ``plane`` nor time.
+    """
+    if vertical is not None:
+        return _find_dim(field, vertical)
+    coords = field.coords.variables
+    vertical_dims = {dim for n in find_cf_names(field, "Z", "vertical") for dim in coords[n].dims}
+    times = {dim for n in find_cf_names(field, "T", "time") for dim in coords[n].dims}
+    own = [dim for dim in levels.dims if dim in field.dims and dim not in plane]
+    found = [dim for dim in own if dim in vertical_dims] or [dim for dim in own if dim not in times]
+    if len(found) != 1:
+        raise CoordinateError(
+            f"along which of its dimensions {levels.dims} the values of {levels.name!r} follow "
+            f"each other cannot be inferred; name it: vertical="
+        )
+    return found[0]
+
+
 def _find_dim(field: xr.DataArray, dim: Hashable) -> Hashable:
     """Find the dimension that ``dim`` names: itself, that of a 1-D coordinate, or a CF name."""
     name = find_coordinate(field, dim)
@@ -82,12 +109,19 @@ def describe_not_monotonic(axis: Axis) -> str:
     return f"coordinate {axis.name!r} is not strictly monotonic along {axis.dim!r}"
 
 
-def require_dataarray(coordinate: object) -> None:
-    """Raise unless ``coordinate`` is a DataArray."""
-    if not isinstance(coordinate, xr.DataArray):
+def resolve_levels(
+    field: xr.DataArray, given: object, dim: Hashable | None, option: str = "coordinate"
+) -> xr.DataArray:
+    """The coordinate of the levels of a field: a DataArray, or in a word from formula terms."""
+    if isinstance(given, xr.DataArray):
+        return given
+    if not isinstance(given, str) or given not in LEVELS:
+        kind = repr(given) if isinstance(given, str) else f"a {type(given).__name__}"
         raise CoordinateError(
-            f"coordinate is a {type(coordinate).__name__}; give a DataArray, such as ds.height"
+            f"{option} is {kind}; give a DataArray, such as ds.height, or where the levels have "
+            "formula_terms 'pressure' or 'height'"
         )
+    return compute_levels(field, find_parametric_level(field, dim), given)
 
 
 def _align(

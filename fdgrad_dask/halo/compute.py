@@ -7,7 +7,7 @@ input, and its bits do not depend on them.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import dask.array as da
@@ -125,6 +125,27 @@ def concatenate(parts: Sequence[Any], axis: int) -> Any:
     leader = next(filter(is_jax, parts), parts[0])
     namespace = leader.__array_namespace__() if is_jax(leader) else np
     return namespace.concatenate(list(parts), axis=axis)
+
+
+def apply_pointwise(function: Callable[..., Any], *arrays: Any) -> Any:
+    """``function`` of arrays of as many dimensions each, which broadcast, at every point.
+
+    Lazy if an array is, with one task per chunk; JAX arrays have 64 bits as in `scale`.
+    """
+    if not any(map(is_dask, arrays)):
+        return _apply_to_chunks(*arrays, function=function)
+    lazy = [f if is_dask(f) else da.from_array(f, chunks=-1) for f in arrays]
+    index = tuple(range(lazy[0].ndim))
+    pairs = [part for f in lazy for part in (f, index)]
+    return da.blockwise(_apply_to_chunks, index, *pairs, function=function)
+
+
+def _apply_to_chunks(*chunks: Any, function: Callable[..., Any]) -> Any:
+    with in_double(chunks), np.errstate(all="ignore"):
+        made = function(*chunks)
+    if is_jax(made):
+        register_jax(type(made))
+    return made
 
 
 def _scale_chunk(chunk: Any, factor: Any, offset: Any) -> Any:

@@ -72,9 +72,9 @@ class ChunkTask:
             _refuse_foreign(block.core)
             if is_jax(block.core):  # for graphs whose metadata did not say so
                 register_jax(type(block.core))
-        for d in self.program.derivatives:
-            if d.z is not None:
-                check_levels(_joined(blocks[d.z], d.axis), d.axis, d.error_text, " of its chunk")
+        along = {(d.z, d.axis): d.error_text for d in self.program.derivatives if d.z is not None}
+        for (z, axis), error_text in along.items():  # each coordinate once
+            check_levels(_joined(blocks[z], axis), axis, error_text, " of its chunk")
         return list(compute_block(blocks, self.program, self.dtype))
 
 

@@ -7,7 +7,6 @@ from fdgrad_dask.operators.curl import curl
 from fdgrad_dask.operators.dynamics import (
     advection,
     frontogenesis,
-    potential_vorticity,
     q_vector,
 )
 from fdgrad_dask.operators.gradient import gradient
@@ -28,6 +27,7 @@ from fdgrad_dask.operators.kinematics import (
     vorticity,
 )
 from fdgrad_dask.operators.laplacian import laplacian
+from fdgrad_dask.operators.potential_vorticity import potential_vorticity
 from fdgrad_dask.operators.rotation import rotate_to_earth, rotate_to_grid
 from fdgrad_dask.operators.scalar import (
     geostrophic_wind,

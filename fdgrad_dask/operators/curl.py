@@ -13,11 +13,11 @@ from fdgrad_dask.grids.units import conversion_factor
 from fdgrad_dask.operators.entry import takes_fields
 from fdgrad_dask.operators.expression import Factor
 from fdgrad_dask.operators.horizontal import Wind
-from fdgrad_dask.operators.options import VerticalOptions
+from fdgrad_dask.operators.options import CurlOptions
 from fdgrad_dask.operators.roles import convert_to_unit
 from fdgrad_dask.operators.verticals import (
+    find_sense,
     find_vertical_axis,
-    is_height,
     is_upward,
     refuse_parametric,
 )
@@ -25,7 +25,7 @@ from fdgrad_dask.operators.verticals import (
 
 @takes_fields
 def curl(
-    u: xr.DataArray, v: xr.DataArray, w: xr.DataArray, **options: Unpack[VerticalOptions]
+    u: xr.DataArray, v: xr.DataArray, w: xr.DataArray, **options: Unpack[CurlOptions]
 ) -> xr.Dataset:
     """∇ × v = (∂w/∂y − ∂v/∂z, ∂u/∂z − ∂w/∂x, ∂v/∂x − ∂u/∂y), in units of u per metre.
 
@@ -35,7 +35,9 @@ def curl(
         The components along x, y and z, on the same points of a Cartesian grid, of one kind of
         unit. ``w`` is upward, unless its standard_name says downward.
     vertical
-        The coordinate z, with a unit of length and upwards, if CF attributes do not tell.
+        The coordinate z, with a unit of length, if CF attributes do not tell.
+    positive
+        ``"down"`` for a z that grows downward, where its attributes do not say it.
     edge_order, accuracy, boundary, skipna, geometry
         See `divergence`.
 
@@ -68,7 +70,7 @@ def curl(
         )
     levels = wind.template.coords[axis.name]
     refuse_parametric(levels, "a curl")
-    sense = -1 if is_height(levels) is False else 1
+    sense = -1 if find_sense(levels, wind.options.positive) is False else 1
     z = Factor(np.full(wind.template.sizes[axis.dim], sense / metres), (axis,))
     w_x, w_y = wind.gradient(wind.fields[2])
     u_z, v_z = z * wind.d(wind.u, axis), z * wind.d(wind.v, axis)

@@ -1,4 +1,4 @@
-"""What a wind does to a field: advection, frontogenesis, Q vectors, potential vorticity."""
+"""What a wind does to a field: advection, frontogenesis, Q vectors."""
 
 from __future__ import annotations
 
@@ -7,29 +7,21 @@ from typing import Unpack
 import numpy as np
 import xarray as xr
 
-from fdgrad_dask.errors import CoordinateError, OptionError
-from fdgrad_dask.grids.earth import DRY_AIR, GRAVITY, KAPPA
+from fdgrad_dask.errors import OptionError
+from fdgrad_dask.grids.earth import DRY_AIR
 from fdgrad_dask.grids.metric_terms import inverse
-from fdgrad_dask.grids.units import conversion_factor
-from fdgrad_dask.halo.compute import scale
 from fdgrad_dask.operators.entry import takes_fields
-from fdgrad_dask.operators.expression import Factor, hypot
+from fdgrad_dask.operators.expression import Expression, Factor, hypot
 from fdgrad_dask.operators.fused_pass import choose_name
 from fdgrad_dask.operators.horizontal import Wind
-from fdgrad_dask.operators.options import (
-    HorizontalOptions,
-    PotentialVorticityOptions,
-    VerticalOptions,
-)
+from fdgrad_dask.operators.options import AdvectionOptions, LevelOptions, QVectorOptions
 from fdgrad_dask.operators.roles import find_kelvin_scale, find_speed_factor, is_potential
 from fdgrad_dask.operators.verticals import (
     find_pressure,
-    find_pressure_levels,
+    find_pressure_field,
     find_rate_factor,
     find_vertical_axis,
 )
-
-REFERENCE_PRESSURE = 1e5  # Pa; of potential temperature
 
 
 @takes_fields
@@ -38,7 +30,7 @@ def advection(
     v: xr.DataArray,
     scalar: xr.DataArray,
     w: xr.DataArray | None = None,
-    **options: Unpack[VerticalOptions],
+    **options: Unpack[AdvectionOptions],
 ) -> xr.DataArray:
     """−v·∇s = −(u/h_x ∂s/∂x + v/h_y ∂s/∂y [+ w ∂s/∂z]), in units of s per second.
 
@@ -52,10 +44,13 @@ def advection(
         The vertical wind, in units of the vertical coordinate per time: Pa s-1 on pressure
         levels, where it is omega. On a depth its standard_name has to say whether it is upward
         or downward; on a height it is upward unless that says downward. With it the wind has
-        units of speed; m s-1 is assumed if there are none.
+        units of speed; m s-1 is assumed if there are none. With ``constant`` it is in units of
+        that per time.
+    positive
+        ``"up"`` or ``"down"``, how the vertical coordinate grows where its attributes do not say.
     vertical
-        The vertical coordinate, if ``w`` is given and CF attributes do not tell.
-    edge_order, accuracy, boundary, skipna, geometry
+        The vertical coordinate, if CF attributes do not tell.
+    edge_order, accuracy, boundary, skipna, geometry, constant
         See `divergence`.
 
     Returns
@@ -78,8 +73,12 @@ def advection(
     east, north = wind.to_earth(wind.u, wind.v)
     carried = east * s_x + north * s_y
     if w is not None:
-        axis = find_vertical_axis(wind.template, wind.options.vertical)
-        unit = find_rate_factor(w, axis, wind.template)
+        if wind.options.constant is None:
+            axis = find_vertical_axis(wind.template, wind.options.vertical)
+            level = wind.template.coords.get(axis.name)
+        else:
+            axis, level = wind.level_axis, wind.labelled[-1]
+        unit = find_rate_factor(w, axis, level, wind.options.positive)
         unit /= find_speed_factor(wind.template, "advection with a vertical wind")
         carried += wind.fields[3] * (unit * wind.d(s, axis))
     (data,) = wind.solve(-carried)
@@ -89,7 +88,7 @@ def advection(
 
 @takes_fields
 def frontogenesis(
-    u: xr.DataArray, v: xr.DataArray, scalar: xr.DataArray, **options: Unpack[HorizontalOptions]
+    u: xr.DataArray, v: xr.DataArray, scalar: xr.DataArray, **options: Unpack[LevelOptions]
 ) -> xr.DataArray:
     """d|∇θ|/dt by the wind: −(θ_x² ∂u/∂x + θ_y² ∂v/∂y + θ_x θ_y (∂v/∂x + ∂u/∂y)) / |∇θ|.
 
@@ -115,7 +114,7 @@ def frontogenesis(
 
 @takes_fields
 def q_vector(
-    u: xr.DataArray, v: xr.DataArray, temperature: xr.DataArray, **options: Unpack[VerticalOptions]
+    u: xr.DataArray, v: xr.DataArray, temperature: xr.DataArray, **options: Unpack[QVectorOptions]
 ) -> xr.Dataset:
     """Q = −(R/p) (∂v_g/∂x · ∇T, ∂v_g/∂y · ∇T), in m2 kg-1 s-1.
 
@@ -127,9 +126,13 @@ def q_vector(
     u, v
         The geostrophic wind, in any unit of speed; m s-1 is assumed if there are no units.
     temperature
-        In kelvin or degrees Celsius, as its units say, on the same pressure levels.
+        In kelvin or degrees Celsius, as its units say, on the same levels.
     vertical
         The pressure coordinate, if CF attributes do not tell; of one level a scalar one.
+    pressure
+        The pressure of levels of another kind, a field; without it that of their formula terms.
+        Derivatives are taken where it is constant, as with the option ``constant`` of
+        `divergence`.
     edge_order, accuracy, boundary, skipna, geometry
         See `divergence`.
 
@@ -152,10 +155,15 @@ def q_vector(
             "temperature itself: θ (p / 1e5 Pa) ** (2 / 7)"
         )
     result = "a Q vector"
-    wind = Wind(u, v, temperature, is_directed=True, **options)
+    pressure, pascal = find_pressure_field(u, options, result)
+    wind = Wind(u, v, temperature, is_directed=True, constant=pressure, **options)
     in_si = find_speed_factor(wind.template, result) * find_kelvin_scale(temperature, result)[0]
-    axes, pascals = find_pressure(wind.template, wind.options.vertical, result)
-    r = Factor(in_si * DRY_AIR * inverse(pascals), axes)
+    r: Expression
+    if pressure is None:
+        axes, pascals = find_pressure(wind.template, wind.options.vertical, result)
+        r = Factor(in_si * DRY_AIR * inverse(pascals), axes)
+    else:
+        r = Factor(np.asarray(in_si * DRY_AIR / pascal)) / wind.levels
     u_x, u_y, v_x, v_y = wind.velocity_gradient()
     t_x, t_y = wind.gradient(wind.fields[2])
     t_x, t_y = r * t_x, r * t_y
@@ -164,71 +172,3 @@ def q_vector(
         wind.named(data, name, f"Q vector along {side}", "m2 kg-1 s-1")
         for data, name, side in zip(made, ("q1", "q2"), "xy", strict=True)
     )
-
-
-@takes_fields
-def potential_vorticity(
-    u: xr.DataArray,
-    v: xr.DataArray,
-    temperature: xr.DataArray,
-    **options: Unpack[PotentialVorticityOptions],
-) -> xr.DataArray:
-    """PV = −g ( (ζ + f) ∂θ/∂p − ∂v/∂p ∂θ/∂x + ∂u/∂p ∂θ/∂y ), in K m2 kg-1 s-1.
-
-    Ertel's potential vorticity on pressure levels (Hoskins et al. 1985, eq. 3). A unit of
-    potential vorticity (PVU) is 1e-6 of it.
-
-    Parameters
-    ----------
-    u, v
-        The wind on pressure levels, in any unit of speed; m s-1 is assumed if there are no units.
-    temperature
-        In kelvin or degrees Celsius, as its units say. A potential temperature is recognised by
-        its standard_name, else by its long_name, else by a name such as theta, th or pt.
-    vertical
-        The pressure coordinate, if CF attributes do not tell.
-    coriolis
-        f in s-1, where y is no latitude.
-    potential
-        Whether ``temperature`` is a potential one, where its attributes do not tell.
-    edge_order, accuracy, boundary, skipna, geometry
-        See `divergence`.
-
-    Returns
-    -------
-    DataArray
-        The dims, coords and chunks of u; NaN at a pole.
-
-    Raises
-    ------
-    CoordinateError
-        The fields do not lie on the same points, or their axes cannot be inferred.
-    OptionError
-        The vertical axis is none of pressure, or the units of the wind or of the temperature are
-        not those of one.
-    """
-    result, potential = "potential vorticity", options.get("potential")
-    potential = is_potential(temperature) if potential is None else potential
-    factor, offset = find_kelvin_scale(temperature, result)
-    if (factor, offset) != (1, 0):
-        temperature = temperature.copy(data=scale(temperature.data, factor, offset))
-    is_directed = options.get("coriolis") is None
-    wind = Wind(u, v, temperature, is_directed=is_directed, **options)
-    in_si = find_speed_factor(wind.template, result)
-    axis, pascals = find_pressure_levels(wind.template, wind.options.vertical, result)
-    if not potential and (pascals <= 0).any():
-        raise CoordinateError(
-            f"the vertical axis {axis.name!r} has the level {axis.points[pascals <= 0][0]:g}, with "
-            "no potential temperature, and no derivative of it beside that; drop the level: "
-            f".sel({axis.name}={axis.name} > 0)"
-        )
-    exner = np.ones(len(pascals)) if potential else (REFERENCE_PRESSURE / pascals) ** KAPPA
-    e, t = Factor(exner, (axis,)), wind.fields[2]
-    g = in_si * GRAVITY / (conversion_factor(axis.units, "Pa") or 1.0)
-    vorticity = wind.vorticity() + wind.coriolis() / in_si
-    t_x, t_y = wind.gradient(t)
-    u_p, v_p = wind.to_earth(wind.d(wind.u, axis), wind.d(wind.v, axis))
-    theta_x, theta_y, theta_p = e * t_x, e * t_y, wind.d(e * t, axis)
-    (data,) = wind.solve(-(g * (vorticity * theta_p - v_p * theta_x + u_p * theta_y)))
-    name = "potential_vorticity"
-    return wind.named(data, name, result, "K m2 kg-1 s-1", f"ertel_{name}")

@@ -26,6 +26,7 @@ from fdgrad_dask.operators.fold import has_fold, solve_across_fold
 from fdgrad_dask.operators.interpolation import place_fields
 from fdgrad_dask.operators.options import public_signature
 from fdgrad_dask.operators.staggered_fold import goes_around, solve_around
+from fdgrad_dask.operators.terms import COORDINATES
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -34,7 +35,7 @@ R = TypeVar("R")
 def takes_fields(operator: Callable[P, R]) -> Callable[P, R]:
     """The operator for any DataArray: its fields are the parameters that come before its options.
 
-    ``coordinate`` and the arrays of a geometry enter in the same way.
+    Coordinates of levels and the arrays of a geometry enter in the same way.
     """
     signature = public_signature(operator)
     parameters = signature.parameters.values()
@@ -59,11 +60,12 @@ def takes_fields(operator: Callable[P, R]) -> Callable[P, R]:
         for name in fields:
             if given.get(name) is not None or name in required:
                 plain[name] = _field(given[name], name, operator.__name__, takes_datasets)
-        if isinstance(given.get("coordinate"), xr.DataArray):
-            plain["coordinate"] = _numbers(given["coordinate"])
+        for option in COORDINATES:
+            if isinstance(given.get(option), xr.DataArray):
+                plain[option] = _numbers(given[option])
         if isinstance(given.get("geometry"), Curvilinear | Grid):
             plain["geometry"] = _numbers_of_geometry(given["geometry"])
-        with in_double(_arrays_of([plain.get(name) for name in (*fields, "coordinate")])):
+        with in_double(_arrays_of([plain.get(name) for name in (*fields, *COORDINATES)])):
             solve = operator
             if isinstance(plain.get("geometry"), Grid):
                 solve = _on_staggered_grid(operator, fields, signature.parameters)

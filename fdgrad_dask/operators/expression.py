@@ -70,11 +70,17 @@ class Factor(Expression):
 
 @dataclass(frozen=True, eq=False)
 class Derivative(Expression):
-    """∂operand/∂axis by a stencil table; the operand is a sum of fields, each times a factor."""
+    """∂operand/∂axis by a stencil table; the operand is a sum of fields, each times a factor.
+
+    ``z`` is the number of the field that is its coordinate, if that varies along other axes too,
+    and ``error_text`` is raised where it is not monotonic.
+    """
 
     operand: Expression
     axis: int
     table: StencilTable
+    z: int | None = None
+    error_text: str = ""
 
 
 @dataclass(frozen=True, eq=False)

@@ -26,6 +26,7 @@ from fdgrad_dask.operators.ghosts import (
     restore,
 )
 from fdgrad_dask.operators.roles import match_components
+from fdgrad_dask.operators.terms import COORDINATES
 
 
 def has_faces(boundary: Any) -> bool:
@@ -38,6 +39,11 @@ def solve_across_faces(
 ) -> Any:
     """What ``operator`` makes of its arguments ``given``, whose ``boundary`` connects faces."""
     require_horizontal(operator, "the edges of faces")
+    if given_fields := [name for name in COORDINATES if given.get(name) is not None]:
+        raise OptionError(
+            f"boundary connects faces, across which {given_fields[0]}= does not go on; select one "
+            "face, or interpolate the fields to levels of constant pressure or height first"
+        )
     named = _find_fields(fields, given)
     first = next(iter(named.values()))
     dim, connections = _find_connections(given["boundary"], named)

@@ -31,6 +31,7 @@ from fdgrad_dask.operators.ghosts import (
     require_horizontal,
     restore,
 )
+from fdgrad_dask.operators.terms import COORDINATES
 from fdgrad_dask.stencils.boundary import boundary_pair
 
 FOLDS = ("fold", "fold-T", "fold-F")
@@ -64,7 +65,8 @@ def solve_across_fold(
             "Grid(…, boundary={'x': 'periodic', 'y': (0.0, 'fold')})"
         )
     key, pivot, boundary = _without_fold(given["boundary"])
-    named = {name: given[name] for name in fields if isinstance(given.get(name), xr.DataArray)}
+    arrays = [*fields, *COORDINATES]
+    named = {name: given[name] for name in arrays if isinstance(given.get(name), xr.DataArray)}
     first = next(iter(named.values()))
     geometry: Geometry | None = given.get("geometry")
     grid = find_horizontal_grid(first, geometry, boundary)

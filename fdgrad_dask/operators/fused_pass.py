@@ -19,6 +19,7 @@ from fdgrad_dask.errors import CoordinateError
 from fdgrad_dask.grids.attributes import check_result_name
 from fdgrad_dask.grids.coordinate import Axis
 from fdgrad_dask.grids.times import as_numbers
+from fdgrad_dask.grids.vertical import describe_not_monotonic
 from fdgrad_dask.halo.compute import compute
 from fdgrad_dask.operators.expression import (
     Derivative,
@@ -42,27 +43,35 @@ class FusedPass:
 
     ``fields`` are their leaves in equations, ``labelled`` the fields as they are computed, and
     ``data`` their arrays, followed by those of the factors. Results have the labels of ``outer``.
+    ``levels`` is the last field, if it is given: a coordinate that varies along other axes too.
     """
 
     def __init__(
-        self, *fields: xr.DataArray, plane: tuple[Axis, ...] = (), is_metric: bool = True
+        self,
+        *fields: xr.DataArray,
+        plane: tuple[Axis, ...] = (),
+        is_metric: bool = True,
+        levels: xr.DataArray | None = None,
     ) -> None:
-        aligned = align_fields([as_numbers(field, None) for field in fields])
+        given = [as_numbers(field, None) for field in fields]
+        aligned = align_fields(given if levels is None else [*given, levels])
         self.outer = aligned[0]
         dims = self.outer.dims
         self.labelled = [f if f.dims == dims else f.transpose(*dims) for f in aligned]
-        self.dtype = np.result_type(*(field.dtype for field in aligned))
+        count = len(fields)  # a coordinate keeps its own dtype
+        self.dtype = np.result_type(*(field.dtype for field in aligned[:count]))
         self.compute_dtype = _compute_dtype(self.dtype) if is_metric else self.dtype
         if self.compute_dtype != self.dtype:
-            self.labelled = [field.astype(self.compute_dtype) for field in self.labelled]
+            for i in range(count):
+                self.labelled[i] = self.labelled[i].astype(self.compute_dtype)
         self.data: list[Any] = [field.data for field in self.labelled]
         self.plane = plane  # (y, x), along which the arrays in equations vary
         self.repeated: Axis | None = None
-        self.fields: list[Any] = [Field(i) for i in range(len(fields))]
-        self._operands: list[Operand] = [((i, None),) for i in range(len(fields))]
-        self._operand_numbers: dict[Expression, int] = {
-            field: field.number for field in self.fields
-        }
+        leaves: list[Any] = [Field(i) for i in range(len(aligned))]
+        self.fields = leaves[:count]
+        self.levels = leaves[-1]  # the last field, if no ``levels`` are given
+        self._operands: list[Operand] = [((i, None),) for i in range(len(leaves))]
+        self._operand_numbers: dict[Expression, int] = {field: field.number for field in leaves}
         self._factors: dict[int, tuple[Any, int]] = {}  # by id, which holds while the array lives
         self._leaves: dict[tuple[Expression, int, int], Derivative] = {}
         self._derivatives: list[PlannedDerivative] = []
@@ -78,9 +87,17 @@ class FusedPass:
         self.labelled = [field.isel({axis.dim: slice(None, -1)}) for field in self.labelled]
         self.data = [field.data for field in self.labelled]
 
-    def differentiate(self, operand: Expression, axis: Axis, table: StencilTable) -> Derivative:
-        """∂operand/∂axis, which is computed only if an output contains it, and then once."""
-        leaf = Derivative(operand, axis.number, table)
+    def differentiate(
+        self, operand: Expression, axis: Axis, table: StencilTable, *, by_levels: bool = False
+    ) -> Derivative:
+        """∂operand/∂axis, which is computed only if an output contains it, and then once.
+
+        ``by_levels``: with respect to the values of ``levels`` along the axis.
+        """
+        z, text = None, ""
+        if by_levels:
+            z, text = self.levels.number, describe_not_monotonic(axis)
+        leaf = Derivative(operand, axis.number, table, z, text)
         return self._leaves.setdefault((operand, axis.number, id(table)), leaf)
 
     def solve(
@@ -124,7 +141,8 @@ class FusedPass:
             self._operand_numbers[operand] = len(self._operands)
             self._operands.append(parts)
         number = self._operand_numbers[operand]
-        self._derivatives.append(PlannedDerivative(number, leaf.axis, leaf.table))
+        planned = PlannedDerivative(number, leaf.axis, leaf.table, leaf.z, leaf.error_text)
+        self._derivatives.append(planned)
         return len(self._derivatives) - 1
 
     def _spread(self, values: Any, axes: tuple[Axis, ...]) -> Any:

@@ -22,11 +22,13 @@ from fdgrad_dask.grids.vertical import (
     align_levels,
     describe_not_monotonic,
     make_axis,
+    resolve_levels,
 )
 from fdgrad_dask.halo.compute import differentiate
 from fdgrad_dask.operators.entry import takes_fields
 from fdgrad_dask.operators.fused_pass import FusedPass, label
 from fdgrad_dask.operators.options import Dims, GradientOptions, Options
+from fdgrad_dask.operators.verticals import find_sense
 from fdgrad_dask.stencils.boundary import spacing
 
 
@@ -81,7 +83,13 @@ def gradient(
         and is missing only where no two are, or the point itself is not.
     coordinate
         A field that shares ``dim`` and may vary along others: the derivative is with respect
-        to it, so ∂f/∂z on levels whose height is a field.
+        to it, so ∂f/∂z on levels whose height is a field. ``"pressure"`` or ``"height"`` is
+        that of the levels, from their formula terms; see `fdgrad_dask.vertical_coordinate`.
+    upward
+        True for the derivative upwards along a vertical coordinate, ``d{name}_dz``: −∂f/∂z where
+        that grows downward, as a depth or a pressure does.
+    positive
+        ``"up"`` or ``"down"``, how that coordinate grows where its attributes do not say it.
 
     Returns
     -------
@@ -113,6 +121,8 @@ def gradient(
     fields = [field] if isinstance(field, xr.DataArray) else _of_numbers(field)
     check_axis_names(given.boundary, fields)
     check_axis_names(given.period, fields)
+    if given.upward and (dim is None or several is not None):
+        raise OptionError("upward goes with one vertical coordinate; name it alone: dim=")
     if isinstance(field, xr.DataArray) and dim is not None and several is None:
         return _derivative(field, dim, given)
     results = []
@@ -149,11 +159,7 @@ def _derivative(field: xr.DataArray, dim: Hashable, options: Options) -> xr.Data
     z, what = None, ""
     if coordinate is None:
         axis = find_axis(field, dim, datetime_unit=options.datetime_unit)
-    elif not isinstance(coordinate, xr.DataArray):
-        raise CoordinateError(
-            f"coordinate is a {type(coordinate).__name__}; give a DataArray, such as ds.height"
-        )
-    elif coordinate.ndim == 1:
+    elif (coordinate := resolve_levels(field, coordinate, dim)).ndim == 1:
         axis = make_axis(field, coordinate, dim, options.datetime_unit)
     else:
         if options.boundary is not None:
@@ -165,7 +171,29 @@ def _derivative(field: xr.DataArray, dim: Hashable, options: Options) -> xr.Data
     data = None if z is not None else _differentiate_simply(field, axis, options)
     if data is None:
         data = differentiate(field.data, axis.number, options.make_table(axis, field), z, what)
-    return _labelled(field, data, axis, options.order)
+    result = _labelled(field, data, axis, options.order)
+    if options.upward or options.positive is not None:
+        level = field.coords.get(axis.name) if coordinate is None else coordinate
+        result = _turn_upward(result, field, level, axis, options)
+    return result
+
+
+def _turn_upward(
+    result: xr.DataArray, field: xr.DataArray, level: Any, axis: Axis, options: Options
+) -> xr.DataArray:
+    """A derivative along a vertical coordinate as that upwards."""
+    if not options.upward:
+        raise OptionError("positive says how the coordinate grows, for upward=True; add that")
+    sense = None if level is None else find_sense(level, options.positive)
+    if sense is None:
+        raise OptionError(
+            f"{axis.name!r} does not say whether it is a height or a depth; set its attribute "
+            "positive, or give the option positive=: 'up' or 'down'"
+        )
+    if not sense and options.order == 1:
+        result = result.copy(data=-result.data)
+    result.attrs["long_name"] += ", upward"
+    return result.rename(name_derivative(field.name, "z", options.order))
 
 
 def _differentiate_simply(field: xr.DataArray, axis: Axis, options: Options) -> Any:

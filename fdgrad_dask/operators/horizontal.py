@@ -24,32 +24,39 @@ from fdgrad_dask.grids.metric_terms import (
 )
 from fdgrad_dask.grids.places import require_same_places
 from fdgrad_dask.grids.units import divide_units
+from fdgrad_dask.grids.vertical import align_levels, find_level_dim, resolve_levels
 from fdgrad_dask.halo.compute import average_row, length
-from fdgrad_dask.operators.expression import Derivative, hypot
+from fdgrad_dask.operators.expression import Derivative, Expression, hypot
 from fdgrad_dask.operators.fused_pass import FusedPass
 from fdgrad_dask.operators.options import Options
+from fdgrad_dask.operators.pole_rows import close_at_poles, find_poles
 from fdgrad_dask.operators.roles import choose_components, is_eastward, match_components
 from fdgrad_dask.stencils.boundary import boundary_pair
 from fdgrad_dask.stencils.edge_rows import smooth_ends
-from fdgrad_dask.stencils.stencil import Stencil, Term
 from fdgrad_dask.stencils.table import StencilTable, stencil
-from fdgrad_dask.stencils.weights import weigh
 
 Metric = OrthogonalMetric | LatLonMetric
 
 
 class HorizontalPass(FusedPass):
-    """A pass over fields on a horizontal grid, with derivatives per metre to the east and north."""
+    """A pass over fields on a horizontal grid, with derivatives per metre to the east and north.
+
+    ``levels`` is the pressure or height of the levels, along which derivatives are taken, or where
+    it is constant if the option ``constant`` gives it.
+    """
 
     def __init__(
         self,
         *fields: xr.DataArray,
         is_directed: bool = True,
         is_smooth: bool = False,
+        levels: xr.DataArray | None = None,
         **options: Any,
     ) -> None:
-        super().__init__(*fields)
         self.options = Options(**options)
+        if (constant := self.options.constant) is not None:
+            levels = resolve_levels(fields[0], constant, self.options.vertical, "constant")
+        super().__init__(*fields, levels=levels)
         asked = self.options.geometry, self.options.boundary, is_directed
         self.grid = find_horizontal_grid(self.template, *asked)
         if self.grid.repeats:  # a meridian that is present twice is computed once
@@ -63,6 +70,19 @@ class HorizontalPass(FusedPass):
             self.grid, self.template, self.options, self.find_components(), is_smooth=is_smooth
         )
         self._tables: dict[tuple[int, int, bool], StencilTable] = {}
+        self.level_axis: Any = None
+        if levels is not None:
+            self._take_levels(levels)
+
+    def _take_levels(self, levels: xr.DataArray) -> None:
+        """Find the axis along which ``levels`` is a coordinate, and its stencils."""
+        template, options = self.template, self.options
+        dim = find_level_dim(template, levels, {a.dim for a in self.plane}, options.vertical)
+        _, z, self.level_axis = align_levels(template, self.labelled[-1], dim)
+        self.labelled[-1], self.data[-1] = z, z.data
+        if options.skipna is not None:
+            self.data[:-1] = [field.where(z.notnull()).data for field in self.labelled[:-1]]
+        self._level_table = options.make_level_table(self.level_axis, self.plane, template)
 
     def find_components(self) -> str:
         """What vectors among the fields are along: ``"earth"`` or ``"grid"``."""
@@ -70,11 +90,24 @@ class HorizontalPass(FusedPass):
 
     def d(
         self, operand: Any, axis: Axis | str, *, order: int = 1, is_flux: bool = False
-    ) -> Derivative:
+    ) -> Expression:
         """∂operand/∂axis per unit of the axis, which ``"x"`` and ``"y"`` name too.
 
-        ``is_flux``: the operand vanishes at poles, as h_x · u does.
+        ``is_flux``: the operand vanishes at poles, as h_x · u does. Along ``level_axis`` it is
+        ∂f/∂p, p that of levels, and where p is constant (∂f/∂x)_p = ∂f/∂x − ∂f/∂p ∂p/∂x.
         """
+        if not isinstance(axis, str) and axis is self.level_axis:
+            return self.differentiate(operand, axis, self._level_table, by_levels=True)
+        along = self.d_along_level(operand, axis, order=order, is_flux=is_flux)
+        if self.options.constant is None or not isinstance(axis, str):
+            return along
+        slope: Expression = self.d(operand, self.level_axis) * self.d_along_level(self.levels, axis)
+        return along - slope
+
+    def d_along_level(
+        self, operand: Any, axis: Axis | str, *, order: int = 1, is_flux: bool = False
+    ) -> Derivative:
+        """∂operand/∂axis from point to point of the grid."""
         if isinstance(axis, str):
             axis = self.grid.x if axis == "x" else self.grid.y
         key = axis.number, order, is_flux
@@ -117,6 +150,8 @@ class HorizontalPass(FusedPass):
         standard_name: str | None = None,
     ) -> xr.DataArray:
         """One output with its attributes and those of the grid."""
+        if self.options.constant is not None:
+            long_name += f" at constant {self.level_axis.title}"
         attrs = derive_attributes(self.outer, units, long_name)
         if standard_name:
             attrs["standard_name"] = standard_name
@@ -178,7 +213,9 @@ class Wind(HorizontalPass):
     def _at_poles(self, component: Any, sign: int) -> dict[int, Any]:
         """± cos φ₁ mean / (a (1 − |sin φ₁|)) by end of y, φ₁ the circle beside the pole."""
         rows = {}
-        for end, beside, side in find_poles(self.grid):
+        # A circle of the grid is no circle at one pressure.
+        poles = find_poles(self.grid) if self.options.constant is None else []
+        for end, beside, side in poles:
             radius = self.grid.h_y[0] / np.deg2rad(1.0)
             # cos φ / (1 − |sin φ|), by the angle from the pole, which keeps more digits.
             angle = np.deg2rad(90.0 - abs(float(self.grid.y.points[beside])))
@@ -261,39 +298,3 @@ def metric_tables(
 
     closed_y, closed_x = grid.periodic
     return make_table(grid.x, closed_x), make_table(grid.y, closed_y)
-
-
-def find_poles(grid: HorizontalGrid) -> list[tuple[int, int, float]]:
-    """(end, row beside it, +1 in the north or −1 in the south) for the rows that are poles."""
-    ends = zip((0, -1), (1, -2), grid.poles, strict=True)
-    return [(end, beside, float(np.sign(grid.y.points[end]))) for end, beside, pole in ends if pole]
-
-
-def close_at_poles(table: StencilTable, grid: HorizontalGrid) -> StencilTable:
-    """The table along y of a field that is zero at the poles, as h_x · u is.
-
-    Where the last row lies beside a pole and not on it, the pole is one more point, of known value:
-    on a circle as on a sector. Without it the row would be a one-sided difference of something
-    small over something small: wrong by its own size, at any resolution.
-    """
-    y = grid.y.points
-    if not isinstance(grid.geometry, Sphere) or table.windows[0].offsets != (-1, 0, 1):
-        return table
-    ends = {}
-    for side, near, far in (("low", 0, 1), ("high", -1, -2)):
-        here, beyond = float(y[near]), float(y[far])
-        pole = float(np.copysign(90.0, here))
-        wall = getattr(table, side)
-        beside = 1e-5 < abs(pole - here) <= abs(here - beyond) * (1 + 1e-6)
-        # Where missing values are stepped around, what lies outside is missing too.
-        is_missing = len(table.windows) > 1 and wall is not None and wall.fill != wall.fill
-        if wall is None or not (wall.fill is None or is_missing) or not beside:
-            continue
-        nodes = (pole, here, beyond) if side == "low" else (beyond, here, pole)
-        weights = weigh(nodes, 1, 1)
-        known = slice(1, 3) if side == "low" else slice(0, 2)
-        read = (0, 1) if side == "low" else (-2, -1)
-        columns = np.array(weights[known]).reshape(2, 1)
-        row = Stencil(read, near, tuple(map(Term, read)), columns, adds_to_zero=False)
-        ends[side] = replace(wall, rows=(row,))
-    return replace(table, low=ends.get("low", table.low), high=ends.get("high", table.high))

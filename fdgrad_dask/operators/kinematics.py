@@ -21,8 +21,8 @@ from fdgrad_dask.operators.horizontal import Wind
 from fdgrad_dask.operators.options import (
     KINEMATIC,
     CoriolisOptions,
-    HorizontalOptions,
     KinematicsOptions,
+    LevelOptions,
 )
 from fdgrad_dask.operators.roles import find_speed_factor
 from fdgrad_dask.operators.staggered_wind import StaggeredWind, make_wind
@@ -60,9 +60,7 @@ _KINDS = {
 
 
 @takes_fields
-def divergence(
-    u: xr.DataArray, v: xr.DataArray, **options: Unpack[HorizontalOptions]
-) -> xr.DataArray:
+def divergence(u: xr.DataArray, v: xr.DataArray, **options: Unpack[LevelOptions]) -> xr.DataArray:
     """∇·v = 1/(h_x h_y) ( ∂(h_y u)/∂x + ∂(h_x v)/∂y ), in units of u per metre.
 
     On a sphere of radius a, h_x = a cos φ and h_y = a, which brings in the term −v tan φ / a
@@ -82,15 +80,15 @@ def divergence(
         it has another unit than u, and one without units has those of the other. On a
         curvilinear grid their standard_name says whether they are to the east and north or along
         the grid, or ``geometry=Curvilinear(components=…)`` does.
-    edge_order, accuracy, boundary, skipna, geometry
-        See `horizontal_gradient`; all operators of winds have them.
+    edge_order, accuracy, boundary, skipna, geometry, constant, vertical
+        See `horizontal_gradient`; all operators of winds have the first five.
 
     Returns
     -------
     DataArray
-        The dims, coords and chunks of u; at a pole the value of its cap. The row beside a pole
-        is first order where the wind blows over the pole. Attributes say which geometry was
-        used. On a staggered grid the points are those of its cells.
+        The dims, coords and chunks of u; at a pole the value of its cap, or NaN with ``constant``.
+        The row beside a pole is first order where the wind blows over the pole. Attributes say
+        which geometry was used. On a staggered grid the points are those of its cells.
 
     Raises
     ------
@@ -104,9 +102,7 @@ def divergence(
 
 
 @takes_fields
-def vorticity(
-    u: xr.DataArray, v: xr.DataArray, **options: Unpack[HorizontalOptions]
-) -> xr.DataArray:
+def vorticity(u: xr.DataArray, v: xr.DataArray, **options: Unpack[LevelOptions]) -> xr.DataArray:
     """ζ = 1/(h_x h_y) ( ∂(h_y v)/∂x − ∂(h_x u)/∂y ), in units of u per metre.
 
     Positive where the wind turns counterclockwise (Batchelor 1967, appendix 2). Parameters and
@@ -136,7 +132,7 @@ def absolute_vorticity(
         f in s-1, where y is no latitude.
     u, v
         The wind in any unit of speed; m s-1 is assumed if there are no units.
-    edge_order, accuracy, boundary, skipna, geometry
+    edge_order, accuracy, boundary, skipna, geometry, constant, vertical
         See `divergence`.
 
     Returns
@@ -166,9 +162,7 @@ def absolute_vorticity(
 
 
 @takes_fields
-def deformation(
-    u: xr.DataArray, v: xr.DataArray, **options: Unpack[HorizontalOptions]
-) -> xr.Dataset:
+def deformation(u: xr.DataArray, v: xr.DataArray, **options: Unpack[LevelOptions]) -> xr.Dataset:
     """Stretching ∂u/∂x − ∂v/∂y, shearing ∂v/∂x + ∂u/∂y and their length, in units of u per metre.
 
     On a sphere the first also has −v tan φ / a and the second u tan φ / a; on a curvilinear grid
@@ -198,7 +192,7 @@ def kinematics(
     which
         Any of divergence, vorticity, stretching_deformation, shearing_deformation and
         total_deformation; all if not given.
-    u, v, edge_order, accuracy, boundary, skipna, geometry
+    u, v, edge_order, accuracy, boundary, skipna, geometry, constant, vertical
         See `divergence`.
 
     Returns

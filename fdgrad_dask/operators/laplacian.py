@@ -16,8 +16,9 @@ from fdgrad_dask.grids.metric_terms import OrthogonalMetric, changes
 from fdgrad_dask.grids.staggered import Grid
 from fdgrad_dask.operators.entry import takes_fields
 from fdgrad_dask.operators.fused_pass import FusedPass, choose_name
-from fdgrad_dask.operators.horizontal import HorizontalPass, find_poles, metric_tables
+from fdgrad_dask.operators.horizontal import HorizontalPass, metric_tables
 from fdgrad_dask.operators.options import HorizontalOptions
+from fdgrad_dask.operators.pole_rows import find_poles
 from fdgrad_dask.operators.staggered_scalar import solve_laplacian
 from fdgrad_dask.stencils.boundary import boundary_pair, extended
 from fdgrad_dask.stencils.flux import flux_stencil

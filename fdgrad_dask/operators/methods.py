@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from fdgrad_dask import operators
+from fdgrad_dask.operators.terms import with_terms
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
@@ -16,6 +17,7 @@ def documented(method: Method) -> Method:
     """Give a method the docstring of its operator, and the operator's options in its signature."""
     operator = getattr(operators, method.__name__)
     parameters = inspect.signature(method).parameters.values()
+    method = with_terms(method)
     own = [p for p in parameters if p.kind is not p.VAR_KEYWORD]
     # The options are written once, in the operator; help() and completion show them here too.
     options = inspect.signature(operator).parameters.values()

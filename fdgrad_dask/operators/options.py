@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypedDict, get_args, get_type_hints
 
@@ -18,6 +18,8 @@ from fdgrad_dask.stencils.boundary import Boundary, Period, boundary_pair, check
 from fdgrad_dask.stencils.table import StencilTable, stencil
 
 Skip = Literal["one-sided"] | None
+# The sense in which a vertical coordinate grows, where its attributes do not say it.
+Positive = Literal["up", "down"] | None
 # Several dimensions, or None for all that have a coordinate: the result is a Dataset.
 Dims = list[Any] | tuple[Any, ...] | None
 KINEMATIC = (
@@ -40,7 +42,9 @@ class GradientOptions(TypedDict, total=False):
     period: Period
     datetime_unit: str | None
     skipna: Skip
-    coordinate: xr.DataArray | None
+    coordinate: str | xr.DataArray | None
+    upward: bool
+    positive: Positive
 
 
 class GeometryOptions(TypedDict, total=False):
@@ -65,19 +69,43 @@ class HorizontalOptions(TypedDict, total=False):
     geometry: Geometry | None
 
 
-class CoriolisOptions(HorizontalOptions, total=False):
-    """Options of operators that need the rotation of the Earth."""
-
-    coriolis: float | None
-
-
 class VerticalOptions(HorizontalOptions, total=False):
     """Options of operators that need a vertical coordinate."""
 
     vertical: Hashable | None
 
 
-class KinematicsOptions(HorizontalOptions, total=False):
+class LevelOptions(VerticalOptions, total=False):
+    """Options of operators whose derivatives may be taken at constant pressure or height."""
+
+    constant: str | xr.DataArray | None
+
+
+class AdvectionOptions(LevelOptions, total=False):
+    """Options of `advection`."""
+
+    positive: Positive
+
+
+class CurlOptions(VerticalOptions, total=False):
+    """Options of `curl`."""
+
+    positive: Positive
+
+
+class QVectorOptions(VerticalOptions, total=False):
+    """Options of `q_vector`."""
+
+    pressure: str | xr.DataArray | None
+
+
+class CoriolisOptions(LevelOptions, total=False):
+    """Options of operators that need the rotation of the Earth."""
+
+    coriolis: float | None
+
+
+class KinematicsOptions(LevelOptions, total=False):
     """Options of `kinematics`."""
 
     which: Sequence[str]
@@ -95,9 +123,10 @@ class HelmholtzOptions(SpectralOptions, total=False):
     parts: Sequence[str]
 
 
-class PotentialVorticityOptions(VerticalOptions, CoriolisOptions, total=False):
+class PotentialVorticityOptions(QVectorOptions, total=False):
     """Options of `potential_vorticity`."""
 
+    coriolis: float | None
     potential: bool | None
 
 
@@ -112,10 +141,14 @@ class Options:
     period: Period = None
     datetime_unit: str | None = None
     skipna: Skip = None
-    coordinate: xr.DataArray | None = None
+    coordinate: str | xr.DataArray | None = None
     geometry: Geometry | None = None
     coriolis: float | None = None
     vertical: Hashable | None = None
+    constant: str | xr.DataArray | None = None
+    pressure: str | xr.DataArray | None = None
+    positive: Positive = None
+    upward: bool = False
     which: Sequence[str] = KINEMATIC
     to: str = "center"
     potential: bool | None = None
@@ -153,6 +186,21 @@ class Options:
             elif low == "periodic" and axis.period is None:
                 options = replace(self, boundary="periodic", period=_full_period(axis))
         return options.make_table(axis, field)
+
+    def make_level_table(
+        self, axis: Axis, plane: tuple[Axis, ...], field: xr.DataArray
+    ) -> StencilTable:
+        """The stencil table by the values of a coordinate that varies along the plane, too."""
+        *beside, along = (
+            boundary_pair(select_for_axis(self.boundary, a, field)) for a in (*plane, axis)
+        )
+        is_refused = isinstance(self.boundary, Mapping) and along != (None, None)
+        if is_refused or any(not isinstance(end, str | None) for ends in beside for end in ends):
+            raise OptionError(
+                f"boundary is {self.boundary!r}, but beyond the ends nothing is known of "
+                f"{axis.name!r}; leave them open, or let the field go on: 'reflect', 'periodic'"
+            )
+        return replace(self, boundary=None).make_table(axis, field)
 
 
 def required_fields(operator: Callable[..., Any]) -> list[str]:

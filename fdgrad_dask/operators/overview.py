@@ -9,23 +9,23 @@ from __future__ import annotations
 import inspect
 import re
 import warnings
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from fdgrad_dask import operators
-from fdgrad_dask.blocks.device import is_jax
 from fdgrad_dask.grids.coordinate import Axis, find_axis
 from fdgrad_dask.grids.geometry import HorizontalGrid, Plane, Sphere
 from fdgrad_dask.grids.horizontal import find_horizontal_grid
+from fdgrad_dask.grids.parametric import carry_terms, list_terms
 from fdgrad_dask.grids.projections import carry_grid_mapping, find_grid_mapping
 from fdgrad_dask.grids.units import kelvin_conversion
-from fdgrad_dask.halo.compute import is_dask
 from fdgrad_dask.operators.datasets import call_on, describe_layout, select_cells
 from fdgrad_dask.operators.fold import suggest_fold
 from fdgrad_dask.operators.options import required_fields
+from fdgrad_dask.operators.overview_data import describe_data
 from fdgrad_dask.operators.overview_page import Overview
 from fdgrad_dask.operators.roles import choose_components
 from fdgrad_dask.operators.verticals import find_vertical_axis
@@ -87,8 +87,10 @@ def describe_dataset(dataset: xr.Dataset) -> Overview:
 def list_fields(dataset: xr.Dataset) -> list[_Known]:
     """The variables that a derivative can be taken of, each with its grid."""
     found: dict[Any, Any] = {}
+    terms = [name for name in list_terms(dataset, dataset) if dataset[name].ndim > 1]
+    lazy = dataset.assign({n: dataset.variables[n].chunk() for n in terms})  # and stay unread
     return [
-        _Known(carry_grid_mapping(field, dataset), found)
+        _Known(carry_terms(carry_grid_mapping(field, dataset), lazy), found)
         for field in dataset.data_vars.values()
         if field.dtype.kind in "iufcmM" and field.ndim
     ]
@@ -107,7 +109,7 @@ def _describe(fields: list[_Known]) -> list[tuple[str, str]]:
         *_rows("axes", [f"{dim}: {_axis(first[dim], dim)}" for dim in dims]),
         *_rows("grid", _grouped(fields, _grid)),
         ("boundary", _BOUNDARY),
-        *_rows("data", _grouped(fields, lambda known: _data(known.field))),
+        *_rows("data", _grouped(fields, lambda known: describe_data(known.field))),
     ]
 
 
@@ -162,38 +164,6 @@ def _grouped(fields: list[_Known], describe: Callable[[_Known], str]) -> list[st
     if len(groups) < 2:
         return [*groups]
     return [f"{', '.join(names)}: {text}" for text, names in groups.items()]
-
-
-def _data(field: xr.DataArray) -> str:
-    """Say where the values are, without loading any."""
-    data: Any = field.variable._data
-    if not is_dask(data):
-        stored = field.encoding.get("preferred_chunks") if _is_unread(data) else None
-        return _kind(data) + (f", stored in chunks of {_sizes(stored, field)}" if stored else "")
-    chunks = ", ".join(str(sizes[0]) for sizes in data.chunks)
-    number = int(np.prod(data.numblocks))
-    return f"dask of {_kind(data._meta)}, {number} chunk{'s' * (number > 1)} of ({chunks})"
-
-
-def _is_unread(data: Any) -> bool:
-    return type(data).__module__.startswith("xarray.")
-
-
-def _sizes(chunks: Mapping[Hashable, int | tuple[int, ...]], field: xr.DataArray) -> str:
-    """The largest chunk along each dimension."""
-    sizes = [chunks.get(dim, n) for dim, n in field.sizes.items()]
-    return f"({', '.join(str(max(n) if isinstance(n, tuple) else n) for n in sizes)})"
-
-
-def _kind(data: Any) -> str:
-    if is_jax(data):
-        try:
-            return f"JAX on {', '.join(sorted(map(str, data.devices())))}"
-        except Exception:  # a traced array is on no device yet
-            return "JAX, traced"
-    if _is_unread(data):
-        return "not loaded"
-    return "NumPy" if type(data) is np.ndarray else f"{type(data).__module__}.{type(data).__name__}"
 
 
 def _winds(fields: list[_Known]) -> list[list[_Known]]:

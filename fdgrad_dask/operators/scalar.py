@@ -20,14 +20,14 @@ from fdgrad_dask.operators.horizontal import HorizontalPass
 from fdgrad_dask.operators.interpolation import interpolate_to
 from fdgrad_dask.operators.options import (
     CoriolisOptions,
-    HorizontalOptions,
     InterpolationOptions,
+    LevelOptions,
 )
 from fdgrad_dask.operators.staggered_scalar import solve_gradient, solve_magnitude
 
 
 @takes_fields
-def horizontal_gradient(field: xr.DataArray, **options: Unpack[HorizontalOptions]) -> xr.Dataset:
+def horizontal_gradient(field: xr.DataArray, **options: Unpack[LevelOptions]) -> xr.Dataset:
     """∇f = (1/h_x ∂f/∂x, 1/h_y ∂f/∂y), east and north, in units of the field per metre.
 
     On a sphere of radius a, h_x = a cos φ and h_y = a (Batchelor 1967, appendix 2).
@@ -48,6 +48,13 @@ def horizontal_gradient(field: xr.DataArray, **options: Unpack[HorizontalOptions
     geometry
         `Sphere`, `Plane` or `Curvilinear`, instead of the one that the coordinates tell. With a
         staggered `Grid` the other options do not apply.
+    constant
+        What is held constant on levels that are not level: ``"pressure"`` or ``"height"``, from
+        their formula terms (see `fdgrad_dask.vertical_coordinate`), or a field of it, such as
+        ``ds.pressure``. Then (∂f/∂x)_p = (∂f/∂x)_level − ∂f/∂p (∂p/∂x)_level (Kasahara 1974).
+        Without it derivatives are along the levels.
+    vertical
+        The level coordinate, or its dimension, if CF attributes do not tell.
 
     Returns
     -------
@@ -76,7 +83,7 @@ def horizontal_gradient(field: xr.DataArray, **options: Unpack[HorizontalOptions
 
 
 @takes_fields
-def gradient_magnitude(field: xr.DataArray, **options: Unpack[HorizontalOptions]) -> xr.DataArray:
+def gradient_magnitude(field: xr.DataArray, **options: Unpack[LevelOptions]) -> xr.DataArray:
     """|∇f| = √( (1/h_x ∂f/∂x)² + (1/h_y ∂f/∂y)² ), in units of the field per metre.
 
     Parameters, scale factors and errors are those of `horizontal_gradient`.
@@ -146,7 +153,7 @@ def geostrophic_wind(field: xr.DataArray, **options: Unpack[CoriolisOptions]) ->
         Geopotential (units of m2 s-2) or geopotential height (of m, gpm, gpdm …).
     coriolis
         f in s-1, where y is no latitude.
-    edge_order, accuracy, boundary, skipna, geometry
+    edge_order, accuracy, boundary, skipna, geometry, constant, vertical
         See `horizontal_gradient`.
 
     Returns

@@ -227,6 +227,11 @@ def require_defaults(options: Options) -> Grid:
             f"boundary is {options.boundary!r}, but a staggered grid has its own; give it there: "
             "Grid(…, boundary={'x': 0.0, 'y': 0.0})"
         )
+    if options.constant is not None:
+        raise OptionError(
+            "constant is given, but on a staggered grid derivatives are along the levels; leave it "
+            "out, or interpolate to levels of pressure or height first"
+        )
     given = options.accuracy, options.edge_order, options.skipna
     for name, value, default in zip(
         ("accuracy", "edge_order", "skipna"), given, (2, 1, None), strict=True

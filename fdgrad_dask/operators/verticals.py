@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -11,7 +12,9 @@ from numpy.typing import NDArray
 
 from fdgrad_dask.errors import CoordinateError, OptionError
 from fdgrad_dask.grids.coordinate import Axis, find_axis, find_cf_names
+from fdgrad_dask.grids.parametric import compute_levels, find_parametric_level, list_parametric
 from fdgrad_dask.grids.units import conversion_factor, divide_units
+from fdgrad_dask.grids.vertical import resolve_levels
 
 # CF appendix D: coordinates whose levels are computed by a formula from other fields.
 _PARAMETRIC = re.compile(r"(atmosphere|ocean)_.*_coordinate(_g[12])?")
@@ -76,34 +79,64 @@ def find_pressure(
     return (axis,), levels
 
 
-def refuse_parametric(level: xr.DataArray, result: str) -> None:
+def refuse_parametric(level: xr.DataArray, result: str, why: str = "") -> None:
     """Raises for levels whose pressure or height is computed from other fields."""
-    attrs = level.attrs
+    attrs = {**level.encoding, **level.attrs}
     named = _PARAMETRIC.fullmatch(str(attrs.get("standard_name", "")))
     if not (named or "formula_terms" in attrs or "hybrid" in str(attrs.get("long_name")).lower()):
         return
     raise OptionError(
         f"the levels of {level.name!r} are parametric ({attrs.get('standard_name') or 'hybrid'}): "
-        f"their values are nominal, but {result} needs true ones; interpolate the fields to "
-        "levels of pressure or height first. For a vertical derivative alone, give the true "
-        f"coordinate: .fdgrad.gradient({level.name!r}, coordinate=…)"
+        f"their values are nominal, but {result} needs true ones{why and f' ({why})'}; "
+        "interpolate the fields to levels of pressure or height first, or give the true coordinate:"
+        " pressure=…, constant=…, or for a vertical derivative alone "
+        f".fdgrad.gradient({level.name!r}, coordinate=…)"
     )
 
 
-def find_rate_factor(w: xr.DataArray, axis: Axis, field: xr.DataArray) -> float:
+def find_pressure_field(
+    field: xr.DataArray, options: Mapping[str, Any], result: str
+) -> tuple[xr.DataArray | None, float]:
+    """The pressure of levels that are none, and its unit in Pa: the one given, or that of their
+    formula terms.
+    """
+    given, vertical = options.get("pressure"), options.get("vertical")
+    if given is not None:
+        pressure = resolve_levels(field, given, vertical, "pressure")
+    elif names := list_parametric(field, vertical):
+        try:
+            pressure = compute_levels(field, find_parametric_level(field, vertical), "pressure")
+        except CoordinateError as error:
+            refuse_parametric(field.coords[names[0]], result, str(error).partition(";")[0])
+            raise
+    else:
+        return None, 1.0
+    pascal = conversion_factor(pressure.attrs.get("units"), "Pa")
+    if pascal is None:
+        raise OptionError(
+            f"pressure is {pressure.name!r} with the units {pressure.attrs.get('units')!r}; it "
+            "needs those of a pressure (Pa, hPa): set them"
+        )
+    return pressure, pascal
+
+
+def find_rate_factor(
+    w: xr.DataArray, axis: Axis, level: xr.DataArray | None, positive: str | None
+) -> float:
     """What a vertical wind is to be multiplied by to be in units of the coordinate per second.
 
-    −1 is in it where the wind is upward and the coordinate grows downward, or the reverse.
+    −1 is in it where the wind is upward and the coordinate ``level`` of the axis grows downward, or
+    the reverse.
     """
     unit = conversion_factor(divide_units(w.attrs.get("units"), "s-1"), str(axis.units))
-    if unit is None:
+    if unit is None or level is None:
         raise OptionError(
             f"the vertical wind has the units {w.attrs.get('units')!r} and {axis.name!r} has "
             f"{axis.units!r}; w needs those of the coordinate per second: set both"
         )
     is_length = conversion_factor(axis.units, "m") is not None
     if is_length or conversion_factor(axis.units, "Pa") is not None:
-        refuse_parametric(field.coords[axis.name], f"a wind in {w.attrs['units']}")
+        refuse_parametric(level, f"a wind in {w.attrs['units']}")
     up = is_upward(w)
     if not is_length:
         if up is not None:
@@ -112,11 +145,11 @@ def find_rate_factor(w: xr.DataArray, axis: Axis, field: xr.DataArray) -> float:
                 f"rate at which {axis.name!r} changes; correct its name, or convert it to that"
             )
         return unit
-    grows_up = is_height(field.coords[axis.name])
+    grows_up = find_sense(level, positive)
     if grows_up is None:
         raise OptionError(
             f"{axis.name!r} does not say whether it is a height or a depth; set its attribute "
-            "positive, 'up' or 'down'"
+            "positive, or give the option positive=: 'up' or 'down'"
         )
     if up is None and not grows_up:
         raise OptionError(
@@ -125,6 +158,21 @@ def find_rate_factor(w: xr.DataArray, axis: Axis, field: xr.DataArray) -> float:
             "downward_sea_water_velocity"
         )
     return unit if up in (None, grows_up) else -unit
+
+
+def find_sense(coordinate: xr.DataArray, positive: str | None) -> bool | None:
+    """`is_height`, by the option ``positive`` where the coordinate does not say it."""
+    said = is_height(coordinate)
+    if positive is None:
+        return said
+    if positive not in ("up", "down"):
+        raise OptionError(f"positive is {positive!r}; choose 'up' or 'down'")
+    if said is not None and said != (positive == "up"):
+        raise OptionError(
+            f"positive is {positive!r}, but {coordinate.name!r} says that it grows "
+            f"{'up' if said else 'down'}ward; leave the option out, or correct its attributes"
+        )
+    return positive == "up"
 
 
 def is_upward(w: xr.DataArray) -> bool | None:
@@ -147,8 +195,9 @@ def is_height(coordinate: xr.DataArray) -> bool | None:
     stated = [coordinate.attrs.get(key) for key in ("standard_name", "long_name")]
     for words in (*stated, coordinate.name):
         if "depth" in str(words).lower():
-            # Depths below zero are heights by another name, or an error.
-            return None if coordinate.ndim and (coordinate < 0).any() else False
+            # Depths below zero are heights by another name, or an error; a field is not computed.
+            is_plain = coordinate.ndim < 2 and coordinate.chunks is None
+            return False if is_plain and not (coordinate < 0).any() else None
         if re.search(r"height|altitude", str(words).lower()):
             return True
     return None

@@ -93,6 +93,64 @@ def test_the_gradient_along_z_that_falls():
     np.testing.assert_allclose(t.fdgrad.gradient("Z"), 0.1)
 
 
+UNSAID = {"units": "m", "axis": "Z"}
+
+
+@pytest.mark.parametrize("way", [DOWN, UNSAID, "a field"])
+def test_the_derivative_upwards(way):
+    """Of water that gets colder by 0.1 K in each metre downwards (xgcm#337, Parcels#183)."""
+    ds, options = sea({}, DOWN), {} if way is DOWN else {"positive": "down"}
+    t = ds.thetao.assign_coords(lev=("lev", DEPTH, DOWN if way is DOWN else UNSAID))
+    if way == "a field":
+        options["coordinate"] = (t.lev * xr.ones_like(t)).rename("z").assign_attrs(units="m")
+    made = t.fdgrad.gradient("lev", upward=True, **options)
+    np.testing.assert_allclose(made, 0.1)
+    assert (made.name, made.attrs["units"]) == ("dthetao_dz", "K m-1")
+    assert made.attrs["long_name"].endswith("upward")
+    plain = {key: one for key, one in options.items() if key != "positive"}
+    np.testing.assert_array_equal(made, -t.fdgrad.gradient("lev", **plain))
+    second = t.fdgrad.gradient("lev", upward=True, order=2, **options)
+    np.testing.assert_array_equal(second, t.fdgrad.gradient("lev", order=2, **plain))
+    assert second.name == "d2thetao_dz2"
+
+
+def test_a_sense_that_is_an_option():
+    """Rising water that gets colder, and a sheared flow, on depths that say nothing."""
+    ds = sea(UPWARD, DOWN)
+    ds["lev"] = ("lev", DEPTH, UNSAID)
+    with pytest.raises(FdgradError, match="or give the option positive=: 'up' or 'down'"):
+        ds.fdgrad.advection("uo", "vo", "thetao", "wo")
+    made = ds.fdgrad.advection("uo", "vo", "thetao", "wo", positive="down")
+    np.testing.assert_allclose(made, -1e-5 * ONE, rtol=1e-9)
+    metres = {"units": "m"}
+    flat = ds.drop_vars(["lat", "lon"]).rename(lat="y", lon="x")
+    flat = flat.assign_coords(x=("x", 1e3 * LON, metres), y=("y", 1e3 * LAT, metres))
+    flat["uo"] = -0.01 * flat.lev + 0 * flat.uo
+    flat.uo.attrs["units"] = "m s-1"
+    curl = flat.fdgrad.curl("uo", "vo", "wo", positive="down")
+    np.testing.assert_allclose(curl.curl_y, 0.01)
+
+
+WRONG_SENSES = {
+    "unknown": ({"upward": True}, "lev", "'lev' does not say whether it is a height or a depth"),
+    "other word": ({"upward": True, "positive": "Up"}, "lev", "positive is 'Up'; choose 'up' or"),
+    "of several": ({"upward": True}, ["lev", "lat"], "upward goes with one vertical coordinate"),
+    "alone": ({"positive": "up"}, "lev", "for upward=True; add that"),
+    "no vertical": ({"upward": True}, "lat", "'lat' does not say whether"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG_SENSES)
+def test_a_sense_that_is_refused(case):
+    options, dim, message = WRONG_SENSES[case]
+    t = sea({}, DOWN).thetao.assign_coords(lev=("lev", DEPTH, UNSAID))
+    with pytest.raises(FdgradError, match=message):
+        t.fdgrad.gradient(dim, **options)
+    t.lev.attrs["positive"] = "down"
+    with pytest.raises(FdgradError, match="but 'lev' says that it grows downward; leave the opt"):
+        t.fdgrad.gradient("lev", upward=True, positive="up")
+
+
 LEVELS = np.array([300.0, 400, 500, 600, 700])
 HYBRID = {
     "units": "hPa",
@@ -196,3 +254,26 @@ def test_scalar_heights_that_differ():
     made = advection(u, v, t)
     assert float(made.height) == 10.0
     np.testing.assert_array_equal(made, 0)
+
+
+def test_levels_of_a_model_by_the_command(run):
+    """Potential vorticity and a gradient at constant pressure from formula terms, in one run."""
+    ds, p = plateau(HYBRID)
+    slope = 200 * (LON - LON[0])  # Pa
+    a, b = LEVELS / 1000 - (LEVELS - 200) / 800 * 0.9, (LEVELS - 200) / 800 * 0.9
+    p = p + b[:, None, None] * slope
+    ds["TH"] = (DIMS, 320 - 4e-4 * p, ds.TH.attrs)
+    ds = ds.assign(hyam=("lev", a), hybm=("lev", b), P0=((), 1e5, {"units": "Pa"}))
+    ds["PS"] = (DIMS[1:], 600e2 + slope + 0 * ONE[0], {"units": "Pa"})
+    made = run(
+        ds,
+        ("potential_vorticity", ["U", "V", "TH"], "pv"),
+        ("gradient_magnitude", ["TH"], "level", {"constant": "pressure"}),
+        ("gradient_magnitude", ["TH"], "along"),
+        ("gradient", ["TH"], "slope", {"dim": "lev", "coordinate": "pressure"}),
+    )
+    true = GRAVITY * 2 * OMEGA * np.sin(np.deg2rad(LAT))[:, None] * 4e-4 * ONE
+    np.testing.assert_allclose(made.pv, true, rtol=1e-6)
+    assert abs(made.level).max() < 1e-9 * made.along.max()
+    np.testing.assert_allclose(made.slope, -4e-4, rtol=1e-9)
+    assert not {"PS", "hyam", "P0"} & {*made.variables}

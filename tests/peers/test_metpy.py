@@ -128,6 +128,19 @@ def test_schemes_are_close_up_to_60_degrees(era, theta):
         assert apart(ours[name], his[name], 60) <= within, name
 
 
+def test_potential_vorticity_where_the_pressure_is_a_field(era, theta):
+    """As on the levels of a model: both difference along these."""
+    u, v = era["u"], era["v"]
+    tilt = 1 + 0.05 * np.sin(2 * np.deg2rad(u["longitude"])) * np.cos(np.deg2rad(u["latitude"]))
+    pressure = (era["level"] * tilt).broadcast_like(u).transpose(*u.dims).rename("p")
+    pressure = pressure.assign_attrs(units="hPa")
+    options = {"vertical": "level", "edge_order": 2}
+    ours = op.potential_vorticity(u, v, theta, pressure=pressure, **options)
+    his = theirs(mpcalc.potential_vorticity_baroclinic, theta, pressure, u, v)
+    assert apart(ours, his, 60) <= WITHIN["potential_vorticity"]
+    assert apart(op.potential_vorticity(u, v, theta, **options), his, 60) > 0.02
+
+
 # --- where it is not ----------------------------------------------------------------------------
 
 

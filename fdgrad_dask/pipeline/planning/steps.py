@@ -14,6 +14,7 @@ import xarray as xr
 from fdgrad_dask import operators
 from fdgrad_dask.errors import ConfigError, FdgradError, InputError
 from fdgrad_dask.operators.datasets import call_on
+from fdgrad_dask.operators.terms import LEVELS, drop_terms, offer_terms
 from fdgrad_dask.pipeline.config import operators as catalog
 from fdgrad_dask.pipeline.config.schema import Config, Step
 from fdgrad_dask.pipeline.planning.geometry import geometry_of
@@ -58,7 +59,10 @@ def _called(step: Step, known: xr.Dataset, config: Config, place: str) -> xr.Dat
     accepted = catalog.options_of(step.operator)
     options = {
         name: variable(value)
-        if isinstance(value, str) and catalog.takes_variable(accepted[name])
+        if isinstance(value, str)
+        and catalog.takes_variable(accepted[name])
+        # Words for a coordinate that formula terms give, unless a variable has that name.
+        and (value not in LEVELS or value in known.variables)
         else value
         for name, value in step.options.items()
         if name in accepted
@@ -67,6 +71,7 @@ def _called(step: Step, known: xr.Dataset, config: Config, place: str) -> xr.Dat
         options["geometry"] = geometry_of(grid, variable)
         if "boundary" in accepted and grid.kind != "staggered":
             options.setdefault("boundary", grid.boundary)
+    known, options, terms = offer_terms(step.operator, known, options)
     inputs = [variable(name) for name in step.inputs]
     try:
         result: xr.DataArray | xr.Dataset = call_on(
@@ -78,7 +83,7 @@ def _called(step: Step, known: xr.Dataset, config: Config, place: str) -> xr.Dat
         raise type(error)(f"{_told(step, place)}: {error}{in_yaml}") from error
     except (TypeError, ValueError) as error:
         raise ConfigError(f"{_told(step, place)}: {error}; see the options of the step") from error
-    return result
+    return drop_terms(result, terms)
 
 
 def _told(step: Step, place: str) -> str:
