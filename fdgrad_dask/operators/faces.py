@@ -39,11 +39,6 @@ def solve_across_faces(
 ) -> Any:
     """What ``operator`` makes of its arguments ``given``, whose ``boundary`` connects faces."""
     require_horizontal(operator, "the edges of faces")
-    if given_fields := [name for name in COORDINATES if given.get(name) is not None]:
-        raise OptionError(
-            f"boundary connects faces, across which {given_fields[0]}= does not go on; select one "
-            "face, or interpolate the fields to levels of constant pressure or height first"
-        )
     named = _find_fields(fields, given)
     first = next(iter(named.values()))
     dim, connections = _find_connections(given["boundary"], named)
@@ -93,6 +88,11 @@ def solve_across_faces(
 
 def _find_fields(fields: list[str], given: Mapping[str, Any]) -> dict[str, xr.DataArray]:
     """The fields by name; u and v in one unit, since beyond an edge one goes on as the other."""
+    if given_fields := [name for name in COORDINATES if given.get(name) is not None]:
+        raise OptionError(
+            f"boundary connects faces, across which {given_fields[0]}= does not go on; select one "
+            "face, or interpolate the fields to levels of constant pressure or height first"
+        )
     named = {name: given[name] for name in fields if isinstance(given.get(name), xr.DataArray)}
     if {"u", "v"} <= named.keys():
         others = [one for name, one in named.items() if name not in ("u", "v")]
