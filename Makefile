@@ -13,6 +13,9 @@ quickstart: $(VENV)/.quickstart
 climate: $(VENV)/.quickstart
 	$(BIN)/fdgrad run configs/climate.yaml --fresh
 
+# Dozens of processes import the package meanwhile, which need not compile it each.
+test test-min test-peers: export PYTHONDONTWRITEBYTECODE :=
+
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 

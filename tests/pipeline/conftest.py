@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -36,9 +37,7 @@ def in_own_environment() -> Iterator[None]:
         yield
 
 
-@pytest.fixture
-def sst() -> xr.Dataset:
-    """Four times, five latitudes, eight longitudes, in kelvin, with a grid mapping and bounds."""
+def make_sst() -> xr.Dataset:
     time = np.arange("2000-01", "2000-05", dtype="datetime64[M]").astype("datetime64[ns]")
     latitude, longitude = np.linspace(-20.0, 20.0, 5), np.arange(0.0, 80.0, 10.0)
     values = 290 + latitude[:, None] * 0.1 + longitude**2 * 0.01 + np.arange(4)[:, None, None]
@@ -71,10 +70,24 @@ def sst() -> xr.Dataset:
 
 
 @pytest.fixture
-def source(sst: xr.Dataset, tmp_path: Path) -> str:
-    """The name of ``sst`` as Zarr, in chunks of 2 × 5 × 4."""
-    chunked = sst.chunk({"time": 2, "longitude": 4})
-    chunked.to_zarr(tmp_path / "sst.zarr", zarr_format=3, consolidated=False)
+def sst() -> xr.Dataset:
+    """Four times, five latitudes, eight longitudes, in kelvin, with a grid mapping and bounds."""
+    return make_sst()
+
+
+@pytest.fixture(scope="session")
+def stored_sst(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """``sst`` as Zarr, in chunks of 2 × 5 × 4."""
+    path = tmp_path_factory.mktemp("stored") / "sst.zarr"
+    chunked = make_sst().chunk({"time": 2, "longitude": 4})
+    chunked.to_zarr(path, zarr_format=3, consolidated=False)
+    return path
+
+
+@pytest.fixture
+def source(stored_sst: Path, tmp_path: Path) -> str:
+    """The name of a copy of that, as new as one that was written now."""
+    shutil.copytree(stored_sst, tmp_path / "sst.zarr", copy_function=shutil.copyfile)
     return "sst.zarr"
 
 
