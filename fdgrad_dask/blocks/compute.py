@@ -36,7 +36,7 @@ except ImportError:  # before JAX 0.9
 SMALL = 1 << 19  # points, times derivatives; NumPy is faster than a kernel up to about this size
 DIMENSIONS = 32  # of an array at most, in XLA
 LONGEST = 5.0  # seconds that the end of Python waits for kernels that other threads run
-GRACE = 0.1  # seconds more in which they drop the result: JAX asks for the interpreter's lock there
+GRACE = 0.1  # seconds more for what they are dropping: JAX asks for the interpreter's lock there
 # What the user may have set for code of their own, and what holds for ours.
 _SETTINGS: tuple[tuple[str, Any, Any], ...] = (
     ("jax_debug_nans", jax.debug_nans, False),
@@ -51,6 +51,7 @@ _SETTINGS: tuple[tuple[str, Any, Any], ...] = (
 )
 _running: set[int] = set()  # threads that run kernels now
 _have_run: set[int] = set()  # and those that ever did
+_kept: list[jax.Array] = []  # results that other threads may hold when Python ends
 _is_over = False  # after a fork, XLA hangs; when Python ends, its threads abort the process
 
 
@@ -155,5 +156,8 @@ def _end() -> None:
     while _running & others and time.monotonic() < latest:
         time.sleep(0.001)
     if _have_run & others:
+        # A thread that drops the last reference to a result asks for the lock inside of JAX, where
+        # Python cannot end it. With ours it never is the last one.
+        _kept.extend(jax.live_arrays())
         time.sleep(GRACE)
     await_release()

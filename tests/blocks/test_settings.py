@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 
 import jax
 import jax.numpy as jnp
@@ -176,6 +177,27 @@ def test_a_thread_that_python_overtakes_at_its_end_computes_in_numpy(monkeypatch
     monkeypatch.setattr(compute, "compute_on_host", None)  # cannot be called
     f = np.random.default_rng(1).random((1500, 1000))
     np.testing.assert_array_equal(gradient(f, 0.5, axis=1), np.gradient(f, 0.5, axis=1))
+
+
+def test_the_end_keeps_results_that_other_threads_may_drop(kernels, monkeypatch):
+    """JAX asks for the lock of the interpreter where the last reference goes: a thread aborts."""
+    monkeypatch.setattr(compute, "_is_over", False)
+    monkeypatch.setattr(compute, "GRACE", 0.0)
+    monkeypatch.setattr(compute, "_kept", [])
+    held, is_held, is_over = [], threading.Event(), threading.Event()
+
+    def hold():
+        held.append(gradient(LAND, axis=0))
+        is_held.set()
+        is_over.wait(60)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    assert is_held.wait(60)
+    compute._end()
+    is_over.set()
+    thread.join()
+    assert any(np.shares_memory(np.asarray(each), held[0]) for each in compute._kept)
 
 
 INTERRUPTED = """
