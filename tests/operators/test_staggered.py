@@ -12,6 +12,7 @@ import xarray as xr
 from counting import Source, compilations
 from numpy.testing import assert_allclose, assert_array_equal
 from staggered import DIMS, TILT, A, Case, Globe
+from tripolar import tripolar
 
 import fdgrad_dask as fd
 from fdgrad_dask import operators as op
@@ -513,3 +514,26 @@ def test_what_cannot_be_interpolated_is_refused(options, message):
     options = options if "to" not in options else {**options, "geometry": case.grid}
     with pytest.raises(FdgradError, match=message):
         op.interpolate(case.random("u", name="u"), **options)
+
+
+@pytest.mark.parametrize("position", ["right", "outer"])
+def test_fields_at_one_point_are_periodic_where_their_grid_is(position):
+    """Advection at the points of u, whose seam has no other error than columns off it.
+
+    Faces at both ends have the seam twice, where each side is differenced by itself.
+    """
+    ds, exact = tripolar(48, "F", components="grid")
+    ds = ds.pad(x=(0, 1), mode="wrap") if position == "outer" else ds
+    grid = fd.Grid(
+        {"center": "xc", position: "x"}, {"center": "y", "right": "yf"}, boundary={"x": "periodic"}
+    )
+    made = op.advection(ds.u, ds.v, ds.s, geometry=grid)
+    off = abs(made.values[3:-3, :48] - exact["s_advection"][3:-3])
+    if position == "right":
+        np.testing.assert_array_equal(
+            made, op.advection(ds.u, ds.v, ds.s, boundary={"x": "periodic"})
+        )
+        assert off[:, [0, -1]].max() < 1.1 * off[:, 1:-1].max()
+    else:
+        np.testing.assert_array_equal(made, op.advection(ds.u, ds.v, ds.s))
+    assert off.max() < 0.05 * abs(exact["s_advection"]).max()
