@@ -123,13 +123,13 @@ def find_places(
                 f"among its coordinates {tuple(field.coords)}; set them, or give dx and dy"
             )
         return found
-    if not is_asked and _repeat_axes(field, lat, lon):
+    if not is_asked and repeat_axes(field, lat, lon):
         return None
     require_angles(field, lat, lon)
     return coords[lat], coords[lon]
 
 
-def _repeat_axes(field: xr.DataArray, lat: Hashable, lon: Hashable) -> bool:
+def repeat_axes(field: xr.DataArray, lat: Hashable, lon: Hashable) -> bool:
     """True if 2-D latitude and longitude agree with the 1-D ones everywhere.
 
     On tripolar grids they agree up to some latitude, but not beyond it.

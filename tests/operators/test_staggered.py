@@ -537,3 +537,32 @@ def test_fields_at_one_point_are_periodic_where_their_grid_is(position):
     else:
         np.testing.assert_array_equal(made, op.advection(ds.u, ds.v, ds.s))
     assert off.max() < 0.05 * abs(exact["s_advection"]).max()
+
+
+def test_two_dimensional_places_count_where_labels_are_nominal():
+    globe = Globe(20, "left", turned=True)
+    units = {"x": {"units": "degrees_east"}, "y": {"units": "degrees_north"}}
+    nominal = {dim: (dim, line, units[dim[0]]) for dim, line in globe.lines.items()}
+
+    def label(one):
+        return one.assign_coords({dim: nominal[dim] for dim in one.dims})
+
+    bare, wind = globe.grid, globe.wind()
+    sizes = {"area": bare.area, "fraction": bare.fraction}
+    labelled = {k: {p: label(one) for p, one in each.items()} for k, each in sizes.items()}
+    grid = replace(bare, **labelled)
+    for operator in (op.kinematics, op.absolute_vorticity):
+        made = operator(*map(label, wind), geometry=grid)
+        xr.testing.assert_equal(made.drop_vars(made.indexes), operator(*wind, geometry=bare))
+    made, true = op.vorticity(*map(label, wind), geometry=grid), globe.vorticity("corner")
+    assert abs(made - true).values[2:-2].max() < 0.01 * abs(true).max()
+    # Places that are the same as the labels change no bit.
+    straight = Globe(20, "left")
+    u, v = straight.wind()
+    two = np.meshgrid(straight.lines["xf"], straight.lines["yc"])
+    both = u.assign_coords(lon2=(u.dims, two[0], units["x"]), lat2=(u.dims, two[1], units["y"]))
+    made = op.vorticity(both, v, geometry=straight.grid)
+    assert_array_equal(made, op.vorticity(u, v, geometry=straight.grid))
+    lazy = both.assign_coords(lat2=both.lat2.chunk())
+    with pytest.raises(CoordinateError, match=r"load it: \.assign_coords\(lat2="):
+        op.vorticity(lazy, v, geometry=straight.grid)
