@@ -6,6 +6,7 @@ The accessor of Datasets and the steps of a config go through `call_on`.
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar, cast
@@ -21,6 +22,8 @@ from fdgrad_dask.grids.places import carry_places
 from fdgrad_dask.grids.staggered import POINTS, Grid
 from fdgrad_dask.operators.roles import is_eastward
 
+# An angle that is a place; others, such as the one from east to x, are fields.
+_ANGLE = r"degrees?(_?(true|north|east|n|e))?"
 R = TypeVar("R", bound=xr.DataArray | xr.Dataset)
 
 
@@ -100,6 +103,15 @@ def _place_boundary(grid: Grid, options: Mapping[str, Any]) -> dict[str, Any]:
         return {**options, "geometry": grid}
     boundary = {**grid.boundary, **{axes[key]: ends for key, ends in given.items()}}
     return {**options, "boundary": None, "geometry": replace(grid, boundary=boundary)}
+
+
+def list_parts_of_grid(ds: xr.Dataset) -> set[str]:
+    """The variables that are cell sizes of a staggered grid, or latitudes and longitudes."""
+    layout = find_layout(ds)
+    cells = Cells(ds, layout.grid({}), layout.other_names).find() if layout else []
+    units = {str(name): str(each.attrs.get("units")) for name, each in ds.data_vars.items()}
+    places = {name for name, unit in units.items() if re.fullmatch(_ANGLE, unit, re.IGNORECASE)}
+    return places | {str(name) for *_, name in cells}
 
 
 def describe_layout(ds: xr.Dataset) -> list[str]:
