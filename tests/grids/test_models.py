@@ -80,7 +80,7 @@ WITHOUT_PLACES = ("NEMO", "xnemogcm", "WRF")
 def test_the_gradient_of_a_scalar(model):
     """Exact where places are differenced in space, of which this temperature is linear."""
     if model in WITHOUT_PLACES:
-        with pytest.raises(CoordinateError, match="give them units|geometry=|isel"):
+        with pytest.raises(CoordinateError, match=r"give them units|geometry=|isel"):
             measure(model, 12, "gradient_magnitude")
         return
     coarse, fine = (measure(model, ny, "gradient_magnitude") for ny in (12, 24))
