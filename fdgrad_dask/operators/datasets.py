@@ -16,10 +16,13 @@ import xarray as xr
 
 from fdgrad_dask.errors import CoordinateError
 from fdgrad_dask.grids.coordinate import find_own_coordinates
+from fdgrad_dask.grids.fold import find_fold
 from fdgrad_dask.grids.model_cells import Cells
 from fdgrad_dask.grids.models import CUBE, Layout, find_layout, make_grid
-from fdgrad_dask.grids.places import carry_places
+from fdgrad_dask.grids.places import carry_places, list_candidates
 from fdgrad_dask.grids.staggered import POINTS, Grid
+from fdgrad_dask.halo.compute import is_dask
+from fdgrad_dask.operators.fold import describe_fold
 from fdgrad_dask.operators.roles import is_eastward
 
 # An angle that is a place; others, such as the one from east to x, are fields.
@@ -87,12 +90,8 @@ def _call_at_places(
     placed = [one if one is None else carry_places(one, ds) for one in fields]
     own = {name for one in fields if one is not None for name in one.coords}
     result = operator(*placed, **options)
-    return cast(
-        R,
-        result.drop_vars(
-            [name for name in result.coords if name in ds.data_vars and name not in own]
-        ),
-    )
+    added = [name for name in result.coords if name in ds.data_vars and name not in own]
+    return cast(R, result.drop_vars(added))
 
 
 def _place_boundary(grid: Grid, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -124,13 +123,29 @@ def describe_layout(ds: xr.Dataset) -> list[str]:
     cells = dict.fromkeys(n for *_, n in Cells(ds, layout.grid({}), layout.other_names).find())
     ends = "periodic" if layout.is_around else "open ends"
     x, y = (", ".join(f"{p} {dim}" for p, dim in one.items()) for one in (layout.x, layout.y))
+    dims = layout.y["center"], layout.x["center"]
+    fold = f", with {describe_fold(*dims)}" if _has_fold(ds, layout) else ""
     return [
         layout.source,
         f"x: {x}, {ends}",
-        f"y: {y}, open ends",
+        f"y: {y}, open ends{fold}",
         *(f"at {point}: {', '.join(fields)}" for point, fields in at.items() if fields),
         f"cell sizes: {', '.join(cells) or 'from longitude and latitude'}",
     ]
+
+
+def _has_fold(ds: xr.Dataset, layout: Layout) -> bool:
+    """True if a fold lies beyond the first 2-D latitude and longitude that are in memory."""
+    for field in ds.data_vars.values():
+        placed = carry_places(field, ds)
+        found = [list_candidates(placed, key, 2) for key in ("latitude", "longitude")]
+        pair = [placed.coords.variables[names[0]] for names in found if len(names) == 1]
+        if len(pair) == 2 and not any(is_dask(one._data) for one in pair):
+            own = {dim: layout.other_names.get(dim, dim) for dim in pair[0].dims}
+            y = [dim for dim, name in own.items() if name in layout.y.values()]
+            lat, lon = (one.transpose(*y, ...).values for one in pair)
+            return len(y) == 1 and find_fold(lat, lon) is not None
+    return False
 
 
 def select_cells(ds: xr.Dataset, fields: Sequence[xr.DataArray], count: int) -> xr.Dataset | None:
