@@ -48,11 +48,13 @@ def call_on(
         Nothing says on which points of a staggered grid the fields lie, or its cell sizes are
         unknown.
     """
-    layout = None
-    if options.get("geometry") is None and sum(one is not None for one in fields) > 1:
-        takes_differences = {"geometry", "boundary"} <= {*inspect.signature(operator).parameters}
-        layout = find_layout(ds) if takes_differences else None
-    if layout is None or not _need_grid(ds, fields, layout):
+    parameters, layout = {*inspect.signature(operator).parameters}, None
+    moves = "to" in parameters  # from point to point, for which no cell sizes are needed
+    takes_differences = {"geometry", "boundary"} <= parameters
+    several = sum(one is not None for one in fields) > 1
+    if options.get("geometry") is None and (moves or (several and takes_differences)):
+        layout = find_layout(ds)
+    if layout is None or not _need_grid(ds, fields, layout, moves):
         return _call_at_places(ds, operator, fields, options)
     # Cell sizes that are missing must not be computed from labels that are no places.
     dims = (*layout.x.values(), *layout.y.values()) if layout.is_nominal else ()
@@ -62,7 +64,7 @@ def call_on(
         for one in fields
     ]
     grid = make_grid(ds.drop_vars(labels), layout)
-    if labels and not grid.dx and not grid.dy:
+    if labels and not (moves or grid.dx or grid.dy):
         raise CoordinateError(
             f"the fields lie on different points of a staggered grid ({layout.source}), which may "
             "be tripolar, with labels that are nominal; merge the static file with its cell sizes "
@@ -164,21 +166,29 @@ def select_cells(ds: xr.Dataset, fields: Sequence[xr.DataArray], count: int) -> 
     return few.assign({n: one.copy(data=np.ones(one.shape)) for n, one in ones.items()})
 
 
-def _need_grid(ds: xr.Dataset, fields: Sequence[xr.DataArray | None], layout: Layout) -> bool:
-    """True if fields, u and v first, lie on different points of a grid, or at its corners."""
+def _need_grid(
+    ds: xr.Dataset, fields: Sequence[xr.DataArray | None], layout: Layout, moves: bool = False
+) -> bool:
+    """True if fields, u and v first, lie on different points of a grid, or at its corners.
+
+    Or if an operator ``moves`` them to another point.
+    """
     grid = layout.grid({})
     given = [_rename(one, layout) for one in fields if one is not None]
     found = [(one.name, _list_points(one, ds, grid)) for one in given]
     known = {points[0] for _, points in found if len(points) == 1}
     unknown = [name for name, points in found if len(points) > 1]
-    if unknown and (layout.is_c_grid or len(known) > 1):
+    if unknown and (moves or layout.is_c_grid or len(known) > 1):
         names = ", ".join(map(repr, unknown))
+        alike = "; if all lie on the same points, give geometry=fdgrad_dask.Curvilinear()"
+        alike = "" if moves else alike
         raise CoordinateError(
             f"nothing says on which points of the staggered grid ({layout.source}) {names} lie; "
             "name the coordinates of each, as .encoding['coordinates'] = 'glamu gphiu', or give "
-            "geometry=fdgrad_dask.Grid(…, points={…}); if all lie on the same points, give "
-            "geometry=fdgrad_dask.Curvilinear()"
+            f"geometry=fdgrad_dask.Grid(…, points={{…}}){alike}"
         )
+    if moves:
+        return True
     if known == {"corner"} and not unknown and not is_eastward(given[0]):
         sizes = Cells(ds, grid, layout.other_names).find()
         return {("dx", "corner"), ("dy", "corner")} <= {(kind, point) for kind, point, _ in sizes}

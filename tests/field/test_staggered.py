@@ -150,6 +150,14 @@ def test_the_command_runs_a_model_in_one_line(model, run):
     assert np.isfinite(made[1:-1]).all()
 
 
+def test_the_command_interpolates_on_the_grid_of_a_model(run):
+    case = cases.C_GRIDS["MOM6"](12)
+    made = run(case.ds, ("interpolate", [case.u], "u_center", {"to": "center"})).u_center
+    expected = case.ds.fdgrad.interpolate(case.u, to="center")
+    np.testing.assert_array_equal(made, expected)
+    assert made.dims == expected.dims == ("yh", "xh")
+
+
 @pytest.mark.parametrize("command", ["check", "plan"])
 def test_the_command_refuses_nominal_labels(command, fdgrad, capsys):
     ds = c_grid().rename(YC="yh", XG="xq", YG="yq", XC="xh")
