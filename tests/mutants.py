@@ -24,12 +24,14 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 _BLOCKS = ["blocks/test_kernels.py", "blocks/test_host.py", "blocks/test_plain.py"]
+_CURVED = ["operators/test_vector_terms.py", "operators/test_curvilinear.py"]
 _VECTORS = [f"operators/test_{name}.py" for name in ("vector_terms", "vectors", "vector_labels")]
 TESTS = {
     "stencils/": ["stencils"],
-    **{f"blocks/{name}.py": _BLOCKS for name in ("arithmetic", "fields", "interior")},
+    "blocks/arithmetic.py": ["blocks/test_arithmetic.py", *_BLOCKS],
+    **{f"blocks/{name}.py": _BLOCKS for name in ("fields", "interior")},
     "grids/geometry.py": ["grids/test_grid.py", "operators/test_vector_terms.py"],
-    "grids/metric_terms.py": ["operators/test_vector_terms.py", "operators/test_curvilinear.py"],
+    "grids/metric_terms.py": ["grids/test_metric_terms.py", *_CURVED],
     **{f"operators/{name}.py": _VECTORS for name in ("kinematics", "horizontal")},
     "pipeline/planning/": [f"pipeline/test_{name}.py" for name in ("regions", "steps", "labels")],
     "pipeline/execute/journal.py": ["pipeline/test_journal.py"],

@@ -163,7 +163,7 @@ def _arrays(x: Sequence[Any]) -> list[Any]:
 def columns(weights: Sequence[Any]) -> Any:
     """k numbers or k arrays (n,) → (k, 1) or (k, n)."""
     if all(isinstance(weight, float) for weight in weights):  # so are NumPy's scalars of float64
-        return np.array(weights).reshape(-1, 1)
+        return np.array(weights)[:, None]
     xp = np
     for weight in weights:
         if not isinstance(weight, (float, np.generic, np.ndarray)):

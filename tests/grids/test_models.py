@@ -50,8 +50,9 @@ def measure(model, ny, name):
     Only the outermost rows and columns may be unknown. A B grid has both at centres.
     """
     case = ALL[model](ny)
-    scalars = [case.scalar] if name == "advection" else []
-    made = getattr(case.ds.fdgrad, name)(case.u, case.v, *scalars)
+    scalars = [case.scalar] if name in ("advection", "gradient_magnitude") else []
+    winds = [] if name == "gradient_magnitude" else [case.u, case.v]
+    made = getattr(case.ds.fdgrad, name)(*winds, *scalars)
     around = "corner" if name == "vorticity" and model in cases.C_GRIDS else "center"
     lon, lat = case.cells.at(around)
     got = made.values.reshape(-1, *lon.shape)
@@ -68,6 +69,23 @@ def test_operators_are_of_second_order(model):
         coarse, fine = (measure(model, ny, name) for ny in (12, 24))
         assert fine < 0.01
         assert np.log2(coarse / fine) > 1.8, (name, coarse, fine)
+
+
+# Their scalars have no latitude and longitude of two dimensions: NEMO's lie among several in its
+# mesh, xnemogcm's nowhere, WRF's over times.
+WITHOUT_PLACES = ("NEMO", "xnemogcm", "WRF")
+
+
+@pytest.mark.parametrize("model", ALL)
+def test_the_gradient_of_a_scalar(model):
+    """Exact where places are differenced in space, of which this temperature is linear."""
+    if model in WITHOUT_PLACES:
+        with pytest.raises(CoordinateError, match=r"give them units|geometry=|isel"):
+            measure(model, 12, "gradient_magnitude")
+        return
+    coarse, fine = (measure(model, ny, "gradient_magnitude") for ny in (12, 24))
+    assert fine < 0.003
+    assert coarse < 1e-13 or np.log2(coarse / fine) > 1.8
 
 
 @pytest.mark.parametrize(("model", "names"), [("hrrr", ("u10", "v10")), ("cordex", ("uas", "vas"))])

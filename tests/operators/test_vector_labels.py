@@ -15,6 +15,7 @@ from fdgrad_dask import accessor, cli
 from fdgrad_dask import operators as op
 from fdgrad_dask.errors import ChunkError, CoordinateError, OptionError
 from fdgrad_dask.grids.geometry import Plane, Sphere
+from fdgrad_dask.operators.kinematics import name_flow
 from fdgrad_dask.pipeline.config import operators as catalog
 
 GRID = globe(10).assign_coords(
@@ -134,6 +135,10 @@ def test_of_what_is_no_wind_the_name_is_left_open():
     result = op.divergence(u, STATE["v"].assign_attrs(units="T"))
     assert "standard_name" not in result.attrs
     assert result.attrs["units"] == "T m-1"
+    stress = STATE["u"].assign_attrs(standard_name="wind_stress", units="Pa")
+    assert name_flow(stress) == ""
+    del stress.attrs["units"]
+    assert name_flow(stress) == "wind"
 
 
 def test_without_units_none_are_said():
@@ -527,6 +532,54 @@ def test_a_wind_to_the_east_is_not_along_the_longitudes_of_a_rotated_pole(name):
             op.vorticity(u, v)
     else:
         assert op.vorticity(u, v).shape == (21, 31)
+
+
+@pytest.fixture(scope="module")
+def rotated():
+    """A wind of 10 m s-1 along x of a rotated pole; and sin φ and where north is, over the grid.
+
+    sin φ = sin φ_p sin y + cos φ_p cos y cos x for a pole at the latitude φ_p, and north is ∇ sin φ
+    along x and y, here a complex number.
+    """
+    rlat, rlon, pole = np.arange(-10.0, 11), np.arange(-15.0, 16), np.deg2rad(40)
+    crs = {"grid_north_pole_latitude": 40.0, "grid_north_pole_longitude": -170.0}
+    coords = {
+        "rlat": ("rlat", rlat, {"standard_name": "grid_latitude", "units": "degrees"}),
+        "rlon": ("rlon", rlon, {"standard_name": "grid_longitude", "units": "degrees"}),
+        "crs": ((), 0, {"grid_mapping_name": "rotated_latitude_longitude", **crs}),
+    }
+    along = {n: {"standard_name": f"{n}_wind", "grid_mapping": "crs"} for n in "xy"}
+    still = xr.DataArray(np.zeros((21, 31)), coords, ("rlat", "rlon"))
+    u, v = (still.rename(name).assign_attrs(along[n]) for name, n in ("ux", "vy"))
+    y, x = np.deg2rad(rlat)[:, None], np.deg2rad(rlon)
+    sine = np.sin(pole) * np.sin(y) + np.cos(pole) * np.cos(y) * np.cos(x)
+    up = np.sin(pole) * np.cos(y) - np.cos(pole) * np.sin(y) * np.cos(x)
+    north = 1j * up - np.cos(pole) * np.sin(x)
+    return u.copy(data=still + 10), v, sine, north / abs(north), 10 * np.tan(y) / A + 0 * x
+
+
+def test_about_a_rotated_pole_f_needs_the_true_latitude_unless_it_is_given(rotated):
+    u, v, sine, _, turning = rotated
+    absolute = op.absolute_vorticity(u, v, edge_order=2)
+    assert_allclose(absolute - turning, 2 * 7.292115e-5 * sine, rtol=1e-4)
+    # Where f is given there is no need of the true north: the pass is along the axes themselves.
+    given = op.absolute_vorticity(u, v, coriolis=1e-4, edge_order=2)
+    assert_allclose(given, op.vorticity(u, v, edge_order=2) + 1e-4, rtol=1e-13)
+    assert_allclose(given - 1e-4, turning, rtol=2e-3, atol=1e-11)
+
+
+def test_about_a_rotated_pole_deformations_are_to_the_true_east_and_north(rotated):
+    """Along the axes all is shearing, tan y u / a; the pair turns by twice the angle of a wind."""
+    u, v, _, north, turning = rotated
+    made = op.deformation(u, v, edge_order=2)
+    got = made.stretching_deformation + 1j * made.shearing_deformation
+    expected = 1j * turning * (1j / north) ** 2
+    assert_allclose(got, expected, atol=3e-3 * abs(turning).max())
+    for name in DEFORMATIONS:
+        (alone,) = op.kinematics(u, v, which=name, edge_order=2).values()
+        assert_array_equal(alone, made[name])
+    (alone,) = op.kinematics(u, v, which="vorticity").values()
+    assert_array_equal(alone, op.vorticity(u, v))
 
 
 def test_which_may_be_one_name():

@@ -1,0 +1,162 @@
+"""The arithmetic of a stencil alone, beside NumPy's own."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from fdgrad_dask.blocks.arithmetic import Arithmetic, Number, first_complete, sum_rows
+from fdgrad_dask.stencils.stencil import Halves, Term
+from fdgrad_dask.stencils.table import stencil
+
+HOST = Arithmetic(np)
+F = np.array([[3.0, -1.0, 4.0, 1.5, -9.0], [2.0, 6.0, np.inf, 3.0, -8.0]])
+
+
+def reader(f):
+    """The values at an offset from the three rows inside."""
+    return lambda offset: f[..., 1 + offset : f.shape[-1] - 1 + offset]
+
+
+def test_powers_of_two_are_taken_in_steps_of_the_dtype():
+    numbers = np.array([1.5, -3.0, 2.0**-120, 2.0**120, 0.0, np.inf], "f4")
+    powers = np.array([100, -100, 240, -240, 300, -300], "i4")
+    assert_array_equal(HOST.times_power(numbers, powers), np.ldexp(numbers, powers))
+    complex_numbers = numbers[:4] + 1j * numbers[:4][::-1]
+    assert_array_equal(HOST.times_power(complex_numbers, np.int32(5)), complex_numbers * 32)
+    jitted = jax.jit(Arithmetic(jnp).times_power)
+    assert_array_equal(jitted(numbers, powers), np.ldexp(numbers, powers))
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8", "c8"])
+def test_sums_of_products_and_quotients(dtype):
+    f = F.astype(dtype) * (1 - 2j if dtype == "c8" else 1)
+    f[1, 2] = 5
+    read, by = reader(f), np.array([2.0, 4.0], "f4")
+    before, at, behind = f[:, :3], f[:, 1:4], f[:, 2:]
+    terms = (Term(1, -1), Term(1, 0))
+    got = HOST.added(read, terms, by, divide=False)
+    assert_array_equal(got, (behind - before) * 2 + (behind - at) * 4)
+    got = HOST.added(read, terms, by, divide=True)
+    assert_array_equal(got, (behind - before) / 2 + (behind - at) / 4)
+    assert_array_equal(HOST.added(read, (Term(-1),), by[1:], divide=False), before * 4)
+    assert got.dtype == dtype
+
+
+def test_half_precision_is_widened_after_the_difference():
+    """2048 + 1 is no number of float16; in float32 the difference would be another one."""
+    f = np.array([0.0, 1.0, 2048.0, 0.5, 0.0], "f2")
+    by = np.array([3.0], "f4")
+    got = HOST.added(reader(f), (Term(1, -1),), by, divide=True)
+    assert got.dtype == np.float32
+    assert_array_equal(got, np.subtract(f[2:], f[:-2]).astype("f4") / np.float32(3))
+
+
+def test_infinite_parts_of_complex_numbers_are_those_of_numpy():
+    f = np.array([0, 0, complex(np.inf, 2), complex(3, -np.inf), 0], "c16")
+    by = np.array([2.0])
+    with np.errstate(invalid="ignore"):
+        for divide, wanted in ((False, f * complex(2)), (True, f / complex(2))):
+            got = HOST.added(reader(f), (Term(0),), by, divide=divide)
+            for part, other in ((got.real, wanted.real), (got.imag, wanted.imag)):
+                assert_array_equal(part, other[1:4])
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("made_of_a_coordinate", [False, True])
+def test_a_window_along_either_axis(axis, made_of_a_coordinate):
+    x = np.array([0.0, 1.0, 3.0, 3.5, 6.0])
+    f = np.random.default_rng(3).standard_normal((5, 5))
+    table = stencil(x, 5)
+    window = table.windows[0].cut(1, 4)
+    along = (lambda a: a) if axis == 1 else (lambda a: a.T)
+    read = reader(f)
+    points = reader(np.broadcast_to(x, (5, 5)))
+    got = sum_rows(
+        HOST,
+        window,
+        list(window.weights),
+        lambda offset: along(read(offset)),
+        (lambda offset: along(points(offset))) if made_of_a_coordinate else None,
+        like=np.empty((1, 1)),
+        table=table,
+        axis=axis,
+        divide=False,
+    )
+    assert_allclose(along(got), np.gradient(f, x, axis=1)[:, 1:-1], rtol=1e-12)
+
+
+def test_a_row_of_two_points_is_divided_by_their_distance():
+    x, f = np.array([[0.0, 0.5, 3.0], [1.0, 5.0, 6.0]]), F[:, [0, 1, 3]]
+    table = stencil(None, 3)
+    slopes = np.diff(f) / np.diff(x)
+    for end, wanted in ((table.low, slopes[:, :1]), (table.high, slopes[:, 1:])):
+        got = sum_rows(
+            HOST,
+            end.rows[0],
+            (),
+            lambda at: f[:, [at]],
+            lambda at: x[:, [at]],
+            like=f,
+            table=table,
+            axis=1,
+            divide=False,
+        )
+        assert_allclose(got, wanted, rtol=1e-15)
+
+
+def test_a_compiler_rounds_as_numpy_does():
+    a, b, c = np.random.default_rng(1).standard_normal((3, 1000)).astype("f4")
+
+    def compute(a, b, c, zero):
+        arithmetic = Arithmetic(jnp, zero)
+        return arithmetic.times(a, b) + c, arithmetic.divide(a, jnp.float32(3))
+
+    product, quotient = jax.jit(compute)(a, b, c, np.uint32(0))
+    assert_array_equal(product, a * b + c)
+    assert_array_equal(quotient, a / np.float32(3))
+
+
+def test_integers_that_no_float_has_keep_their_differences():
+    integers = np.array([2**60, 2**60 + 1, 2**60 + 5, 2**60 + 3, 2**60 + 11])
+    high, low = (part.astype("f8") for part in np.divmod(integers, 2**32))
+
+    def read(offset):
+        return Halves(reader(high)(offset), reader(low)(offset), 32)
+
+    for x in (1.0, np.array([0.0, 1.0, 3.0, 3.5, 6.0])):
+        table = stencil(x, 5)
+        window = table.windows[0].cut(1, 4)
+        options = {"like": integers, "table": table, "axis": 0, "divide": np.ndim(x) == 0}
+        got = sum_rows(HOST, window, list(window.weights), read, None, **options)
+        wanted = np.gradient((integers - 2**60).astype("f8"), x)[1:-1]
+        assert_allclose(got, wanted, rtol=1e-13)
+
+
+def test_the_first_window_that_misses_nothing():
+    table = stencil(1.0, 5, skipna=True)
+    f = np.array([np.nan, 1.0, 2.0, np.nan, 5.0, 6.0, np.nan, 7.0, np.nan])
+
+    def read(offset):
+        return np.roll(f, -offset)[1:-1]
+
+    windows = table.windows
+    assert [each.offsets for each in windows] == [(-1, 0, 1), (0, 1), (-1, 0)]
+    sums = [np.full(7, 10.0), np.full(7, 20.0), np.full(7, 30.0)]
+    wanted = [20, 30, np.nan, 20, 30, np.nan, np.nan]
+    assert_array_equal(first_complete(np, read, windows, sums), wanted)
+
+
+def test_lengths_neither_overflow_nor_vanish():
+    a = np.array([3e200, 3e-200, 0.0, -5.0, np.inf, 1.0, np.nan])
+    b = np.array([-4e200, 4e-200, 0.0, 0.0, np.nan, -np.inf, 1.0])
+    with np.errstate(invalid="ignore"):
+        got = Number(a, HOST).length(Number(b, HOST)).value
+    assert_allclose(got[:4], [5e200, 5e-200, 0, 5], rtol=1e-15)
+    assert got[5] == np.inf
+    assert np.isnan(got[6])
+    one, two = Number(a[:4], HOST), Number(a[3], HOST)
+    assert_array_equal((-(one * two - one) / two + 1).value, -(a[:4] * -5 - a[:4]) / -5 + 1)
