@@ -9,7 +9,7 @@ import pytest
 import xarray as xr
 
 import fdgrad_dask as fd
-from fdgrad_dask.errors import CoordinateError
+from fdgrad_dask.errors import CoordinateError, OptionError
 from fdgrad_dask.grids.models import find_layout, recognise_grid
 from fdgrad_dask.grids.staggered import find_point
 
@@ -259,3 +259,29 @@ def test_an_overview_says_what_was_recognised():
     ]
     ours = [line for line in lines if line.startswith("  UVEL, VVEL ")]
     assert {"divergence", "vorticity"} <= {*ours[0].replace(",", "").split()}
+
+
+def test_fields_are_interpolated_on_the_grid_of_their_dataset():
+    """Also without cell sizes, which a mean of two neighbours does not need."""
+    ds = cases.mom6(12).ds[["uo", "vo", "thetao"]]
+    made = ds.fdgrad.interpolate("uo", to="center")
+    assert made.dims == ("yh", "xh")
+    means = (ds.uo.values[:, 1:] + ds.uo.values[:, :-1]) / 2
+    np.testing.assert_allclose(made, means, atol=1e-12)  # the last column is the first
+    assert {*made.coords} == {"yh", "xh"}
+    assert made.attrs["units"] == "m s-1"
+    around = ds.fdgrad.interpolate("thetao", to="u").values
+    np.testing.assert_array_equal(around[:, 0], (ds.thetao[:, 0] + ds.thetao[:, -1]) / 2)
+    pop = cases.pop(12).ds
+    u = pop.UVEL.values
+    four = u[1:, 1:] + u[:-1, 1:] + (u[1:, :-1] + u[:-1, :-1])
+    at_center = pop.fdgrad.interpolate("UVEL", to="center")
+    np.testing.assert_allclose(at_center[1:, 1:], four / 4, rtol=1e-14)
+    shifted = (pop.UVEL + pop.UVEL.shift(nlon=1)) / 2
+    with pytest.raises(CoordinateError, match=r"grid \(POP: .* 'UVEL' lie; name the coordinates"):
+        pop.fdgrad.interpolate(shifted, to="u")
+    with pytest.raises(OptionError, match="geometry is None, but points to interpolate"):
+        ds[["thetao"]].fdgrad.interpolate("thetao", to="u")
+    # Operators of one scalar go by its coordinates, as ever.
+    by_places = ds.thetao.fdgrad.laplacian()
+    xr.testing.assert_identical(ds.fdgrad.laplacian("thetao"), by_places)
