@@ -135,55 +135,55 @@ class DatasetAccessor:
 
     @documented
     def horizontal_gradient(self, field: Field, **options: Unpack[LevelOptions]) -> xr.Dataset:
-        return operators.horizontal_gradient(self._get(field), **options)
+        return self._call(operators.horizontal_gradient, [field], options)
 
     @documented
     def gradient_magnitude(self, field: Field, **options: Unpack[LevelOptions]) -> xr.DataArray:
-        return operators.gradient_magnitude(self._get(field), **options)
+        return self._call(operators.gradient_magnitude, [field], options)
 
     @documented
     def laplacian(self, field: Field, **options: Unpack[HorizontalOptions]) -> xr.DataArray:
-        return operators.laplacian(self._get(field), **options)
+        return self._call(operators.laplacian, [field], options)
 
     @documented
     def interpolate(self, field: Field, **options: Unpack[InterpolationOptions]) -> xr.DataArray:
-        return operators.interpolate(self._get(field), **options)
+        return self._call(operators.interpolate, [field], options)
 
     @documented
     def geostrophic_wind(self, field: Field, **options: Unpack[CoriolisOptions]) -> xr.Dataset:
-        return operators.geostrophic_wind(self._get(field), **options)
+        return self._call(operators.geostrophic_wind, [field], options)
 
     @documented
     def truncate(self, field: Field, **options: Unpack[SpectralOptions]) -> xr.DataArray:
-        return operators.truncate(self._get(field), **options)
+        return self._call(operators.truncate, [field], options)
 
     @documented
     def inverse_laplacian(self, field: Field, **options: Unpack[SpectralOptions]) -> xr.DataArray:
-        return operators.inverse_laplacian(self._get(field), **options)
+        return self._call(operators.inverse_laplacian, [field], options)
 
     @documented
     def stream_function(
         self, u: Field, v: Field, **options: Unpack[SpectralOptions]
     ) -> xr.DataArray:
-        return operators.stream_function(self._get(u), self._get(v), **options)
+        return self._call(operators.stream_function, [u, v], options)
 
     @documented
     def velocity_potential(
         self, u: Field, v: Field, **options: Unpack[SpectralOptions]
     ) -> xr.DataArray:
-        return operators.velocity_potential(self._get(u), self._get(v), **options)
+        return self._call(operators.velocity_potential, [u, v], options)
 
     @documented
     def rotational_wind(self, u: Field, v: Field, **options: Unpack[SpectralOptions]) -> xr.Dataset:
-        return operators.rotational_wind(self._get(u), self._get(v), **options)
+        return self._call(operators.rotational_wind, [u, v], options)
 
     @documented
     def divergent_wind(self, u: Field, v: Field, **options: Unpack[SpectralOptions]) -> xr.Dataset:
-        return operators.divergent_wind(self._get(u), self._get(v), **options)
+        return self._call(operators.divergent_wind, [u, v], options)
 
     @documented
     def helmholtz(self, u: Field, v: Field, **options: Unpack[HelmholtzOptions]) -> xr.Dataset:
-        return operators.helmholtz(self._get(u), self._get(v), **options)
+        return self._call(operators.helmholtz, [u, v], options)
 
     @documented
     def divergence(self, u: Field, v: Field, **options: Unpack[LevelOptions]) -> xr.DataArray:
@@ -242,7 +242,7 @@ class DatasetAccessor:
         """The operator on the wind and the angle at its points, which the result does not carry."""
         wind = self._get(u)
         carried = carry_angle(wind, self._dataset)
-        result = operator(carried, self._get(v), **options)
+        result = self._call(operator, [carried, v], options)
         return result.drop_vars(carried.coords.keys() - wind.coords.keys())
 
     @documented

@@ -17,18 +17,13 @@ import xarray as xr
 from fdgrad_dask.errors import CoordinateError
 from fdgrad_dask.grids.cell_checks import check_arrays
 from fdgrad_dask.grids.great_circles import measure_steps
-from fdgrad_dask.grids.places import LATITUDES, LONGITUDES, find_1d, find_2d
+from fdgrad_dask.grids.lines import Lines, are_nominal, read_lines
+from fdgrad_dask.grids.places import LATITUDES, find_1d, find_2d
 from fdgrad_dask.grids.staggered import POINTS, Grid, find_point
 from fdgrad_dask.grids.units import conversion_factor
 
 # How many more faces than cells there are; whether the first face lies below the first centre.
 EXTRA = {"left": 0, "right": 0, "inner": -1, "outer": 1}
-FACES = {  # which of all faces these are
-    "left": slice(None, -1),
-    "right": slice(1, None),
-    "inner": slice(1, -1),
-    "outer": slice(None),
-}
 IS_BELOW = {"left": True, "right": False, "inner": False, "outer": True}
 
 
@@ -124,25 +119,24 @@ class Cells:
         return xr.DataArray(np.broadcast_to(0.0, shape), coords, dims, name=point)
 
     @cached_property
-    def _lines(self) -> dict[tuple[str, bool], Any]:
-        """1-D longitudes and latitudes in degrees, by axis and by whether they are of faces.
+    def _are_nominal(self) -> bool:
+        return are_nominal(self._labels, self.grid, self._templates)
 
-        Faces without coordinates are halfway between the centres.
+    @cached_property
+    def _labels(self) -> Lines:
+        return read_lines(self.grid, self._templates)
+
+    @cached_property
+    def _templates(self) -> dict[str, xr.DataArray]:
+        return {point: self.template(point) for point in POINTS}
+
+    @property
+    def _lines(self) -> Lines:
+        """1-D longitudes and latitudes where they are true, by axis and whether they are of faces.
+
+        2-D ones beside them count where the two differ, as on a tripolar grid.
         """
-        lines: dict[tuple[str, bool], Any] = {}
-        for axis, key, names in (("x", "longitude", LONGITUDES), ("y", "latitude", LATITUDES)):
-            for point in ("center", "corner"):
-                here = self.template(point)
-                name = find_1d(here, key, names=names)
-                is_along = name is not None and here.coords[name].dims == (self._dim(point, axis),)
-                line = here.coords[name].values.astype(np.float64) if is_along else None
-                lines[axis, is_on_face(point, axis)] = line
-            centers = lines[axis, False]
-            if lines[axis, True] is None and centers is not None and len(centers) > 1:
-                first, last = 2 * centers[0] - centers[1], 2 * centers[-1] - centers[-2]
-                around = np.concatenate([[first], centers, [last]])
-                lines[axis, True] = ((around[1:] + around[:-1]) / 2)[FACES[self.grid.face(axis)]]
-        return lines
+        return dict.fromkeys(self._labels) if self._are_nominal else self._labels
 
     @property
     def has_lines(self) -> bool:
@@ -155,7 +149,8 @@ class Cells:
     def latitude(self, point: str) -> xr.Variable | None:
         """The latitude of a point in degrees, along y or over (y, x); None if it is unknown."""
         here = self.template(point)
-        name = find_1d(here, "latitude", names=LATITUDES) or find_2d(here, "latitude")
+        name = None if self._are_nominal else find_1d(here, "latitude", names=LATITUDES)
+        name = name or find_2d(here, "latitude")
         if name is None:
             return None
         found: xr.Variable = here.coords.variables[name]

@@ -72,6 +72,34 @@ def list_candidates(field: xr.DataArray, key: str, ndim: int) -> list[Hashable]:
     return _prefer_own(field, [n for n in dict.fromkeys(names) if coords[n].ndim == ndim])
 
 
+def carry_places(field: xr.DataArray, dataset: xr.Dataset) -> xr.DataArray:
+    """Give a field of a dataset its 2-D latitude and longitude, where those are variables there.
+
+    Nothing is given where several pairs may be meant, or if the field may lie on other points.
+    """
+    there = dataset.variables.get(field.name)
+    is_own = there is not None and there._data is field.variable._data
+    dims = [dim for dim in field.dims if is_own or _has_same_labels(field, dataset, dim)]
+    variables = {
+        name: one.variable
+        for name, one in dataset.data_vars.items()
+        if one.ndim == 2 and {*one.dims} <= {*dims} and name not in field.dims
+    }
+    if not variables:
+        return field
+    offered = field.assign_coords({n: one for n, one in variables.items() if n not in field.coords})
+    found = [list_candidates(offered, key, 2) for key in ("latitude", "longitude")]
+    pair = [offered.coords.variables[names[0]] for names in found if len(names) == 1]
+    if len(pair) < 2 or {*pair[0].dims} != {*pair[1].dims}:
+        return field
+    return field.assign_coords({n: offered.coords.variables[n] for (n,) in found})
+
+
+def _has_same_labels(field: xr.DataArray, dataset: xr.Dataset, dim: Hashable) -> bool:
+    labels, others = field.indexes.get(dim), dataset.indexes.get(dim)
+    return labels is not None and others is not None and bool(labels.equals(others))
+
+
 def _prefer_own(field: xr.DataArray, names: list[Hashable]) -> list[Hashable]:
     own = find_own_coordinates(field)
     return [name for name in names if name in own] or names
@@ -95,13 +123,13 @@ def find_places(
                 f"among its coordinates {tuple(field.coords)}; set them, or give dx and dy"
             )
         return found
-    if not is_asked and _repeat_axes(field, lat, lon):
+    if not is_asked and repeat_axes(field, lat, lon):
         return None
     require_angles(field, lat, lon)
     return coords[lat], coords[lon]
 
 
-def _repeat_axes(field: xr.DataArray, lat: Hashable, lon: Hashable) -> bool:
+def repeat_axes(field: xr.DataArray, lat: Hashable, lon: Hashable) -> bool:
     """True if 2-D latitude and longitude agree with the 1-D ones everywhere.
 
     On tripolar grids they agree up to some latitude, but not beyond it.

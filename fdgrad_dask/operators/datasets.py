@@ -6,6 +6,7 @@ The accessor of Datasets and the steps of a config go through `call_on`.
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar, cast
@@ -17,9 +18,12 @@ from fdgrad_dask.errors import CoordinateError
 from fdgrad_dask.grids.coordinate import find_own_coordinates
 from fdgrad_dask.grids.model_cells import Cells
 from fdgrad_dask.grids.models import CUBE, Layout, find_layout, make_grid
+from fdgrad_dask.grids.places import carry_places
 from fdgrad_dask.grids.staggered import POINTS, Grid
 from fdgrad_dask.operators.roles import is_eastward
 
+# An angle that is a place; others, such as the one from east to x, are fields.
+_ANGLE = r"degrees?(_?(true|north|east|n|e))?"
 R = TypeVar("R", bound=xr.DataArray | xr.Dataset)
 
 
@@ -31,8 +35,9 @@ def call_on(
 ) -> R:
     """Call an operator on fields of ``ds``, on its staggered grid if that is where they lie.
 
-    Fields on the same points are differenced there, without the grid; but velocities at the corners
-    of a B grid are along its axes, and have fluxes through its faces.
+    Fields on the same points are differenced there, without the grid, where the 2-D latitude and
+    longitude among the variables of ``ds`` say that they lie; but velocities at the corners of a B
+    grid are along its axes, and have fluxes through its faces.
 
     Raises
     ------
@@ -45,7 +50,7 @@ def call_on(
         takes_differences = {"geometry", "boundary"} <= {*inspect.signature(operator).parameters}
         layout = find_layout(ds) if takes_differences else None
     if layout is None or not _need_grid(ds, fields, layout):
-        return operator(*fields, **options)
+        return _call_at_places(ds, operator, fields, options)
     # Cell sizes that are missing must not be computed from labels that are no places.
     dims = (*layout.x.values(), *layout.y.values()) if layout.is_nominal else ()
     labels = {dim: ds[dim] for dim in dims if dim in ds.coords}
@@ -69,6 +74,27 @@ def call_on(
     return _label(_restore(result, ds, layout), ds, layout)
 
 
+def _call_at_places(
+    ds: xr.Dataset,
+    operator: Callable[..., R],
+    fields: Sequence[xr.DataArray | None],
+    options: Mapping[str, Any],
+) -> R:
+    """Call an operator on fields with their 2-D places, which its result does not carry."""
+    takes_places = "geometry" in inspect.signature(operator).parameters
+    if not takes_places or isinstance(options.get("geometry"), Grid):
+        return operator(*fields, **options)
+    placed = [one if one is None else carry_places(one, ds) for one in fields]
+    own = {name for one in fields if one is not None for name in one.coords}
+    result = operator(*placed, **options)
+    return cast(
+        R,
+        result.drop_vars(
+            [name for name in result.coords if name in ds.data_vars and name not in own]
+        ),
+    )
+
+
 def _place_boundary(grid: Grid, options: Mapping[str, Any]) -> dict[str, Any]:
     """The options with a grid that has the boundary which they name by axis or dimension."""
     given = options.get("boundary")
@@ -77,6 +103,15 @@ def _place_boundary(grid: Grid, options: Mapping[str, Any]) -> dict[str, Any]:
         return {**options, "geometry": grid}
     boundary = {**grid.boundary, **{axes[key]: ends for key, ends in given.items()}}
     return {**options, "boundary": None, "geometry": replace(grid, boundary=boundary)}
+
+
+def list_parts_of_grid(ds: xr.Dataset) -> set[str]:
+    """The variables that are cell sizes of a staggered grid, or latitudes and longitudes."""
+    layout = find_layout(ds)
+    cells = Cells(ds, layout.grid({}), layout.other_names).find() if layout else []
+    units = {str(name): str(each.attrs.get("units")) for name, each in ds.data_vars.items()}
+    places = {name for name, unit in units.items() if re.fullmatch(_ANGLE, unit, re.IGNORECASE)}
+    return places | {str(name) for *_, name in cells}
 
 
 def describe_layout(ds: xr.Dataset) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from typing import Any
 
 import xarray as xr
@@ -31,8 +31,11 @@ def place_fields(
     points = {find_point(field, grid) for field in fields.values()}
     if operator in _OF_SCALARS or (operator in _OF_WINDS and points in ({"u", "v"}, {"corner"})):
         return dict(given)
+    point = next(iter(points)) if len(points) == 1 else "center"
+    around = dict.fromkeys(_list_periodic(grid, point), "periodic")
+    boundary = {"boundary": around} if around and "boundary" in parameters else {}
     if len(points) == 1:
-        return {**given, "geometry": None}
+        return {**boundary, **given, "geometry": None}
     every = list(fields.values())
     placed = {n: interpolate_to(one, grid, "center", beside=every) for n, one in fields.items()}
     here = Cells(grid, list(placed.values()), ["center"] * len(placed)).template("center")
@@ -41,10 +44,18 @@ def place_fields(
         geometry = Curvilinear(grid.radius, components="grid")
     elif find_1d(here, "latitude", names=LATITUDES) is None and "center" in grid.dx:
         geometry = Curvilinear(grid.radius, grid.dx["center"], grid.dy.get("center"))
-    dims = {"x": grid.x["center"], "y": grid.y["center"]}
-    around = {d: "periodic" for axis, d in dims.items() if grid.ends(axis)[0] == "periodic"}
-    boundary = {"boundary": around} if around and "boundary" in parameters else {}
     return {**boundary, **given, **placed, "geometry": geometry}
+
+
+def _list_periodic(grid: Grid, point: str) -> list[Hashable]:
+    """The dimensions of a point along which its last value stands before its first."""
+    axes = zip("yx", grid.dims(point), strict=True)
+    return [
+        dim
+        for axis, dim in axes
+        if grid.ends(axis)[0] == "periodic"
+        and not (grid.face(axis) == "outer" and is_on_face(point, axis))  # it is there twice
+    ]
 
 
 def interpolate_to(

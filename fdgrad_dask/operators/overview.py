@@ -20,9 +20,15 @@ from fdgrad_dask.grids.coordinate import Axis, find_axis
 from fdgrad_dask.grids.geometry import HorizontalGrid, Plane, Sphere
 from fdgrad_dask.grids.horizontal import find_horizontal_grid
 from fdgrad_dask.grids.parametric import carry_terms, list_terms
+from fdgrad_dask.grids.places import carry_places
 from fdgrad_dask.grids.projections import carry_grid_mapping, find_grid_mapping
 from fdgrad_dask.grids.units import kelvin_conversion
-from fdgrad_dask.operators.datasets import call_on, describe_layout, select_cells
+from fdgrad_dask.operators.datasets import (
+    call_on,
+    describe_layout,
+    list_parts_of_grid,
+    select_cells,
+)
 from fdgrad_dask.operators.fold import suggest_fold
 from fdgrad_dask.operators.options import required_fields
 from fdgrad_dask.operators.overview_data import describe_data
@@ -89,10 +95,11 @@ def list_fields(dataset: xr.Dataset) -> list[_Known]:
     found: dict[Any, Any] = {}
     terms = [name for name in list_terms(dataset, dataset) if dataset[name].ndim > 1]
     lazy = dataset.assign({n: dataset.variables[n].chunk() for n in terms})  # and stay unread
+    parts = list_parts_of_grid(dataset)
     return [
-        _Known(carry_terms(carry_grid_mapping(field, dataset), lazy), found)
+        _Known(carry_terms(carry_grid_mapping(carry_places(field, dataset), dataset), lazy), found)
         for field in dataset.data_vars.values()
-        if field.dtype.kind in "iufcmM" and field.ndim
+        if field.dtype.kind in "iufcmM" and field.ndim and field.name not in parts
     ]
 
 

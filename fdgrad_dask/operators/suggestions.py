@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from typing import NamedTuple
 
 import xarray as xr
 
-from fdgrad_dask.grids.model_cells import Cells
-from fdgrad_dask.grids.models import find_layout
 from fdgrad_dask.operators.overview import _failure, _Known, _why_not, _winds, list_fields
-
-_ANGLE = r"degrees?(_?(true|north|east|n|e))?"
 
 
 class Suggestion(NamedTuple):
@@ -35,7 +30,7 @@ def suggest_operators(dataset: xr.Dataset) -> list[Suggestion]:
         for u, v in winds
         if _why_not("vorticity", [u, v], dataset) is None
     ]
-    taken = {known.name for pair in winds for known in pair} | _parts_of_grid(dataset)
+    taken = {known.name for pair in winds for known in pair}
     kinds: dict[object, tuple[str, str | None] | None] = {}
     for known in fields:
         if known.name not in taken:
@@ -52,12 +47,3 @@ def _derivative(known: _Known, dataset: xr.Dataset) -> tuple[str, str | None] | 
     dims = [dim for dim in known.field.dims if dim in known.field.coords]
     usable = (str(dim) for dim in dims if _failure("gradient", [known], dim) is None)
     return next((("gradient", dim) for dim in usable), None)
-
-
-def _parts_of_grid(dataset: xr.Dataset) -> set[str]:
-    """The variables that are cell sizes of a staggered grid, or latitudes and longitudes."""
-    layout = find_layout(dataset)
-    cells = Cells(dataset, layout.grid({}), layout.other_names).find() if layout else []
-    units = {str(name): str(each.attrs.get("units")) for name, each in dataset.data_vars.items()}
-    places = {name for name, unit in units.items() if re.fullmatch(_ANGLE, unit, re.IGNORECASE)}
-    return places | {name for *_, name in cells}

@@ -7,6 +7,8 @@ import pytest
 import xarray as xr
 from model_grids import EAST, NORTH, PER_DEGREE, bipolar_cap, right_or_refused, rotation_on, worst
 
+from fdgrad_dask.errors import CoordinateError
+
 X, Y, LAT, LON = bipolar_cap()
 INSIDE = (slice(2, -2), slice(4, 26))  # away from the fold and from the two poles of the grid
 
@@ -61,6 +63,46 @@ def test_the_true_places_by_the_command(run):
     ds = of_model(*MODELS["MOM6"])
     made = run(ds[["u", "v"]], ("vorticity", ["u", "v"], "z"))
     assert worst(made.z[INSIDE], ds.true[INSIDE]) < 0.05
+    static = ds[["u", "v"]].reset_coords(["geolat", "geolon"])
+    again = run(static, ("vorticity", ["u", "v"], "z"))
+    np.testing.assert_array_equal(again.z, made.z)
+    assert {*again.z.coords} == {"yh", "xh"}
+
+
+@pytest.mark.parametrize("model", ["MOM6", "NEMO"])
+def test_the_true_places_count_as_variables_of_the_dataset(model):
+    """As after ds.merge(static), where they are no coordinates, and results have none."""
+    names, attrs = MODELS[model]
+    ds = of_model(names, attrs).reset_coords(names[2:])
+    g = ds.fdgrad.horizontal_gradient("f")
+    inside = g.isel(dict(zip(ds.f.dims, INSIDE, strict=True)))
+    np.testing.assert_allclose(inside.df_dy, PER_DEGREE, rtol=0.05)
+    assert abs(inside.df_dx).max() < 0.05 * PER_DEGREE
+    z = ds.fdgrad.vorticity("u", 1 * ds.v.assign_attrs(ds.v.attrs))
+    assert worst(z[INSIDE], ds.true[INSIDE]) < 0.05
+    assert {*g.coords} == {*z.coords} == {*ds.f.coords} == {*names[:2]}
+    assert "curvilinear" in repr(ds.fdgrad)
+    with pytest.raises(CoordinateError, match="the geometry of 'f' is Curvilinear"):
+        ds.fdgrad.truncate("f", truncation=5)
+
+
+def test_variables_that_are_places_are_compared_or_refused():
+    names, attrs = MODELS["MOM6"]
+    ds = of_model(names, attrs).reset_coords(names[2:])
+    lazy = ds.chunk(yh=5)
+    for name in ("geolat", "geolon"):
+        with pytest.raises(CoordinateError, match=f"{name}=….{name}.load"):
+            lazy.fdgrad.laplacian("f")
+        lazy = lazy.assign_coords({name: lazy[name].load()})
+    np.testing.assert_array_equal(lazy.fdgrad.laplacian("f"), ds.fdgrad.laplacian("f"))
+    # Two pairs over the same dimensions: nothing says which is that of the field.
+    both = ds.assign(geolat_u=ds.geolat + 1, geolon_u=ds.geolon)
+    straight = ds.drop_vars(names[2:])
+    xr.testing.assert_identical(
+        both.fdgrad.gradient_magnitude("f"), straight.fdgrad.gradient_magnitude("f")
+    )
+    of_f = both.assign(f=both.f.assign_attrs(coordinates="geolat geolon"))
+    xr.testing.assert_equal(of_f.fdgrad.gradient_magnitude("f"), ds.fdgrad.gradient_magnitude("f"))
 
 
 @pytest.mark.parametrize("dtype", ["f8", "f4"])

@@ -12,6 +12,7 @@ import xarray as xr
 from counting import Source, compilations
 from numpy.testing import assert_allclose, assert_array_equal
 from staggered import DIMS, TILT, A, Case, Globe
+from tripolar import tripolar
 
 import fdgrad_dask as fd
 from fdgrad_dask import operators as op
@@ -513,3 +514,55 @@ def test_what_cannot_be_interpolated_is_refused(options, message):
     options = options if "to" not in options else {**options, "geometry": case.grid}
     with pytest.raises(FdgradError, match=message):
         op.interpolate(case.random("u", name="u"), **options)
+
+
+@pytest.mark.parametrize("position", ["right", "outer"])
+def test_fields_at_one_point_are_periodic_where_their_grid_is(position):
+    """Advection at the points of u, whose seam has no other error than columns off it.
+
+    Faces at both ends have the seam twice, where each side is differenced by itself.
+    """
+    ds, exact = tripolar(48, "F", components="grid")
+    ds = ds.pad(x=(0, 1), mode="wrap") if position == "outer" else ds
+    grid = fd.Grid(
+        {"center": "xc", position: "x"}, {"center": "y", "right": "yf"}, boundary={"x": "periodic"}
+    )
+    made = op.advection(ds.u, ds.v, ds.s, geometry=grid)
+    off = abs(made.values[3:-3, :48] - exact["s_advection"][3:-3])
+    if position == "right":
+        np.testing.assert_array_equal(
+            made, op.advection(ds.u, ds.v, ds.s, boundary={"x": "periodic"})
+        )
+        assert off[:, [0, -1]].max() < 1.1 * off[:, 1:-1].max()
+    else:
+        np.testing.assert_array_equal(made, op.advection(ds.u, ds.v, ds.s))
+    assert off.max() < 0.05 * abs(exact["s_advection"]).max()
+
+
+def test_two_dimensional_places_count_where_labels_are_nominal():
+    globe = Globe(20, "left", turned=True)
+    units = {"x": {"units": "degrees_east"}, "y": {"units": "degrees_north"}}
+    nominal = {dim: (dim, line, units[dim[0]]) for dim, line in globe.lines.items()}
+
+    def label(one):
+        return one.assign_coords({dim: nominal[dim] for dim in one.dims})
+
+    bare, wind = globe.grid, globe.wind()
+    sizes = {"area": bare.area, "fraction": bare.fraction}
+    labelled = {k: {p: label(one) for p, one in each.items()} for k, each in sizes.items()}
+    grid = replace(bare, **labelled)
+    for operator in (op.kinematics, op.absolute_vorticity):
+        made = operator(*map(label, wind), geometry=grid)
+        xr.testing.assert_equal(made.drop_vars(made.indexes), operator(*wind, geometry=bare))
+    made, true = op.vorticity(*map(label, wind), geometry=grid), globe.vorticity("corner")
+    assert abs(made - true).values[2:-2].max() < 0.01 * abs(true).max()
+    # Places that are the same as the labels change no bit.
+    straight = Globe(20, "left")
+    u, v = straight.wind()
+    two = np.meshgrid(straight.lines["xf"], straight.lines["yc"])
+    both = u.assign_coords(lon2=(u.dims, two[0], units["x"]), lat2=(u.dims, two[1], units["y"]))
+    made = op.vorticity(both, v, geometry=straight.grid)
+    assert_array_equal(made, op.vorticity(u, v, geometry=straight.grid))
+    lazy = both.assign_coords(lat2=both.lat2.chunk())
+    with pytest.raises(CoordinateError, match=r"load it: \.assign_coords\(lat2="):
+        op.vorticity(lazy, v, geometry=straight.grid)

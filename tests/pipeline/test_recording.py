@@ -92,7 +92,7 @@ def test_large_labels_of_a_result_are_inputs(
     sst: xr.Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They are dask arrays, and read when the target is laid out."""
-    monkeypatch.setattr(sources, "_IN_MEMORY", 0)
+    monkeypatch.setattr(sources, "IN_MEMORY", 0)
     depth = sst.assign_coords(depth=(("latitude", "longitude"), np.ones((5, 8))))
     depth.to_zarr("in.zarr", consolidated=False)
     result = chunked(open_files(Source(path=("in.zarr",))), {})

@@ -12,7 +12,7 @@ from fdgrad_dask.errors import InputError
 from fdgrad_dask.grids.geometry import Curvilinear, Geometry, Plane, Sphere
 from fdgrad_dask.grids.model_cells import Cells
 from fdgrad_dask.grids.models import find_layout
-from fdgrad_dask.grids.places import list_candidates
+from fdgrad_dask.grids.places import carry_places, list_candidates
 from fdgrad_dask.grids.staggered import Grid as Staggered
 from fdgrad_dask.pipeline.config import operators as catalog
 from fdgrad_dask.pipeline.config.grid import Grid
@@ -72,11 +72,14 @@ def with_grid(config: Config, source: xr.Dataset) -> xr.Dataset:
         sizes = Cells(source, layout.grid({}), layout.other_names).find()
         named |= {name for kind, _, name in sizes if kind != "fraction"}
     inputs = {name for step in config.steps for name in step.inputs} if on_grid else set()
+    fields = [source[name] for name in sorted(inputs & {*source.variables})]
+    carried = {str(name) for one in fields for name in carry_places(one, source).coords}
+    named |= carried & {*source.data_vars}
     places = {
         name
-        for field in inputs & {*source.variables}
+        for field in fields
         for key in ("latitude", "longitude")
-        for name in list_candidates(source[field], key, 3)
+        for name in list_candidates(field, key, 3)
     }
     for name in sorted(map(str, named | places)):
         variable = source.variables[name]
