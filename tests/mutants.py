@@ -3,7 +3,7 @@
 One operator, constant or condition of a module is changed, and the fast tests of that module must
 fail. Prints a score for each module, and the mutants that survived. Libraries start an interpreter
 for each mutant, and import JAX; here a process forks that has imported all but this package. What
-cannot show is left alone: annotations, messages, asserts.
+cannot show is left alone: annotations, messages, asserts, and whether a `zip` is strict.
 """
 
 from __future__ import annotations
@@ -30,13 +30,18 @@ TESTS = {
     "stencils/": ["stencils"],
     "blocks/arithmetic.py": ["blocks/test_arithmetic.py", *_BLOCKS],
     **{f"blocks/{name}.py": _BLOCKS for name in ("fields", "interior")},
-    "grids/geometry.py": ["grids/test_grid.py", "operators/test_vector_terms.py"],
+    "grids/geometry.py": ["grids/test_geometry.py", "grids/test_grid.py", *_CURVED[:1]],
     "grids/metric_terms.py": ["grids/test_metric_terms.py", *_CURVED],
     **{f"operators/{name}.py": _VECTORS for name in ("kinematics", "horizontal")},
     "pipeline/planning/": [f"pipeline/test_{name}.py" for name in ("regions", "steps", "labels")],
     "pipeline/execute/journal.py": ["pipeline/test_journal.py"],
 }
 """The fast tests of the modules whose path begins so."""
+# Of the survivors these are known to change nothing:
+# - stencils/dtypes.py: sizes of 3, 9 or 17 bytes, which no number has; `empty` of one item.
+# - grids/geometry.py: `<` or `<=` 1e-5 degrees, which no coordinate is exactly away from a pole.
+# - operators/kinematics.py: which deformations a wind is made for, since the total needs all of it.
+# - pipeline/execute/journal.py: by how much run.json is indented.
 IMPORTED = ["pytest", "jax.numpy", "dask.array", "distributed", "xarray", "zarr", "hypothesis"]
 IMPORTED += ["pint", "cf_xarray", "pydantic", "yaml", "psutil", "pandas", "netCDF4"]
 LIMIT = 500  # seconds; a mutant that takes longer hangs, which somebody would see
@@ -80,6 +85,8 @@ def find_changes(node: ast.AST) -> Iterator[Change]:
         if name in ("annotation", "returns", "decorator_list", "type_params"):
             continue
         for inner in held if isinstance(held, list) else [held]:
+            if isinstance(inner, ast.keyword) and inner.arg == "strict":
+                continue
             if isinstance(inner, ast.AST) and not isinstance(inner, (ast.Raise, ast.Assert)):
                 yield from find_changes(inner)
 

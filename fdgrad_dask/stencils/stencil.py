@@ -110,7 +110,7 @@ class Axis(NamedTuple):
         else:
             assert x is not None
             weights = weigh(x, offsets.index(origin), self.order)
-        exponent = None if exponent is None else exponent.reshape(-1)
+        exponent = None if exponent is None else exponent.ravel()
         return Stencil(offsets, origin, terms, columns(weights), exponent)
 
     def _even_weights(

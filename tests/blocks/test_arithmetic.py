@@ -120,20 +120,37 @@ def test_a_compiler_rounds_as_numpy_does():
     assert_array_equal(quotient, a / np.float32(3))
 
 
-def test_integers_that_no_float_has_keep_their_differences():
-    integers = np.array([2**60, 2**60 + 1, 2**60 + 5, 2**60 + 3, 2**60 + 11])
+def centred(integers, x):
+    """The derivative at the points inside, of integers that are read in halves."""
     high, low = (part.astype("f8") for part in np.divmod(integers, 2**32))
+    n = len(integers)
+    table = stencil(x, n)
+    window = table.windows[0].cut(1, n - 1)
+    return sum_rows(
+        HOST,
+        window,
+        list(window.weights),
+        lambda offset: Halves(reader(high)(offset), reader(low)(offset), 32),
+        None,
+        like=integers,
+        table=table,
+        axis=0,
+        divide=np.ndim(x) == 0,
+    )
 
-    def read(offset):
-        return Halves(reader(high)(offset), reader(low)(offset), 32)
 
-    for x in (1.0, np.array([0.0, 1.0, 3.0, 3.5, 6.0])):
-        table = stencil(x, 5)
-        window = table.windows[0].cut(1, 4)
-        options = {"like": integers, "table": table, "axis": 0, "divide": np.ndim(x) == 0}
-        got = sum_rows(HOST, window, list(window.weights), read, None, **options)
-        wanted = np.gradient((integers - 2**60).astype("f8"), x)[1:-1]
-        assert_allclose(got, wanted, rtol=1e-13)
+@pytest.mark.parametrize("x", [1.0, np.array([0.0, 1.0, 3.0, 3.5, 6.0])], ids=["even", "uneven"])
+def test_integers_that_no_float_has_keep_their_differences(x):
+    steps = np.array([0, 1, 5, 3, 11])
+    wanted = np.gradient(steps.astype("f8"), x)[1:-1]
+    assert_allclose(centred(2**60 + steps, x), wanted, rtol=1e-13)
+
+
+@pytest.mark.parametrize("integers", [[2**53 - 1, 2**54, 2**54 + 2], [3, 2**52, 2**53 - 1]])
+def test_differences_that_no_float_has_are_those_of_numpy(integers):
+    """2^54 + 2 is rounded before it is taken off 2^53 − 1: as halves, the last bit is another."""
+    got = centred(np.array(integers), 1.0)
+    assert_array_equal(got, np.gradient(np.array(integers, "f8"))[1:-1])
 
 
 def test_the_first_window_that_misses_nothing():

@@ -130,6 +130,22 @@ def test_a_line_that_was_not_taken_is_no_part_of_the_next(
     assert journal.numbered() == {0: region(0), 2: region(2)}
 
 
+def test_a_journal_that_is_whole_is_not_read_before_each_line(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is as long as the target has regions."""
+    read, reads = Folder.read, []
+
+    def counted(place: Folder, key: str) -> bytes | None:
+        reads.append(key)
+        return read(place, key)
+
+    monkeypatch.setattr(Folder, "read", counted)
+    for number in range(4):
+        journal.finish(region(number))
+    assert len(reads) == 1
+
+
 def test_a_folder_that_takes_no_file_is_told() -> None:
     Path("out.zarr.journal").write_text("a file where the folder should be")
     with pytest.raises(OutputError, match=r"out.zarr.journal.* cannot be written: .*; fix the"):

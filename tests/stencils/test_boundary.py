@@ -107,19 +107,25 @@ def test_points_whose_steps_differ_by_a_bit_are_uneven():
 
 def test_points_without_values_are_floats():
     """Integers of 4 bytes are counted from the first one, others are cast."""
+    decided = []
+
+    def trace(points):
+        floats, even = spacing(points, 4, True, 9.0, "x")
+        decided.append(even)
+        return floats
+
     with jax.enable_x64(True):
-        large = jnp.asarray([2**30 + 5, 2**30 + 6, 2**30 - 2**17, -(2**31)], "i4")
-        points, even = spacing(large, 4, True, 9.0, "x")
-        assert even is False
+        large = np.array([2**30 + 5, 2**30 + 6, 2**30 - 2**17, -(2**31)], "i4")
+        points = jax.jit(trace)(large)
         assert points.dtype == np.float64
         assert_array_equal(points, [0, 1, -(2**17) - 5, -(2**31) - 2**30 - 5])
-        for given, wanted in {"i4": "f8", "i2": "f4", "f2": "f4", "f4": "f4"}.items():
-            step, even = spacing(jnp.asarray(3, given), 4, False, None, "x")
-            assert step.dtype == wanted
-            assert (step, even) == (3, True)
-        assert spacing(jnp.asarray([2, 3], "i2"), 2, False, None, "x")[0].dtype == np.float32
+        for shape, is_even in (((4,), False), ((), True)):
+            for given, wanted in {"i4": "f8", "i2": "f4", "f2": "f4", "f4": "f4"}.items():
+                made = jax.eval_shape(trace, jax.ShapeDtypeStruct(shape, given))
+                assert made == jax.ShapeDtypeStruct(shape, wanted)
+                assert decided[-1] is is_even
     with pytest.raises(OptionError, match="no values yet; give period="):
-        spacing(large, 4, True, None, "x")
+        spacing(points, 4, True, None, "x")
 
 
 # -- periods, regular points, and large integers ----------------------------------------------

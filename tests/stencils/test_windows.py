@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import jax.numpy as jnp
+import jax
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from fdgrad_dask.halo.compute import differentiate
-from fdgrad_dask.stencils.stencil import Axis, Halves, is_extreme
+from fdgrad_dask.stencils.stencil import Halves, is_extreme
 from fdgrad_dask.stencils.table import stencil
 
 X = np.array([0.0, 0.3, 1.0, 1.2, 2.1, 2.9, 3.3, 4.4, 4.9])
@@ -56,17 +56,7 @@ def test_sizes_are_extreme_beyond_a_power_of_two(order):
     # A point that stands twice or has no value says nothing about the sizes of the others.
     assert not is_extreme(np.array([0.0, 0.0, 1.0, np.nan, 2.0, np.inf]), order)
     assert not is_extreme(None, order)
-
-
-def test_weights_of_points_without_values_are_formed_in_units_of_a_power_of_two():
-    before, at = jnp.asarray(X[:-1]), jnp.asarray(X[1:])
-    assert is_extreme(before, 1)
-    window = Axis(X, even=False, order=1, is_extreme=True).window((-1, 0), 0, [before, at])
-    assert window.weights.shape == (1, 8)
-    assert window.exponent.shape == (8,)
-    # A difference is divided by its weight, in units that turn with it.
-    steps = np.asarray(window.weights)[0] * 2.0 ** -np.asarray(window.exponent)
-    assert_allclose(steps, np.diff(X), rtol=1e-6)
+    assert is_extreme(jax.ShapeDtypeStruct((9,), "f4"), order)  # it has no values yet
 
 
 def test_integers_in_halves_have_all_differences():
