@@ -37,7 +37,7 @@ def main() -> int:
     k = xr.open_zarr(FOLDER / "era5_kinematics.zarr")
     draw("Vorticity", k.vorticity * 1e5, "10⁻⁵ s⁻¹")
     draw("Divergence", k.divergence * 1e6, "10⁻⁶ s⁻¹")
-    speed = np.hypot(k.ug, k.vg).where(abs(k.latitude) > 5)  # f is nought on the equator
+    speed = np.hypot(k.ug, k.vg).where(abs(k.latitude) > 5)  # f is zero on the equator
     draw("Geostrophic wind speed", speed, "m s⁻¹", within=0.995)
     with xr.open_dataset(source, chunks={}) as era:
         draw("Potential vorticity", potential_vorticity(era) * 1e6, "PVU")

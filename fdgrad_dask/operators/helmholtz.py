@@ -13,7 +13,7 @@ from typing import Any, Unpack
 import xarray as xr
 
 from fdgrad_dask.blocks.harmonics import Output, Transform
-from fdgrad_dask.errors import OptionError, did_you_mean
+from fdgrad_dask.errors import OptionError
 from fdgrad_dask.grids.attributes import choose_long_name, derive_attributes
 from fdgrad_dask.grids.geometry import Geometry
 from fdgrad_dask.grids.globe import LATITUDES, check_truncation, find_rings
@@ -24,7 +24,12 @@ from fdgrad_dask.halo.planes import transform_planes
 from fdgrad_dask.operators.entry import takes_fields
 from fdgrad_dask.operators.fused_pass import FusedPass, choose_name
 from fdgrad_dask.operators.kinematics import name_flow
-from fdgrad_dask.operators.options import HELMHOLTZ, HelmholtzOptions, SpectralOptions
+from fdgrad_dask.operators.options import (
+    HELMHOLTZ,
+    HelmholtzOptions,
+    SpectralOptions,
+    choose_names,
+)
 from fdgrad_dask.operators.roles import match_components
 
 _PARTS = {
@@ -149,12 +154,7 @@ def helmholtz(u: xr.DataArray, v: xr.DataArray, **options: Unpack[HelmholtzOptio
     OptionError
         ``parts`` names something else, or nothing.
     """
-    parts = options.pop("parts", HELMHOLTZ)
-    names = [parts] if isinstance(parts, str) else list(parts)
-    unknown = [name for name in names if name not in _PARTS]
-    if unknown or not names:
-        close = f" ({did_you_mean(unknown[0], _PARTS)})" if unknown else ""
-        raise OptionError(f"parts is {parts!r}; give a list of some of {', '.join(_PARTS)}{close}")
+    names = choose_names("parts", options.pop("parts", HELMHOLTZ), _PARTS)
     return _solve(u, v, names, **options)
 
 

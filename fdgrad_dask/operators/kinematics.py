@@ -13,7 +13,6 @@ from typing import Any, NamedTuple, Unpack
 import numpy as np
 import xarray as xr
 
-from fdgrad_dask.errors import OptionError, did_you_mean
 from fdgrad_dask.grids.units import conversion_factor
 from fdgrad_dask.halo.compute import scale
 from fdgrad_dask.operators.entry import takes_fields
@@ -23,6 +22,7 @@ from fdgrad_dask.operators.options import (
     CoriolisOptions,
     KinematicsOptions,
     LevelOptions,
+    choose_names,
 )
 from fdgrad_dask.operators.roles import find_speed_factor
 from fdgrad_dask.operators.staggered_wind import StaggeredWind, make_wind
@@ -205,12 +205,7 @@ def kinematics(
     OptionError
         ``which`` names something else, or nothing.
     """
-    which = options.get("which", KINEMATIC)
-    names = [which] if isinstance(which, str) else which
-    unknown = [name for name in names if name not in _KINDS]
-    if unknown or not names:
-        close = f" ({did_you_mean(unknown[0], _KINDS)})" if unknown else ""
-        raise OptionError(f"which is {names!r}; give a list of some of {', '.join(_KINDS)}{close}")
+    names = choose_names("which", options.get("which", KINEMATIC), _KINDS)
     is_directed = any("deformation" in name for name in names)
     wind = make_wind(u, v, *names, is_directed=is_directed, **options)
     return wind.to_dataset(_solve(wind, names))

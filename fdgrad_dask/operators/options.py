@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypedDict, get_args, get_type_hints
 
 import xarray as xr
 
-from fdgrad_dask.errors import CoordinateError, OptionError
+from fdgrad_dask.errors import CoordinateError, OptionError, did_you_mean
 from fdgrad_dask.grids.coordinate import Axis, select_for_axis
 from fdgrad_dask.grids.geometry import Curvilinear, Geometry, HorizontalGrid
 from fdgrad_dask.grids.times import convert_period
@@ -201,6 +201,18 @@ class Options:
                 f"{axis.name!r}; leave them open, or let the field go on: 'reflect', 'periodic'"
             )
         return replace(self, boundary=None).make_table(axis, field)
+
+
+def choose_names(option: str, given: str | Sequence[str], known: Collection[str]) -> list[str]:
+    """The results that an option such as ``which`` asks for; raises for others, or for none."""
+    names = [given] if isinstance(given, str) else list(given)
+    unknown = [name for name in names if name not in known]
+    if unknown or not names:
+        close = f" ({did_you_mean(unknown[0], known)})" if unknown else ""
+        raise OptionError(
+            f"{option} is {names!r}; give a list of some of {', '.join(known)}{close}"
+        )
+    return names
 
 
 def required_fields(operator: Callable[..., Any]) -> list[str]:
