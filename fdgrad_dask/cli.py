@@ -95,7 +95,7 @@ def _each(name: str, arguments: argparse.Namespace, called: str) -> Iterator[str
     names = list(configs)
     given = vars(arguments)
     options: dict[str, object] = {}
-    options |= {key: given[key] for key in ("fresh", "repair", "sample") if key in given}
+    options |= {key: given[key] for key in ("fresh", "repair", "sample", "draw") if key in given}
     do = getattr(pipeline, name)
     if name == "run":
         from fdgrad_dask.pipeline.execute.threads import keep_to_cpu
@@ -191,6 +191,8 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--log-file", metavar="FILE", help=what)
     what = "measure one region here, with every compression"
     plan.add_argument("--sample", action="store_true", help=what)
+    what = "draw a region: what it computes, and what it reads for that"
+    plan.add_argument("--draw", action="store_true", help=what)
     info = add("info", "show what a store holds and which operators apply", partial(_look, "info"))
     init = add("init", "print a config to start from, made for a store if one is named", _init)
     what = "Zarr, netCDF, Icechunk, a URL or sample:NAME; in quotes a pattern of files"

@@ -24,7 +24,7 @@ from fdgrad_dask.pipeline.execute.task import Result, Task
 from fdgrad_dask.pipeline.execute.threads import in_threads
 from fdgrad_dask.pipeline.execute.verify import everything_read
 from fdgrad_dask.pipeline.execute.window import stoppable
-from fdgrad_dask.pipeline.planning import describe
+from fdgrad_dask.pipeline.planning import describe, drawing
 from fdgrad_dask.pipeline.planning.job import Job, looked_at
 from fdgrad_dask.pipeline.planning.regions import Plan
 from fdgrad_dask.pipeline.report import picture
@@ -209,10 +209,16 @@ def check(config: AnyConfig, *, settings: Sequence[str] = ()) -> Checked:
     return Checked("\n".join(lines), job.config.target.path, job.result)
 
 
-def plan(config: AnyConfig, *, settings: Sequence[str] = (), sample: bool = False) -> Planned:
+def plan(
+    config: AnyConfig,
+    *,
+    settings: Sequence[str] = (),
+    sample: bool = False,
+    draw: bool = False,
+) -> Planned:
     """Find out what a run would cost, from metadata alone; see ``run``.
 
-    With ``sample`` one region is computed here, and measured.
+    With ``sample`` one region is computed here, and measured; with ``draw`` one is drawn.
 
     Raises
     ------
@@ -221,5 +227,6 @@ def plan(config: AnyConfig, *, settings: Sequence[str] = (), sample: bool = Fals
     """
     job = _prepare(load(config, settings))
     lines = describe.what_is_read(job) + describe.what_is_planned(job) + describe.regions(job)
+    lines += drawing.draw(job.workload, job.plan) if draw else []
     text = "\n".join([*lines, *(sampled(job) if sample else [])])
     return Planned(text, job.config.target.path, job.result, job.plan)

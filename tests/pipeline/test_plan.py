@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from fdgrad_dask.pipeline.config.schema import Config
 from fdgrad_dask.pipeline.execute.journal import Journal
-from fdgrad_dask.pipeline.planning import graph
+from fdgrad_dask.pipeline.planning import drawing, graph
 from fdgrad_dask.pipeline.planning import regions as plan
 from fdgrad_dask.pipeline.planning.cutting import Field, Halo, cuts, outwards
 from fdgrad_dask.pipeline.planning.graph import Region
@@ -312,3 +312,22 @@ def test_what_cannot_fit_is_refused_with_what_would(
     code, _, err = fdgrad("plan", write(**{**sections, "cluster": cluster}))
     assert code == 5
     assert "give workers" in err
+
+
+def test_a_region_is_drawn_to_scale_with_all_that_it_reads() -> None:
+    """96 points in 48 characters: chunks of 8 and a halo of 1; complete; around."""
+    work = Workload(
+        sizes={"lat": 96, "lon": 96, "k": 1},
+        shards={"lat": 16, "lon": 96, "k": 1},
+        halos={"lat": Halo(1, 1), "lon": Halo(1, 1, around=True), "k": Halo()},
+        inputs={"t": Field(("lat", "lon"), 4, {"lat": 8, "lon": 96})},
+        outputs={"dt": Field(("lat", "lon"), 4, {"lat": 16, "lon": 96})},
+    )
+    _, lat, lon, k = drawing.draw(work, plan.planned(work, {"lat": 16, "lon": 96, "k": 1}))
+    # Rows 48 to 64, of chunks from 40 to 72.
+    bar = "." * 20 + "-" * 4 + "#" * 8 + "-" * 4 + "." * 12
+    assert lat == f"         lat {bar} 48 to 64 of 96, reads 40 to 72"
+    assert lon == f"         lon {'#' * 48} 0 to 96 of 96"
+    assert k == f"         k   {'#' * 48} 0 to 1 of 1"
+    halves = drawing.draw(work, plan.planned(work, {"lat": 96, "lon": 48, "k": 1}))[2]
+    assert halves.endswith(f" {'-' * 24}{'#' * 24} 48 to 96 of 96, reads 0 to 96")
