@@ -66,3 +66,13 @@ def test_the_image_installs_extras_that_exist():
     assert set(extras) <= set(project["optional-dependencies"])
     copied = re.findall(r"(?m)^COPY (.+) \S+$", dockerfile)
     assert all((ROOT / name).exists() for names in copied for name in names.split())
+
+
+def test_the_recipe_of_conda_requires_what_pip_does():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    recipe = yaml.safe_load((ROOT / "conda" / "recipe.yaml").read_text())
+    names = {"dask-core": "dask", "cf_xarray": "cf-xarray"}  # conda-forge's
+    found = {one.split()[0]: one.split()[1] for one in recipe["requirements"]["run"]}
+    assert found.pop("python") == project["requires-python"]
+    required = dict(re.match(r"([\w-]+)(.*)", one).groups() for one in project["dependencies"])
+    assert {names.get(name, name): bound for name, bound in found.items()} == required
