@@ -10,6 +10,7 @@ import argparse
 import gc
 import json
 import logging
+import os
 import shlex
 import sys
 import traceback
@@ -50,7 +51,12 @@ def main(argv: Sequence[str] | None = None) -> int:
                 allocator.tune_memory()
     given = list(sys.argv[1:] if argv is None else argv)
     try:
-        arguments = _parser().parse_args(given)
+        parser = _parser()
+        if "_ARGCOMPLETE" in os.environ:  # a shell asks what could come next
+            import argcomplete
+
+            argcomplete.autocomplete(parser)
+        arguments = parser.parse_args(given)
         with console.listening(getattr(arguments, "level", logging.INFO)):
             return _run(arguments, shlex.join(["fdgrad", *given]))
     finally:

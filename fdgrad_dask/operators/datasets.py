@@ -16,10 +16,13 @@ import xarray as xr
 
 from fdgrad_dask.errors import CoordinateError
 from fdgrad_dask.grids.coordinate import find_own_coordinates
+from fdgrad_dask.grids.fold import find_fold
 from fdgrad_dask.grids.model_cells import Cells
 from fdgrad_dask.grids.models import CUBE, Layout, find_layout, make_grid
-from fdgrad_dask.grids.places import carry_places
+from fdgrad_dask.grids.places import carry_places, list_candidates
 from fdgrad_dask.grids.staggered import POINTS, Grid
+from fdgrad_dask.halo.compute import is_dask
+from fdgrad_dask.operators.fold import describe_fold
 from fdgrad_dask.operators.roles import is_eastward
 
 # An angle that is a place; others, such as the one from east to x, are fields.
@@ -45,11 +48,13 @@ def call_on(
         Nothing says on which points of a staggered grid the fields lie, or its cell sizes are
         unknown.
     """
-    layout = None
-    if options.get("geometry") is None and sum(one is not None for one in fields) > 1:
-        takes_differences = {"geometry", "boundary"} <= {*inspect.signature(operator).parameters}
-        layout = find_layout(ds) if takes_differences else None
-    if layout is None or not _need_grid(ds, fields, layout):
+    parameters, layout = {*inspect.signature(operator).parameters}, None
+    moves = "to" in parameters  # from point to point, for which no cell sizes are needed
+    takes_differences = {"geometry", "boundary"} <= parameters
+    several = sum(one is not None for one in fields) > 1
+    if options.get("geometry") is None and (moves or (several and takes_differences)):
+        layout = find_layout(ds)
+    if layout is None or not _need_grid(ds, fields, layout, moves):
         return _call_at_places(ds, operator, fields, options)
     # Cell sizes that are missing must not be computed from labels that are no places.
     dims = (*layout.x.values(), *layout.y.values()) if layout.is_nominal else ()
@@ -59,7 +64,7 @@ def call_on(
         for one in fields
     ]
     grid = make_grid(ds.drop_vars(labels), layout)
-    if labels and not grid.dx and not grid.dy:
+    if labels and not (moves or grid.dx or grid.dy):
         raise CoordinateError(
             f"the fields lie on different points of a staggered grid ({layout.source}), which may "
             "be tripolar, with labels that are nominal; merge the static file with its cell sizes "
@@ -87,12 +92,8 @@ def _call_at_places(
     placed = [one if one is None else carry_places(one, ds) for one in fields]
     own = {name for one in fields if one is not None for name in one.coords}
     result = operator(*placed, **options)
-    return cast(
-        R,
-        result.drop_vars(
-            [name for name in result.coords if name in ds.data_vars and name not in own]
-        ),
-    )
+    added = [name for name in result.coords if name in ds.data_vars and name not in own]
+    return cast(R, result.drop_vars(added))
 
 
 def _place_boundary(grid: Grid, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -124,13 +125,29 @@ def describe_layout(ds: xr.Dataset) -> list[str]:
     cells = dict.fromkeys(n for *_, n in Cells(ds, layout.grid({}), layout.other_names).find())
     ends = "periodic" if layout.is_around else "open ends"
     x, y = (", ".join(f"{p} {dim}" for p, dim in one.items()) for one in (layout.x, layout.y))
+    dims = layout.y["center"], layout.x["center"]
+    fold = f", with {describe_fold(*dims)}" if _has_fold(ds, layout) else ""
     return [
         layout.source,
         f"x: {x}, {ends}",
-        f"y: {y}, open ends",
+        f"y: {y}, open ends{fold}",
         *(f"at {point}: {', '.join(fields)}" for point, fields in at.items() if fields),
         f"cell sizes: {', '.join(cells) or 'from longitude and latitude'}",
     ]
+
+
+def _has_fold(ds: xr.Dataset, layout: Layout) -> bool:
+    """True if a fold lies beyond the first 2-D latitude and longitude that are in memory."""
+    for field in ds.data_vars.values():
+        placed = carry_places(field, ds)
+        found = [list_candidates(placed, key, 2) for key in ("latitude", "longitude")]
+        pair = [placed.coords.variables[names[0]] for names in found if len(names) == 1]
+        if len(pair) == 2 and not any(is_dask(one._data) for one in pair):
+            own = {dim: layout.other_names.get(dim, dim) for dim in pair[0].dims}
+            y = [dim for dim, name in own.items() if name in layout.y.values()]
+            lat, lon = (one.transpose(*y, ...).values for one in pair)
+            return len(y) == 1 and find_fold(lat, lon) is not None
+    return False
 
 
 def select_cells(ds: xr.Dataset, fields: Sequence[xr.DataArray], count: int) -> xr.Dataset | None:
@@ -149,21 +166,29 @@ def select_cells(ds: xr.Dataset, fields: Sequence[xr.DataArray], count: int) -> 
     return few.assign({n: one.copy(data=np.ones(one.shape)) for n, one in ones.items()})
 
 
-def _need_grid(ds: xr.Dataset, fields: Sequence[xr.DataArray | None], layout: Layout) -> bool:
-    """True if fields, u and v first, lie on different points of a grid, or at its corners."""
+def _need_grid(
+    ds: xr.Dataset, fields: Sequence[xr.DataArray | None], layout: Layout, moves: bool = False
+) -> bool:
+    """True if fields, u and v first, lie on different points of a grid, or at its corners.
+
+    Or if an operator ``moves`` them to another point.
+    """
     grid = layout.grid({})
     given = [_rename(one, layout) for one in fields if one is not None]
     found = [(one.name, _list_points(one, ds, grid)) for one in given]
     known = {points[0] for _, points in found if len(points) == 1}
     unknown = [name for name, points in found if len(points) > 1]
-    if unknown and (layout.is_c_grid or len(known) > 1):
+    if unknown and (moves or layout.is_c_grid or len(known) > 1):
         names = ", ".join(map(repr, unknown))
+        alike = "; if all lie on the same points, give geometry=fdgrad_dask.Curvilinear()"
+        alike = "" if moves else alike
         raise CoordinateError(
             f"nothing says on which points of the staggered grid ({layout.source}) {names} lie; "
             "name the coordinates of each, as .encoding['coordinates'] = 'glamu gphiu', or give "
-            "geometry=fdgrad_dask.Grid(…, points={…}); if all lie on the same points, give "
-            "geometry=fdgrad_dask.Curvilinear()"
+            f"geometry=fdgrad_dask.Grid(…, points={{…}}){alike}"
         )
+    if moves:
+        return True
     if known == {"corner"} and not unknown and not is_eastward(given[0]):
         sizes = Cells(ds, grid, layout.other_names).find()
         return {("dx", "corner"), ("dy", "corner")} <= {(kind, point) for kind, point, _ in sizes}

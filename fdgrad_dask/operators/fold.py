@@ -50,8 +50,12 @@ def suggest_fold(grid: HorizontalGrid) -> str:
     places = grid.places
     if places is None or any(map(is_dask, places)) or find_fold(*places) is None:
         return ""
-    ends = {grid.x.dim: "periodic", grid.y.dim: (None, "fold")}
-    return f"y, with a fold beyond its last row (boundary={ends} uses it)"
+    return f"y, with {describe_fold(grid.y.dim, grid.x.dim)}"
+
+
+def describe_fold(y: Hashable, x: Hashable) -> str:
+    """Say that there is a fold, and the option that uses it."""
+    return f"a fold beyond its last row (boundary={ {x: 'periodic', y: (None, 'fold')} } uses it)"
 
 
 def solve_across_fold(

@@ -265,7 +265,7 @@ def _few_points(known: _Known, is_global: bool) -> xr.DataArray:
     ones = np.broadcast_to(np.ones((), field.dtype), few.shape)
     made = xr.DataArray(ones, coords=few.coords, dims=few.dims, name=field.name, attrs=attrs)
     made.encoding = field.encoding
-    return made.chunk(token="ones") if kept else made
+    return made.copy(data=made.chunk(token="ones").data) if kept else made
 
 
 def _sentence(error: Exception) -> str:

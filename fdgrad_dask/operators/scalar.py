@@ -114,7 +114,7 @@ def interpolate(field: xr.DataArray, **options: Unpack[InterpolationOptions]) ->
     to
         ``"center"``, ``"u"``, ``"v"`` or ``"corner"``: along x, then along y, where these differ.
     geometry
-        The `Grid`.
+        The `Grid`; of a field by name, by default that which its dataset is recognised to have.
 
     Returns
     -------

@@ -150,6 +150,22 @@ def test_the_command_runs_a_model_in_one_line(model, run):
     assert np.isfinite(made[1:-1]).all()
 
 
+def test_the_command_interpolates_on_the_grid_of_a_model(run):
+    case = cases.C_GRIDS["MOM6"](12)
+    made = run(case.ds, ("interpolate", [case.u], "u_center", {"to": "center"})).u_center
+    expected = case.ds.fdgrad.interpolate(case.u, to="center")
+    np.testing.assert_array_equal(made, expected)
+    assert made.dims == expected.dims == ("yh", "xh")
+
+
+def test_the_command_runs_a_map_of_grib_in_one_line(run):
+    """HRRR's winds are along its map, as their flag says and their standard_name does not."""
+    ds = cases.hrrr(33)
+    made = run(ds, ("vorticity", ["u10", "v10"], "z")).z
+    exact = cases.vorticity(ds.longitude.values, ds.latitude.values)
+    assert abs(made.values - exact)[2:-2, 2:-2].max() < 2e-3 * abs(exact).max()
+
+
 @pytest.mark.parametrize("command", ["check", "plan"])
 def test_the_command_refuses_nominal_labels(command, fdgrad, capsys):
     ds = c_grid().rename(YC="yh", XG="xq", YG="yq", XC="xh")

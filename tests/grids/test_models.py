@@ -9,7 +9,7 @@ import pytest
 import xarray as xr
 
 import fdgrad_dask as fd
-from fdgrad_dask.errors import CoordinateError
+from fdgrad_dask.errors import CoordinateError, OptionError
 from fdgrad_dask.grids.models import find_layout, recognise_grid
 from fdgrad_dask.grids.staggered import find_point
 
@@ -50,8 +50,9 @@ def measure(model, ny, name):
     Only the outermost rows and columns may be unknown. A B grid has both at centres.
     """
     case = ALL[model](ny)
-    scalars = [case.scalar] if name == "advection" else []
-    made = getattr(case.ds.fdgrad, name)(case.u, case.v, *scalars)
+    scalars = [case.scalar] if name in ("advection", "gradient_magnitude") else []
+    winds = [] if name == "gradient_magnitude" else [case.u, case.v]
+    made = getattr(case.ds.fdgrad, name)(*winds, *scalars)
     around = "corner" if name == "vorticity" and model in cases.C_GRIDS else "center"
     lon, lat = case.cells.at(around)
     got = made.values.reshape(-1, *lon.shape)
@@ -68,6 +69,23 @@ def test_operators_are_of_second_order(model):
         coarse, fine = (measure(model, ny, name) for ny in (12, 24))
         assert fine < 0.01
         assert np.log2(coarse / fine) > 1.8, (name, coarse, fine)
+
+
+# Their scalars have no latitude and longitude of two dimensions: NEMO's lie among several in its
+# mesh, xnemogcm's nowhere, WRF's over times.
+WITHOUT_PLACES = ("NEMO", "xnemogcm", "WRF")
+
+
+@pytest.mark.parametrize("model", ALL)
+def test_the_gradient_of_a_scalar(model):
+    """Exact where places are differenced in space, of which this temperature is linear."""
+    if model in WITHOUT_PLACES:
+        with pytest.raises(CoordinateError, match=r"give them units|geometry=|isel"):
+            measure(model, 12, "gradient_magnitude")
+        return
+    coarse, fine = (measure(model, ny, "gradient_magnitude") for ny in (12, 24))
+    assert fine < 0.003
+    assert coarse < 1e-13 or np.log2(coarse / fine) > 1.8
 
 
 @pytest.mark.parametrize(("model", "names"), [("hrrr", ("u10", "v10")), ("cordex", ("uas", "vas"))])
@@ -241,3 +259,29 @@ def test_an_overview_says_what_was_recognised():
     ]
     ours = [line for line in lines if line.startswith("  UVEL, VVEL ")]
     assert {"divergence", "vorticity"} <= {*ours[0].replace(",", "").split()}
+
+
+def test_fields_are_interpolated_on_the_grid_of_their_dataset():
+    """Also without cell sizes, which a mean of two neighbours does not need."""
+    ds = cases.mom6(12).ds[["uo", "vo", "thetao"]]
+    made = ds.fdgrad.interpolate("uo", to="center")
+    assert made.dims == ("yh", "xh")
+    means = (ds.uo.values[:, 1:] + ds.uo.values[:, :-1]) / 2
+    np.testing.assert_allclose(made, means, atol=1e-12)  # the last column is the first
+    assert {*made.coords} == {"yh", "xh"}
+    assert made.attrs["units"] == "m s-1"
+    around = ds.fdgrad.interpolate("thetao", to="u").values
+    np.testing.assert_array_equal(around[:, 0], (ds.thetao[:, 0] + ds.thetao[:, -1]) / 2)
+    pop = cases.pop(12).ds
+    u = pop.UVEL.values
+    four = u[1:, 1:] + u[:-1, 1:] + (u[1:, :-1] + u[:-1, :-1])
+    at_center = pop.fdgrad.interpolate("UVEL", to="center")
+    np.testing.assert_allclose(at_center[1:, 1:], four / 4, rtol=1e-14)
+    shifted = (pop.UVEL + pop.UVEL.shift(nlon=1)) / 2
+    with pytest.raises(CoordinateError, match=r"grid \(POP: .* 'UVEL' lie; name the coordinates"):
+        pop.fdgrad.interpolate(shifted, to="u")
+    with pytest.raises(OptionError, match="geometry is None, but points to interpolate"):
+        ds[["thetao"]].fdgrad.interpolate("thetao", to="u")
+    # Operators of one scalar go by its coordinates, as ever.
+    by_places = ds.thetao.fdgrad.laplacian()
+    xr.testing.assert_identical(ds.fdgrad.laplacian("thetao"), by_places)

@@ -1,5 +1,7 @@
 """Staggered operators across the fold of a tripolar grid."""
 
+import ast
+import re
 from dataclasses import replace
 
 import dask
@@ -170,3 +172,49 @@ def test_what_cannot_be_right_is_refused():
     bare = {p: one.drop_vars(list(one.coords)) for p, one in grid.dx.items()}
     with pytest.raises(CoordinateError, match="give one these coordinates, or load them"):
         op.laplacian(s.drop_vars(list(s.coords)), geometry=replace(grid, dx=bare, dy=bare))
+
+
+def as_mom6(n):
+    """A file of MOM6 with its static file merged, on a tripolar grid with nominal labels."""
+    fields, grid, exact = staggered(n, "F")
+    names = {"xc": "xh", "xf": "xq", "yc": "yh", "yf": "yq"}
+    ends = {"center": ("t", ""), "u": ("Cu", "_u"), "v": ("Cv", "_v"), "corner": ("Bu", "_c")}
+    made = {}
+    for point, (size, place) in ends.items():
+        one = grid.dx[point]
+        bare = one.drop_vars(one.coords).assign_attrs(units="m")
+        made |= {f"dx{size}": bare, f"dy{size}": bare}
+        for key in ("lat", "lon"):
+            made[f"geo{key}{place}"] = one.coords[f"{key}_{point}"].variable
+    bare = {name: one.drop_vars(one.coords) for name, one in fields.items()}
+    columns, rows = np.arange(n) * 360.0 / n, np.linspace(-70, 85, n // 2)
+    labels = {
+        "xc": ("xc", columns + 180 / n, {"units": "degrees_east"}),
+        "xf": ("xf", columns + 360 / n, {"units": "degrees_east"}),
+        "yc": ("yc", rows, {"units": "degrees_north"}),
+        "yf": ("yf", rows + (rows[1] - rows[0]) / 2, {"units": "degrees_north"}),
+    }
+    return xr.Dataset({**bare, **made}, labels).rename(names), grid, fields, exact
+
+
+def test_a_model_with_a_fold_says_what_uses_it_and_does():
+    ds, grid, fields, exact = as_mom6(48)
+    expected = op.vorticity(fields["u"], fields["v"], geometry=grid).values
+    text = repr(ds.fdgrad)
+    row = next(line for line in text.splitlines() if "y: center yh" in line)
+    said = re.search(r"boundary=(\{.*\}) uses it", row)
+    assert said, text
+    assert "as a dask array" not in text
+    for boundary in (ast.literal_eval(said[1]), {"x": "periodic", "y": (0.0, "fold")}):
+        made = ds.fdgrad.vorticity("u", "v", boundary=boundary)
+        assert made.dims == ("yq", "xq")
+        assert_array_equal(made[1:], expected[1:])
+    assert np.isnan(ds.fdgrad.vorticity("u", "v")[-1]).all()  # unless asked for
+    scalar = ds.fdgrad.laplacian("s", boundary=ast.literal_eval(said[1]))
+    off = np.where(exact["center"]["away"], scalar.values - exact["center"]["s_laplacian"], 0)
+    assert np.abs(off[-3:]).max() < 0.05 * UNITS["s_laplacian"]
+    assert "geolat" not in scalar.coords
+    assert "fold" not in str(
+        next(line for line in repr(ds.chunk().fdgrad).splitlines() if "y: center yh" in line)
+    )
+    assert "uses it" not in repr(ds.isel(yh=slice(-3), yq=slice(-3)).fdgrad)

@@ -464,3 +464,17 @@ def test_only_a_process_of_its_own_stops_collecting_garbage(
     monkeypatch.setattr(sys, "argv", ["fdgrad", "check", "config.yaml"])
     assert cli.main() == 0
     assert told == ["disable", "freeze", "enable", "freeze"]
+
+
+def test_a_shell_completes_commands(tmp_path: Path) -> None:
+    """By the protocol of argcomplete: the line and the cursor in the environment, words on 8."""
+    pytest.importorskip("argcomplete", reason="completion is an extra")
+    line = "fdgrad ver"
+    environment = {"_ARGCOMPLETE": "1", "COMP_LINE": line, "COMP_POINT": str(len(line))}
+    environment |= {"_ARGCOMPLETE_STDOUT_FILENAME": str(tmp_path / "words"), "IFS": " "}
+    subprocess.run(
+        [sys.executable, "-c", "from fdgrad_dask.cli import main; main()"],
+        env=os.environ | environment,
+        check=True,
+    )
+    assert (tmp_path / "words").read_text().split() == ["verify"]
