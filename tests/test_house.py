@@ -55,7 +55,7 @@ ROOMS = {
         "pipeline.planning pipeline.execute pipeline.report pipeline.summary",
         "",
     ),
-    "cli": ("blocks pipeline pipeline.config pipeline.console pipeline.execute", ""),
+    "cli": ("blocks pipeline pipeline.config pipeline.console pipeline.execute", "argcomplete"),
 }
 MODULES = sorted(
     ".".join(path.relative_to(PACKAGE).with_suffix("").parts) for path in PACKAGE.rglob("*.py")
