@@ -72,3 +72,12 @@ def test_the_coriolis_parameter_needs_a_latitude():
     assert_allclose(grid.coriolis("t")[3], 2 * 7.292115e-5 * np.sqrt(0.5), rtol=1e-12)
     with pytest.raises(CoordinateError, match="give coriolis= in s-1"):
         find_horizontal_grid(FLAT, Plane()).coriolis("t")
+
+
+def test_a_region_on_a_plane_or_of_given_cells_closes_nowhere():
+    for field, geometry in ((FLAT, Plane()), (over(3), Curvilinear(dx=2.0, dy=3.0))):
+        grid = find_horizontal_grid(field, geometry)
+        assert not grid.repeats
+        assert not grid.is_rotated
+        assert grid.poles == grid.periodic == (False, False)
+        assert grid.orientation == (1, 1)
