@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from fdgrad_dask import cli
+
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 
@@ -46,6 +48,24 @@ def test_every_question_of_newcomers_is_two_clicks_away():
     assert "docs/faq.md" in README
     answers = re.findall(r"(?m)^\*\*(.+\?)\*\*", (ROOT / "docs" / "faq.md").read_text())
     assert len(answers) == 20
+
+
+def test_the_commands_of_the_readme_and_of_the_pages_exist():
+    """Each line that calls fdgrad or make, in a block without a language."""
+    targets = set(re.findall(r"(?m)^([\w-]+):", (ROOT / "Makefile").read_text()))
+    lines = []
+    for page in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))):
+        if page.name != "command.md":  # the help itself
+            # Every other part lies between fences, and begins with its language.
+            blocks = re.split(r"(?m)^```", page.read_text())[1::2]
+            lines += [line for block in blocks if block[:1] == "\n" for line in block.splitlines()]
+    calls = [re.split(r"\s[#>]", line)[0].split() for line in lines]
+    fdgrad = [call[1:] for call in calls if call[:1] == ["fdgrad"]]
+    assert len(fdgrad) >= 12
+    for arguments in fdgrad:
+        assert cli._parser().parse_args(arguments).command
+    made = {call[1] for call in calls if call[:1] == ["make"]}
+    assert {"quickstart", "test"} <= made <= targets
 
 
 def test_continuous_integration_calls_targets_that_exist():
