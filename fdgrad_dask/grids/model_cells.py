@@ -72,7 +72,7 @@ _RATES = (
 )
 
 
-class Cells:
+class ModelCells:
     """The cell sizes of a dataset on a grid, of which other dimensions may be names too."""
 
     def __init__(

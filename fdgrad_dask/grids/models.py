@@ -16,7 +16,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from fdgrad_dask.grids.coordinate import find_own_coordinates, is_longitude
-from fdgrad_dask.grids.model_cells import Cells
+from fdgrad_dask.grids.model_cells import ModelCells
 from fdgrad_dask.grids.staggered import POINTS, Grid
 
 
@@ -141,7 +141,7 @@ def recognise_grid(ds: xr.Dataset) -> Grid | None:
 
 def make_grid(ds: xr.Dataset, layout: Layout) -> Grid:
     """Make the grid of a layout, with the cell sizes that the dataset has."""
-    return layout.grid(Cells(ds, layout.grid({}), layout.other_names).read())
+    return layout.grid(ModelCells(ds, layout.grid({}), layout.other_names).read())
 
 
 def find_layout(ds: xr.Dataset) -> Layout | None:

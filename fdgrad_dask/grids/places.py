@@ -56,7 +56,7 @@ def find_2d(field: xr.DataArray, key: str) -> Hashable | None:
             _refuse_three_dimensions(deep[0], coords[deep[0]].dims)
         return None
     first = coords[names[0]]
-    if any(not _has_same_values(first, coords[name]) for name in names[1:]):
+    if any(not has_same_values(first, coords[name]) for name in names[1:]):
         raise CoordinateError(
             f"{field.name!r} has {len(names)} coordinates that are a {key} over {first.dims}: "
             f"{', '.join(map(repr, names))}; drop those of other points: .drop_vars(…), or say "
@@ -186,7 +186,7 @@ def require_same_places(one: xr.DataArray, other: xr.DataArray) -> None:
         first, second = find_2d(one, key), find_2d(other, key)
         if first is None or second is None:
             continue
-        if not _has_same_values(one.coords.variables[first], other.coords.variables[second]):
+        if not has_same_values(one.coords.variables[first], other.coords.variables[second]):
             raise CoordinateError(
                 f"{one.name!r} and {other.name!r} lie on different points, as on a staggered grid: "
                 f"the {key} of one is {first!r}, and of the other {second!r} with other "
@@ -196,7 +196,7 @@ def require_same_places(one: xr.DataArray, other: xr.DataArray) -> None:
             )
 
 
-def _has_same_values(one: xr.Variable, other: xr.Variable) -> bool:
+def has_same_values(one: xr.Variable, other: xr.Variable) -> bool:
     """True if two coordinates are known to hold the same values, without computing any."""
     if one._data is other._data:
         return True

@@ -17,7 +17,7 @@ import xarray as xr
 from fdgrad_dask.errors import CoordinateError
 from fdgrad_dask.grids.coordinate import find_own_coordinates
 from fdgrad_dask.grids.fold import find_fold
-from fdgrad_dask.grids.model_cells import Cells
+from fdgrad_dask.grids.model_cells import ModelCells
 from fdgrad_dask.grids.models import CUBE, Layout, find_layout, make_grid
 from fdgrad_dask.grids.places import carry_places, list_candidates
 from fdgrad_dask.grids.staggered import POINTS, Grid
@@ -109,7 +109,7 @@ def _place_boundary(grid: Grid, options: Mapping[str, Any]) -> dict[str, Any]:
 def list_parts_of_grid(ds: xr.Dataset) -> set[str]:
     """The variables that are cell sizes of a staggered grid, or latitudes and longitudes."""
     layout = find_layout(ds)
-    cells = Cells(ds, layout.grid({}), layout.other_names).find() if layout else []
+    cells = ModelCells(ds, layout.grid({}), layout.other_names).find() if layout else []
     units = {str(name): str(each.attrs.get("units")) for name, each in ds.data_vars.items()}
     places = {name for name, unit in units.items() if re.fullmatch(_ANGLE, unit, re.IGNORECASE)}
     return places | {str(name) for *_, name in cells}
@@ -122,7 +122,7 @@ def describe_layout(ds: xr.Dataset) -> list[str]:
         faces = [dim for dim in CUBE if ds.sizes.get(dim, 1) > 1]
         return [f"select one {dim} first: .isel({dim}=0)" for dim in faces]
     at = {p: [str(n) for n in ds.data_vars if layout.points.get(n) == p] for p in POINTS}
-    cells = dict.fromkeys(n for *_, n in Cells(ds, layout.grid({}), layout.other_names).find())
+    cells = dict.fromkeys(n for *_, n in ModelCells(ds, layout.grid({}), layout.other_names).find())
     ends = "periodic" if layout.is_around else "open ends"
     x, y = (", ".join(f"{p} {dim}" for p, dim in one.items()) for one in (layout.x, layout.y))
     dims = layout.y["center"], layout.x["center"]
@@ -190,7 +190,7 @@ def _need_grid(
     if moves:
         return True
     if known == {"corner"} and not unknown and not is_eastward(given[0]):
-        sizes = Cells(ds, grid, layout.other_names).find()
+        sizes = ModelCells(ds, grid, layout.other_names).find()
         return {("dx", "corner"), ("dy", "corner")} <= {(kind, point) for kind, point, _ in sizes}
     wind = {point for _, points in found[:2] for point in points}
     return len(known) > 1 and (len(wind) < 2 or wind == {"u", "v"})

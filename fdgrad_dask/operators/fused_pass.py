@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from fdgrad_dask.blocks.device import is_jax
 from fdgrad_dask.blocks.program import Derivative as PlannedDerivative
 from fdgrad_dask.blocks.program import Formula, Operand, PoleRow, Program
 from fdgrad_dask.errors import CoordinateError
@@ -20,7 +19,7 @@ from fdgrad_dask.grids.attributes import check_result_name
 from fdgrad_dask.grids.coordinate import Axis
 from fdgrad_dask.grids.times import as_numbers
 from fdgrad_dask.grids.vertical import describe_not_monotonic
-from fdgrad_dask.halo.compute import compute
+from fdgrad_dask.halo.compute import compute, concatenate
 from fdgrad_dask.operators.expression import (
     Derivative,
     Expression,
@@ -167,7 +166,7 @@ class FusedPass:
         if self.repeated is not None:
             number = self.repeated.number
             first = data[(slice(None),) * number + (slice(1),)]
-            data = namespace(data).concatenate([data, first], axis=number)
+            data = concatenate([data, first], number)
             if self.outer.chunks is not None:
                 data = data.rechunk(self.outer.chunks)
         return label(self.outer, data, name, attrs)
@@ -193,11 +192,6 @@ def label(field: xr.DataArray, data: Any, name: Hashable, attrs: dict[str, Any])
 def choose_name(field: xr.DataArray) -> Hashable:
     """The name of a field in those of results; f if it has none."""
     return "f" if field.name is None else field.name
-
-
-def namespace(data: Any) -> Any:
-    """The module whose functions keep the kind of an array; NumPy hands over to dask itself."""
-    return data.__array_namespace__() if is_jax(data) else np
 
 
 def align_fields(fields: Sequence[xr.DataArray]) -> tuple[xr.DataArray, ...]:

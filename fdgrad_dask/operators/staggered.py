@@ -13,16 +13,18 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from fdgrad_dask.blocks.device import is_jax
 from fdgrad_dask.errors import OptionError
 from fdgrad_dask.grids.attributes import check_result_name, derive_attributes
 from fdgrad_dask.grids.cells import EXTRA, IS_BELOW, Cells, is_on_face
 from fdgrad_dask.grids.coordinate import Axis, index_axis
 from fdgrad_dask.grids.metric_terms import inverse
+from fdgrad_dask.grids.places import has_same_values
 from fdgrad_dask.grids.staggered import Grid, find_point
 from fdgrad_dask.grids.units import divide_units
-from fdgrad_dask.halo.compute import is_dask
+from fdgrad_dask.halo.compute import concatenate, is_dask
 from fdgrad_dask.operators.expression import Derivative, Expression, Factor
-from fdgrad_dask.operators.fused_pass import FusedPass, namespace
+from fdgrad_dask.operators.fused_pass import FusedPass
 from fdgrad_dask.operators.options import Options
 from fdgrad_dask.stencils import two_points
 from fdgrad_dask.stencils.table import StencilTable
@@ -206,7 +208,7 @@ class StaggeredPass(FusedPass):
         for result in made:
             for name, one in result.coords.variables.items():
                 other = coords.setdefault(name, one)
-                if not (other is one or _is_same(other, one)):
+                if not (has_same_values(other, one)):
                     unlike.add(name)
         return xr.Dataset(
             {one.name: one.variable for one in made},
@@ -253,23 +255,11 @@ def _append(data: Any, axis: int, outside: Any) -> Any:
     if data.dtype.kind in "iub":
         data = data.astype(np.float64)
     row = _take(data, axis, slice(1) if outside == "periodic" else slice(-1, None))
-    xp = namespace(data)
     if not isinstance(outside, str):
+        xp = row.__array_namespace__() if is_jax(row) else np  # which hands over to dask itself
         row = xp.full_like(row, outside)
-    joined = xp.concatenate([data, row], axis=axis)
+    joined = concatenate([data, row], axis)
     if is_dask(joined):
         *sizes, last, _ = joined.chunks[axis]
         joined = joined.rechunk({axis: (*sizes, last + 1)})
     return joined
-
-
-def _is_same(one: xr.Variable, other: xr.Variable) -> bool:
-    """True if two coordinates are known to be the same without computing any."""
-    a, b = one._data, other._data
-    if a is b:
-        return True
-    if one.dims != other.dims or one.shape != other.shape:
-        return False
-    if is_dask(a) or is_dask(b):
-        return bool(getattr(a, "name", 0) == getattr(b, "name", 1))
-    return bool(np.array_equal(one.values, other.values))

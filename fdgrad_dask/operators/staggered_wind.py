@@ -151,7 +151,7 @@ class StaggeredWind(StaggeredPass):
         if latitude is None:
             raise CoordinateError(
                 f"the Coriolis parameter needs the latitude of the points "
-                f"{self.grid.dims(self.around)}, which no coordinate is; give coriolis= in s-1, or "
+                f"{self.grid.dims(self.around)}, but no coordinate has it; give coriolis= in s-1, or "
                 "give the area of these points with its coordinates"
             )
         f = coriolis_parameter(latitude.data)
