@@ -151,8 +151,8 @@ class StaggeredWind(StaggeredPass):
         if latitude is None:
             raise CoordinateError(
                 f"the Coriolis parameter needs the latitude of the points "
-                f"{self.grid.dims(self.around)}, but no coordinate has it; give coriolis= in s-1, or "
-                "give the area of these points with its coordinates"
+                f"{self.grid.dims(self.around)}, but no coordinate has it; give coriolis= in "
+                "s-1, or the area of these points with its coordinates"
             )
         f = coriolis_parameter(latitude.data)
         values = self.factor(xr.Variable(latitude.dims, f), self.around)
