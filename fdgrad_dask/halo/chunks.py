@@ -27,7 +27,15 @@ from dask.task_spec import Task, TaskRef
 from fdgrad_dask.blocks.device import is_jax
 from fdgrad_dask.blocks.program import Program
 from fdgrad_dask.errors import ChunkError, OptionError
-from fdgrad_dask.halo.expanded import Expanded, find_expansion, find_kind, is_dask, is_lazy
+from fdgrad_dask.halo.fields import (
+    Expanded,
+    find_expansion,
+    find_kind,
+    is_dask,
+    is_lazy,
+    merge_chunks,
+    rechunk_field,
+)
 from fdgrad_dask.halo.overlap import overlap_chunks
 from fdgrad_dask.halo.parameters import ChunkParameters, cut_parameters
 from fdgrad_dask.halo.tasks import ChunkTask, is_duck, register_jax, take_edge_rows
@@ -66,13 +74,13 @@ def compute_chunks(fields: Sequence[Any], task: ChunkTask) -> list[da.Array]:
     merged = list(chunks)
     for axis in program.axes:
         stencils = program.stencils(axis)
-        merged[axis] = merge(
+        merged[axis] = merge_chunks(
             chunks[axis],
             max(s.min_chunk_size(s.low) for s in stencils),
             max(s.halo_width for s in stencils),
             max(s.min_chunk_size(s.high) for s in stencils),
         )
-    arrays = [_rechunk(f, shape, merged) for f in fields]
+    arrays = [rechunk_field(f, shape, merged) for f in fields]
     mechanism = _halo_mechanism()
     if any(is_duck(find_kind(f)) for f in fields if is_lazy(f)):
         mechanism = "map_overlap"  # which cuts and joins arrays of all kinds that dask knows
@@ -184,8 +192,8 @@ class _Graph:
             if is_lazy(f)
         }
         self.parameters = cut_parameters(task.program, arrays, chunks)
-        self.edges = {i: self._edge_layers(i, task.program) for i in self.lazy}
-        self.axes = {i: self._varying_axes(i) for i in self.lazy}
+        self.edges = {i: self._edge_layers(i, arrays[i], task.program) for i in self.lazy}
+        self.axes = {i: self._find_axes(i) for i in self.lazy}
         self.kind = Task if task.program.outputs == 1 else Shared
         # The derivatives come with the parameters: no worker is sent the table of a whole axis.
         self.run = replace(task, program=replace(task.program, derivatives=())).compute_attached
@@ -193,31 +201,29 @@ class _Graph:
         # objects again and again: so tasks share their references.
         self.references: dict[Key, TaskRef] = {}
 
-    def _own_axes(self, i: int) -> tuple[int, ...]:
-        """The axes of the program along which the dimensions of a lazy field lie."""
-        expansion = self.expansions[i]
-        return tuple(range(len(self.chunks))) if expansion is None else expansion.axes
-
-    def _varying_axes(self, i: int) -> tuple[int | None, ...]:
-        """By dimension the axis that has as many chunks; None for the only chunk along others."""
-        along = zip(self._own_axes(i), self.lazy[i].numblocks, strict=True)
+    def _find_axes(self, i: int) -> tuple[int | None, ...]:
+        """By dimension of a lazy field the axis whose chunks it has; None if it has only one."""
+        expansion, numblocks = self.expansions[i], self.lazy[i].numblocks
+        axes = range(len(numblocks)) if expansion is None else expansion.axes
+        along = zip(axes, numblocks, strict=True)
         return tuple(axis if n == len(self.chunks[axis]) else None for axis, n in along)
 
-    def _edge_layers(self, i: int, program: Program) -> dict[int, tuple[str, dict[int, int]]]:
+    def _edge_layers(
+        self, i: int, f: da.Array | Expanded, program: Program
+    ) -> dict[int, tuple[str, dict[int, int]]]:
         """axis → the name of the tasks with the edge rows along it, and axis → width of theirs.
 
         They are named by what they hold, so that all programs over the same chunks share them.
         """
-        f, own = self.lazy[i], self._own_axes(i)
 
         def named(widths: dict[int, int]) -> tuple[str, dict[int, int]]:
-            return f"edges-fdgrad-{tokenize(f.name, widths, self.expansions[i])}", widths
+            return f"edges-fdgrad-{tokenize(self.lazy[i].name, widths, self.expansions[i])}", widths
 
-        needed = program.halo(i).items()
-        widths = {a: n for a, n in needed if a in own and f.numblocks[own.index(a)] > 1}
-        size = math.prod(f.chunksize)
-        points = sum(2 * n * size // f.chunksize[own.index(a)] for a, n in widths.items())
-        if points * f.dtype.itemsize <= TOGETHER:
+        widths = {axis: n for axis, n in program.halo(i).items() if len(f.chunks[axis]) > 1}
+        longest = [max(sizes) for sizes in f.chunks]
+        size = math.prod(longest)
+        points = sum(2 * width * size // longest[axis] for axis, width in widths.items())
+        if points * self.lazy[i].dtype.itemsize <= TOGETHER:
             return dict.fromkeys(widths, named(widths))
         return {axis: named({axis: width}) for axis, width in widths.items()}
 
@@ -262,18 +268,6 @@ def list_places(chunks: Sequence[tuple[int, ...]]) -> Iterator[Place]:
     return product(*[range(len(sizes)) for sizes in chunks])
 
 
-def _rechunk(f: Any, shape: tuple[int, ...], chunks: Sequence[tuple[int, ...]]) -> Any:
-    """``f`` in the chunks of all; a NumPy array that varies along one axis at most stays one."""
-    own = tuple(
-        sizes if n == full else (1,) for n, full, sizes in zip(f.shape, shape, chunks, strict=True)
-    )
-    if is_lazy(f):
-        return f if any(map(math.isnan, shape)) else f.rechunk(own)
-    if sum(n > 1 for n in f.shape) <= 1:
-        return np.asanyarray(f)
-    return da.from_array(f, chunks=own)
-
-
 def make_meta(fields: Sequence[Any], ndim: int, dtype: np.dtype[Any]) -> Any:
     """An empty array of the kind that the chunks of a result are."""
     kinds = [find_kind(f) for f in fields]
@@ -284,29 +278,3 @@ def make_meta(fields: Sequence[Any], ndim: int, dtype: np.dtype[Any]) -> Any:
         return meta
     like = kinds[0] if is_dask(fields[0]) else np.empty(0)
     return np.empty_like(like, dtype, shape=(0,) * ndim)
-
-
-def merge(sizes: Sequence[int], first: int, inner: int, last: int) -> tuple[int, ...]:
-    """Join neighbouring chunks until each holds what its stencil needs.
-
-    A halo comes from one neighbour, which must have as many rows; and the one-sided rows at a
-    boundary must lie in one chunk with all that they read. The first chunk must hold ``first``
-    points, the last ``last`` and all others ``inner``. Chunks that are large enough stay as they
-    are.
-
-    >>> merge((1, 1, 1, 5), 2, 1, 2)
-    (2, 1, 5)
-    >>> merge((4, 4, 1), 2, 1, 2)
-    (4, 5)
-    """
-    merged: list[int] = []
-    for size in sizes:
-        least = first if len(merged) <= 1 else inner
-        if merged and merged[-1] < least:
-            merged[-1] += size
-        else:
-            merged.append(size)
-    while len(merged) > 1 and merged[-1] < max(last, inner):
-        tail = merged.pop()
-        merged[-1] += tail
-    return tuple(merged)

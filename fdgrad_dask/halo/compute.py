@@ -19,9 +19,9 @@ from fdgrad_dask.blocks.device import result_dtype as jax_dtype
 from fdgrad_dask.blocks.program import Block, Program, single
 from fdgrad_dask.errors import ChunkError
 from fdgrad_dask.halo.chunks import compute_chunks
-from fdgrad_dask.halo.expanded import expand as expand
-from fdgrad_dask.halo.expanded import find_kind, is_lazy
-from fdgrad_dask.halo.expanded import is_dask as is_dask
+from fdgrad_dask.halo.fields import expand as expand
+from fdgrad_dask.halo.fields import find_kind, is_lazy
+from fdgrad_dask.halo.fields import is_dask as is_dask
 from fdgrad_dask.halo.tasks import ChunkTask, is_duck, register_jax
 from fdgrad_dask.stencils.dtypes import needs_numpy, result_dtype
 from fdgrad_dask.stencils.table import StencilTable

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fdgrad_dask.blocks.program import Block, Derivative, Program
-from fdgrad_dask.halo.expanded import is_lazy
+from fdgrad_dask.halo.fields import is_lazy
 
 
 class Halo(NamedTuple):

@@ -20,7 +20,7 @@ from fdgrad_dask.blocks.compute import compute_block
 from fdgrad_dask.blocks.device import is_jax, is_traced, rises_or_falls
 from fdgrad_dask.blocks.program import Block, Program
 from fdgrad_dask.errors import CoordinateError
-from fdgrad_dask.halo.expanded import Expansion
+from fdgrad_dask.halo.fields import Expansion
 from fdgrad_dask.halo.parameters import ChunkParameters
 from fdgrad_dask.stencils.boundary import floats
 
@@ -111,12 +111,8 @@ def take_edge_rows(
     They are copied: a view would keep the chunk in memory until the last neighbour has it.
     """
     _refuse_foreign(chunk)
-    if expansion is None:
-        return {axis: _edge_rows(chunk, axis, width) for axis, width in widths.items()}
-    return {
-        axis: expansion.apply(_edge_rows(chunk, expansion.axes.index(axis), width))
-        for axis, width in widths.items()
-    }
+    chunk = chunk if expansion is None else expansion.apply(chunk)
+    return {axis: _edge_rows(chunk, axis, width) for axis, width in widths.items()}
 
 
 def _edge_rows(chunk: Any, axis: int, width: int) -> Any:

@@ -62,18 +62,10 @@ class Field(Expression):
 
 @dataclass(frozen=True, eq=False)
 class Factor(Expression):
-    """An array that varies along ``axes``, in their order; None for the horizontal (y, x).
-
-    The factor is ``change`` of these values: of a dask array it is taken in the tasks of the pass.
-    """
+    """An array that varies along ``axes``, in their order; None for the horizontal (y, x)."""
 
     values: Any
     axes: tuple[Axis, ...] | None = None
-    change: Callable[[Any], Any] | None = None
-
-    def evaluate(self) -> Any:
-        """The array itself."""
-        return self.values if self.change is None else self.change(self.values)
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,16 +111,14 @@ def linear_terms(expression: Expression) -> dict[int, Factor | None]:
             return linear_terms(-1.0 * a)
         case Operation("multiply", (Factor() as factor, a)):
             return {
-                n: factor
-                if f is None
-                else Factor(factor.evaluate() * f.evaluate(), factor.axes or f.axes)
+                n: factor if f is None else Factor(factor.values * f.values, factor.axes or f.axes)
                 for n, f in linear_terms(a).items()
             }
         case Operation("add" | "subtract" as name, (a, b)):
             terms = linear_terms(a)
             for n, f in linear_terms(b if name == "add" else -b).items():
                 one, other = terms.get(n, f) or ONE, f or ONE
-                terms[n] = Factor(one.evaluate() + other.evaluate(), one.axes) if n in terms else f
+                terms[n] = Factor(one.values + other.values, one.axes) if n in terms else f
             return terms
     raise TypeError(f"{expression} is no sum of fields, each times a factor")
 

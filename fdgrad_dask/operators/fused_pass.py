@@ -71,8 +71,7 @@ class FusedPass:
         self.levels = leaves[-1]  # the last field, if no ``levels`` are given
         self._operands: list[Operand] = [((i, None),) for i in range(len(leaves))]
         self._operand_numbers: dict[Expression, int] = {field: field.number for field in leaves}
-        # By id, which holds while the array lives.
-        self._factors: dict[tuple[int, Any], tuple[Any, int]] = {}
+        self._factors: dict[int, tuple[Any, int]] = {}  # by id, which holds while the array lives
         self._leaves: dict[tuple[Expression, int, int], Derivative] = {}
         self._derivatives: list[PlannedDerivative] = []
 
@@ -128,11 +127,10 @@ class FusedPass:
     def _place(self, leaf: Factor | Derivative) -> int:
         """The number of a factor among the data, or of a derivative among the derivatives."""
         if isinstance(leaf, Factor):
-            key = id(leaf.values), leaf.change
-            if key not in self._factors:
-                self._factors[key] = leaf.values, len(self.data)
-                self.data.append(self._expand(leaf))
-            return self._factors[key][1]
+            if id(leaf.values) not in self._factors:
+                self._factors[id(leaf.values)] = leaf.values, len(self.data)
+                self.data.append(self._expand(leaf.values, leaf.axes or self.plane))
+            return self._factors[id(leaf.values)][1]
         operand = leaf.operand
         if operand not in self._operand_numbers:  # a sum of fields, each times a factor
             terms = linear_terms(operand).items()
@@ -146,16 +144,15 @@ class FusedPass:
         self._derivatives.append(planned)
         return len(self._derivatives) - 1
 
-    def _expand(self, factor: Factor) -> Any:
-        """The values of a factor over the dimensions of the fields."""
-        values, axes = factor.values, factor.axes or self.plane
+    def _expand(self, values: Any, axes: tuple[Axis, ...]) -> Any:
+        """An array that varies along ``axes``, over the dimensions of the fields."""
         if values.size == 1:
             # XLA multiplies a number by the step of an even axis first, which rounds otherwise;
             # a column it multiplies in the order of the equation.
             axes = self.plane[:1]
             values = np.broadcast_to(values.reshape(1), self.template.sizes[axes[0].dim])
         numbers = tuple(axis.number for axis in axes)
-        return expand(values, numbers, self.template.ndim, factor.change)
+        return expand(values, numbers, self.template.ndim)
 
     def label(self, data: Any, name: Hashable, attrs: dict[str, Any]) -> xr.DataArray:
         """One output with the labels of the fields.

@@ -8,7 +8,6 @@ closed domain, and circulations around cells to the circulation around all of th
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -120,7 +119,7 @@ class StaggeredPass(FusedPass):
 
     def per(self, values: xr.Variable, point: str) -> Factor:
         """One over a length or an area at a point; NaN where that is zero."""
-        return replace(self.factor(values, point), change=inverse)
+        return self.factor(values.copy(data=inverse(values.data)), point)
 
     def factor(self, values: xr.Variable, point: str) -> Factor:
         """An array at a point in an equation."""

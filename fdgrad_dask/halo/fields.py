@@ -1,35 +1,33 @@
-"""Factors over some axes of a pass: tasks expand their chunks, so that this costs none of its own.
+"""Lazy fields of a program: what kind their chunks are, how they are expanded and cut alike.
 
-A length of a cell is over (y, x) and a field over (time, level, y, x). As layers of dask, a
-transposition, a reshape and one over the values would be three tasks for each chunk of a factor.
+A length of a cell is over (y, x) and a wind over (time, level, y, x). Tasks expand the chunks of
+such a factor, since dask would have tasks for it: to transpose and to reshape each chunk.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import dask.array as da
+import numpy as np
 
 from fdgrad_dask.blocks.device import in_double
 
-Change = Callable[[Any], Any]
-
 
 class Expansion(NamedTuple):
-    """On which of ``ndim`` axes the dimensions of an array lie, and how its values change first."""
+    """On which of ``ndim`` axes the dimensions of an array lie."""
 
     axes: tuple[int, ...]
     ndim: int
-    change: Change | None = None
 
     def apply(self, array: Any) -> Any:
         """The array over all axes, of size 1 along those on which it does not vary."""
         order = sorted(range(len(self.axes)), key=self.axes.__getitem__)
         with in_double([array]):
-            changed = array if self.change is None else self.change(array)
-            return changed.transpose(order).reshape(self.spread(array.shape, 1))
+            return array.transpose(order).reshape(self.spread(array.shape, 1))
 
     def spread(self, values: Sequence[Any], elsewhere: Any) -> tuple[Any, ...]:
         """One value per axis, of one per dimension."""
@@ -65,9 +63,9 @@ class Expanded:
         return expanded
 
 
-def expand(array: Any, axes: tuple[int, ...], ndim: int, change: Change | None = None) -> Any:
+def expand(array: Any, axes: tuple[int, ...], ndim: int) -> Any:
     """An array whose dimensions are ``axes`` over all of ``ndim``; a dask array as `Expanded`."""
-    expansion = Expansion(axes, ndim, change)
+    expansion = Expansion(axes, ndim)
     return Expanded(array, expansion) if is_dask(array) else expansion.apply(array)
 
 
@@ -91,3 +89,41 @@ def find_kind(f: Any) -> Any:
 def find_expansion(f: Any) -> Expansion | None:
     """How tasks expand the chunks of a field; None if they have all axes."""
     return f.expansion if isinstance(f, Expanded) else None
+
+
+def rechunk_field(f: Any, shape: tuple[int, ...], chunks: Sequence[tuple[int, ...]]) -> Any:
+    """``f`` in the chunks of all; a NumPy array that varies along one axis at most stays one."""
+    own = tuple(
+        sizes if n == full else (1,) for n, full, sizes in zip(f.shape, shape, chunks, strict=True)
+    )
+    if is_lazy(f):
+        return f if any(map(math.isnan, shape)) else f.rechunk(own)
+    if sum(n > 1 for n in f.shape) <= 1:
+        return np.asanyarray(f)
+    return da.from_array(f, chunks=own)
+
+
+def merge_chunks(sizes: Sequence[int], first: int, inner: int, last: int) -> tuple[int, ...]:
+    """Join neighbouring chunks until each holds what its stencil needs.
+
+    A halo comes from one neighbour, which must have as many rows; and the one-sided rows at a
+    boundary must lie in one chunk with all that they read. The first chunk must hold ``first``
+    points, the last ``last`` and all others ``inner``. Chunks that are large enough stay as they
+    are.
+
+    >>> merge_chunks((1, 1, 1, 5), 2, 1, 2)
+    (2, 1, 5)
+    >>> merge_chunks((4, 4, 1), 2, 1, 2)
+    (4, 5)
+    """
+    merged: list[int] = []
+    for size in sizes:
+        least = first if len(merged) <= 1 else inner
+        if merged and merged[-1] < least:
+            merged[-1] += size
+        else:
+            merged.append(size)
+    while len(merged) > 1 and merged[-1] < max(last, inner):
+        tail = merged.pop()
+        merged[-1] += tail
+    return tuple(merged)
