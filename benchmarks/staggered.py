@@ -1,12 +1,13 @@
 """Divergence and vorticity of a C grid's velocities, together: in one pass, and by xgcm's `diff`.
 
-Cells have lengths and areas of their own, as those of ocean models have. In memory, and of a dask
-array in chunks along x and y, computed chunk by chunk into nowhere.
+Cells have lengths and areas of their own, as those of ocean models have. In memory, and of dask
+arrays in chunks along x and y, computed chunk by chunk into nowhere: in small chunks, where what
+each task costs counts as much as its arithmetic, and in chunks of the size that dask recommends.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from importlib.util import find_spec
 from typing import Any
@@ -22,22 +23,38 @@ from benchmarks.machine import cores
 from benchmarks.rows import Row, in_turn, over, seconds_of
 
 WHAT, XGCM = "divergence and vorticity on a C grid, {dtype}", "xgcm, composed"
-SHAPE, CHUNKS = (24, 600, 800), (12, 300, 400)
+SHAPE = (24, 600, 800)
+CHUNKS = (12, 300, 400)  # 6 MB in float32
+# Shapes of an array and of its chunks, of 46 MB.
+LARGE = {
+    "float32": ((48, 1200, 1600), (24, 600, 800)),
+    "float64": ((24, 1200, 1600), (12, 600, 800)),
+}
 DIMS = {"center": ("YC", "XC"), "u": ("YC", "XG"), "v": ("YG", "XC"), "corner": ("YG", "XG")}
 
 
 def rows(size: str) -> Iterator[Row]:
     """Both dtypes, NumPy and dask arrays."""
     part = 12 if size == "quick" else 1
+    shape, small = ((n // part, *others) for n, *others in (SHAPE, CHUNKS))
     with dask.config.set(scheduler="threads", num_workers=cores()):
-        for dtype in ("float32", "float64"):
-            ds = ocean((SHAPE[0] // part, *SHAPE[1:]), dtype)
-            shape = " × ".join(map(str, ds.u.shape))
-            yield _row(f"NumPy, {shape}", dtype, partial(both, ds), partial(by_xgcm, ds))
-            lazy = ds.assign({n: in_chunks(one) for n, one in ds.data_vars.items()})
-            case = f"dask, {shape} in chunks of {' × '.join(map(str, CHUNKS))}"
-            ours, theirs = (partial(_store, partial(f, lazy)) for f in (both, by_xgcm))
-            yield _row(case, dtype, ours, theirs)
+        for dtype, large in LARGE.items():
+            ds = ocean(shape, dtype)
+            yield _row(f"NumPy, {_by(shape)}", dtype, partial(both, ds), partial(by_xgcm, ds))
+            yield _chunked(ds, small)
+            if size != "quick":
+                yield _chunked(ocean(large[0], dtype), large[1])
+
+
+def _chunked(ds: xr.Dataset, chunks: tuple[int, ...]) -> Row:
+    lazy = ds.assign({n: in_chunks(one, chunks) for n, one in ds.data_vars.items()})
+    ours, theirs = (partial(_store, partial(way, lazy)) for way in (both, by_xgcm))
+    case = f"dask, {_by(ds.u.shape)} in chunks of {_by(chunks)}"
+    return _row(case, str(ds.u.dtype), ours, theirs)
+
+
+def _by(sizes: Iterable[int]) -> str:
+    return " × ".join(map(str, sizes))
 
 
 def _row(case: str, dtype: str, ours: Callable[[], object], theirs: Callable[[], object]) -> Row:
@@ -65,10 +82,9 @@ def ocean(shape: tuple[int, ...], dtype: str) -> xr.Dataset:
     return xr.Dataset(velocities | lengths | areas, coords)
 
 
-def in_chunks(field: xr.DataArray) -> xr.DataArray:
+def in_chunks(field: xr.DataArray, chunks: tuple[int, ...]) -> xr.DataArray:
     """The field in chunks that are arrays of their own, as where they were read."""
-    chunks = CHUNKS[-field.ndim :]
-    parts = da.from_array(field.values, chunks=chunks, name=f"{field.name}-{field.dtype}")
+    parts = da.from_array(field.values, chunks=chunks[-field.ndim :], name=False)
     return field.copy(data=parts.map_blocks(np.copy, meta=parts).persist())
 
 

@@ -18,6 +18,7 @@ from fdgrad_dask.errors import CoordinateError
 from fdgrad_dask.grids.attributes import check_result_name
 from fdgrad_dask.grids.coordinate import Axis
 from fdgrad_dask.grids.times import as_numbers
+from fdgrad_dask.grids.units import divide_units
 from fdgrad_dask.grids.vertical import describe_not_monotonic
 from fdgrad_dask.halo.compute import compute, concatenate, expand
 from fdgrad_dask.operators.expression import (
@@ -107,6 +108,7 @@ class FusedPass:
         ``poles`` are the rows at poles, which have equations of their own: output → end of y (0 or
         -1) → its row, (…, 1, 1).
         """
+        self._derivatives.clear()  # those of another call
         formula: Formula | None = None
         derivatives = [output for output in outputs if isinstance(output, Derivative)]
         if len(derivatives) == len(outputs):  # alone they are rounded as `numpy.gradient` does
@@ -154,13 +156,24 @@ class FusedPass:
         numbers = tuple(axis.number for axis in axes)
         return expand(values, numbers, self.template.ndim)
 
-    def label(self, data: Any, name: Hashable, attrs: dict[str, Any]) -> xr.DataArray:
-        """One output with the labels of the fields.
+    def as_wide(self, data: Any) -> Any:
+        """An output in the dtype of the fields, if that is wider than what it is computed in.
 
         Outputs of half precision stay float32: float16 has no digits for a vorticity of 1e-5 s-1.
         """
-        if self.compute_dtype.itemsize < self.dtype.itemsize:
-            data = data.astype(self.dtype)
+        is_wider = self.dtype.itemsize > self.compute_dtype.itemsize
+        return data.astype(self.dtype) if is_wider else data
+
+    def per_metre(self, power: int = 1, times: Any = None) -> str | None:
+        """The units of the first field per metre to the ``power``, ``times`` other units."""
+        units = self.template.attrs.get("units")
+        if times is not None:
+            units = divide_units(times, units, -1)
+        return divide_units(units, "m", power)
+
+    def label(self, data: Any, name: Hashable, attrs: dict[str, Any]) -> xr.DataArray:
+        """One output with the labels of the fields."""
+        data = self.as_wide(data)
         if self.repeated is not None:
             number = self.repeated.number
             first = data[(slice(None),) * number + (slice(1),)]

@@ -23,7 +23,6 @@ from fdgrad_dask.grids.metric_terms import (
     lat_lon_metric,
 )
 from fdgrad_dask.grids.places import require_same_places
-from fdgrad_dask.grids.units import divide_units
 from fdgrad_dask.grids.vertical import align_levels, find_level_dim, resolve_levels
 from fdgrad_dask.halo.compute import average_row, length
 from fdgrad_dask.operators.expression import Derivative, Expression, hypot
@@ -133,13 +132,6 @@ class HorizontalPass(FusedPass):
             return np.full((1, 1), self.options.coriolis)
         f = self.grid.coriolis(self.template.name)
         return f[:, None] if f.ndim == 1 else f
-
-    def per_metre(self, power: int = 1, times: Any = None) -> str | None:
-        """The units of the first field per metre to the ``power``, ``times`` other units."""
-        units = self.template.attrs.get("units")
-        if times is not None:
-            units = divide_units(times, units, -1)
-        return divide_units(units, "m", power)
 
     def named(
         self,

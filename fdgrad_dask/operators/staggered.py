@@ -21,9 +21,8 @@ from fdgrad_dask.grids.coordinate import Axis, index_axis
 from fdgrad_dask.grids.metric_terms import inverse
 from fdgrad_dask.grids.places import has_same_values
 from fdgrad_dask.grids.staggered import Grid, find_point
-from fdgrad_dask.grids.units import divide_units
 from fdgrad_dask.halo.compute import concatenate, is_dask
-from fdgrad_dask.operators.expression import Derivative, Expression, Factor
+from fdgrad_dask.operators.expression import Derivative, Factor
 from fdgrad_dask.operators.fused_pass import FusedPass
 from fdgrad_dask.operators.options import Options
 from fdgrad_dask.stencils import two_points
@@ -94,11 +93,6 @@ class StaggeredPass(FusedPass):
             n = self.template.sizes[along.dim]
             self._tables[key] = make(n, is_forward=is_forward, ends=ends)
         return along, self._tables[key]
-
-    def solve(self, *outputs: Expression, **options: Any) -> list[Any]:
-        """The arrays of the outputs, over the slots."""
-        self._derivatives.clear()  # those of another call
-        return super().solve(*outputs, **options)
 
     def after(self, *arrays: Any) -> FusedPass:
         """A pass over arrays that this one has made."""
@@ -177,27 +171,22 @@ class StaggeredPass(FusedPass):
         standard_name: str | None = None,
     ) -> xr.DataArray:
         """One output at a point, with the coordinates of that point."""
-        numbers = {axis: self.plane["yx".index(axis)].number for axis in "yx"}
-        for axis, number in numbers.items():
-            missing = self._lacks(axis, point)
-            if missing > 0:
-                data = _take(data, number, slice(None, -missing))
-            elif missing < 0:
-                data = _append(data, number, "periodic")
-        if self.compute_dtype.itemsize < self.dtype.itemsize:
-            data = data.astype(self.dtype)
         dims = list(self.template.dims)
-        for (_, number), dim in zip(numbers.items(), self.grid.dims(point), strict=True):
-            dims[number] = dim
+        for axis, along, dim in zip("yx", self.plane, self.grid.dims(point), strict=True):
+            dims[along.number], missing = dim, self._lacks(axis, point)
+            if missing > 0:
+                data = _take(data, along.number, slice(None, -missing))
+            elif missing < 0:
+                data = _append(data, along.number, "periodic")
+        data = self.as_wide(data)
         result = xr.DataArray(data, self.template.coords, dims)
         coords = self.cells.coords(point).items()
         result = result.assign_coords({n: one for n, one in coords if set(one.dims) <= set(dims)})
         check_result_name(name, result)
         attrs = derive_attributes(self.outer, units, long_name)
         attrs |= {"standard_name": standard_name} if standard_name else {}
-        attrs |= {"geometry": "grid"} | (
-            {"grid_source": self.grid.source} if self.grid.source else {}
-        )
+        attrs |= {"geometry": "grid"}
+        attrs |= {"grid_source": self.grid.source} if self.grid.source else {}
         return result.rename(name).assign_attrs(attrs)
 
     def to_dataset(self, results: Iterable[xr.DataArray]) -> xr.Dataset:
@@ -208,16 +197,12 @@ class StaggeredPass(FusedPass):
         for result in made:
             for name, one in result.coords.variables.items():
                 other = coords.setdefault(name, one)
-                if not (has_same_values(other, one)):
+                if not has_same_values(other, one):
                     unlike.add(name)
         return xr.Dataset(
             {one.name: one.variable for one in made},
             {name: one for name, one in coords.items() if name not in unlike},
         )
-
-    def per_metre(self, power: int = 1, times: Any = None) -> str | None:
-        """The units of the first field per metre to the ``power``."""
-        return divide_units(self.template.attrs.get("units"), "m", power)
 
 
 def require_defaults(options: Options) -> Grid:

@@ -94,6 +94,8 @@ def _find_circle(grid: Grid, cells: Cells) -> Fold | None:
 def _places(cells: Cells) -> Iterator[tuple[str, Any, Any]]:
     """The points of a cell whose 2-D latitude and longitude are in memory, with these."""
     for point in POINTS:
+        if all(one.ndim < 2 for one in cells.coords(point).values()):
+            continue  # as most have none, and a template of all its coordinates takes a while
         here = cells.template(point)
         names = [find_2d(here, key) for key in ("latitude", "longitude")]
         if None not in names:

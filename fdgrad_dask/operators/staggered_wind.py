@@ -59,9 +59,8 @@ class StaggeredWind(StaggeredPass):
                 f"{u.name!r} lies on faces across y and {v.name!r} on faces across x, but u is "
                 f"needed on those across x; give them the other way around: {v.name}, {u.name}"
             )
-        cells = Cells(grid, wind, at)  # which are the same of both, also where they are averaged
         eastward = [one for one in wind if is_eastward(one)]
-        if eastward and not cells.has_lines:
+        if eastward and not Cells(grid, wind, at).has_lines:
             raise OptionError(
                 f"{eastward[0].name!r} points east or north, as its standard_name "
                 f"{eastward[0].attrs.get('standard_name')!r} says, but components along the grid "
@@ -98,33 +97,24 @@ class StaggeredWind(StaggeredPass):
     @cached_property
     def deformation(self) -> tuple[Any, Any]:
         """dy/dx δx(u/dy) − dx/dy δy(v/dx) at centres, and dy/dx δx(v/dy) + dx/dy δy(u/dx)."""
-        return self._stretching(), self._shearing()
+        stretching = shearing = None
+        if None not in self.normal:
+            (u, v), (at_u, at_v) = self.normal, ("u", "v")
+            u_x, v_y = self._strain(u, at_u, "x", "center"), self._strain(v, at_v, "y", "center")
+            stretching = u_x - v_y
+        if None not in self.along:
+            (u, v), (at_u, at_v) = self.along, self.along_at
+            v_x = self._strain(v, at_v, "x", self.around)
+            shearing = v_x + self._strain(u, at_u, "y", self.around)
+        return stretching, shearing
 
-    def _stretching(self) -> Any:
-        if None in self.normal:
-            return None
-        (u, v), at = self.normal, "center"
-        by_y, by_x = self.per(self.cells.dy("u"), "u") * u, self.per(self.cells.dx("v"), "v") * v
-        y_over_x, x_over_y = self._aspects(at)
-        return y_over_x * self.difference(by_y, "x", "u") - x_over_y * self.difference(
-            by_x, "y", "v"
+    def _strain(self, component: Any, at: str, axis: str, to: str) -> Any:
+        """dy/dx δx(component/dy) at the point ``to``, or dx/dy δy(component/dx)."""
+        along, across = (
+            (self.cells.dx, self.cells.dy) if axis == "x" else (self.cells.dy, self.cells.dx)
         )
-
-    def _shearing(self) -> Any:
-        if None in self.along:
-            return None
-        (u, v), (at_u, at_v) = self.along, self.along_at
-        by_y = self.per(self.cells.dy(at_v), at_v) * v
-        by_x = self.per(self.cells.dx(at_u), at_u) * u
-        y_over_x, x_over_y = self._aspects(self.around)
-        return y_over_x * self.difference(by_y, "x", at_v) + x_over_y * self.difference(
-            by_x, "y", at_u
-        )
-
-    def _aspects(self, point: str) -> tuple[Factor, Factor]:
-        """dy/dx and dx/dy of the cell around a point."""
-        dx, dy = self.cells.dx(point), self.cells.dy(point)
-        return self.factor(dy / dx, point), self.factor(dx / dy, point)
+        by_width = self.per(across(at), at) * component
+        return self.factor(across(to) / along(to), to) * self.difference(by_width, axis, at)
 
     def total_deformation(self) -> Any:
         """√(stretching² + shearing²) at centres: of shearing the mean of its four squares."""
