@@ -24,8 +24,6 @@ from fdgrad_dask.stencils.table import StencilTable
 Pair = tuple[Any, Any]
 Tables = tuple[StencilTable, StencilTable]
 Derive = Callable[..., Any]
-# Steps shorter than this, in metres, and axes closer to parallel than this angle, have no area.
-_SHORT, _PARALLEL = 1e-3, 1e-9
 
 
 @dataclass(frozen=True)
@@ -139,7 +137,8 @@ class LatLonMetric:
     """A grid of known latitudes and longitudes.
 
     A step along an axis has the components ``x_e``, ``x_n`` and ``y_e``, ``y_n`` to the east and
-    north, in metres per index. ``east`` and ``north`` are these directions as vectors in space.
+    north, in metres per index; ``area`` is J, in m² per index², negative if the grid is left-handed
+    and NaN where cells have none. ``east`` and ``north`` are these directions as vectors in space.
     ``along`` are the directions of x and y as (E, N), if the components of a wind are along them.
     Since points are differenced as vectors in space, there is no seam in longitude.
     """
@@ -148,17 +147,10 @@ class LatLonMetric:
     x_n: Any
     y_e: Any
     y_n: Any
+    area: Any
     east: tuple[Any, Any, Any]
     north: tuple[Any, Any, Any]
     along: tuple[Pair, Pair] | None = None
-
-    @cached_property
-    def area(self) -> Any:
-        """J, in m² per index²; negative if the grid is left-handed, NaN where cells have none."""
-        area = self.x_e * self.y_n - self.x_n * self.y_e
-        h_x, h_y = np.hypot(self.x_e, self.x_n), np.hypot(self.y_e, self.y_n)
-        has_area = (abs(area) > _PARALLEL * h_x * h_y) & (h_x > _SHORT) & (h_y > _SHORT)
-        return np.where(has_area, area, np.nan)
 
     @cached_property
     def over_area(self) -> Any:
@@ -204,8 +196,8 @@ class LatLonMetric:
         u, v = self.to_earth(u, v)
         parts = [e * u + n * v for e, n in zip(self.east, self.north, strict=True)]
         by_x, by_y = [d(part, "x") for part in parts], [d(part, "y") for part in parts]
-        u_x, u_y = _dot(self.east, by_x), _dot(self.east, by_y)
-        v_x, v_y = _dot(self.north, by_x), _dot(self.north, by_y)
+        u_x, u_y = dot(self.east, by_x), dot(self.east, by_y)
+        v_x, v_y = dot(self.north, by_x), dot(self.north, by_y)
         return *self._per_metre(u_x, u_y), *self._per_metre(v_x, v_y)
 
     def contravariant(self) -> tuple[Any, Any, Any]:
@@ -213,48 +205,6 @@ class LatLonMetric:
         across = -(self.x_e * self.y_e + self.x_n * self.y_n) / area
         squares = (self.y_e**2 + self.y_n**2) / area, (self.x_e**2 + self.x_n**2) / area
         return (*squares, across)
-
-
-def lat_lon_metric(
-    lat: Any,
-    lon: Any,
-    radii: tuple[float, float],
-    tables: Tables,
-    *,
-    smooth: Tables | None = None,
-    senses: tuple[int, int] = (1, 1),
-) -> LatLonMetric:
-    """The metric of the points ``lat``, ``lon`` in degrees, (ny, nx); lazy if they are.
-
-    ``radii`` are those of the equator and of the poles in metres, ``tables`` the stencils along x
-    and y. ``smooth`` are those for the directions of x and y, if the components of a wind lie along
-    them: these are differenced with the wind. ``senses`` are -1 where x, or y, falls with its
-    index: the components then point against it.
-    """
-    phi, lam = (np.deg2rad(array.astype(np.float64)) for array in (lat, lon))
-    sin_p, cos_p, sin_l, cos_l = np.sin(phi), np.cos(phi), np.sin(lam), np.cos(lam)
-    east = (-sin_l, cos_l, 0)
-    north = (-sin_p * cos_l, -sin_p * sin_l, cos_p)
-    a, b = radii
-    vertical = a**2 / np.sqrt((a * cos_p) ** 2 + (b * sin_p) ** 2)  # radius of the prime vertical
-    place = (vertical * cos_p * cos_l, vertical * cos_p * sin_l, (b / a) ** 2 * vertical * sin_p)
-
-    def steps(tables: Tables) -> list[Pair]:
-        found = []
-        for axis, table in zip((1, 0), tables, strict=True):
-            step = [differentiate(part, axis, table) for part in place]
-            found.append((_dot(east[:2], step[:2]), _dot(north, step)))
-        return found
-
-    (x_e, x_n), (y_e, y_n) = steps(tables)
-    along = None
-    if smooth is not None:
-        along_x, along_y = (
-            (_over(e, sense * np.hypot(e, n)), _over(n, sense * np.hypot(e, n)))
-            for (e, n), sense in zip(steps(smooth), senses, strict=True)
-        )
-        along = along_x, along_y
-    return LatLonMetric(x_e, x_n, y_e, y_n, east, north, along)
 
 
 def at_points(spacing: Any, axis: int, table: StencilTable) -> Any:
@@ -281,7 +231,8 @@ def _rotate(rotation: Pair, a: Any, b: Any) -> Pair:
     return c * a - s * b, s * a + c * b
 
 
-def _dot(one: Any, other: Any) -> Any:
+def dot(one: Any, other: Any) -> Any:
+    """The scalar product of two vectors."""
     return sum(a * b for a, b in zip(one, other, strict=True))
 
 
@@ -290,7 +241,3 @@ def inverse(values: Any) -> Any:
     if is_dask(values):  # one task a chunk, not one each for the comparison, choice and division
         return values.map_blocks(inverse, meta=inverse(values._meta))
     return 1.0 / np.where(values == 0, np.nan, values)
-
-
-def _over(values: Any, length: Any) -> Any:
-    return values / np.where(abs(length) > _SHORT, length, np.nan)

@@ -9,7 +9,7 @@ are exchanged, and 2 neighbours per axis are enough.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import product
 from operator import getitem
@@ -149,6 +149,19 @@ def _attach_halos(
     graph = _Graph(arrays, chunks, task, name)
     lazy = list(graph.lazy.values())
     return make_arrays(name, graph.tasks(), lazy, task.program.outputs, chunks, meta)
+
+
+def map_chunks(
+    function: Callable[..., Any], arrays: Sequence[da.Array], outputs: int, meta: Any
+) -> list[da.Array]:
+    """The ``outputs`` that ``function`` makes of the chunks of arrays that are cut alike."""
+    name = f"fdgrad-{tokenize(function, [f.name for f in arrays])}"
+    kind = Task if outputs == 1 else Shared
+    tasks = {
+        (name, *place): kind((name, *place), function, *[TaskRef((f.name, *place)) for f in arrays])
+        for place in list_places(arrays[0].chunks)
+    }
+    return make_arrays(name, tasks, list(arrays), outputs, arrays[0].chunks, meta)
 
 
 def make_arrays(

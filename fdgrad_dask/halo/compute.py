@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import dask.array as da
@@ -16,9 +17,9 @@ import numpy as np
 from fdgrad_dask.blocks import sharded
 from fdgrad_dask.blocks.device import in_double, is_jax
 from fdgrad_dask.blocks.device import result_dtype as jax_dtype
-from fdgrad_dask.blocks.program import Block, Program, single
+from fdgrad_dask.blocks.program import Block, Derivative, Program, single
 from fdgrad_dask.errors import ChunkError
-from fdgrad_dask.halo.chunks import compute_chunks
+from fdgrad_dask.halo.chunks import compute_chunks, map_chunks
 from fdgrad_dask.halo.fields import expand as expand
 from fdgrad_dask.halo.fields import find_kind, is_lazy
 from fdgrad_dask.halo.fields import is_dask as is_dask
@@ -53,6 +54,17 @@ def differentiate(
     """
     fields = [f] if z is None else [f, z]
     return compute(fields, single(stencil, axis, None if z is None else 1, error_text))[0]
+
+
+def differentiate_all(
+    fields: Sequence[Any], along: Sequence[tuple[int, StencilTable]]
+) -> list[list[Any]]:
+    """The derivatives of all fields along each of some axes, in one pass over them."""
+    count = len(fields)
+    derivatives = tuple(Derivative(i, axis, table) for axis, table in along for i in range(count))
+    operands = tuple(((i, None),) for i in range(count))
+    made = compute(fields, Program(operands, derivatives, None, len(derivatives)))
+    return [made[first : first + count] for first in range(0, len(made), count)]
 
 
 def compute(fields: Sequence[Any], program: Program, dtype: Any = None) -> list[Any]:
@@ -140,6 +152,22 @@ def apply_pointwise(function: Callable[..., Any], *arrays: Any) -> Any:
     index = tuple(range(lazy[0].ndim))
     pairs = [part for f in lazy for part in (f, index)]
     return da.blockwise(_apply_to_chunks, index, *pairs, function=function)
+
+
+def apply_together(function: Callable[..., Any], outputs: int, *arrays: Any) -> list[Any]:
+    """The float64 arrays that ``function`` makes of arrays of one shape, at every point.
+
+    Lazy if an array is, with one task a chunk for all of them; JAX arrays have 64 bits.
+    """
+    first = next(filter(is_dask, arrays), None)
+    if first is None:
+        return list(_apply_to_chunks(*arrays, function=function))
+    lazy = [
+        f.rechunk(first.chunks) if is_dask(f) else da.from_array(f, chunks=first.chunks)
+        for f in arrays
+    ]
+    apply = partial(_apply_to_chunks, function=function)
+    return list(map_chunks(apply, lazy, outputs, np.empty((0,) * first.ndim)))
 
 
 def _apply_to_chunks(*chunks: Any, function: Callable[..., Any]) -> Any:

@@ -7,11 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import dask.array as da
-from dask.base import tokenize
-from dask.task_spec import Task, TaskRef
 
 from fdgrad_dask.blocks.harmonics import Transform
-from fdgrad_dask.halo.chunks import Shared, list_places, make_arrays, make_meta
+from fdgrad_dask.halo.chunks import make_meta, map_chunks
 from fdgrad_dask.halo.compute import length
 from fdgrad_dask.halo.fields import is_dask
 
@@ -37,13 +35,6 @@ def transform_planes(fields: Sequence[Any], transform: Transform) -> list[Any]:
         else da.from_array(f, chunks=joined.chunks)
         for f in fields
     ]
-    name = f"fdgrad-{tokenize([f.name for f in arrays], transform)}"
-    kind = Task if transform.count == 1 else Shared
-    tasks = {}
-    for place in list_places(joined.chunks):
-        key = (name, *place)
-        chunks = [TaskRef((f.name, *place)) for f in arrays]
-        tasks[key] = kind(key, transform.compute_in_task, *chunks)
     meta = make_meta(fields, ndim, transform.dtype)
-    results = make_arrays(name, tasks, arrays, transform.count, joined.chunks, meta)
+    results = map_chunks(transform.compute_in_task, arrays, transform.count, meta)
     return [result.rechunk({axis: first.chunks[axis] for axis in axes}) for result in results]

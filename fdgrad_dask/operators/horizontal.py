@@ -20,9 +20,9 @@ from fdgrad_dask.grids.metric_terms import (
     OrthogonalMetric,
     Tables,
     at_points,
-    lat_lon_metric,
 )
 from fdgrad_dask.grids.places import require_same_places
+from fdgrad_dask.grids.steps import lat_lon_metric
 from fdgrad_dask.grids.vertical import align_levels, find_level_dim, resolve_levels
 from fdgrad_dask.halo.compute import average_row, length
 from fdgrad_dask.operators.expression import Derivative, Expression, hypot
