@@ -12,6 +12,7 @@ from dask.utils import format_bytes
 from fdgrad_dask.errors import ClusterError
 from fdgrad_dask.pipeline.cluster.memory import bytes_per_worker
 from fdgrad_dask.pipeline.config.schema import Config
+from fdgrad_dask.pipeline.config.source import Stored
 from fdgrad_dask.pipeline.planning import identity, steps
 from fdgrad_dask.pipeline.planning import regions as plan
 from fdgrad_dask.pipeline.planning.cutting import Chunks, Halo
@@ -113,7 +114,7 @@ def looked_at(config: Config) -> Job:
     config = config.model_copy(update={"source": pinned(config.source)})
     files = tuple(files_of(config.source))
     beside = config.source.coordinates
-    found = [(file, config.source) for file in files]
+    found: list[tuple[str, Stored]] = [(file, config.source) for file in files]
     found += [(file, beside) for file in files_of(beside)] if beside else []
     if any(format_of(file, stored) == "netcdf" for file, stored in found):
         # HDF5 hands out again what this process still has open, though the file was rewritten
