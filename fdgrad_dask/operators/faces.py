@@ -1,4 +1,4 @@
-"""Operators across the faces of an LLC grid or a cubed sphere.
+"""Operators across the faces of an LLC grid or a cubed sphere, as ``boundary`` connects them.
 
 Each face is computed as a grid of its own, with ghost points from those beside it.
 """
@@ -6,27 +6,35 @@ Each face is computed as a grid of its own, with ghost points from those beside 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
 from fdgrad_dask.errors import CoordinateError, OptionError
-from fdgrad_dask.grids.faces import read_connections
-from fdgrad_dask.grids.geometry import Curvilinear, HorizontalGrid
+from fdgrad_dask.grids.coordinate import Axis, select_for_axis
+from fdgrad_dask.grids.faces import Link, Side, across, describe_side, read_connections
+from fdgrad_dask.grids.fold import locate
+from fdgrad_dask.grids.geometry import Curvilinear
 from fdgrad_dask.grids.horizontal import find_horizontal_grid
+from fdgrad_dask.grids.places import list_candidates
 from fdgrad_dask.grids.staggered import Grid
-from fdgrad_dask.operators.beside import Faces
-from fdgrad_dask.operators.ghosts import (
-    extend_arrays,
+from fdgrad_dask.halo.compute import is_dask
+from fdgrad_dask.operators.extended import (
     find_carried,
     find_vectors,
+    get_sizes,
     ghost_width,
+    list_centers,
     require_horizontal,
-    restore,
+    solve_extended,
 )
+from fdgrad_dask.operators.ghosts import Ghosts, Quantity
 from fdgrad_dask.operators.roles import match_components
 from fdgrad_dask.operators.terms import COORDINATES
+from fdgrad_dask.stencils.boundary import boundary_pair
 
 
 def has_faces(boundary: Any) -> bool:
@@ -45,7 +53,7 @@ def solve_across_faces(
     rest = {key: one for key, one in given["boundary"].items() if key != dim}
     labels = first[dim].values.tolist() if dim in first.coords else [*range(first.sizes[dim])]
     links = read_connections(connections, labels, dim)
-    geometry = given.get("geometry")
+    geometry: Any = given.get("geometry")
     if isinstance(geometry, Grid):
         raise OptionError(
             f"boundary connects faces along {dim!r}, but on a staggered grid each face is one of "
@@ -53,37 +61,29 @@ def solve_across_faces(
             "cells first and leave out geometry="
         )
     alone = {name: one.isel({dim: 0}) for name, one in named.items()}
-    of_one = extend_arrays(geometry, lambda _, array: array.isel({dim: 0}, missing_dims="ignore"))
+    sizes: dict[str, Any] = {
+        n: one.isel({dim: 0}, missing_dims="ignore") for n, one in get_sizes(geometry).items()
+    }
+    of_one = replace(geometry, **sizes) if sizes else geometry
     grid = find_horizontal_grid(next(iter(alone.values())), of_one, rest)
-    _check_grid(grid, first, dim, ghost_width(given))
-    sizes = first.sizes[grid.y.dim], first.sizes[grid.x.dim]
-    if sizes[0] != sizes[1] and any(link.axis != side[1] for side, link in links.items()):
-        raise CoordinateError(
-            f"faces have {sizes[0]} by {sizes[1]} points, but sides along x are connected to sides "
-            "along y, which need as many; give square faces, or correct the connections"
+    if not isinstance(grid.geometry, Curvilinear):
+        raise OptionError(
+            f"boundary connects faces, but {first.name!r} has no latitude and longitude over "
+            f"({dim!r}, {grid.y.dim!r}, {grid.x.dim!r}), nor dx and dy; set them"
         )
-    faces = Faces(links, labels, dim, {"y": grid.y, "x": grid.x}, ghost_width(given))
-    faces.check(first)
+    require_square(links, {axis.dim: first.sizes[axis.dim] for axis in (grid.y, grid.x)})
+    width = dict.fromkeys("yx", ghost_width(given))
+    ghosts = Ghosts(links, list_centers(first, grid), width, labels, dim)
+    check_places(ghosts, first)
     along = find_vectors(alone, grid)
     if carried := find_carried(alone):
         raise OptionError(
             f"{named[carried[0]].name!r} is a component along the grid, and other faces have its "
             "axis turned; rotate both components to the east and north first: rotate_to_earth"
         )
-    vector = {axis: named[name] for name, axis in along.items()}
-    made = []
-    for face in labels:
-        arguments = {
-            **given,
-            "boundary": faces.boundary(face, rest, first),
-            "geometry": extend_arrays(geometry, partial(faces.extend_array, face, geometry)),
-        }
-        for name, one in named.items():
-            arrays = (vector, along[name], "vector") if name in along else ({"": one}, "", "")
-            arguments[name] = faces.extend(face, one, *arrays)
-        made.append(operator(**arguments))
-    dims = dim, grid.y.dim, grid.x.dim
-    return restore(made[0], first, dims, partial(faces.stack, made, first), {"faces": str(dim)})
+    ends_of = partial(_find_boundary, links, {"y": grid.y, "x": grid.x}, rest, first)
+    decided = {"faces": str(dim)}
+    return solve_extended(operator, given, named, along, ghosts, ends_of, decided)
 
 
 def _find_fields(fields: list[str], given: Mapping[str, Any]) -> dict[str, xr.DataArray]:
@@ -126,15 +126,60 @@ def _find_connections(
     return dim, connections
 
 
-def _check_grid(grid: HorizontalGrid, field: xr.DataArray, dim: Hashable, width: int) -> None:
-    if not isinstance(grid.geometry, Curvilinear):
-        raise OptionError(
-            f"boundary connects faces, but {field.name!r} has no latitude and longitude over "
-            f"({dim!r}, {grid.y.dim!r}, {grid.x.dim!r}), nor dx and dy; set them"
+def require_square(links: Mapping[Side, Link], counts: Mapping[Hashable, int]) -> None:
+    """Raise if sides of different lengths are connected."""
+    ny, nx = counts.values()
+    if ny != nx and any(link.axis != side[1] for side, link in links.items()):
+        raise CoordinateError(
+            f"faces have {ny} by {nx} points, but sides along x are connected to sides "
+            "along y, which need as many; give square faces, or correct the connections"
         )
-    for axis in (grid.y, grid.x):
-        if field.sizes[axis.dim] < width + 1:
+
+
+def check_places(ghosts: Ghosts, field: xr.DataArray) -> None:
+    """Raise unless the centres beyond each side lie there, where places are known."""
+    one = ghosts.select(field, ghosts.faces[0], "center")
+    names = [list_candidates(one, key, 2) for key in ("latitude", "longitude")]
+    places = [field.coords[found[0]] for found in names if len(found) == 1]
+    if len(places) < 2 or any(is_dask(place.variable._data) for place in places):
+        return
+    dims = ghosts.points["center"].dims
+    for side, link in ghosts.links.items():
+        order = dims[side[1]], dims[across(side[1])]
+        inward = slice(None, None, 1 if side[2] == 0 else -1)
+        rows = [ghosts.select(place, side[0], "center").transpose(*order) for place in places]
+        p, q, r = locate(*(place.values[inward][:3] for place in rows))
+        looks = (ghosts.look(side, "center", Quantity({("", "center"): one}), 1) for one in places)
+        (beyond,) = locate(*(one.transpose(*order).values for one in looks))
+        off = np.linalg.norm(3 * p - 3 * q + r - beyond, axis=-1)
+        if np.nanmedian(off / np.linalg.norm(p - q, axis=-1)) > 0.5:
             raise CoordinateError(
-                f"faces have {field.sizes[axis.dim]} points along {axis.dim!r}, but {width} of "
-                "each are needed beside others; lower the accuracy"
+                f"{describe_side(side)} is connected to {describe_side(link.lands(side[2]))}, but "
+                "by latitude and longitude it does not go on there; correct the connection"
             )
+
+
+def _find_boundary(
+    links: Mapping[Side, Link],
+    axes: Mapping[str, Axis],
+    rest: Mapping[Any, Any],
+    field: xr.DataArray,
+    face: Hashable,
+) -> dict[Any, Any]:
+    """The boundary conditions of one face: its open sides have those of the domain."""
+    found = {
+        key: one
+        for key, one in rest.items()
+        if not any(select_for_axis({key: True}, axis, field) for axis in axes.values())
+    }
+    for key, axis in axes.items():
+        ends = boundary_pair(select_for_axis(rest, axis, field))
+        if "periodic" in ends:
+            raise OptionError(
+                f"boundary connects faces, and {axis.dim!r} is periodic; connect the face with "
+                "itself instead"
+            )
+        found[axis.dim] = tuple(
+            None if (face, key, end) in links else one for end, one in enumerate(ends)
+        )
+    return found
