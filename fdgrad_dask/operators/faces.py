@@ -5,7 +5,7 @@ Each face is computed as a grid of its own, with ghost points from those beside 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Collection, Hashable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -42,24 +42,33 @@ def has_faces(boundary: Any) -> bool:
     return isinstance(boundary, Mapping) and any(isinstance(b, Mapping) for b in boundary.values())
 
 
+def find_faces(
+    boundary: Mapping[Any, Any], named: Mapping[str, xr.DataArray]
+) -> tuple[Hashable, list[Hashable], dict[Side, Link]]:
+    """The dimension of faces, their labels, and how ``boundary`` connects them."""
+    dim, connections = _find_connections(boundary, named)
+    first = next(iter(named.values()))
+    labels = first[dim].values.tolist() if dim in first.coords else [*range(first.sizes[dim])]
+    return dim, labels, read_connections(connections, labels, dim)
+
+
 def solve_across_faces(
     operator: Callable[..., Any], fields: list[str], given: Mapping[str, Any]
 ) -> Any:
     """What ``operator`` makes of its arguments ``given``, whose ``boundary`` connects faces."""
     require_horizontal(operator, "the edges of faces")
-    named = _find_fields(fields, given)
-    first = next(iter(named.values()))
-    dim, connections = _find_connections(given["boundary"], named)
-    rest = {key: one for key, one in given["boundary"].items() if key != dim}
-    labels = first[dim].values.tolist() if dim in first.coords else [*range(first.sizes[dim])]
-    links = read_connections(connections, labels, dim)
     geometry: Any = given.get("geometry")
     if isinstance(geometry, Grid):
         raise OptionError(
-            f"boundary connects faces along {dim!r}, but on a staggered grid each face is one of "
-            f"its own: select one, .isel({dim}=…), or interpolate the fields to the centres of "
-            "cells first and leave out geometry="
+            "boundary connects faces, but a staggered grid has its own; give the connections "
+            "there: Grid(…, boundary={'x': …, 'y': …, dimension of faces: …})"
         )
+    _require_no_levels(given)
+    named = {name: given[name] for name in fields if isinstance(given.get(name), xr.DataArray)}
+    named = match_across(named)
+    first = next(iter(named.values()))
+    dim, labels, links = find_faces(given["boundary"], named)
+    rest = {key: one for key, one in given["boundary"].items() if key != dim}
     alone = {name: one.isel({dim: 0}) for name, one in named.items()}
     sizes: dict[str, Any] = {
         n: one.isel({dim: 0}, missing_dims="ignore") for n, one in get_sizes(geometry).items()
@@ -71,7 +80,7 @@ def solve_across_faces(
             f"boundary connects faces, but {first.name!r} has no latitude and longitude over "
             f"({dim!r}, {grid.y.dim!r}, {grid.x.dim!r}), nor dx and dy; set them"
         )
-    require_square(links, {axis.dim: first.sizes[axis.dim] for axis in (grid.y, grid.x)})
+    require_square(links, *(first.sizes[axis.dim] for axis in (grid.y, grid.x)))
     width = dict.fromkeys("yx", ghost_width(given))
     ghosts = Ghosts(links, list_centers(first, grid), width, labels, dim)
     check_places(ghosts, first)
@@ -86,18 +95,22 @@ def solve_across_faces(
     return solve_extended(operator, given, named, along, ghosts, ends_of, decided)
 
 
-def _find_fields(fields: list[str], given: Mapping[str, Any]) -> dict[str, xr.DataArray]:
-    """The fields by name; u and v in one unit, since beyond an edge one goes on as the other."""
+def _require_no_levels(given: Mapping[str, Any]) -> None:
     if given_fields := [name for name in COORDINATES if given.get(name) is not None]:
         raise OptionError(
             f"boundary connects faces, across which {given_fields[0]}= does not go on; select one "
             "face, or interpolate the fields to levels of constant pressure or height first"
         )
-    named = {name: given[name] for name in fields if isinstance(given.get(name), xr.DataArray)}
+
+
+def match_across(
+    named: dict[str, xr.DataArray], plane: Collection[Hashable] = ()
+) -> dict[str, xr.DataArray]:
+    """Fields by name, u and v in one unit, and with the same dimensions but those of the plane."""
     if {"u", "v"} <= named.keys():
         others = [one for name, one in named.items() if name not in ("u", "v")]
         u, v = match_components(named["u"], named["v"], others)
-        if {*u.dims} != {*v.dims}:
+        if {*u.dims}.difference(plane) != {*v.dims}.difference(plane):
             raise CoordinateError(
                 f"{u.name!r} has the dimensions {u.dims} and {v.name!r} {v.dims}, but across faces "
                 "one component goes on as the other; give both the same: xr.broadcast(…)"
@@ -126,9 +139,8 @@ def _find_connections(
     return dim, connections
 
 
-def require_square(links: Mapping[Side, Link], counts: Mapping[Hashable, int]) -> None:
+def require_square(links: Mapping[Side, Link], ny: int, nx: int) -> None:
     """Raise if sides of different lengths are connected."""
-    ny, nx = counts.values()
     if ny != nx and any(link.axis != side[1] for side, link in links.items()):
         raise CoordinateError(
             f"faces have {ny} by {nx} points, but sides along x are connected to sides "

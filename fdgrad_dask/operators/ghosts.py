@@ -87,12 +87,17 @@ class Ghosts:
         for name, one in moved.items():
             place = array.coords[name]
             along = [axis for axis, dim in dims.items() if dim in one.dims]
-            if len(along) == 2:
+            if len(along) == 2 and not (point in _TURNED and self.is_turned):
                 coords[name] = self._surround(face, point, Quantity({("", point): place}))
             elif one.ndim == 1 and one.dtype.kind in "iuf" and not is_dask(one._data):
                 labels = self.select(place, face, point).variable
                 coords[name] = _continue_labels(labels, *self.count(face, along[0]))
         return made.assign_coords(coords)
+
+    @property
+    def is_turned(self) -> bool:
+        """True if x goes on as y somewhere, and points on the faces of cells as others."""
+        return any(link.axis != side[1] for side, link in self.links.items())
 
     def select(self, array: xr.DataArray, face: Hashable, point: str) -> xr.DataArray:
         """One face of an array, without columns that repeat others."""
@@ -143,6 +148,12 @@ class Ghosts:
         turned = point if axis == side[1] else _TURNED.get(point, point)
         here, there = self.points[point], self.points[turned]
         own, sign = link.signs(side[1], what.own) if what.own else ("", 1)
+        if (own, turned) not in what.arrays:
+            raise CoordinateError(
+                f"what lies over {tuple(here.dims.values())} goes on over "
+                f"{tuple(there.dims.values())} on another face, but nothing is given there; give "
+                "both, or interpolate to the centres of cells"
+            )
         array = what.arrays[own, turned]
         made = self.select(array, other, turned).variable
         rows = _find_rows(link, side, here, there, count)

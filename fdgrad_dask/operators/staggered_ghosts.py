@@ -9,20 +9,33 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from fdgrad_dask.errors import CoordinateError
+from fdgrad_dask.errors import CoordinateError, OptionError
 from fdgrad_dask.grids.cells import EXTRA, IS_BELOW, Cells, is_on_face
+from fdgrad_dask.grids.faces import is_regular_corner
 from fdgrad_dask.grids.fold import Fold, count_repeated_columns, find_fold
 from fdgrad_dask.grids.places import find_2d
 from fdgrad_dask.grids.staggered import POINTS, Grid, find_point
 from fdgrad_dask.halo.compute import is_dask
 from fdgrad_dask.operators.extended import find_carried, ghost_width, restore
+from fdgrad_dask.operators.faces import (
+    check_places,
+    find_faces,
+    has_faces,
+    match_across,
+    require_square,
+)
 from fdgrad_dask.operators.ghosts import Ghosts, Points, Quantity, list_varying
+
+# What is made of circulations around corners, also where only three cells meet.
+_AROUND = {"absolute_vorticity", "kinematics", "vorticity"}
 
 
 def goes_around(geometry: Any) -> bool:
-    """True for a staggered grid whose x is periodic: it may have a fold, or columns twice."""
+    """True for a staggered grid with faces, or whose x is periodic: it may have a fold then."""
     return isinstance(geometry, Grid) and (
-        "periodic" in geometry.ends("x") or geometry.ends("y")[1] == "fold"
+        "periodic" in geometry.ends("x")
+        or geometry.ends("y")[1] == "fold"
+        or has_faces(geometry.boundary)
     )
 
 
@@ -30,48 +43,165 @@ def solve_around(operator: Callable[..., Any], fields: list[str], given: Mapping
     """What ``operator`` makes of its arguments ``given``, whose geometry goes around the globe."""
     grid: Grid = given["geometry"]
     named = {name: given[name] for name in fields if isinstance(given.get(name), xr.DataArray)}
+    if is_faced := has_faces(grid.boundary):
+        named = match_across(named, {*grid.x.values(), *grid.y.values()})
     points = {name: find_point(one, grid) for name, one in named.items()}
     cells = Cells(grid, list(named.values()), list(points.values()))
-    low, high = grid.ends("y")
-    is_folded = high == "fold"
+    first, width = next(iter(named.values())), ghost_width(given)
+    find = _connect_faces if is_faced else _connect_circle
+    ghosts, decided = find(grid, cells, first, width)
+    if ghosts is None:
+        return operator(**given)
+    along = _find_components(named, points, ghosts) if is_faced or decided else {}
+    wind = {(along[n], points[n]): named[n] for n in ("u", "v") if n in along}
+    whats = {
+        n: Quantity(wind | {(axis, points[n]): named[n]}, axis, "vector")
+        for n, axis in along.items()
+    }
+    made = []
+    for face in ghosts.faces:
+        extended = {
+            n: _extend(ghosts, grid, face, one, points[n], whats.get(n)) for n, one in named.items()
+        }
+        if is_faced and points.get("u") == "u" and operator.__name__ in _AROUND:
+            # The edge that two other faces have lies beyond both sides here, and counts once.
+            extended["u"] = _replace_at_corners(ghosts, face, extended["u"], "u", 0.0)
+        made.append(operator(**{**given, "geometry": _extend_grid(ghosts, grid, face)} | extended))
+    coords: dict[Hashable, xr.Variable] = {}
+    for point in POINTS:
+        coords = cells.coords(point) | coords
+    return restore(ghosts, made, first, coords | list_varying(first, [ghosts.dim]), decided)
+
+
+def _connect_faces(
+    grid: Grid, cells: Cells, field: xr.DataArray, width: int
+) -> tuple[Ghosts, dict[str, str]]:
+    """What lies beyond the faces that the boundary of the grid connects."""
+    for axis in "xy":
+        if {"periodic", "fold"} & {*grid.ends(axis)}:
+            raise OptionError(
+                f"boundary connects faces, and {axis} is {grid.boundary[axis]!r}; connect the "
+                "face with itself instead"
+            )
+    if len({grid.dims(point) for point in POINTS}) < len(POINTS):
+        raise OptionError(
+            "boundary connects faces, but points of cells share their dimensions; rename those of "
+            "u, v and corners, as MITgcm has them: i and i_g, j and j_g"
+        )
+    dim, labels, links = find_faces(grid.boundary, {"": field})
+    require_square(links, cells.counts["y"], cells.counts["x"])
+    ends = {axis: 2 * n for axis, n in cells.counts.items()}
+    points = {p: _list_points(grid, cells, p, ends) for p in POINTS}
+    ghosts = Ghosts(links, points, {"y": width, "x": width}, labels, dim)
+    check_places(ghosts, field)
+    return ghosts, {"faces": str(dim)}
+
+
+def _connect_circle(
+    grid: Grid, cells: Cells, field: xr.DataArray, width: int
+) -> tuple[Ghosts | None, dict[str, str]]:
+    """What lies beyond a fold, and which columns are others once more; None if none are."""
+    is_folded = grid.ends("y")[1] == "fold"
     found = (_find_fold if is_folded else _find_circle)(grid, cells)
     if found is None:
-        return operator(**given)
+        return None, {}
     fold, at = found
     _check_columns(grid, fold, cells)
     links, end = fold.connect(*(_first(grid, at, axis) for axis in "yx"))
     ends = {"y": end if is_folded else 2 * cells.counts["y"], "x": 2 * fold.width}
-    width = {"y": ghost_width(given) * is_folded, "x": 0}
-    places = {p: _list_points(grid, cells, p, ends) for p in POINTS}
-    ghosts = Ghosts(links, places, width, before=fold.first)
-    along: dict[str, str] = {}
-    if is_folded:
-        along = {n: "xy"[n == "v"] for n in ("u", "v") if n in named}
-        along |= dict.fromkeys(find_carried(named, points), "x")
+    points = {p: _list_points(grid, cells, p, ends, fold.width) for p in POINTS}
+    ghosts = Ghosts(links, points, {"y": width * is_folded, "x": 0}, before=fold.first)
+    return ghosts, {"fold": f"y, {fold.pivot} pivot"} if is_folded else {}
 
-    def extend(array: xr.DataArray, point: str, own: str = "") -> xr.DataArray:
-        what = Quantity({(own, point): array}, own, "vector" if own else "")
-        # Nominal 1-D positions are no latitudes here.
-        dims = places[point].dims
-        lines = [n for n, one in list_varying(array, dims.values()).items() if one.ndim == 1]
-        made = ghosts.extend(0, array.drop_vars(lines), point, what)
-        x = dims["x"]
-        if EXTRA[grid.face("x")] * is_on_face(point, "x") == 1 and made.sizes.get(x, 1) > 1:
-            made = made.isel({x: np.append(np.arange(made.sizes[x]), 0)})  # the first once more
-        return made
 
-    arrays: dict[str, Any] = {
-        kind: {p: extend(one, p) for p, one in getattr(grid, kind).items()}
-        for kind in ("dx", "dy", "area", "fraction")
+def _find_components(
+    named: Mapping[str, xr.DataArray], points: Mapping[str, str], ghosts: Ghosts
+) -> dict[str, str]:
+    """Name of a field → ``"x"`` or ``"y"``, for those that are components along the grid."""
+    along = {n: "xy"[n == "v"] for n in ("u", "v") if n in named}
+    carried = find_carried(named, points)
+    if ghosts.dim is None:
+        return along | dict.fromkeys(carried, "x")
+    if carried:
+        raise OptionError(
+            f"{named[carried[0]].name!r} is a component along the grid, and other faces have its "
+            "axis turned; rotate both components to the east and north first: rotate_to_earth"
+        )
+    if along and (points["u"], points["v"]) not in (("u", "v"), ("center", "center")):
+        raise OptionError(
+            f"{named['u'].name!r} lies at {points['u']!r} and {named['v'].name!r} at "
+            f"{points['v']!r}, but across faces components are needed at 'u' and 'v', or both at "
+            "the centres of cells; interpolate them on each face first: interpolate"
+        )
+    return along
+
+
+def _extend(
+    ghosts: Ghosts,
+    grid: Grid,
+    face: Hashable,
+    array: xr.DataArray,
+    point: str,
+    what: Quantity | None = None,
+) -> xr.DataArray:
+    """One face of an array at a point with its ghost points."""
+    dims = ghosts.points[point].dims
+    # Nominal 1-D positions are no latitudes here.
+    lines = [n for n, one in list_varying(array, dims.values()).items() if one.ndim == 1]
+    made = ghosts.extend(face, array.drop_vars(lines), point, what)
+    x = dims["x"]
+    is_closed = ghosts.dim is None and EXTRA[grid.face("x")] == 1 and is_on_face(point, "x")
+    if is_closed and made.sizes.get(x, 1) > 1:
+        made = made.isel({x: np.append(np.arange(made.sizes[x]), 0)})  # the first once more
+    return made
+
+
+def _extend_grid(ghosts: Ghosts, grid: Grid, face: Hashable) -> Grid:
+    """The grid of one face with ghost points, beyond which nothing is known."""
+    lengths = {(axis, p): one for axis in "xy" for p, one in getattr(grid, f"d{axis}").items()}
+    changes: dict[str, Any] = {}
+    for kind in ("dx", "dy", "area", "fraction"):
+        arrays, own = getattr(grid, kind), kind[1] if kind in ("dx", "dy") else ""
+        family = lengths if own else {("", p): one for p, one in arrays.items()}
+        what = Quantity(family, own, "length")
+        changes[kind] = {p: _extend(ghosts, grid, face, one, p, what) for p, one in arrays.items()}
+    if ghosts.dim is not None and "corner" in grid.dx:
+        # Where three cells meet, an area is none of two lengths, and nothing has a direction.
+        hidden = _replace_at_corners(ghosts, face, changes["dx"]["corner"], "corner", np.nan)
+        changes["dx"]["corner"] = hidden
+    changes["boundary"] = {
+        axis: tuple(
+            None if ghosts.width[axis] and (face, axis, end) in ghosts.links else one
+            for end, one in enumerate(grid.ends(axis))
+        )
+        for axis in "xy"
     }
-    arrays["boundary"] = {**grid.boundary, "y": (low, None if is_folded else high)}
-    extended = {n: extend(one, points[n], along.get(n, "")) for n, one in named.items()}
-    made = operator(**{**given, "geometry": replace(grid, **arrays)} | extended)
-    coords: dict[Hashable, xr.Variable] = {}
-    for point in POINTS:
-        coords = cells.coords(point) | coords
-    decided = {"fold": f"y, {fold.pivot} pivot"} if is_folded else {}
-    return restore(ghosts, [made], next(iter(named.values())), coords, decided)
+    return replace(grid, **changes)
+
+
+def _replace_at_corners(
+    ghosts: Ghosts, face: Hashable, array: xr.DataArray, point: str, value: float
+) -> xr.DataArray:
+    """An extended array with another value where three faces meet.
+
+    Of an array at the corners of cells that is the corner itself, of one at ``"u"`` the points on
+    its line beyond y.
+    """
+    points = ghosts.points[point]
+    y, x = (
+        points.first[axis] + 2 * (np.arange(array.sizes[dim]) - ghosts.count(face, axis)[0])
+        for axis, dim in points.dims.items()
+    )
+    is_there = np.zeros((len(y), len(x)), bool)
+    for end, at in ((0, 0), (0, 1), (1, 0), (1, 1)):
+        sides = (face, "y", end), (face, "x", at)
+        if {*sides} <= ghosts.links.keys() and not is_regular_corner(ghosts.links, sides[0], at):
+            edge = end * points.ends["y"]
+            rows = y == edge if point == "corner" else y > edge if end else y < edge
+            is_there |= rows[:, None] & (x == at * points.ends["x"])
+    if not is_there.any():
+        return array
+    return array.where(xr.DataArray(~is_there, dims=tuple(points.dims.values())), value)
 
 
 def _find_fold(grid: Grid, cells: Cells) -> tuple[Fold, str]:
@@ -118,11 +248,14 @@ def _first(grid: Grid, point: str, axis: str) -> int:
     return 0 if IS_BELOW[grid.face(axis)] else 2
 
 
-def _list_points(grid: Grid, cells: Cells, point: str, ends: Mapping[str, int]) -> Points:
+def _list_points(
+    grid: Grid, cells: Cells, point: str, ends: Mapping[str, int], columns: int = 0
+) -> Points:
+    """One kind of points; so many ``columns`` differ on a grid that goes around the globe."""
     dims = dict(zip("yx", grid.dims(point), strict=True))
     first = {axis: _first(grid, point, axis) for axis in "yx"}
-    counts = {"y": cells.size(point, "y"), "x": ends["x"] // 2}
-    return Points(dims, first, counts, ends, cells.size(point, "x"))
+    counts = {axis: cells.size(point, axis) for axis in "yx"}
+    return Points(dims, first, counts | ({"x": columns} if columns else {}), ends, counts["x"])
 
 
 def _check_columns(grid: Grid, fold: Fold, cells: Cells) -> None:
