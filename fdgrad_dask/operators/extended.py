@@ -86,10 +86,10 @@ def restore(
 
 def _cut(made: xr.Variable, ghosts: Ghosts, face: Hashable, points: Points) -> xr.Variable:
     """A result of one face without its ghost points, with the columns that repeat others."""
-    n, x = points.counts["x"], points.dims["x"]
     for axis, dim in points.dims.items():
-        low, _ = ghosts.count(face, axis)
-        made = made.isel({dim: slice(low, low + points.counts[axis])})
+        low, high = ghosts.count(face, axis)
+        made = made.isel({dim: slice(low, made.sizes[dim] - high)})
+    x, n = points.dims["x"], made.sizes[points.dims["x"]]
     ends = slice(n - ghosts.before, None), slice(points.columns - n - ghosts.before)
     left, right = (made.isel({x: end}) for end in ends)
     made = join([left, made, right], x, made)
