@@ -5,17 +5,16 @@ Each face is computed as a grid of its own, with ghost points from those beside 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from fdgrad_dask.errors import CoordinateError, OptionError
-from fdgrad_dask.grids.coordinate import Axis, select_for_axis
-from fdgrad_dask.grids.faces import Link, Side, across, describe_side, read_connections
+from fdgrad_dask.grids.coordinate import select_for_axis
+from fdgrad_dask.grids.faces import across, describe_side, read_connections
 from fdgrad_dask.grids.fold import locate
 from fdgrad_dask.grids.geometry import Curvilinear
 from fdgrad_dask.grids.horizontal import find_horizontal_grid
@@ -23,15 +22,13 @@ from fdgrad_dask.grids.places import list_candidates
 from fdgrad_dask.grids.staggered import Grid
 from fdgrad_dask.halo.compute import is_dask
 from fdgrad_dask.operators.extended import (
-    find_carried,
-    find_vectors,
     get_sizes,
     ghost_width,
     list_centers,
     require_horizontal,
-    solve_extended,
+    solve_at_centers,
 )
-from fdgrad_dask.operators.ghosts import Ghosts, Quantity
+from fdgrad_dask.operators.ghosts import Ghosts, Points, Quantity
 from fdgrad_dask.operators.roles import match_components
 from fdgrad_dask.operators.terms import COORDINATES
 from fdgrad_dask.stencils.boundary import boundary_pair
@@ -40,16 +37,6 @@ from fdgrad_dask.stencils.boundary import boundary_pair
 def has_faces(boundary: Any) -> bool:
     """True if the option ``boundary`` connects faces."""
     return isinstance(boundary, Mapping) and any(isinstance(b, Mapping) for b in boundary.values())
-
-
-def find_faces(
-    boundary: Mapping[Any, Any], named: Mapping[str, xr.DataArray]
-) -> tuple[Hashable, list[Hashable], dict[Side, Link]]:
-    """The dimension of faces, their labels, and how ``boundary`` connects them."""
-    dim, connections = _find_connections(boundary, named)
-    first = next(iter(named.values()))
-    labels = first[dim].values.tolist() if dim in first.coords else [*range(first.sizes[dim])]
-    return dim, labels, read_connections(connections, labels, dim)
 
 
 def solve_across_faces(
@@ -67,32 +54,75 @@ def solve_across_faces(
     named = {name: given[name] for name in fields if isinstance(given.get(name), xr.DataArray)}
     named = match_across(named)
     first = next(iter(named.values()))
-    dim, labels, links = find_faces(given["boundary"], named)
+    dim, _ = _find_connections(given["boundary"], named)
     rest = {key: one for key, one in given["boundary"].items() if key != dim}
-    alone = {name: one.isel({dim: 0}) for name, one in named.items()}
     sizes: dict[str, Any] = {
         n: one.isel({dim: 0}, missing_dims="ignore") for n, one in get_sizes(geometry).items()
     }
     of_one = replace(geometry, **sizes) if sizes else geometry
-    grid = find_horizontal_grid(next(iter(alone.values())), of_one, rest)
+    grid = find_horizontal_grid(first.isel({dim: 0}), of_one, rest)
     if not isinstance(grid.geometry, Curvilinear):
         raise OptionError(
             f"boundary connects faces, but {first.name!r} has no latitude and longitude over "
             f"({dim!r}, {grid.y.dim!r}, {grid.x.dim!r}), nor dx and dy; set them"
         )
-    require_square(links, *(first.sizes[axis.dim] for axis in (grid.y, grid.x)))
-    width = dict.fromkeys("yx", ghost_width(given))
-    ghosts = Ghosts(links, list_centers(first, grid), width, labels, dim)
-    check_places(ghosts, first)
-    along = find_vectors(alone, grid)
-    if carried := find_carried(alone):
-        raise OptionError(
-            f"{named[carried[0]].name!r} is a component along the grid, and other faces have its "
-            "axis turned; rotate both components to the east and north first: rotate_to_earth"
+    width = ghost_width(given)
+    ghosts = connect_faces(given["boundary"], named, list_centers(first, grid), width)
+    axes = {"y": grid.y, "x": grid.x}
+    own = {
+        key: one
+        for key, one in rest.items()
+        if not any(select_for_axis({key: True}, axis, first) for axis in axes.values())
+    }
+    ends = {key: boundary_pair(select_for_axis(rest, axis, first)) for key, axis in axes.items()}
+
+    def boundary(face: Hashable) -> dict[Any, Any]:
+        opened = open_ends(ghosts, face, ends)
+        return own | {axis.dim: opened[key] for key, axis in axes.items()}
+
+    return solve_at_centers(operator, given, ghosts, named, grid, boundary, {"faces": str(dim)})
+
+
+def connect_faces(
+    boundary: Mapping[Any, Any],
+    named: Mapping[str, xr.DataArray],
+    points: Mapping[str, Points],
+    width: int,
+    others: Iterable[xr.DataArray] = (),
+) -> Ghosts:
+    """What lies beside each face, as ``boundary`` says it; places of ``others`` are checked too."""
+    dim, connections = _find_connections(boundary, named)
+    first = next(iter(named.values()))
+    labels = first[dim].values.tolist() if dim in first.coords else [*range(first.sizes[dim])]
+    links = read_connections(connections, labels, dim)
+    ny, nx = points["center"].counts.values()
+    if ny != nx and any(link.axis != side[1] for side, link in links.items()):
+        raise CoordinateError(
+            f"faces have {ny} by {nx} points, but sides along x are connected to sides "
+            "along y, which need as many; give square faces, or correct the connections"
         )
-    ends_of = partial(_find_boundary, links, {"y": grid.y, "x": grid.x}, rest, first)
-    decided = {"faces": str(dim)}
-    return solve_extended(operator, given, named, along, ghosts, ends_of, decided)
+    ghosts = Ghosts(links, points, {"y": width, "x": width}, labels, dim)
+    _check_places(ghosts, [*named.values(), *others])
+    return ghosts
+
+
+def open_ends(
+    ghosts: Ghosts, face: Hashable, ends: Mapping[str, tuple[Any, Any]]
+) -> dict[str, tuple[Any, Any]]:
+    """The conditions at the ends of a face: its open sides have those of the domain."""
+    opened = {}
+    for axis, pair in ends.items():
+        if "periodic" in pair and ghosts.dim is not None:
+            raise OptionError(
+                f"boundary connects faces, and {ghosts.points['center'].dims[axis]!r} is periodic; "
+                "connect the face with itself instead"
+            )
+        low, high = (
+            None if ghosts.width[axis] and (face, axis, end) in ghosts.links else one
+            for end, one in enumerate(pair)
+        )
+        opened[axis] = low, high
+    return opened
 
 
 def _require_no_levels(given: Mapping[str, Any]) -> None:
@@ -139,23 +169,17 @@ def _find_connections(
     return dim, connections
 
 
-def require_square(links: Mapping[Side, Link], ny: int, nx: int) -> None:
-    """Raise if sides of different lengths are connected."""
-    if ny != nx and any(link.axis != side[1] for side, link in links.items()):
-        raise CoordinateError(
-            f"faces have {ny} by {nx} points, but sides along x are connected to sides "
-            "along y, which need as many; give square faces, or correct the connections"
-        )
-
-
-def check_places(ghosts: Ghosts, field: xr.DataArray) -> None:
+def _check_places(ghosts: Ghosts, fields: Iterable[xr.DataArray]) -> None:
     """Raise unless the centres beyond each side lie there, where places are known."""
-    one = ghosts.select(field, ghosts.faces[0], "center")
-    names = [list_candidates(one, key, 2) for key in ("latitude", "longitude")]
-    places = [field.coords[found[0]] for found in names if len(found) == 1]
+    dims = ghosts.points["center"].dims
+    places: list[xr.DataArray] = []
+    for field in fields:
+        if {ghosts.dim, *dims.values()} <= {*field.dims}:
+            one = ghosts.select(field, ghosts.faces[0], "center")
+            names = [list_candidates(one, key, 2) for key in ("latitude", "longitude")]
+            places = places or [field.coords[found[0]] for found in names if len(found) == 1]
     if len(places) < 2 or any(is_dask(place.variable._data) for place in places):
         return
-    dims = ghosts.points["center"].dims
     for side, link in ghosts.links.items():
         order = dims[side[1]], dims[across(side[1])]
         inward = slice(None, None, 1 if side[2] == 0 else -1)
@@ -169,29 +193,3 @@ def check_places(ghosts: Ghosts, field: xr.DataArray) -> None:
                 f"{describe_side(side)} is connected to {describe_side(link.lands(side[2]))}, but "
                 "by latitude and longitude it does not go on there; correct the connection"
             )
-
-
-def _find_boundary(
-    links: Mapping[Side, Link],
-    axes: Mapping[str, Axis],
-    rest: Mapping[Any, Any],
-    field: xr.DataArray,
-    face: Hashable,
-) -> dict[Any, Any]:
-    """The boundary conditions of one face: its open sides have those of the domain."""
-    found = {
-        key: one
-        for key, one in rest.items()
-        if not any(select_for_axis({key: True}, axis, field) for axis in axes.values())
-    }
-    for key, axis in axes.items():
-        ends = boundary_pair(select_for_axis(rest, axis, field))
-        if "periodic" in ends:
-            raise OptionError(
-                f"boundary connects faces, and {axis.dim!r} is periodic; connect the face with "
-                "itself instead"
-            )
-        found[axis.dim] = tuple(
-            None if (face, key, end) in links else one for end, one in enumerate(ends)
-        )
-    return found

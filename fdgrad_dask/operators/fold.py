@@ -16,11 +16,10 @@ from fdgrad_dask.grids.places import list_candidates
 from fdgrad_dask.grids.staggered import Grid
 from fdgrad_dask.halo.compute import is_dask
 from fdgrad_dask.operators.extended import (
-    find_vectors,
     ghost_width,
     list_centers,
     require_horizontal,
-    solve_extended,
+    solve_at_centers,
 )
 from fdgrad_dask.operators.ghosts import Ghosts
 from fdgrad_dask.operators.terms import COORDINATES
@@ -84,8 +83,7 @@ def solve_across_fold(
     width = {"y": ghost_width(given), "x": 0}
     ghosts = Ghosts(links, points, width, before=fold.first)
     decided = {"fold": f"{grid.y.name}, {fold.pivot} pivot"}
-    along = find_vectors(named, grid)
-    return solve_extended(operator, given, named, along, ghosts, lambda _: boundary, decided)
+    return solve_at_centers(operator, given, ghosts, named, grid, lambda _: boundary, decided)
 
 
 def _without_fold(boundary: Any) -> tuple[Hashable, str, dict[Any, Any]]:

@@ -27,7 +27,8 @@ class Points(NamedTuple):
     """Points of cells by axis, y and x: their dimensions, the place of the first, their number.
 
     ``ends`` are the places of the upper ends of the grid, and ``columns`` is how many points there
-    are along x with those that repeat others.
+    are along x with those that repeat others. A grid that goes around the globe ``is_closed`` where
+    its last column is its first. Without ``has_labels`` 1-D coordinates do not go on.
     """
 
     dims: Mapping[str, Hashable]
@@ -35,6 +36,8 @@ class Points(NamedTuple):
     counts: Mapping[str, int]
     ends: Mapping[str, int]
     columns: int
+    is_closed: bool = False
+    has_labels: bool = True
 
     def core(self, axis: str) -> int:
         """The number of points that do not lie beyond the upper end."""
@@ -87,9 +90,10 @@ class Ghosts:
         for name, one in moved.items():
             place = array.coords[name]
             along = [axis for axis, dim in dims.items() if dim in one.dims]
+            has_labels = self.points[point].has_labels and one.ndim == 1
             if len(along) == 2 and not (point in _TURNED and self.is_turned):
                 coords[name] = self._surround(face, point, Quantity({("", point): place}))
-            elif one.ndim == 1 and one.dtype.kind in "iuf" and not is_dask(one._data):
+            elif has_labels and one.dtype.kind in "iuf" and not is_dask(one._data):
                 labels = self.select(place, face, point).variable
                 coords[name] = _continue_labels(labels, *self.count(face, along[0]))
         return made.assign_coords(coords)
@@ -120,6 +124,7 @@ class Ghosts:
             if made.sizes.get(dim, 1) > 1:
                 core = points[point].core(axis)
                 high += made.sizes[dim] - core  # rows beyond a fold are others once more
+                high += points[point].is_closed and axis == "x"
                 made = made.isel({dim: slice(core)})
                 before, behind = (
                     [self.look((face, axis, end), point, what, n, margins)] if n else []

@@ -16,15 +16,15 @@ from fdgrad_dask.grids.fold import Fold, count_repeated_columns, find_fold
 from fdgrad_dask.grids.places import find_2d
 from fdgrad_dask.grids.staggered import POINTS, Grid, find_point
 from fdgrad_dask.halo.compute import is_dask
-from fdgrad_dask.operators.extended import find_carried, ghost_width, restore
-from fdgrad_dask.operators.faces import (
-    check_places,
-    find_faces,
-    has_faces,
-    match_across,
-    require_square,
+from fdgrad_dask.operators.extended import (
+    extend_all,
+    find_components,
+    ghost_width,
+    restore,
+    solve_extended,
 )
-from fdgrad_dask.operators.ghosts import Ghosts, Points, Quantity, list_varying
+from fdgrad_dask.operators.faces import connect_faces, has_faces, match_across, open_ends
+from fdgrad_dask.operators.ghosts import Ghosts, Points, list_varying
 
 # What is made of circulations around corners, also where only three cells meet.
 _AROUND = {"absolute_vorticity", "kinematics", "vorticity"}
@@ -47,58 +47,52 @@ def solve_around(operator: Callable[..., Any], fields: list[str], given: Mapping
         named = match_across(named, {*grid.x.values(), *grid.y.values()})
     points = {name: find_point(one, grid) for name, one in named.items()}
     cells = Cells(grid, list(named.values()), list(points.values()))
-    first, width = next(iter(named.values())), ghost_width(given)
-    find = _connect_faces if is_faced else _connect_circle
-    ghosts, decided = find(grid, cells, first, width)
+    connect = _connect_faces if is_faced else _connect_circle
+    ghosts, decided = connect(grid, cells, named, ghost_width(given))
     if ghosts is None:
         return operator(**given)
-    along = _find_components(named, points, ghosts) if is_faced or decided else {}
-    wind = {(along[n], points[n]): named[n] for n in ("u", "v") if n in along}
-    whats = {
-        n: Quantity(wind | {(axis, points[n]): named[n]}, axis, "vector")
-        for n, axis in along.items()
-    }
-    made = []
-    for face in ghosts.faces:
-        extended = {
-            n: _extend(ghosts, grid, face, one, points[n], whats.get(n)) for n, one in named.items()
-        }
+    along = find_components(named, ghosts, points) if decided else {}
+    if is_faced and along and (points["u"], points["v"]) not in (("u", "v"), ("center", "center")):
+        raise OptionError(
+            f"{named['u'].name!r} lies at {points['u']!r} and {named['v'].name!r} at "
+            f"{points['v']!r}, but across faces components are needed at 'u' and 'v', or both at "
+            "the centres of cells; interpolate them on each face first: interpolate"
+        )
+
+    def change(face: Hashable, extended: dict[str, xr.DataArray]) -> dict[str, Any]:
+        made: dict[str, Any] = {"geometry": _extend_grid(ghosts, grid, face)}
         if is_faced and points.get("u") == "u" and operator.__name__ in _AROUND:
             # The edge that two other faces have lies beyond both sides here, and counts once.
-            extended["u"] = _replace_at_corners(ghosts, face, extended["u"], "u", 0.0)
-        made.append(operator(**{**given, "geometry": _extend_grid(ghosts, grid, face)} | extended))
-    coords: dict[Hashable, xr.Variable] = {}
-    for point in POINTS:
-        coords = cells.coords(point) | coords
-    return restore(ghosts, made, first, coords | list_varying(first, [ghosts.dim]), decided)
+            made["u"] = _replace_at_corners(ghosts, face, extended["u"], "u", 0.0)
+        return made
+
+    made = solve_extended(operator, given, ghosts, named, along, change, points)
+    first = next(iter(named.values()))
+    coords = list_varying(first, [ghosts.dim])
+    for point in reversed(POINTS):
+        coords |= cells.coords(point)
+    return restore(ghosts, made, first, coords, decided)
 
 
 def _connect_faces(
-    grid: Grid, cells: Cells, field: xr.DataArray, width: int
+    grid: Grid, cells: Cells, named: Mapping[str, xr.DataArray], width: int
 ) -> tuple[Ghosts, dict[str, str]]:
     """What lies beyond the faces that the boundary of the grid connects."""
-    for axis in "xy":
-        if {"periodic", "fold"} & {*grid.ends(axis)}:
-            raise OptionError(
-                f"boundary connects faces, and {axis} is {grid.boundary[axis]!r}; connect the "
-                "face with itself instead"
-            )
-    if len({grid.dims(point) for point in POINTS}) < len(POINTS):
+    if len({grid.dims(point) for point in POINTS}) < len(POINTS) or "fold" in grid.ends("y"):
         raise OptionError(
-            "boundary connects faces, but points of cells share their dimensions; rename those of "
-            "u, v and corners, as MITgcm has them: i and i_g, j and j_g"
+            "boundary connects faces, but points of cells share their dimensions, or y has a fold; "
+            "rename those of u, v and corners, as MITgcm has them, i and i_g, j and j_g, and "
+            "connect the face with itself instead of a fold"
         )
-    dim, labels, links = find_faces(grid.boundary, {"": field})
-    require_square(links, cells.counts["y"], cells.counts["x"])
     ends = {axis: 2 * n for axis, n in cells.counts.items()}
     points = {p: _list_points(grid, cells, p, ends) for p in POINTS}
-    ghosts = Ghosts(links, points, {"y": width, "x": width}, labels, dim)
-    check_places(ghosts, field)
-    return ghosts, {"faces": str(dim)}
+    sizes = (*grid.area.values(), *grid.dx.values(), *grid.dy.values())
+    ghosts = connect_faces(grid.boundary, named, points, width, sizes)
+    return ghosts, {"faces": str(ghosts.dim)}
 
 
 def _connect_circle(
-    grid: Grid, cells: Cells, field: xr.DataArray, width: int
+    grid: Grid, cells: Cells, _: Any, width: int
 ) -> tuple[Ghosts | None, dict[str, str]]:
     """What lies beyond a fold, and which columns are others once more; None if none are."""
     is_folded = grid.ends("y")[1] == "fold"
@@ -114,69 +108,23 @@ def _connect_circle(
     return ghosts, {"fold": f"y, {fold.pivot} pivot"} if is_folded else {}
 
 
-def _find_components(
-    named: Mapping[str, xr.DataArray], points: Mapping[str, str], ghosts: Ghosts
-) -> dict[str, str]:
-    """Name of a field → ``"x"`` or ``"y"``, for those that are components along the grid."""
-    along = {n: "xy"[n == "v"] for n in ("u", "v") if n in named}
-    carried = find_carried(named, points)
-    if ghosts.dim is None:
-        return along | dict.fromkeys(carried, "x")
-    if carried:
-        raise OptionError(
-            f"{named[carried[0]].name!r} is a component along the grid, and other faces have its "
-            "axis turned; rotate both components to the east and north first: rotate_to_earth"
-        )
-    if along and (points["u"], points["v"]) not in (("u", "v"), ("center", "center")):
-        raise OptionError(
-            f"{named['u'].name!r} lies at {points['u']!r} and {named['v'].name!r} at "
-            f"{points['v']!r}, but across faces components are needed at 'u' and 'v', or both at "
-            "the centres of cells; interpolate them on each face first: interpolate"
-        )
-    return along
-
-
-def _extend(
-    ghosts: Ghosts,
-    grid: Grid,
-    face: Hashable,
-    array: xr.DataArray,
-    point: str,
-    what: Quantity | None = None,
-) -> xr.DataArray:
-    """One face of an array at a point with its ghost points."""
-    dims = ghosts.points[point].dims
-    # Nominal 1-D positions are no latitudes here.
-    lines = [n for n, one in list_varying(array, dims.values()).items() if one.ndim == 1]
-    made = ghosts.extend(face, array.drop_vars(lines), point, what)
-    x = dims["x"]
-    is_closed = ghosts.dim is None and EXTRA[grid.face("x")] == 1 and is_on_face(point, "x")
-    if is_closed and made.sizes.get(x, 1) > 1:
-        made = made.isel({x: np.append(np.arange(made.sizes[x]), 0)})  # the first once more
-    return made
-
-
 def _extend_grid(ghosts: Ghosts, grid: Grid, face: Hashable) -> Grid:
     """The grid of one face with ghost points, beyond which nothing is known."""
     lengths = {(axis, p): one for axis in "xy" for p, one in getattr(grid, f"d{axis}").items()}
-    changes: dict[str, Any] = {}
-    for kind in ("dx", "dy", "area", "fraction"):
-        arrays, own = getattr(grid, kind), kind[1] if kind in ("dx", "dy") else ""
-        family = lengths if own else {("", p): one for p, one in arrays.items()}
-        what = Quantity(family, own, "length")
-        changes[kind] = {p: _extend(ghosts, grid, face, one, p, what) for p, one in arrays.items()}
+    made = extend_all(ghosts, face, lengths, "length")
+    changes: dict[str, Any] = {
+        f"d{axis}": {p: one for (own, p), one in made.items() if own == axis} for axis in "xy"
+    }
     if ghosts.dim is not None and "corner" in grid.dx:
         # Where three cells meet, an area is none of two lengths, and nothing has a direction.
         hidden = _replace_at_corners(ghosts, face, changes["dx"]["corner"], "corner", np.nan)
         changes["dx"]["corner"] = hidden
-    changes["boundary"] = {
-        axis: tuple(
-            None if ghosts.width[axis] and (face, axis, end) in ghosts.links else one
-            for end, one in enumerate(grid.ends(axis))
-        )
-        for axis in "xy"
-    }
-    return replace(grid, **changes)
+    for kind in ("area", "fraction"):
+        arrays = {("", point): one for point, one in getattr(grid, kind).items()}
+        made = extend_all(ghosts, face, arrays, "length")
+        changes[kind] = {point: one for (_, point), one in made.items()}
+    ends = open_ends(ghosts, face, {axis: grid.ends(axis) for axis in "yx"})
+    return replace(grid, boundary=ends, **changes)
 
 
 def _replace_at_corners(
@@ -255,7 +203,9 @@ def _list_points(
     dims = dict(zip("yx", grid.dims(point), strict=True))
     first = {axis: _first(grid, point, axis) for axis in "yx"}
     counts = {axis: cells.size(point, axis) for axis in "yx"}
-    return Points(dims, first, counts | ({"x": columns} if columns else {}), ends, counts["x"])
+    is_closed = bool(columns) and EXTRA[grid.face("x")] == 1 and is_on_face(point, "x")
+    differing = counts | ({"x": columns} if columns else {})
+    return Points(dims, first, differing, ends, counts["x"], is_closed, has_labels=False)
 
 
 def _check_columns(grid: Grid, fold: Fold, cells: Cells) -> None:
