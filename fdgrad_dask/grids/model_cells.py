@@ -106,7 +106,7 @@ class ModelCells:
                 sizes["center"] = 0.5 * _add(sizes[center], along, to_cells=True)
             if corner in sizes and "corner" not in sizes:
                 sizes["corner"] = 0.5 * _add(sizes[corner], along)
-        places = {point: self._find_places(point) for point in POINTS}
+        places = {point: self._find_coords(point) for point in POINTS}
         return {
             kind: {
                 point: xr.DataArray(one, places[point], attrs={"units": _UNITS[kind]})
@@ -115,15 +115,28 @@ class ModelCells:
             for kind, sizes in cells.items()
         }
 
-    def _find_places(self, point: str) -> dict[Hashable, xr.Variable]:
-        """The coordinates of a point."""
-        dims = set(self._grid.dims(point))
+    def find_places(self, point: str, own: Mapping[Hashable, Hashable]) -> dict[str, xr.Variable]:
+        """The first longitude and latitude of a point, on a field's ``own`` dimensions."""
+        found = self._read_places(point)
+        pair = {one.attrs["units"][:9]: name for name, one in [*found.items()][::-1]}
+        for name in pair.values():
+            found[name].dims = tuple(own[dim] for dim in found[name].dims)
+        return {name: found[name] for name in pair.values()} if len(pair) == 2 else {}
+
+    def _read_places(self, point: str) -> dict[str, xr.Variable]:
+        """The longitudes and latitudes of a point that models name as such."""
         named = [name for name in _PLACES[point].split() if self._find(point, name)]
-        places: dict[Hashable, xr.Variable] = {name: self._read(point, name) for name in named}
+        places = {name: self._read(point, name) for name in named}
         for name in named:
             is_latitude = "lat" in name.lower() or "phi" in name
             units = f"degrees_{'north' if is_latitude else 'east'}"
             places[name].attrs.setdefault("units", units)
+        return places
+
+    def _find_coords(self, point: str) -> dict[Hashable, xr.Variable]:
+        """The coordinates of a point."""
+        dims = set(self._grid.dims(point))
+        places: dict[Hashable, xr.Variable] = dict(self._read_places(point).items())
         if self._grid.dims("center") == self._grid.dims("corner"):
             return places
         extents = {name: self._own_dims(one.dims) for name, one in self._ds.coords.items()}

@@ -17,9 +17,10 @@ import xarray as xr
 from fdgrad_dask.errors import CoordinateError
 from fdgrad_dask.grids.coordinate import find_own_coordinates
 from fdgrad_dask.grids.fold import find_fold
+from fdgrad_dask.grids.geometry import Curvilinear
 from fdgrad_dask.grids.model_cells import ModelCells
 from fdgrad_dask.grids.models import CUBE, Layout, find_layout, make_grid
-from fdgrad_dask.grids.places import carry_places, list_candidates
+from fdgrad_dask.grids.places import carry_places, find_shared_dims, list_candidates
 from fdgrad_dask.grids.staggered import POINTS, Grid
 from fdgrad_dask.halo.compute import is_dask
 from fdgrad_dask.operators.fold import describe_fold
@@ -89,11 +90,46 @@ def _call_at_places(
     takes_places = "geometry" in inspect.signature(operator).parameters
     if not takes_places or isinstance(options.get("geometry"), Grid):
         return operator(*fields, **options)
-    placed = [one if one is None else carry_places(one, ds) for one in fields]
+    found = [(one, None) if one is None else find_place(one, ds) for one in fields]
+    placed, geometries = zip(*found, strict=True)
+    if options.get("geometry") is None:
+        options = {**options, "geometry": geometries[0]}
     own = {name for one in fields if one is not None for name in one.coords}
     result = operator(*placed, **options)
     added = [name for name in result.coords if name in ds.data_vars and name not in own]
     return cast(R, result.drop_vars(added))
+
+
+def find_place(field: xr.DataArray, ds: xr.Dataset) -> tuple[xr.DataArray, Curvilinear | None]:
+    """The field with the 2-D latitude and longitude that its dataset has for its points.
+
+    Where several points have theirs, those of the point at which the grid of the dataset has the
+    field. Where none has, the geometry of the cell sizes there.
+    """
+    placed = carry_places(field, ds)
+    lines, planes, moving = (list_candidates(placed, "latitude", ndim) for ndim in (1, 2, 3))
+    if lines or len(planes) == 1 or (moving and not planes):
+        return placed, None
+    layout = find_layout(ds)
+    points = [] if layout is None else _list_points(_rename(field, layout), ds, layout.grid({}))
+    if layout is None or len(points) != 1:
+        return placed, None
+    cells = ModelCells(ds, layout.grid({}), layout.other_names)
+    own = {layout.other_names.get(dim, dim): dim for dim in field.dims}
+    plane = {own[dim] for dim in layout.grid({}).dims(points[0])}
+    # Axes with units are in metres or degrees, and say where points lie.
+    if any("units" in ds[dim].attrs for dim in plane) or not plane <= find_shared_dims(field, ds):
+        return placed, None
+    if places := cells.find_places(points[0], own):
+        placed = placed.assign_coords(places)
+        placed.encoding = {**field.encoding, "coordinates": " ".join(map(str, places))}
+        return placed, None
+    sizes = {
+        kind: one.rename({dim: own[dim] for dim in one.dims})
+        for kind, at in cells.read().items()
+        if kind in ("dx", "dy") and (one := at.get(points[0])) is not None
+    }
+    return placed, Curvilinear(dx=sizes["dx"], dy=sizes["dy"]) if len(sizes) == 2 else None
 
 
 def _place_boundary(grid: Grid, options: Mapping[str, Any]) -> dict[str, Any]:

@@ -44,14 +44,19 @@ def test_positions_and_cell_sizes(model, tmp_path):
                 np.testing.assert_allclose(got, true, rtol=0.06)
 
 
+def refuse(*_, **__):
+    raise AssertionError("computed")
+
+
 def measure(model, ny, name):
     """The mean error of an operator of u and v between 40° S and N, over the largest value.
 
     Only the outermost rows and columns may be unknown. A B grid has both at centres.
     """
     case = ALL[model](ny)
-    scalars = [case.scalar] if name in ("advection", "gradient_magnitude") else []
-    winds = [] if name == "gradient_magnitude" else [case.u, case.v]
+    of_scalar = name in ("gradient_magnitude", "laplacian")
+    scalars = [case.scalar] if name == "advection" or of_scalar else []
+    winds = [] if of_scalar else [case.u, case.v]
     made = getattr(case.ds.fdgrad, name)(*winds, *scalars)
     around = "corner" if name == "vorticity" and model in cases.C_GRIDS else "center"
     lon, lat = case.cells.at(around)
@@ -71,21 +76,69 @@ def test_operators_are_of_second_order(model):
         assert np.log2(coarse / fine) > 1.8, (name, coarse, fine)
 
 
-# Their scalars have no latitude and longitude of two dimensions: NEMO's lie among several in its
-# mesh, xnemogcm's nowhere, WRF's over times.
-WITHOUT_PLACES = ("NEMO", "xnemogcm", "WRF")
-
-
+@pytest.mark.parametrize("name", ["gradient_magnitude", "laplacian"])
 @pytest.mark.parametrize("model", ALL)
-def test_the_gradient_of_a_scalar(model):
-    """Exact where places are differenced in space, of which this temperature is linear."""
-    if model in WITHOUT_PLACES:
-        with pytest.raises(CoordinateError, match=r"give them units|geometry=|isel"):
-            measure(model, 12, "gradient_magnitude")
-        return
-    coarse, fine = (measure(model, ny, "gradient_magnitude") for ny in (12, 24))
+def test_derivatives_of_a_scalar_are_of_second_order(model, name):
+    """The gradient is exact where places are differenced in space: there it is linear."""
+    coarse, fine = (measure(model, ny, name) for ny in (12, 24))
     assert fine < 0.003
     assert coarse < 1e-13 or np.log2(coarse / fine) > 1.8
+
+
+@pytest.mark.parametrize("model", ["NEMO", "xnemogcm", "WRF"])
+def test_the_two_derivatives_of_a_scalar(model):
+    """To the east and north where the mesh says where cells lie, else along x and y."""
+    errors = []
+    for ny in (12, 24):
+        case = ALL[model](ny)
+        made = case.ds.fdgrad.horizontal_gradient(case.scalar)
+        lon, lat = case.cells.at("center")
+        inside = (abs(lat) < 40.1) & (lon > 40) & (lon < 120)
+        exact = cases.slopes(lon, lat)
+        got = [one.values.reshape(-1, *lon.shape)[-1] for one in made.values()]
+        errors.append(max(abs(g - e)[inside].max() for g, e in zip(got, exact, strict=True)) / 1e-6)
+        assert {*made.coords} == {*case.ds[case.scalar].coords}
+        xr.testing.assert_identical(
+            case.ds.chunk(7).fdgrad.horizontal_gradient(case.scalar).compute(), made
+        )
+    assert errors[1] < 0.02
+    assert errors[0] < 1e-12 or np.log2(errors[0] / errors[1]) > 1.8
+
+
+def test_a_mesh_says_where_fields_lie_without_attributes():
+    """As xnemogcm merges it: each point has its own."""
+    case, mesh = cases.xnemogcm(12), cases.nemo(12).ds.squeeze()
+    dims = {letter: case.ds[f"e1{letter}"].dims for letter in "tuvf"}
+    names = [f"{place}{letter}" for place in ("glam", "gphi") for letter in dims]
+    ds = case.ds.assign({name: (dims[name[-1]], mesh[name].values) for name in names})
+    exact = cases.gradient_magnitude(*case.cells.at("center"))
+    made = ds.fdgrad.gradient_magnitude("thetao")
+    np.testing.assert_allclose(made[1:-1, 1:-1], exact[1:-1, 1:-1], rtol=1e-9)
+    assert made.dims == ("y_c", "x_c")
+    twice = ds.fdgrad.gradient_magnitude(2 * ds.thetao)
+    np.testing.assert_allclose(twice, 2 * made, rtol=1e-14)
+    with pytest.raises(CoordinateError, match="units"):  # of some cells: which is not known
+        ds.fdgrad.gradient_magnitude(ds.thetao[3:, 3:].drop_vars(["x_c", "y_c"]))
+
+
+def test_places_that_are_the_same_at_all_times():
+    case = cases.wrf(12)
+    made = case.ds.T2.fdgrad.gradient_magnitude()
+    xr.testing.assert_identical(case.ds.fdgrad.gradient_magnitude("T2"), made)
+    assert made.XLAT.dims == ("Time", "south_north", "west_east")
+    moved = case.ds.XLAT + xr.DataArray([0.0, 0.5], dims="Time")
+    nest = case.ds.assign_coords(XLAT=moved.assign_attrs(case.ds.XLAT.attrs))
+    with pytest.raises(CoordinateError, match=r"stands still; select one .*isel\(Time=0\)"):
+        nest.fdgrad.gradient_magnitude("T2")
+    still = nest.isel(Time=0).fdgrad.gradient_magnitude("T2")
+    np.testing.assert_array_equal(still, made[0])
+    lazy = nest.chunk(5)
+    with dask.config.set(scheduler=refuse):
+        made = lazy.fdgrad.gradient_magnitude("T2")
+    assert np.isnan(made).all()
+    members = case.ds.rename(Time="member").chunk(5)
+    with pytest.raises(CoordinateError, match=r"isel\(member=0, drop=True\)"):
+        members.fdgrad.gradient_magnitude("T2")
 
 
 @pytest.mark.parametrize(("model", "names"), [("hrrr", ("u10", "v10")), ("cordex", ("uas", "vas"))])
@@ -231,10 +284,6 @@ def test_a_cube_is_one_face_at_a_time():
 @pytest.mark.parametrize("model", ["WRF", "NEMO"])
 def test_nothing_is_computed_before_it_is_asked_for(model):
     case = ALL[model](12)
-
-    def refuse(*_, **__):
-        raise AssertionError("computed")
-
     lazy = case.ds.chunk(7)
     with dask.config.set(scheduler=refuse):
         repr(lazy[[case.u, case.v]].fdgrad)
