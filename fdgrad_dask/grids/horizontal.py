@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from fdgrad_dask.errors import CoordinateError
 from fdgrad_dask.grids.coordinate import (
@@ -88,7 +89,8 @@ def _grid_of_axes(
     is_rotated = field.coords.variables[y.name].attrs.get("standard_name") == "grid_latitude"
     around = repeats = False
     if is_sphere and lon is not None and _is_free(field, x, boundary):
-        x, around, repeats = _recognise_circle(x)
+        points, around, repeats = recognise_circle(x.points)
+        x = replace(x, points=points)
     h_x, h_y = geometry.scale_factors(y.points)
     first, last = is_pole(y.points[[0, -1]])
     return HorizontalGrid(
@@ -116,27 +118,27 @@ def _is_free(field: xr.DataArray, x: Axis, boundary: Any) -> bool:
     return all(map(is_periodic, named))
 
 
-def _recognise_circle(x: Axis) -> tuple[Axis, bool, bool]:
-    """Recognise a longitude that is a full circle, or whose last point repeats the first.
+def recognise_circle(points: NDArray[Any]) -> tuple[NDArray[Any], bool, bool]:
+    """Recognise longitudes (n,) that are a full circle, or whose last point repeats the first.
 
     Rounding is allowed for, as files write 0.083333 for a twelfth of a degree. Where it exceeds a
     thousandth of a step, the points are replaced by those of the even circle.
     """
-    points = x.points.astype(np.float64)
-    steps = np.diff(points)
-    span = abs(points[-1] - points[0])
+    exact = points.astype(np.float64)
+    steps = np.diff(exact)
+    span = abs(exact[-1] - exact[0])
     step = span / len(steps)
     is_even = bool((abs(abs(steps) - step) <= 0.1 * step).all())
     near = 0.1 * step if is_even else 1e-3 * step
     if abs(span - 360.0) <= near and len(points) > 2:
-        return x, False, True
+        return points, False, True
     off = abs(span + step - 360.0)
     if off > near:
-        return x, False, False
+        return points, False, False
     if off >= 1e-3 * step:
         turn = np.copysign(360.0 / len(points), steps[0])
-        x = replace(x, points=points[0] + turn * np.arange(len(points)))
-    return x, True, False
+        points = exact[0] + turn * np.arange(len(points))
+    return points, True, False
 
 
 def _find_planar_axes(field: xr.DataArray) -> tuple[Axis, Axis]:

@@ -22,17 +22,15 @@ from fdgrad_dask.grids.horizontal import find_horizontal_grid
 from fdgrad_dask.grids.parametric import carry_terms, list_terms
 from fdgrad_dask.grids.projections import carry_grid_mapping, find_grid_mapping
 from fdgrad_dask.grids.units import kelvin_conversion
-from fdgrad_dask.operators.datasets import (
-    call_on,
-    describe_layout,
-    find_place,
-    list_parts_of_grid,
-    select_cells,
-)
+from fdgrad_dask.operators.datasets import call_on, find_place, select_cells
 from fdgrad_dask.operators.fold import suggest_fold
 from fdgrad_dask.operators.ghosts import extend_arrays
 from fdgrad_dask.operators.options import required_fields
-from fdgrad_dask.operators.overview_data import describe_data
+from fdgrad_dask.operators.overview_data import (
+    describe_data,
+    describe_layout,
+    list_parts_of_grid,
+)
 from fdgrad_dask.operators.overview_page import Overview
 from fdgrad_dask.operators.roles import choose_components
 from fdgrad_dask.operators.verticals import find_vertical_axis

@@ -10,7 +10,8 @@ import xarray as xr
 
 import fdgrad_dask as fd
 from fdgrad_dask.errors import CoordinateError, OptionError
-from fdgrad_dask.grids.models import find_layout, recognise_grid
+from fdgrad_dask.grids.model_cells import ModelCells
+from fdgrad_dask.grids.models import find_layout
 from fdgrad_dask.grids.staggered import find_point
 
 ALL = {**cases.C_GRIDS, **cases.B_GRIDS}
@@ -42,6 +43,10 @@ def test_positions_and_cell_sizes(model, tmp_path):
                 got = values.transpose(*grid.dims(point)).values
                 np.testing.assert_allclose(got[1:-1, 1:-1], true[1:-1, 1:-1], rtol=0.02)
                 np.testing.assert_allclose(got, true, rtol=0.06)
+
+
+def recognise_grid(ds):
+    return ModelCells(ds, find_layout(ds)).grid()
 
 
 def refuse(*_, **__):
@@ -204,6 +209,18 @@ def test_nominal_labels_are_no_places():
     np.testing.assert_allclose(made[1:-1, 1:-1], merged[1:-1, 1:-1], rtol=0.02, atol=1e-8)
 
 
+def test_fields_with_other_labels_than_the_cell_sizes():
+    """Nominal labels are no places, but say which cells a field is of."""
+    ds = cases.mom6(12).ds
+    shifted = ds.uo.roll(xq=1, roll_coords=True)
+    with pytest.raises(CoordinateError, match=r"different labels along 'xq'.*ds\.isel\(xq="):
+        ds.fdgrad.vorticity(shifted, "vo")
+    with pytest.raises(CoordinateError, match="different labels along 'yq'"):
+        ds.fdgrad.divergence("uo", ds.vo.isel(yq=slice(3, 9)))
+    made = ds.isel(yh=slice(3, 8), yq=slice(3, 9)).fdgrad.divergence("uo", "vo")
+    np.testing.assert_array_equal(made, ds.fdgrad.divergence("uo", "vo")[3:8])
+
+
 def test_nemo_without_a_word_of_where_fields_lie():
     case = cases.nemo_xios(12)
     ds = case.ds.copy()
@@ -218,13 +235,43 @@ def test_nemo_without_a_word_of_where_fields_lie():
     np.testing.assert_array_equal(ds.fdgrad.vorticity(case.u, case.v), true)
 
 
+@pytest.mark.parametrize("names", [("uo", "vo"), ("uos", "vos"), ("vozocrtx", "vomecrty")])
+def test_currents_of_nemo_merged_without_its_mesh(names):
+    """They are half a cell off the one latitude that is left, by an error of first order."""
+    case, mesh = cases.nemo_files(12, *names), cases.nemo(12)
+    is_certain = names == ("vozocrtx", "vomecrty")  # names that nothing but NEMO has
+    words = "the mesh_mask, which has its cell sizes" if is_certain else "nothing says on which"
+    with pytest.raises(CoordinateError, match=words):
+        case.ds.fdgrad.vorticity(*names)
+    merged = case.ds.merge(mesh.ds.drop_vars(["uo", "vo", "thetao"]))
+    if not is_certain:
+        with pytest.raises(CoordinateError, match="name the coordinates of each"):
+            merged.fdgrad.vorticity(*names)
+        for name, own in zip(names, ("glamu gphiu", "glamv gphiv"), strict=True):
+            merged[name].encoding["coordinates"] = own
+    made = merged.fdgrad.vorticity(*names)
+    np.testing.assert_array_equal(made, mesh.ds.fdgrad.vorticity("uo", "vo")[0])
+
+
+def test_currents_that_are_on_the_same_points():
+    """Turned to the east and north, which is done at the centres of cells; or as the user says."""
+    case = cases.nemo_files(12, "uo", "vo")
+    ds = case.ds.drop_attrs().assign_coords(case.ds.coords)
+    for name, way in (("uo", "east"), ("vo", "north")):
+        ds[name].attrs["standard_name"] = f"{way}ward_sea_water_velocity"
+    assert find_layout(ds) is None
+    z = ds.fdgrad.vorticity("uo", "vo")
+    same = case.ds.fdgrad.vorticity("uo", "vo", geometry=fd.Curvilinear(components="earth"))
+    np.testing.assert_array_equal(z, same)
+
+
 def test_points_with_dimensions_of_two_names():
     """XIOS counts each grid of NEMO by dimensions of its own, of which some are the same."""
     u = (("y_grid_U", "x_grid_U"), np.zeros((4, 5)))
     ds = xr.Dataset({"uo": u, "vo": (("y_grid_V", "x_grid_V"), u[1])})
     layout = find_layout(ds)
-    assert layout.x == {"center": "x_grid_V", "right": "x_grid_U"}
-    assert layout.y == {"center": "y_grid_U", "right": "y_grid_V"}
+    assert layout.grid.x == {"center": "x_grid_V", "right": "x_grid_U"}
+    assert layout.grid.y == {"center": "y_grid_U", "right": "y_grid_V"}
     with_t = find_layout(ds.assign(thetao=(("y_grid_T", "x_grid_T"), u[1])))
     assert with_t.other_names == {"x_grid_V": "x_grid_T", "y_grid_U": "y_grid_T"}
     assert find_layout(ds.isel(x_grid_V=slice(3))) is None

@@ -269,6 +269,19 @@ def nemo_xios(ny: int) -> Case:
     return case._replace(ds=ds)
 
 
+def nemo_files(ny: int, u_name: str, v_name: str) -> Case:
+    """Files of grid_U and grid_V of XIOS, merged by hand: the nav_lat of one of them is left."""
+    case, files = nemo_xios(ny), []
+    for name, point, way in ((u_name, "u", "x"), (v_name, "v", "y")):
+        lon, lat = case.cells.at(point)
+        places = {"nav_lat": (("y", "x"), lat, NORTH), "nav_lon": (("y", "x"), lon, EAST)}
+        own = {"standard_name": f"sea_water_{way}_velocity", **SPEED, "online_operation": "average"}
+        values = case.ds[case.u if way == "x" else case.v].values
+        files.append(xr.Dataset({name: (("y", "x"), values, own)}, places))
+        files[-1][name].encoding["coordinates"] = "nav_lat nav_lon"
+    return case._replace(ds=xr.merge(files, compat="override"), u=u_name, v=v_name)
+
+
 def xnemogcm(ny: int) -> Case:
     """As xnemogcm opens it: x_c, x_f, y_c, y_f with COMODO's attributes."""
     cells, dims = Cells(ny, "right"), _dims("x_c", "x_f", "y_c", "y_f")
