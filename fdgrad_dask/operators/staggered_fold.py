@@ -13,10 +13,10 @@ import numpy as np
 import xarray as xr
 
 from fdgrad_dask.errors import CoordinateError
-from fdgrad_dask.grids.cells import EXTRA, IS_BELOW, Cells, is_on_face
+from fdgrad_dask.grids.cells import Cells
 from fdgrad_dask.grids.fold import Fold, count_repeated_columns, find_fold
 from fdgrad_dask.grids.places import find_2d
-from fdgrad_dask.grids.staggered import POINTS, Grid, find_point
+from fdgrad_dask.grids.staggered import EXTRA, IS_BELOW, POINTS, Grid, find_point, is_on_face
 from fdgrad_dask.halo.compute import is_dask
 from fdgrad_dask.operators.fold import Across
 from fdgrad_dask.operators.ghosts import find_carried, join, varying
