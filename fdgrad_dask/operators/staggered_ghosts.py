@@ -10,11 +10,11 @@ import numpy as np
 import xarray as xr
 
 from fdgrad_dask.errors import CoordinateError, OptionError
-from fdgrad_dask.grids.cells import EXTRA, IS_BELOW, Cells, is_on_face
+from fdgrad_dask.grids.cells import Cells
 from fdgrad_dask.grids.faces import is_regular_corner
 from fdgrad_dask.grids.fold import Fold, count_repeated_columns, find_fold
 from fdgrad_dask.grids.places import find_2d
-from fdgrad_dask.grids.staggered import POINTS, Grid, find_point
+from fdgrad_dask.grids.staggered import EXTRA, IS_BELOW, POINTS, Grid, find_point, is_on_face
 from fdgrad_dask.halo.compute import is_dask
 from fdgrad_dask.operators.extended import (
     extend_all,
