@@ -80,6 +80,10 @@ REFUSED = {
         "different points",
     ),
     "dates as a wind": (lambda u, v: op.divergence(u, v.astype("datetime64[s]")), "datetime64"),
+    "latitudes periodic at one end": (
+        lambda u, v: op.vorticity(u, v, boundary={"lat": ("periodic", 0.0)}),
+        "at both ends",
+    ),
     "one latitude of it": (lambda u, v: op.vorticity(u, v.isel(lat=0)), "at one 'lat'"),
 }
 
