@@ -91,7 +91,7 @@ def draw_places(rng: Random) -> Grid:
         too_short=lambda order: _too_short(lines, order),
         names_of_wind=wind.get("standard_name", ()),
         margins=margins(lines, along_grid),
-        words=f"{lat!r} {lon!r}",
+        words=lambda: f"{lat!r} {lon!r}",
     )
 
 
@@ -164,5 +164,5 @@ def draw_steps(rng: Random) -> Grid:
         {},
         options | {"geometry": geometry},
         too_short=lambda order: _too_short(lines, order),
-        words=f"{given} {angle}",
+        words=lambda: f"{given} {angle}",
     )

@@ -64,20 +64,21 @@ def weights(x: Array, at: Any, order: int) -> tuple[Array, Array]:
     And their sizes: what the terms of a weight amount to.
     """
     d = x - at[:, None]
-    k = x.shape[1]
-    value, size = np.zeros((3, *x.shape), LONG), np.zeros((3, *x.shape), LONG)
-    value[0] = size[0] = 1
-    below = np.ones(x.shape, LONG)
-    for m in range(k):
-        others = np.arange(k) != m
-        root = d[:, m : m + 1]
-        for c, r in ((value, -root), (size, abs(root))):
-            one = c[:, :, others]
-            c[2][:, others] = r * one[2] + one[1]
-            c[1][:, others] = r * one[1] + one[0]
-            c[0][:, others] = r * one[0]
-        below[:, others] *= d[:, others] - root
-    return order * value[order] / below, order * size[order] / abs(below)
+    own = np.eye(x.shape[1], dtype=bool)
+    roots = np.where(own, 0, np.stack([-d, abs(d)])[..., None])
+    # The coefficients of 1, t and t² in the product; the point's own factor is left out of it.
+    ones, factors = (~own).astype(LONG), roots + own
+    zero = np.zeros((2, *x.shape), LONG)
+    c0, c1, c2 = zero + 1, zero, zero
+    for m in range(x.shape[1]):
+        r, t = factors[..., m, :], ones[m]
+        if order == 2:
+            c2 = r * c2 + t * c1
+        c1 = r * c1 + t * c0
+        c0 = r * c0
+    below = np.where(own, 1, d[:, :, None] - d[:, None, :]).prod(2)
+    value, size = c1 if order == 1 else 2 * c2
+    return value / below, size / abs(below)
 
 
 @dataclass(frozen=True)

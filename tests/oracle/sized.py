@@ -62,9 +62,7 @@ class Sized:
 
     def mean(self, axis: int) -> Sized:
         """The mean along an axis, which stays with length 1."""
-        return Sized.of(
-            self.value.mean(axis, keepdims=True), self.size.mean(axis, keepdims=True)
-        )
+        return Sized.of(self.value.mean(axis, keepdims=True), self.size.mean(axis, keepdims=True))
 
 
 def sized(given: Any) -> Sized:
