@@ -90,7 +90,7 @@ def _differ(case: Case, values: Any, true: Sized) -> tuple[str, float]:
         if more.any():
             at = tuple(int(i) for i in np.argwhere(more)[0])
             return f"{what}: {values[at]} at {at}, true is {true.value[at]}", 0.0
-    known = np.isfinite(true.value)
+    known = np.isfinite(true.value) & (true.size != np.inf)
     wide = values.astype(np.clongdouble if values.dtype.kind == "c" else np.longdouble)
     if not known.any():
         return "", 0.0
