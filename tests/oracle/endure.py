@@ -225,19 +225,19 @@ def endure(
 ) -> list[str]:
     """What is wrong after so long, or after so many rounds."""
     names = [one.name for one in fields(Sample)]
-    with tempfile.TemporaryDirectory() as place:
-        with open_workers() if workers else nullcontext((None, [])) as (address, processes):
-            state, samples = Rounds(Path(place), address), []
-            say(" ".join(f"{name:>9}" for name in names))
-            begin = time.monotonic()
-            for number in itertools.count(1):
-                state.run(number, processes=workers and number % EVERY == 0)
-                now = time.monotonic() - begin
-                if not samples or now >= 60 * samples[-1].minutes + every:
-                    samples.append(take_sample(begin, number, state, processes))
-                    say(" ".join(f"{value:9}" for value in astuple(samples[-1])))
-                if number == rounds or now > 3600 * hours:
-                    break
+    opened = open_workers() if workers else nullcontext((None, []))
+    with tempfile.TemporaryDirectory() as place, opened as (address, processes):
+        state, samples = Rounds(Path(place), address), []
+        say(" ".join(f"{name:>9}" for name in names))
+        begin = time.monotonic()
+        for number in itertools.count(1):
+            state.run(number, processes=workers and number % EVERY == 0)
+            now = time.monotonic() - begin
+            if not samples or now >= 60 * samples[-1].minutes + every:
+                samples.append(take_sample(begin, number, state, processes))
+                say(" ".join(f"{value:9}" for value in astuple(samples[-1])))
+            if number == rounds or now > 3600 * hours:
+                break
     faults = find_faults(samples)
     say("\n".join(f"FAULT: {fault}" for fault in faults) or f"{number} rounds, nothing grows")
     return faults
