@@ -43,10 +43,11 @@ def lines_of(
 
 
 def _too_short(lines: list[Line], order: int) -> bool:
-    """The grid itself is differentiated once, in a laplacian twice."""
+    """Fields, and the grid: once, or at accuracy 2 twice in a laplacian, for its half steps."""
     y, of_y, x, of_x = lines
     return any(len(a.points) < a.needs(order) for a in (y, x)) or any(
-        len(a.points) < replace(a, edge_order=1).needs(order) for a in (of_y, of_x)
+        len(a.points) < replace(a, edge_order=1).needs(order if a.accuracy == 2 else 1)
+        for a in (of_y, of_x)
     )
 
 
