@@ -84,7 +84,7 @@ def compute_chunks(fields: Sequence[Any], task: ChunkTask) -> list[da.Array]:
     name = "fdgrad-" + tokenize(names, program, task.dtype, mechanism)
     meta = make_meta(fields, len(shape), task.dtype)
     if program.outputs == 1 and all(len(merged[axis]) == 1 for axis in program.axes):
-        results = [_compute_without_halos(arrays, task, name, meta)]
+        results = [_compute_without_halos(arrays, merged, task, name, meta)]
     elif mechanism == "map_overlap":
         parameters = cut_parameters(program, arrays, merged)
         results = overlap_chunks(arrays, merged, parameters, task, name, meta)
@@ -119,10 +119,15 @@ def _shape(fields: Sequence[Any], program: Program) -> tuple[int, ...]:
     )
 
 
-def _compute_without_halos(arrays: list[Any], task: ChunkTask, name: str, meta: Any) -> Any:
+def _compute_without_halos(
+    arrays: list[Any], chunks: list[tuple[int, ...]], task: ChunkTask, name: str, meta: Any
+) -> Any:
     """One blockwise layer, which dask fuses with what comes before and after it."""
     index = tuple(range(meta.ndim))
-    arrays = [f if is_dask(f) else da.from_array(f, chunks=-1) for f in arrays]
+    for i, f in enumerate(arrays):
+        if not is_dask(f):  # a factor may vary along another axis, which has several chunks
+            own = [sizes if n > 1 else (1,) for n, sizes in zip(f.shape, chunks, strict=True)]
+            arrays[i] = da.from_array(f, chunks=own)
     pairs = [part for f in arrays for part in (f, index)]
     return da.blockwise(task.compute_alone, index, *pairs, name=name, meta=meta, align_arrays=False)
 

@@ -57,7 +57,11 @@ def judge(case: Case) -> tuple[str, float]:
                 return f"WRONG: {name!r}: {problem}", 0.0
         worst = 0.0
         arrays = {k: _data_over(case.dims, one) for k, one in found.items()}
-        arrays = dask.compute(arrays)[0] if case.kind in LAZY else arrays
+        if case.kind in LAZY:
+            try:
+                (arrays,) = dask.compute(arrays)
+            except Exception as error:
+                return f"WRONG: while chunks are computed: {type(error).__name__}: {error}", 0.0
         for name, true in expected.items():
             problem, ratio = _differ(case, np.asarray(arrays[name]), true)
             if problem:
