@@ -76,15 +76,16 @@ def compute_chunks(fields: Sequence[Any], task: ChunkTask) -> list[da.Array]:
             max(s.halo_width for s in stencils),
             max(s.min_chunk_size(s.high) for s in stencils),
         )
-    arrays = [_rechunk(f, shape, merged) for f in fields]
+    needs_halo = program.outputs > 1 or any(len(merged[axis]) > 1 for axis in program.axes)
+    arrays = [_rechunk(f, merged, keep_lines=needs_halo) for f in fields]
     mechanism = _halo_mechanism()
     if any(is_duck(f._meta) for f in fields if is_dask(f)):
         mechanism = "map_overlap"  # which cuts and joins arrays of all kinds that dask knows
     names = [getattr(f, "name", f) for f in arrays]
     name = "fdgrad-" + tokenize(names, program, task.dtype, mechanism)
     meta = make_meta(fields, len(shape), task.dtype)
-    if program.outputs == 1 and all(len(merged[axis]) == 1 for axis in program.axes):
-        results = [_compute_without_halos(arrays, merged, task, name, meta)]
+    if not needs_halo:
+        results = [_compute_without_halos(arrays, task, name, meta)]
     elif mechanism == "map_overlap":
         parameters = cut_parameters(program, arrays, merged)
         results = overlap_chunks(arrays, merged, parameters, task, name, meta)
@@ -119,15 +120,9 @@ def _shape(fields: Sequence[Any], program: Program) -> tuple[int, ...]:
     )
 
 
-def _compute_without_halos(
-    arrays: list[Any], chunks: list[tuple[int, ...]], task: ChunkTask, name: str, meta: Any
-) -> Any:
+def _compute_without_halos(arrays: list[Any], task: ChunkTask, name: str, meta: Any) -> Any:
     """One blockwise layer, which dask fuses with what comes before and after it."""
     index = tuple(range(meta.ndim))
-    for i, f in enumerate(arrays):
-        if not is_dask(f):  # a factor may vary along another axis, which has several chunks
-            own = [sizes if n > 1 else (1,) for n, sizes in zip(f.shape, chunks, strict=True)]
-            arrays[i] = da.from_array(f, chunks=own)
     pairs = [part for f in arrays for part in (f, index)]
     return da.blockwise(task.compute_alone, index, *pairs, name=name, meta=meta, align_arrays=False)
 
@@ -254,16 +249,14 @@ def list_places(chunks: Sequence[tuple[int, ...]]) -> Iterator[Place]:
     return product(*[range(len(sizes)) for sizes in chunks])
 
 
-def _rechunk(f: Any, shape: tuple[int, ...], chunks: Sequence[tuple[int, ...]]) -> Any:
-    """``f`` in the chunks of all; a NumPy array that varies along one axis at most stays one."""
-    own = tuple(
-        sizes if n == full else (1,) for n, full, sizes in zip(f.shape, shape, chunks, strict=True)
-    )
-    if is_dask(f):
-        return f if any(map(math.isnan, shape)) else f.rechunk(own)
-    if sum(n > 1 for n in f.shape) <= 1:
+def _rechunk(f: Any, chunks: Sequence[tuple[int, ...]], *, keep_lines: bool) -> Any:
+    """``f`` in the chunks of all; a NumPy array that varies along one axis at most may stay one."""
+    if not is_dask(f) and keep_lines and sum(n > 1 for n in f.shape) <= 1:
         return np.asanyarray(f)
-    return da.from_array(f, chunks=own)
+    own = tuple((1,) if n == 1 else sizes for n, sizes in zip(f.shape, chunks, strict=True))
+    if not is_dask(f):
+        return da.from_array(f, chunks=own)
+    return f if any(map(math.isnan, f.shape)) else f.rechunk(own)
 
 
 def make_meta(fields: Sequence[Any], ndim: int, dtype: np.dtype[Any]) -> Any:
