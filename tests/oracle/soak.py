@@ -27,9 +27,9 @@ from oracle.drawn import Case
 
 SOURCES = [(14, of_arrays.draw), (14, of_labels.draw), (10, of_fields.draw), (6, of_cells.draw)]
 SOURCES += [(1, of_refusals.draw)]
-BATCH = 2000  # cases that a process is given at a time
+BATCH = 500  # cases that a process is given at a time
 EVERY = 20_000  # cases between two tables
-LIVES = 50  # batches, after which a process and all that it compiled make way for a new one
+LIVES = 200  # batches, after which a process and all that it compiled make way for a new one
 
 
 def draw(seed: int, number: int) -> Case:
