@@ -55,11 +55,12 @@ TESTS = {
     ],
 }
 """Where the tests of the modules whose path begins so are looked for."""
-SLOW = 4.0  # seconds; a test that takes longer is not asked
-ENOUGH = 30.0  # seconds; how long the tests of one mutant may take together
+SLOW = 2.0  # seconds; a test that takes longer is not asked
+ENOUGH = 15.0  # seconds; how long the tests of one mutant may take together
 IMPORTED = ["pytest", "jax.numpy", "dask.array", "distributed", "xarray", "zarr", "hypothesis"]
 IMPORTED += ["pint", "cf_xarray", "pydantic", "yaml", "psutil", "pandas", "netCDF4", "coverage"]
-LIMIT = 300  # seconds; a mutant that takes longer hangs, which somebody would see
+LIMIT = 300  # seconds; a mutant that takes longer hangs, which somebody would see,
+BUSY = 60  # as they would if it computed for so long
 CRASH = "no import, a crash or no end"
 MEMORY = 8 << 30  # bytes; so would one that takes more
 
@@ -170,7 +171,7 @@ class Record:
         return kept
 
 
-def in_fork(work: Callable[[], object], limit: float = LIMIT) -> Any:
+def in_fork(work: Callable[[], object], limit: float = float("inf")) -> Any:
     """What work returns in a child of this process; None where that dies or hangs."""
     with tempfile.TemporaryDirectory() as folder:
         answer = Path(folder, "answer")
@@ -180,13 +181,13 @@ def in_fork(work: Callable[[], object], limit: float = LIMIT) -> Any:
             with suppress(BaseException):
                 answer.write_bytes(pickle.dumps(work()))
             os._exit(0)
-        deadline = time.monotonic() + limit
-        while not os.waitpid(child, os.WNOHANG)[0]:
-            if time.monotonic() > deadline:
-                os.kill(child, signal.SIGKILL)
-            time.sleep(0.01)
-        with suppress(ProcessLookupError):  # what its tests have started
-            os.killpg(child, signal.SIGKILL)
+        try:
+            deadline = time.monotonic() + limit
+            while time.monotonic() < deadline and not os.waitpid(child, os.WNOHANG)[0]:
+                time.sleep(0.01)
+        finally:
+            with suppress(ProcessLookupError):  # and what its tests have started
+                os.killpg(child, signal.SIGKILL if limit < float("inf") else signal.SIGTERM)
         return pickle.loads(answer.read_bytes()) if answer.exists() else None
 
 
@@ -221,7 +222,7 @@ def run_items(items: list[Any]) -> str:
     """The name of the first test that fails, or nothing."""
     from _pytest.runner import runtestprotocol
 
-    resource.setrlimit(resource.RLIMIT_CPU, (LIMIT, LIMIT))
+    resource.setrlimit(resource.RLIMIT_CPU, (BUSY, BUSY))
     resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
     for item, following in zip(items, [*items[1:], None], strict=True):
         if any(each.failed for each in runtestprotocol(item, log=False, nextitem=following)):
@@ -380,7 +381,7 @@ class Judge:
 
 
 def killer_in_fork(work: Callable[[], object]) -> str:
-    killer = in_fork(work)
+    killer = in_fork(work, LIMIT)
     return CRASH if killer is None else str(killer)
 
 
@@ -390,7 +391,7 @@ def judge_module(judge: Judge, tests: list[str], each: int, seed: int) -> None:
     mutants = list(make_mutants(judge.path.read_text(), judge.path))
     chosen = random.Random(seed).sample(mutants, min(each, len(mutants)))
     work = partial(judge.judge_living, chosen)
-    judge, later = in_fork(lambda: with_tests(judge.folder, tests, work), float("inf"))
+    judge, later = in_fork(lambda: with_tests(judge.folder, tests, work))
     judge.judge_imported([chosen[at] for at in later])
     count, kills = len(chosen), len(chosen) - len(judge.survived)
     for what in judge.survived:
@@ -419,6 +420,7 @@ def main() -> None:
     files = (path.relative_to(ROOT / "fdgrad_dask") for path in ROOT.glob("fdgrad_dask/**/*.py"))
     known = sorted(str(path) for path in files if str(path).startswith(tuple(TESTS)))
     modules = given.modules or [each for each in known if not each.endswith("__init__.py")]
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that no child is left
     for name in IMPORTED:
         importlib.import_module(name)
     with tempfile.TemporaryDirectory() as made:
@@ -431,7 +433,7 @@ def main() -> None:
             tests = [f"tests/{each}" for each in given.tests or TESTS[room]]
             if not inside:
                 continue
-            record = in_fork(partial(record_tests, folder, tests), float("inf"))
+            record = in_fork(partial(record_tests, folder, tests))
             if not record or not record.seconds:
                 sys.exit(f"of {' '.join(tests)} none passes as it is")
             print(f"{len(record.seconds)} tests, {sum(record.seconds.values()):.0f} s of CPU")
