@@ -129,13 +129,14 @@ def make_mutants(source: str, path: Path) -> Iterator[Mutant]:
     heads = [_lines_of(node) for node in ast.walk(tree) if isinstance(node, ast.stmt)]
     for node, name, value in find_changes(tree):
         before, old = getattr(node, name), ast.unparse(node)
-        line = getattr(node, "lineno", 0) or getattr(node, "target", node).lineno
+        place = node.target if isinstance(node, ast.comprehension) else node
+        line, column = place.lineno, place.col_offset + 1
         lines = min((head for head in heads if line in head), key=len)
         setattr(node, name, value)
         new = ast.unparse(ast.fix_missing_locations(node))
         code = compile(ast.fix_missing_locations(tree), str(path), "exec")
         setattr(node, name, before)
-        yield Mutant(f"{line}: {old.splitlines()[0]} → {new.splitlines()[0]}", lines, code)
+        yield Mutant(f"{line}:{column}: {old.splitlines()[0]} → {new.splitlines()[0]}", lines, code)
 
 
 def _lines_of(node: ast.stmt) -> range:

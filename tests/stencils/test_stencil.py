@@ -373,6 +373,13 @@ SHORT = [
         "has 5 points, but accuracy 4 of the second derivative needs 6; lower accuracy to 2, or "
         "give a longer axis",
     ),
+    (2, {"accuracy": 4}, "has 2 points, but accuracy 4 needs 5; lower accuracy to 2, or give a "),
+    (1, {"edge_order": 2}, "has 1 point, but edge order 2 needs 3; give a longer axis"),
+    (
+        5,
+        {"order": 2, "accuracy": 4, "skipna": True, "boundary": ("extend", "extend")},
+        "has 5 points, but accuracy 4 of the second derivative needs 6; ",
+    ),
     (1, {"boundary": ("extend", "extend")}, "has 1 point, but boundary 'extend' needs 3; "),
     (2, {"boundary": PERIODIC}, "has 2 points, but boundary 'periodic' needs 3; "),
 ]
@@ -416,6 +423,18 @@ def test_smooth_ends_have_the_error_of_the_interior(accuracy):
     assert abs(error[0]) > 0.1
     short = stencil(1.0, n - 1, accuracy=accuracy)
     assert smooth_ends(short, n - 1, accuracy) is short
+
+
+def test_smooth_ends_mirror_each_other_and_read_nothing_further_inside():
+    for accuracy in (2, 4):
+        n = 2 * accuracy + 2
+        smooth = smooth_ends(stencil(1.0, n, accuracy=accuracy), n, accuracy)
+        f = np.sin(np.arange(n) ** 2.0)
+        got = differentiate(f, 0, smooth)
+        assert_array_equal(differentiate(f[::-1], 0, smooth), -got[::-1])
+        f[-1] = np.nan
+        ends = slice(accuracy // 2)
+        assert_array_equal(differentiate(f, 0, smooth)[ends], got[ends])
 
 
 def test_what_is_closed_otherwise_keeps_its_ends():
