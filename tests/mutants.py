@@ -232,7 +232,7 @@ def run_items(items: list[Any]) -> str:
 
 
 def record_tests(folder: Path, tests: list[str]) -> Record:
-    """Runs all tests once. Caches are emptied between them, or only the first would show."""
+    """Runs all tests once. Own caches are emptied between them, or only the first would show."""
     import coverage
     from _pytest.runner import runtestprotocol
 
@@ -264,12 +264,10 @@ def record_tests(folder: Path, tests: list[str]) -> Record:
 
 
 def forget() -> None:
-    import jax
-
-    jax.clear_caches()
+    """Of what is compiled only the first test shows: to compile it again takes minutes."""
     for name, module in list(sys.modules.items()):
         if name.startswith("fdgrad_dask"):
-            for each in vars(module).values():
+            for each in list(vars(module).values()):
                 getattr(each, "cache_clear", int)()
 
 
@@ -348,8 +346,10 @@ class Judge:
         for at, mutant in enumerate(mutants):
             mutant.names = self.record.of_lines(self.module, mutant.lines)
             swaps = find_swaps(unchanged, mutant.code)
-            living = swaps is not None and all(_key(old) in functions for old, _ in swaps)
-            if living and "" not in mutant.names:
+            imported = "" in mutant.names or any(
+                _key(old) not in functions for old, _ in swaps or ()
+            )
+            if swaps is not None and not (mutant.names and imported):
                 mutant.swaps = swaps or []
                 self.judge([mutant], run)
             else:

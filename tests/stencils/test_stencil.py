@@ -13,7 +13,7 @@ from fdgrad_dask.halo.compute import differentiate
 from fdgrad_dask.stencils.edge_rows import smooth_ends
 from fdgrad_dask.stencils.flux import flux_stencil
 from fdgrad_dask.stencils.table import stencil
-from fdgrad_dask.stencils.weights import inverse_power, power_of_two, weigh
+from fdgrad_dask.stencils.weights import inverse_power, power_of_two, weigh, weigh_scaled
 
 UNEVEN = np.array([0.0, 0.3, 1.0, 1.2, 2.1, 2.9, 3.3, 4.4, 4.9, 5.1, 6.0, 6.8])
 N = len(UNEVEN)
@@ -452,6 +452,17 @@ def test_a_power_of_two_is_exact(dtype):
     inverse, k = inverse_power(sizes)
     assert_array_equal(k, np.floor(np.log2(sizes.astype("f8"))))
     assert_array_equal(inverse, 2.0**-k)
+    inverse, k = inverse_power(np.array([np.finfo(dtype).max, np.inf, 0], dtype))
+    most = np.finfo(dtype).maxexp - 2
+    assert_array_equal(k, [most, most, -most])  # so that the inverse is not subnormal
+    assert_array_equal(inverse, 2.0**-k)
+
+
+def test_scaled_weights_are_in_units_of_the_longest_distance():
+    nodes = [np.array([x]) for x in (8.0, 9.0, 10.0)]
+    weights, exponent = weigh_scaled(nodes, 0, 1)
+    assert exponent == -1
+    assert_array_equal(np.ravel(weights) * 2.0**exponent, [-1.5, 2, -0.5])
 
 
 def flux_table(x, rate, **options):
