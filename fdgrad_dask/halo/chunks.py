@@ -80,7 +80,8 @@ def compute_chunks(fields: Sequence[Any], task: ChunkTask) -> list[da.Array]:
             max(s.halo_width for s in stencils),
             max(s.min_chunk_size(s.high) for s in stencils),
         )
-    arrays = [rechunk_field(f, shape, merged) for f in fields]
+    needs_halo = program.outputs > 1 or any(len(merged[axis]) > 1 for axis in program.axes)
+    arrays = [rechunk_field(f, merged, keep_lines=needs_halo) for f in fields]
     mechanism = _halo_mechanism()
     if any(is_duck(find_kind(f)) for f in fields if is_lazy(f)):
         mechanism = "map_overlap"  # which cuts and joins arrays of all kinds that dask knows
@@ -90,7 +91,7 @@ def compute_chunks(fields: Sequence[Any], task: ChunkTask) -> list[da.Array]:
     names = [f.name if is_dask(f) else f for f in arrays]
     name = "fdgrad-" + tokenize(names, program, task.dtype, mechanism)
     meta = make_meta(fields, len(shape), task.dtype)
-    if program.outputs == 1 and all(len(merged[axis]) == 1 for axis in program.axes):
+    if not needs_halo:
         results = [_compute_without_halos(arrays, task, name, meta)]
     elif mechanism == "map_overlap":
         parameters = cut_parameters(program, arrays, merged)
@@ -129,7 +130,6 @@ def _shape(fields: Sequence[Any], program: Program) -> tuple[int, ...]:
 def _compute_without_halos(arrays: list[Any], task: ChunkTask, name: str, meta: Any) -> Any:
     """One blockwise layer, which dask fuses with what comes before and after it."""
     index = tuple(range(meta.ndim))
-    arrays = [f if is_lazy(f) else da.from_array(f, chunks=-1) for f in arrays]
     pairs = [
         part
         for f in arrays

@@ -91,16 +91,14 @@ def find_expansion(f: Any) -> Expansion | None:
     return f.expansion if isinstance(f, Expanded) else None
 
 
-def rechunk_field(f: Any, shape: tuple[int, ...], chunks: Sequence[tuple[int, ...]]) -> Any:
-    """``f`` in the chunks of all; a NumPy array that varies along one axis at most stays one."""
-    own = tuple(
-        sizes if n == full else (1,) for n, full, sizes in zip(f.shape, shape, chunks, strict=True)
-    )
-    if is_lazy(f):
-        return f if any(map(math.isnan, shape)) else f.rechunk(own)
-    if sum(n > 1 for n in f.shape) <= 1:
+def rechunk_field(f: Any, chunks: Sequence[tuple[int, ...]], *, keep_lines: bool) -> Any:
+    """``f`` in the chunks of all; a NumPy array that varies along one axis at most may stay one."""
+    if not is_lazy(f) and keep_lines and sum(n > 1 for n in f.shape) <= 1:
         return np.asanyarray(f)
-    return da.from_array(f, chunks=own)
+    own = tuple((1,) if n == 1 else sizes for n, sizes in zip(f.shape, chunks, strict=True))
+    if not is_lazy(f):
+        return da.from_array(f, chunks=own)
+    return f if any(map(math.isnan, f.shape)) else f.rechunk(own)
 
 
 def merge_chunks(sizes: Sequence[int], first: int, inner: int, last: int) -> tuple[int, ...]:
