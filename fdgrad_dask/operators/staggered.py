@@ -53,11 +53,8 @@ class StaggeredPass(FusedPass):
         self.cells = Cells(grid, fields, self.points, beside)
         placed = zip(fields, self.points, strict=True)
         super().__init__(*(self._to_slots(field, point) for field, point in placed))
-        self.plane = self._axis("y"), self._axis("x")
+        self.plane = tuple(index_axis(self.template, one["center"]) for one in (grid.y, grid.x))
         self._tables: dict[Any, StencilTable] = {}
-
-    def _axis(self, axis: str) -> Axis:
-        return index_axis(self.template, getattr(self.grid, axis)["center"])
 
     def ends(self, axis: str, point: str) -> tuple[Any, Any]:
         """What stands outside of data at a point: a number on faces, nothing beyond walls."""
@@ -97,14 +94,6 @@ class StaggeredPass(FusedPass):
     def after(self, *arrays: Any) -> FusedPass:
         """A pass over arrays that this one has made."""
         return FusedPass(*(self.template.copy(data=data) for data in arrays), plane=self.plane)
-
-    def dx(self, point: str) -> Factor:
-        """The length along x at a point."""
-        return self.factor(self.cells.dx(point), point)
-
-    def dy(self, point: str) -> Factor:
-        """The length along y at a point."""
-        return self.factor(self.cells.dy(point), point)
 
     def open(self, axis: str, point: str) -> Factor:
         """The open part of the side of a cell along ``axis``, at a point."""

@@ -90,7 +90,8 @@ class StaggeredWind(StaggeredPass):
     def vorticity(self) -> Any:
         """( δx(dy v) − δy(dx u) ) / area, around a corner, or a centre of a B grid."""
         (u, v), (at_u, at_v) = self.along, self.along_at
-        along_y, along_x = self.dy(at_v) * v, self.dx(at_u) * u
+        along_y = self.factor(self.cells.dy(at_v), at_v) * v
+        along_x = self.factor(self.cells.dx(at_u), at_u) * u
         circulation = self.difference(along_y, "x", at_v) - self.difference(along_x, "y", at_u)
         return self.per(self.cells.area(self.around), self.around) * circulation
 
