@@ -167,16 +167,19 @@ class StaggeredPass(FusedPass):
                 data = _take(data, along.number, slice(None, -missing))
             elif missing < 0:
                 data = _append(data, along.number, "periodic")
-        data = self.as_wide(data)
-        result = xr.DataArray(data, self.template.coords, dims)
-        coords = self.cells.coords(point).items()
-        result = result.assign_coords({n: one for n, one in coords if set(one.dims) <= set(dims)})
+        here = self.cells.coords(point).items()
+        own = xr.Coordinates({n: one for n, one in here if set(one.dims) <= set(dims)})
+        # What `assign_coords` does, without aligning points that are those of the result.
+        kept, indexes = self.template.coords.variables, self.template.xindexes
+        coords = xr.Coordinates({**kept, **own.variables}, {**indexes, **own.xindexes})
+        result = xr.DataArray(self.as_wide(data), coords, dims)
         check_result_name(name, result)
         attrs = derive_attributes(self.outer, units, long_name)
         attrs |= {"standard_name": standard_name} if standard_name else {}
         attrs |= {"geometry": "grid"}
         attrs |= {"grid_source": self.grid.source} if self.grid.source else {}
-        return result.rename(name).assign_attrs(attrs)
+        result.name, result.attrs = name, attrs
+        return result
 
     def to_dataset(self, results: Iterable[xr.DataArray]) -> xr.Dataset:
         """Outputs as one Dataset; without coordinates of one name and different values."""
