@@ -6,14 +6,12 @@ Each face is computed as a grid of its own, with ghost points from those beside 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from fdgrad_dask.errors import CoordinateError, OptionError
-from fdgrad_dask.grids.coordinate import select_for_axis
 from fdgrad_dask.grids.faces import across, describe_side, read_connections
 from fdgrad_dask.grids.fold import locate
 from fdgrad_dask.grids.geometry import Curvilinear
@@ -22,7 +20,7 @@ from fdgrad_dask.grids.places import list_candidates
 from fdgrad_dask.grids.staggered import Grid
 from fdgrad_dask.halo.compute import is_dask
 from fdgrad_dask.operators.extended import (
-    get_sizes,
+    change_arrays,
     ghost_width,
     list_centers,
     require_horizontal,
@@ -31,7 +29,6 @@ from fdgrad_dask.operators.extended import (
 from fdgrad_dask.operators.ghosts import Ghosts, Points, Quantity
 from fdgrad_dask.operators.roles import match_components
 from fdgrad_dask.operators.terms import COORDINATES
-from fdgrad_dask.stencils.boundary import boundary_pair
 
 
 def has_faces(boundary: Any) -> bool:
@@ -56,10 +53,7 @@ def solve_across_faces(
     first = next(iter(named.values()))
     dim, _ = _find_connections(given["boundary"], named)
     rest = {key: one for key, one in given["boundary"].items() if key != dim}
-    sizes: dict[str, Any] = {
-        n: one.isel({dim: 0}, missing_dims="ignore") for n, one in get_sizes(geometry).items()
-    }
-    of_one = replace(geometry, **sizes) if sizes else geometry
+    of_one = change_arrays(geometry, lambda _, __, one: one.isel({dim: 0}, missing_dims="ignore"))
     grid = find_horizontal_grid(first.isel({dim: 0}), of_one, rest)
     if not isinstance(grid.geometry, Curvilinear):
         raise OptionError(
@@ -68,19 +62,8 @@ def solve_across_faces(
         )
     width = ghost_width(given)
     ghosts = connect_faces(given["boundary"], named, list_centers(first, grid), width)
-    axes = {"y": grid.y, "x": grid.x}
-    own = {
-        key: one
-        for key, one in rest.items()
-        if not any(select_for_axis({key: True}, axis, first) for axis in axes.values())
-    }
-    ends = {key: boundary_pair(select_for_axis(rest, axis, first)) for key, axis in axes.items()}
-
-    def boundary(face: Hashable) -> dict[Any, Any]:
-        opened = open_ends(ghosts, face, ends)
-        return own | {axis.dim: opened[key] for key, axis in axes.items()}
-
-    return solve_at_centers(operator, given, ghosts, named, grid, boundary, {"faces": str(dim)})
+    decided = {"faces": str(dim)}
+    return solve_at_centers(operator, given, ghosts, named, grid, rest, decided)
 
 
 def connect_faces(
@@ -104,25 +87,6 @@ def connect_faces(
     ghosts = Ghosts(links, points, {"y": width, "x": width}, labels, dim)
     _check_places(ghosts, [*named.values(), *others])
     return ghosts
-
-
-def open_ends(
-    ghosts: Ghosts, face: Hashable, ends: Mapping[str, tuple[Any, Any]]
-) -> dict[str, tuple[Any, Any]]:
-    """The conditions at the ends of a face: its open sides have those of the domain."""
-    opened = {}
-    for axis, pair in ends.items():
-        if "periodic" in pair and ghosts.dim is not None:
-            raise OptionError(
-                f"boundary connects faces, and {ghosts.points['center'].dims[axis]!r} is periodic; "
-                "connect the face with itself instead"
-            )
-        low, high = (
-            None if ghosts.width[axis] and (face, axis, end) in ghosts.links else one
-            for end, one in enumerate(pair)
-        )
-        opened[axis] = low, high
-    return opened
 
 
 def _require_no_levels(given: Mapping[str, Any]) -> None:

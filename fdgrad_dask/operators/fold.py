@@ -83,7 +83,7 @@ def solve_across_fold(
     width = {"y": ghost_width(given), "x": 0}
     ghosts = Ghosts(links, points, width, before=fold.first)
     decided = {"fold": f"{grid.y.name}, {fold.pivot} pivot"}
-    return solve_at_centers(operator, given, ghosts, named, grid, lambda _: boundary, decided)
+    return solve_at_centers(operator, given, ghosts, named, grid, boundary, decided)
 
 
 def _without_fold(boundary: Any) -> tuple[Hashable, str, dict[Any, Any]]:

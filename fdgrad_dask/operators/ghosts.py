@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import xarray as xr
 
-from fdgrad_dask.errors import CoordinateError
+from fdgrad_dask.errors import CoordinateError, OptionError
 from fdgrad_dask.grids.faces import Link, Side, across, describe_side, is_regular_corner
 from fdgrad_dask.grids.units import conversion_factor
 from fdgrad_dask.halo.compute import concatenate, is_dask, scale
@@ -115,6 +115,23 @@ class Ghosts:
         """The number of points by which arrays are longer at both ends."""
         low, high = (self.width[axis] * ((face, axis, end) in self.links) for end in (0, 1))
         return low, high
+
+    def open_ends(self, face: Hashable, boundary: Mapping[Any, Any]) -> dict[Any, Any]:
+        """The conditions at the ends of a face: its open sides have those of the domain."""
+        found = dict(boundary)
+        for axis, dim in self.points["center"].dims.items():
+            key = axis if axis in boundary else dim
+            ends = boundary[key]
+            if "periodic" in ends and self.dim is not None:
+                raise OptionError(
+                    f"boundary connects faces, and {dim!r} is periodic; connect the face with "
+                    "itself instead"
+                )
+            is_open = [not (self.width[axis] and (face, axis, end) in self.links) for end in (0, 1)]
+            found[key] = tuple(
+                one if free else None for one, free in zip(ends, is_open, strict=True)
+            )
+        return found
 
     def _surround(self, face: Hashable, point: str, what: Quantity) -> xr.Variable:
         made, points = self.select(what.arrays[what.own, point], face, point).variable, self.points

@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-import numpy as np
 import xarray as xr
 
 from fdgrad_dask.errors import CoordinateError, OptionError
 from fdgrad_dask.grids.cells import EXTRA, IS_BELOW, Cells, is_on_face
-from fdgrad_dask.grids.faces import is_regular_corner
 from fdgrad_dask.grids.fold import Fold, count_repeated_columns, find_fold
 from fdgrad_dask.grids.places import find_2d
 from fdgrad_dask.grids.staggered import POINTS, Grid, find_point
 from fdgrad_dask.halo.compute import is_dask
 from fdgrad_dask.operators.extended import (
-    extend_all,
     find_components,
     ghost_width,
     restore,
     solve_extended,
 )
-from fdgrad_dask.operators.faces import connect_faces, has_faces, match_across, open_ends
+from fdgrad_dask.operators.faces import connect_faces, has_faces, match_across
 from fdgrad_dask.operators.ghosts import Ghosts, Points, list_varying
-
-# What is made of circulations around corners, also where only three cells meet.
-_AROUND = {"absolute_vorticity", "kinematics", "vorticity"}
 
 
 def goes_around(geometry: Any) -> bool:
@@ -59,14 +52,8 @@ def solve_around(operator: Callable[..., Any], fields: list[str], given: Mapping
             "the centres of cells; interpolate them on each face first: interpolate"
         )
 
-    def change(face: Hashable, extended: dict[str, xr.DataArray]) -> dict[str, Any]:
-        made: dict[str, Any] = {"geometry": _extend_grid(ghosts, grid, face)}
-        if is_faced and points.get("u") == "u" and operator.__name__ in _AROUND:
-            # The edge that two other faces have lies beyond both sides here, and counts once.
-            made["u"] = _replace_at_corners(ghosts, face, extended["u"], "u", 0.0)
-        return made
-
-    made = solve_extended(operator, given, ghosts, named, along, change, points)
+    ends = {axis: grid.ends(axis) for axis in "yx"}
+    made = solve_extended(operator, given, ghosts, named, points, along, ends)
     first = next(iter(named.values()))
     coords = list_varying(first, [ghosts.dim])
     for point in reversed(POINTS):
@@ -86,8 +73,9 @@ def _connect_faces(
         )
     ends = {axis: 2 * n for axis, n in cells.counts.items()}
     points = {p: _list_points(grid, cells, p, ends) for p in POINTS}
-    sizes = (*grid.area.values(), *grid.dx.values(), *grid.dy.values())
-    ghosts = connect_faces(grid.boundary, named, points, width, sizes)
+    ghosts = connect_faces(
+        grid.boundary, named, points, width, [*grid.area.values(), *grid.dx.values()]
+    )
     return ghosts, {"faces": str(ghosts.dim)}
 
 
@@ -106,50 +94,6 @@ def _connect_circle(
     points = {p: _list_points(grid, cells, p, ends, fold.width) for p in POINTS}
     ghosts = Ghosts(links, points, {"y": width * is_folded, "x": 0}, before=fold.first)
     return ghosts, {"fold": f"y, {fold.pivot} pivot"} if is_folded else {}
-
-
-def _extend_grid(ghosts: Ghosts, grid: Grid, face: Hashable) -> Grid:
-    """The grid of one face with ghost points, beyond which nothing is known."""
-    lengths = {(axis, p): one for axis in "xy" for p, one in getattr(grid, f"d{axis}").items()}
-    made = extend_all(ghosts, face, lengths, "length")
-    changes: dict[str, Any] = {
-        f"d{axis}": {p: one for (own, p), one in made.items() if own == axis} for axis in "xy"
-    }
-    if ghosts.dim is not None and "corner" in grid.dx:
-        # Where three cells meet, an area is none of two lengths, and nothing has a direction.
-        hidden = _replace_at_corners(ghosts, face, changes["dx"]["corner"], "corner", np.nan)
-        changes["dx"]["corner"] = hidden
-    for kind in ("area", "fraction"):
-        arrays = {("", point): one for point, one in getattr(grid, kind).items()}
-        made = extend_all(ghosts, face, arrays, "length")
-        changes[kind] = {point: one for (_, point), one in made.items()}
-    ends = open_ends(ghosts, face, {axis: grid.ends(axis) for axis in "yx"})
-    return replace(grid, boundary=ends, **changes)
-
-
-def _replace_at_corners(
-    ghosts: Ghosts, face: Hashable, array: xr.DataArray, point: str, value: float
-) -> xr.DataArray:
-    """An extended array with another value where three faces meet.
-
-    Of an array at the corners of cells that is the corner itself, of one at ``"u"`` the points on
-    its line beyond y.
-    """
-    points = ghosts.points[point]
-    y, x = (
-        points.first[axis] + 2 * (np.arange(array.sizes[dim]) - ghosts.count(face, axis)[0])
-        for axis, dim in points.dims.items()
-    )
-    is_there = np.zeros((len(y), len(x)), bool)
-    for end, at in ((0, 0), (0, 1), (1, 0), (1, 1)):
-        sides = (face, "y", end), (face, "x", at)
-        if {*sides} <= ghosts.links.keys() and not is_regular_corner(ghosts.links, sides[0], at):
-            edge = end * points.ends["y"]
-            rows = y == edge if point == "corner" else y > edge if end else y < edge
-            is_there |= rows[:, None] & (x == at * points.ends["x"])
-    if not is_there.any():
-        return array
-    return array.where(xr.DataArray(~is_there, dims=tuple(points.dims.values())), value)
 
 
 def _find_fold(grid: Grid, cells: Cells) -> tuple[Fold, str]:
