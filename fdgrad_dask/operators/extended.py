@@ -31,21 +31,25 @@ def solve_extended(
     named: Fields,
     points: Mapping[str, str],
     along: Mapping[str, str],
-    boundary: Mapping[Any, Any],
+    ends: Mapping[str, Any],
+    others: Mapping[Any, Any],
 ) -> list[Any]:
     """What ``operator`` makes of each face of the fields ``named``, at their ``points``.
 
-    Some are components ``along`` an axis. Open sides of faces have the ``boundary`` of the domain.
+    Some are components ``along`` an axis. Open sides have the boundary of the domain at the
+    ``ends`` of y and x; there may be that of ``others``.
     """
+    dims = ghosts.points["center"].dims
     wind = {(along[n], points[n]): named[n] for n in ("u", "v") if n in along}
     made = []
     for face in ghosts.faces:
-        geometry, ends = given.get("geometry"), ghosts.open_ends(face, boundary)
-        arguments = {**given, "geometry": _extend_arrays(geometry, ghosts, face)}
+        geometry = _extend_arrays(given.get("geometry"), ghosts, face)
+        opened = _open_ends(ghosts, face, ends)
         if isinstance(geometry, Grid):
-            arguments["geometry"] = replace(arguments["geometry"], boundary=ends)
+            arguments = {**given, "geometry": replace(geometry, boundary=opened)}
         else:
-            arguments["boundary"] = ends
+            conditions = {dims[axis]: pair for axis, pair in opened.items()}
+            arguments = {**given, "geometry": geometry, "boundary": {**others, **conditions}}
         for name, one in named.items():
             own, point = along.get(name, ""), points[name]
             arrays = {**(wind if own else {}), (own, point): one}
@@ -69,13 +73,13 @@ def solve_at_centers(
 ) -> Any:
     """What ``operator`` makes of fields at centres."""
     first = next(iter(named.values()))
-    ends = {
+    axes = {"y": grid.y, "x": grid.x}
+    ends = {key: boundary_pair(select_for_axis(boundary, axes[key], first)) for key in axes}
+    others = {
         key: one
         for key, one in boundary.items()
-        if not any(select_for_axis({key: True}, axis, first) for axis in (grid.y, grid.x))
+        if not any(select_for_axis({key: True}, axis, first) for axis in axes.values())
     }
-    for axis in (grid.y, grid.x):
-        ends[axis.dim] = boundary_pair(select_for_axis(boundary, axis, first))
     has_wind = {"u", "v"} <= named.keys()
     points = dict.fromkeys(named, "center")
     along = find_components(
@@ -84,9 +88,28 @@ def solve_at_centers(
         points,
         is_along=has_wind and choose_components(named["u"], named["v"], grid) == "grid",
     )
-    made = solve_extended(operator, given, ghosts, named, points, along, ends)
+    made = solve_extended(operator, given, ghosts, named, points, along, ends, others)
     dims = ghosts.dim, *ghosts.points["center"].dims.values()
     return restore(ghosts, made, first, list_varying(first, dims), attrs)
+
+
+def _open_ends(
+    ghosts: Ghosts, face: Hashable, ends: Mapping[str, Any]
+) -> dict[str, tuple[Any, ...]]:
+    """The conditions at the ends of a face: None where it is connected."""
+    for axis, pair in ends.items():
+        if "periodic" in pair and ghosts.dim is not None:
+            raise OptionError(
+                f"boundary connects faces, and {ghosts.points['center'].dims[axis]!r} is periodic; "
+                "connect the face with itself instead"
+            )
+    return {
+        axis: tuple(
+            None if ghosts.width[axis] and (face, axis, end) in ghosts.links else one
+            for end, one in enumerate(pair)
+        )
+        for axis, pair in ends.items()
+    }
 
 
 def change_arrays(geometry: Any, change: Callable[[str, str, xr.DataArray], xr.DataArray]) -> Any:

@@ -53,7 +53,7 @@ def solve_around(operator: Callable[..., Any], fields: list[str], given: Mapping
         )
 
     ends = {axis: grid.ends(axis) for axis in "yx"}
-    made = solve_extended(operator, given, ghosts, named, points, along, ends)
+    made = solve_extended(operator, given, ghosts, named, points, along, ends, {})
     first = next(iter(named.values()))
     coords = list_varying(first, [ghosts.dim])
     for point in reversed(POINTS):
@@ -149,7 +149,7 @@ def _list_points(
     counts = {axis: cells.size(point, axis) for axis in "yx"}
     is_closed = bool(columns) and EXTRA[grid.face("x")] == 1 and is_on_face(point, "x")
     differing = counts | ({"x": columns} if columns else {})
-    return Points(dims, first, differing, ends, counts["x"], is_closed, has_labels=False)
+    return Points(dims, first, differing, ends, counts["x"], is_closed)
 
 
 def _check_columns(grid: Grid, fold: Fold, cells: Cells) -> None:
