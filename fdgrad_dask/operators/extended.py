@@ -10,14 +10,12 @@ import numpy as np
 import xarray as xr
 
 from fdgrad_dask.errors import CoordinateError, OptionError
-from fdgrad_dask.grids.coordinate import select_for_axis
 from fdgrad_dask.grids.faces import is_regular_corner
 from fdgrad_dask.grids.geometry import HorizontalGrid
 from fdgrad_dask.grids.staggered import Grid
 from fdgrad_dask.halo.compute import is_dask
 from fdgrad_dask.operators.ghosts import Ghosts, Points, Quantity, join, list_varying
-from fdgrad_dask.operators.roles import choose_components, is_along_grid
-from fdgrad_dask.stencils.boundary import boundary_pair
+from fdgrad_dask.operators.roles import is_along_grid
 
 Fields = Mapping[str, xr.DataArray]
 # What is made of circulations around corners of cells, also where only three of them meet.
@@ -60,37 +58,6 @@ def solve_extended(
                 arguments[name] = replace_at_corners(ghosts, face, arguments[name], "u", 0.0)
         made.append(operator(**arguments))
     return made
-
-
-def solve_at_centers(
-    operator: Callable[..., Any],
-    given: Mapping[str, Any],
-    ghosts: Ghosts,
-    named: Fields,
-    grid: HorizontalGrid,
-    boundary: Mapping[Any, Any],
-    attrs: Mapping[str, str],
-) -> Any:
-    """What ``operator`` makes of fields at centres."""
-    first = next(iter(named.values()))
-    axes = {"y": grid.y, "x": grid.x}
-    ends = {key: boundary_pair(select_for_axis(boundary, axes[key], first)) for key in axes}
-    others = {
-        key: one
-        for key, one in boundary.items()
-        if not any(select_for_axis({key: True}, axis, first) for axis in axes.values())
-    }
-    has_wind = {"u", "v"} <= named.keys()
-    points = dict.fromkeys(named, "center")
-    along = find_components(
-        named,
-        ghosts,
-        points,
-        is_along=has_wind and choose_components(named["u"], named["v"], grid) == "grid",
-    )
-    made = solve_extended(operator, given, ghosts, named, points, along, ends, others)
-    dims = ghosts.dim, *ghosts.points["center"].dims.values()
-    return restore(ghosts, made, first, list_varying(first, dims), attrs)
 
 
 def _open_ends(
@@ -179,15 +146,6 @@ def find_components(
         )
     wind = {"u": "x", "v": "y"} if is_along else {}
     return dict.fromkeys(carried, "x") | {n: axis for n, axis in wind.items() if n in named}
-
-
-def require_horizontal(operator: Callable[..., Any], what: str) -> None:
-    """Raises for `gradient`, which is along one axis of an array."""
-    if operator.__name__ == "gradient":
-        raise OptionError(
-            f"gradient is along one dimension and knows no neighbours across {what}; take "
-            "horizontal_gradient, or leave that end open"
-        )
 
 
 def ghost_width(given: Mapping[str, Any]) -> int:

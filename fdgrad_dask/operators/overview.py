@@ -23,13 +23,13 @@ from fdgrad_dask.grids.parametric import carry_terms, list_terms
 from fdgrad_dask.grids.places import carry_places
 from fdgrad_dask.grids.projections import carry_grid_mapping, find_grid_mapping
 from fdgrad_dask.grids.units import kelvin_conversion
+from fdgrad_dask.operators.connected import suggest_fold
 from fdgrad_dask.operators.datasets import (
     call_on,
     describe_layout,
     list_parts_of_grid,
     select_cells,
 )
-from fdgrad_dask.operators.fold import suggest_fold
 from fdgrad_dask.operators.options import required_fields
 from fdgrad_dask.operators.overview_data import describe_data
 from fdgrad_dask.operators.overview_page import Overview

@@ -13,13 +13,13 @@ from fdgrad_dask.grids.fold import Fold, count_repeated_columns, find_fold
 from fdgrad_dask.grids.places import find_2d
 from fdgrad_dask.grids.staggered import POINTS, Grid, find_point
 from fdgrad_dask.halo.compute import is_dask
+from fdgrad_dask.operators.connected import connect_faces, has_faces, match_across
 from fdgrad_dask.operators.extended import (
     find_components,
     ghost_width,
     restore,
     solve_extended,
 )
-from fdgrad_dask.operators.faces import connect_faces, has_faces, match_across
 from fdgrad_dask.operators.ghosts import Ghosts, Points, list_varying
 
 
