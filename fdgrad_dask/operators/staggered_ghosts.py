@@ -84,10 +84,9 @@ def _connect_circle(
 ) -> tuple[Ghosts | None, dict[str, str]]:
     """What lies beyond a fold, and which columns are others once more; None if none are."""
     is_folded = grid.ends("y")[1] == "fold"
-    found = (_find_fold if is_folded else _find_circle)(grid, cells)
-    if found is None:
+    fold, at = _find_fold(grid, cells, is_folded)
+    if fold is None:
         return None, {}
-    fold, at = found
     _check_columns(grid, fold, cells)
     links, end = fold.connect(*(_first(grid, at, axis) for axis in "yx"))
     ends = {"y": end if is_folded else 2 * cells.counts["y"], "x": 2 * fold.width}
@@ -96,33 +95,33 @@ def _connect_circle(
     return ghosts, {"fold": f"y, {fold.pivot} pivot"} if is_folded else {}
 
 
-def _find_fold(grid: Grid, cells: Cells) -> tuple[Fold, str]:
-    """The fold, from latitude and longitude at any point, and that point."""
-    for point, lat, lon in _places(cells):
-        fold = find_fold(lat, lon)
-        if fold is None:
-            raise CoordinateError(
-                f"no fold is found beyond the last row of {grid.dims(point)}: as points in space, "
-                "its last rows neither repeat one another, mirrored along x, nor go on as one "
-                "another; give fields with all columns and the last rows, or leave that end open: "
-                "Grid(…, boundary={'y': (…, None)})"
-            )
-        return fold, point
-    raise CoordinateError(
-        "the pivot of a tripolar fold is found from latitude and longitude, and no field, length "
-        "or area has them over two dimensions in memory; give one these coordinates, or load them"
-    )
+def _find_fold(grid: Grid, cells: Cells, is_folded: bool) -> tuple[Fold | None, str]:
+    """The fold of a grid, by latitude and longitude at any point, and that point.
+
+    Without a fold the columns that repeat others, as in files of NEMO; None if none do.
+    """
+    at, places = next(_places(cells), ("", ()))
+    if not is_folded:
+        repeated = count_repeated_columns(*places) if at and EXTRA[grid.face("x")] == 0 else 0
+        return Fold(0, 0, repeated // 2, cells.counts["x"] - repeated) if repeated else None, at
+    if not at:
+        raise CoordinateError(
+            "the pivot of a tripolar fold is found from latitude and longitude, and no field, "
+            "length or area has them over two dimensions in memory; give one these coordinates, or "
+            "load them"
+        )
+    fold = find_fold(*places)
+    if fold is None:
+        raise CoordinateError(
+            f"no fold is found beyond the last row of {grid.dims(at)}: as points in space, its "
+            "last rows neither repeat one another, mirrored along x, nor go on as one another; "
+            "give fields with all columns and the last rows, or leave that end open: "
+            "Grid(…, boundary={'y': (…, None)})"
+        )
+    return fold, at
 
 
-def _find_circle(grid: Grid, cells: Cells) -> tuple[Fold, str] | None:
-    """Columns that repeat others, as files of NEMO have, on a grid without a fold."""
-    for point, lat, lon in _places(cells) if EXTRA[grid.face("x")] == 0 else ():
-        repeated = count_repeated_columns(lat, lon)
-        return (Fold(0, 0, repeated // 2, lat.shape[1] - repeated), point) if repeated else None
-    return None
-
-
-def _places(cells: Cells) -> Iterator[tuple[str, Any, Any]]:
+def _places(cells: Cells) -> Iterator[tuple[str, tuple[Any, ...]]]:
     """The points of a cell whose 2-D latitude and longitude are in memory, with these."""
     for point in POINTS:
         here = cells.template(point)
@@ -130,7 +129,7 @@ def _places(cells: Cells) -> Iterator[tuple[str, Any, Any]]:
         if None not in names:
             found = [here.coords.variables[name].transpose(*here.dims) for name in names]
             if not any(is_dask(one._data) for one in found):
-                yield point, found[0].data, found[1].data
+                yield point, tuple(one.data for one in found)
 
 
 def _first(grid: Grid, point: str, axis: str) -> int:
