@@ -22,6 +22,17 @@ POINTS = {
     "corner": (True, True),
 }
 
+# Whether the face below the first centre, and that above the last one, are left out.
+LEFT_OUT = {
+    "left": (False, True),
+    "right": (True, False),
+    "inner": (True, True),
+    "outer": (False, False),
+}
+# How many more faces than cells there are; whether the first face lies below the first centre.
+EXTRA = {position: 1 - sum(ends) for position, ends in LEFT_OUT.items()}
+IS_BELOW = {position: not below for position, (below, _) in LEFT_OUT.items()}
+
 
 @dataclass(frozen=True, eq=False)
 class Grid:
@@ -144,6 +155,22 @@ class Grid:
                 f"{name}[{point!r}] has the dimensions {values.dims}, but the point has "
                 f"{self.dims(point)}; give the {name} at that point, or name the point it is at"
             )
+
+
+def across(point: str, axis: str) -> str:
+    """The point half a step further along ``axis``.
+
+    >>> across("center", "x"), across("u", "y")
+    ('u', 'corner')
+    """
+    on_x, on_y = POINTS[point]
+    wanted = (not on_x, on_y) if axis == "x" else (on_x, not on_y)
+    return next(name for name, on in POINTS.items() if on == wanted)
+
+
+def is_on_face(point: str, axis: str) -> bool:
+    """True if a point lies on a face across ``axis``, not between two of them."""
+    return POINTS[point]["xy".index(axis)]
 
 
 def find_point(field: xr.DataArray, grid: Grid) -> str:

@@ -84,11 +84,6 @@ def change_arrays(geometry: Any, change: Callable[[str, str, xr.DataArray], xr.D
     changes: dict[str, Any] = {}
     for name in ("dx", "dy", "angle", "area", "fraction"):
         given = getattr(geometry, name, None)
-        if name == "angle" and not isinstance(given, xr.DataArray | None):
-            raise OptionError(
-                f"angle is {given}, but beyond a fold or another face x points elsewhere; "
-                "give the angle as a DataArray over y and x"
-            )
         if isinstance(given, Mapping):
             changes[name] = {point: change(name, point, one) for point, one in given.items()}
         elif isinstance(given, xr.DataArray):
@@ -98,6 +93,12 @@ def change_arrays(geometry: Any, change: Callable[[str, str, xr.DataArray], xr.D
 
 def _extend_arrays(geometry: Any, ghosts: Ghosts, face: Hashable) -> Any:
     """A geometry whose arrays have ghost points; lengths along x go on as some along y."""
+    angle = getattr(geometry, "angle", None)
+    if not isinstance(angle, xr.DataArray | None):
+        raise OptionError(
+            f"angle is {angle}, but beyond a fold or another face x points elsewhere; give the "
+            "angle as a DataArray over y and x"
+        )
     families: dict[str, dict[tuple[str, str], xr.DataArray]] = {}
 
     def list_one(name: str, point: str, one: xr.DataArray) -> xr.DataArray:

@@ -8,10 +8,10 @@ from typing import Any
 import xarray as xr
 
 from fdgrad_dask.errors import CoordinateError, OptionError
-from fdgrad_dask.grids.cells import EXTRA, IS_BELOW, Cells, is_on_face
+from fdgrad_dask.grids.cells import Cells
 from fdgrad_dask.grids.fold import Fold, count_repeated_columns, find_fold
 from fdgrad_dask.grids.places import find_2d
-from fdgrad_dask.grids.staggered import POINTS, Grid, find_point
+from fdgrad_dask.grids.staggered import EXTRA, IS_BELOW, POINTS, Grid, find_point, is_on_face
 from fdgrad_dask.halo.compute import is_dask
 from fdgrad_dask.operators.connected import connect_faces, has_faces, match_across
 from fdgrad_dask.operators.extended import (
