@@ -107,13 +107,12 @@ def _guess_mirror(points: Points, total: int) -> int | None:
     """
     width = points.shape[1]
     beyond, ahead = points[total - total // 2 - 1], _extrapolate(points, total)
-    votes: dict[int, int] = {}
-    for i in range(0, width, max(1, width // _PROBES)):
-        off = _distance(beyond, ahead[i])
-        if np.isfinite(off).any():
-            mirror = (i + int(np.nanargmin(off))) % width
-            votes[mirror] = votes.get(mirror, 0) + 1
-    return max(votes, key=lambda mirror: votes[mirror]) if votes else None
+    probes = np.arange(0, width, max(1, width // _PROBES))
+    off = _distance(beyond, ahead[probes, None])
+    known = np.isfinite(off).any(1)
+    if not known.any():
+        return None
+    return int(np.bincount((probes[known] + np.nanargmin(off[known], 1)) % width).argmax())
 
 
 def _is_fold(points: Points, total: int, mirrored: NDArray[np.int_]) -> bool:
@@ -126,11 +125,9 @@ def _is_fold(points: Points, total: int, mirrored: NDArray[np.int_]) -> bool:
     off = _distance(_extrapolate(points, total), points[total - last - 1][mirrored])
     if not _agree(off, _NEAR * cell, 0.9):
         return False
-    known = range((total + 1) // 2, len(points))
-    return all(
-        _agree(_distance(points[row], points[total - row][mirrored]), _SAME * cell, 1.0)
-        for row in known
-    )
+    repeated = np.arange((total + 1) // 2, len(points))
+    off = _distance(points[repeated], points[total - repeated][:, mirrored])
+    return all(_agree(row, _SAME * cell, 1.0) for row in off)
 
 
 def _extrapolate(points: Points, total: int) -> Points:

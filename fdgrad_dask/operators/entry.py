@@ -21,8 +21,7 @@ from fdgrad_dask.grids.geometry import Curvilinear, Geometry
 from fdgrad_dask.grids.staggered import Grid
 from fdgrad_dask.grids.units import to_pint
 from fdgrad_dask.halo.compute import is_dask
-from fdgrad_dask.operators.faces import has_faces, solve_across_faces
-from fdgrad_dask.operators.fold import has_fold, solve_across_fold
+from fdgrad_dask.operators.connected import has_faces, has_fold, solve_connected
 from fdgrad_dask.operators.interpolation import place_fields
 from fdgrad_dask.operators.options import public_signature
 from fdgrad_dask.operators.staggered_ghosts import goes_around, solve_around
@@ -71,10 +70,8 @@ def takes_fields(operator: Callable[P, R]) -> Callable[P, R]:
                 solve = _on_staggered_grid(operator, fields, signature.parameters)
             if goes_around(plain.get("geometry")):
                 result = cast(R, solve_around(solve, fields, plain))
-            elif has_faces(plain.get("boundary")):
-                result = cast(R, solve_across_faces(operator, fields, plain))
-            elif has_fold(plain.get("boundary")) and solve is operator:
-                result = cast(R, solve_across_fold(operator, fields, plain))
+            elif has_faces(plain.get("boundary")) or has_fold(plain.get("boundary")):
+                result = cast(R, solve_connected(operator, fields, plain))
             else:
                 result = solve(**plain)  # type: ignore[call-arg]
         for name in fields:

@@ -1,4 +1,4 @@
-"""Operators on fields with ghost points: which fields are vectors, and results without ghosts."""
+"""Operators on fields with ghost points: what is extended with them, and results without."""
 
 from __future__ import annotations
 
@@ -6,71 +6,127 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
 from fdgrad_dask.errors import CoordinateError, OptionError
-from fdgrad_dask.grids.geometry import Curvilinear, Geometry, HorizontalGrid
+from fdgrad_dask.grids.faces import is_regular_corner
+from fdgrad_dask.grids.geometry import HorizontalGrid
+from fdgrad_dask.grids.staggered import Grid
 from fdgrad_dask.halo.compute import is_dask
 from fdgrad_dask.operators.ghosts import Ghosts, Points, Quantity, join, list_varying
-from fdgrad_dask.operators.roles import choose_components, is_along_grid
+from fdgrad_dask.operators.roles import is_along_grid
+
+Fields = Mapping[str, xr.DataArray]
+# What is made of circulations around corners of cells, also where only three of them meet.
+_AROUND = {"absolute_vorticity", "kinematics", "vorticity"}
 
 
 def solve_extended(
     operator: Callable[..., Any],
     given: Mapping[str, Any],
     ghosts: Ghosts,
-    named: Mapping[str, xr.DataArray],
+    named: Fields,
+    points: Mapping[str, str],
     along: Mapping[str, str],
-    change: Callable[[Hashable, dict[str, xr.DataArray]], Mapping[str, Any]],
-    points: Mapping[str, str] | None = None,
+    ends: Mapping[str, Any],
+    others: Mapping[Any, Any],
 ) -> list[Any]:
-    """What ``operator`` makes of each face of the fields ``named``, with their ghost points.
+    """What ``operator`` makes of each face of the fields ``named``, at their ``points``.
 
-    Some are components ``along`` an axis, ``points`` says where they lie if not at centres.
-    ``change`` gives the arguments of a face that are not those ``given``.
+    Some are components ``along`` an axis. Open sides have the boundary of the domain at the
+    ``ends`` of y and x; there may be that of ``others``.
     """
-    at = points or dict.fromkeys(named, "center")
-    wind = {(along[n], at[n]): named[n] for n in ("u", "v") if n in along}
+    dims = ghosts.points["center"].dims
+    wind = {(along[n], points[n]): named[n] for n in ("u", "v") if n in along}
     made = []
     for face in ghosts.faces:
-        extended = {}
+        geometry = _extend_arrays(given.get("geometry"), ghosts, face)
+        opened = _open_ends(ghosts, face, ends)
+        if isinstance(geometry, Grid):
+            arguments = {**given, "geometry": replace(geometry, boundary=opened)}
+        else:
+            conditions = {dims[axis]: pair for axis, pair in opened.items()}
+            arguments = {**given, "geometry": geometry, "boundary": {**others, **conditions}}
         for name, one in named.items():
-            own = along.get(name, "")
-            arrays = {**(wind if own else {}), (own, at[name]): one}
+            own, point = along.get(name, ""), points[name]
+            arrays = {**(wind if own else {}), (own, point): one}
             what = Quantity(arrays, own, "vector" if own else "")
-            extended[name] = ghosts.extend(face, one, at[name], what)
-        made.append(operator(**{**given, **extended, **change(face, extended)}))
+            arguments[name] = ghosts.extend(face, one, point, what)
+            if (name, point) == ("u", "u") and operator.__name__ in _AROUND:
+                # At a corner of three faces the edge of the other two counts once, beyond x.
+                arguments[name] = replace_at_corners(ghosts, face, arguments[name], "u", 0.0)
+        made.append(operator(**arguments))
     return made
 
 
-def solve_at_centers(
-    operator: Callable[..., Any],
-    given: Mapping[str, Any],
-    ghosts: Ghosts,
-    named: Mapping[str, xr.DataArray],
-    grid: HorizontalGrid,
-    boundary: Callable[[Hashable], Any],
-    attrs: Mapping[str, str],
-) -> Any:
-    """What ``operator`` makes of fields at centres; ``boundary`` is that of the open ends."""
+def _open_ends(
+    ghosts: Ghosts, face: Hashable, ends: Mapping[str, Any]
+) -> dict[str, tuple[Any, ...]]:
+    """The conditions at the ends of a face: None where it is connected."""
+    for axis, pair in ends.items():
+        if "periodic" in pair and ghosts.dim is not None:
+            raise OptionError(
+                f"boundary connects faces, and {ghosts.points['center'].dims[axis]!r} is periodic; "
+                "connect the face with itself instead"
+            )
+    return {
+        axis: tuple(
+            None if ghosts.width[axis] and (face, axis, end) in ghosts.links else one
+            for end, one in enumerate(pair)
+        )
+        for axis, pair in ends.items()
+    }
 
-    def change(face: Hashable, _: Any) -> dict[str, Any]:
-        sizes = _extend_sizes(given.get("geometry"), ghosts, face)
-        return {"boundary": boundary(face), "geometry": sizes}
 
-    has_wind = {"u", "v"} <= named.keys()
-    is_along = has_wind and choose_components(named["u"], named["v"], grid) == "grid"
-    along = find_components(named, ghosts, is_along=is_along)
-    made = solve_extended(operator, given, ghosts, named, along, change)
-    first = next(iter(named.values()))
-    dims = ghosts.dim, *ghosts.points["center"].dims.values()
-    return restore(ghosts, made, first, list_varying(first, dims), attrs)
+def change_arrays(geometry: Any, change: Callable[[str, str, xr.DataArray], xr.DataArray]) -> Any:
+    """A geometry with its arrays changed, by their name there and the point that they lie at."""
+    changes: dict[str, Any] = {}
+    for name in ("dx", "dy", "angle", "area", "fraction"):
+        given = getattr(geometry, name, None)
+        if isinstance(given, Mapping):
+            changes[name] = {point: change(name, point, one) for point, one in given.items()}
+        elif isinstance(given, xr.DataArray):
+            changes[name] = change(name, "center", given)
+    return replace(geometry, **changes) if changes else geometry
+
+
+def _extend_arrays(geometry: Any, ghosts: Ghosts, face: Hashable) -> Any:
+    """A geometry whose arrays have ghost points; lengths along x go on as some along y."""
+    angle = getattr(geometry, "angle", None)
+    if not isinstance(angle, xr.DataArray | None):
+        raise OptionError(
+            f"angle is {angle}, but beyond a fold or another face x points elsewhere; give the "
+            "angle as a DataArray over y and x"
+        )
+    families: dict[str, dict[tuple[str, str], xr.DataArray]] = {}
+
+    def list_one(name: str, point: str, one: xr.DataArray) -> xr.DataArray:
+        kind, own = ("length", name[1]) if name in ("dx", "dy") else (name, "")
+        families.setdefault(kind, {})[own, point] = one
+        return one
+
+    def extend(name: str, point: str, one: xr.DataArray) -> xr.DataArray:
+        needed = ghosts.dim, *ghosts.points[point].dims.values()
+        if ghosts.dim is not None and not {*needed} <= {*one.dims}:
+            raise CoordinateError(
+                f"{name} has the dimensions {one.dims}, but across faces it is needed over {needed}"
+            )
+        kind, own = ("length", name[1]) if name in ("dx", "dy") else (name, "")
+        made = ghosts.extend(face, one, point, Quantity(families[kind], own, kind))
+        if (name, point) == ("dx", "corner"):
+            # Where three cells meet, an area is none of two lengths, and nothing has a direction.
+            made = replace_at_corners(ghosts, face, made, point, np.nan)
+        return made
+
+    change_arrays(geometry, list_one)
+    return change_arrays(geometry, extend)
 
 
 def find_components(
-    named: Mapping[str, xr.DataArray],
+    named: Fields,
     ghosts: Ghosts,
-    points: Mapping[str, str] | None = None,
+    points: Mapping[str, str],
     *,
     is_along: bool = True,
 ) -> dict[str, str]:
@@ -78,7 +134,7 @@ def find_components(
 
     So are u and v if they are ``is_along``, and fields in the place of a scalar that say so.
     """
-    on_faces = [name for name, point in (points or {}).items() if point in ("u", "v")]
+    on_faces = [name for name, point in points.items() if point in ("u", "v")]
     carried = [
         name
         for name in ("field", "scalar")
@@ -91,15 +147,6 @@ def find_components(
         )
     wind = {"u": "x", "v": "y"} if is_along else {}
     return dict.fromkeys(carried, "x") | {n: axis for n, axis in wind.items() if n in named}
-
-
-def require_horizontal(operator: Callable[..., Any], what: str) -> None:
-    """Raises for `gradient`, which is along one axis of an array."""
-    if operator.__name__ == "gradient":
-        raise OptionError(
-            f"gradient is along one dimension and knows no neighbours across {what}; take "
-            "horizontal_gradient, or leave that end open"
-        )
 
 
 def ghost_width(given: Mapping[str, Any]) -> int:
@@ -125,46 +172,29 @@ def list_centers(
     return {"center": Points(dims, {"y": 1, "x": 1}, counts, ends, columns)}
 
 
-def get_sizes(geometry: Geometry | None) -> dict[str, xr.DataArray]:
-    """The arrays of a curvilinear geometry by name: lengths of cells, and the angle of x."""
-    if not isinstance(geometry, Curvilinear):
-        return {}
-    if geometry.angle is not None and not isinstance(geometry.angle, xr.DataArray):
-        raise OptionError(
-            f"angle is {geometry.angle}, but beyond a fold or another face x points elsewhere; "
-            "give the angle as a DataArray over y and x"
-        )
-    given = {name: getattr(geometry, name) for name in ("dx", "dy", "angle")}
-    return {name: one for name, one in given.items() if isinstance(one, xr.DataArray)}
+def replace_at_corners(
+    ghosts: Ghosts, face: Hashable, array: xr.DataArray, point: str, value: float
+) -> xr.DataArray:
+    """An extended array with another value where three faces meet.
 
-
-def _extend_sizes(geometry: Geometry | None, ghosts: Ghosts, face: Hashable) -> Geometry | None:
-    """A geometry whose arrays have ghost points."""
-    arrays = get_sizes(geometry)
-    needed = ghosts.dim, *ghosts.points["center"].dims.values()
-    for name, one in arrays.items():
-        if ghosts.dim is not None and not {*needed} <= {*one.dims}:
-            raise CoordinateError(
-                f"{name} has the dimensions {one.dims}, but across faces it is needed over {needed}"
-            )
-    lengths = {(n[1], "center"): one for n, one in arrays.items() if n != "angle"}
-    made: dict[str, Any] = {
-        f"d{axis}": one for (axis, _), one in extend_all(ghosts, face, lengths, "length").items()
-    }
-    if "angle" in arrays:
-        angle = {("", "center"): arrays["angle"]}
-        made["angle"] = extend_all(ghosts, face, angle, "angle")["", "center"]
-    return replace(geometry, **made) if isinstance(geometry, Curvilinear) else geometry
-
-
-def extend_all(
-    ghosts: Ghosts, face: Hashable, arrays: Mapping[tuple[str, str], xr.DataArray], kind: str
-) -> dict[tuple[str, str], xr.DataArray]:
-    """One face of arrays that go on as one another, by component and point."""
-    return {
-        (own, point): ghosts.extend(face, one, point, Quantity(arrays, own, kind))
-        for (own, point), one in arrays.items()
-    }
+    Of an array at the corners of cells that is the corner itself, of one at ``"u"`` the points on
+    its line beyond y.
+    """
+    points = ghosts.points[point]
+    y, x = (
+        points.first[axis] + 2 * (np.arange(array.sizes[dim]) - ghosts.count(face, axis)[0])
+        for axis, dim in points.dims.items()
+    )
+    is_there = np.zeros((len(y), len(x)), bool)
+    for end, at in ((0, 0), (0, 1), (1, 0), (1, 1)):
+        sides = (face, "y", end), (face, "x", at)
+        if {*sides} <= ghosts.links.keys() and not is_regular_corner(ghosts.links, sides[0], at):
+            edge = end * points.ends["y"]
+            rows = y == edge if point == "corner" else y > edge if end else y < edge
+            is_there |= rows[:, None] & (x == at * points.ends["x"])
+    if not is_there.any():
+        return array
+    return array.where(xr.DataArray(~is_there, dims=tuple(points.dims.values())), value)
 
 
 def restore(
@@ -181,8 +211,7 @@ def restore(
             name: restore(ghosts, [one[name] for one in made], like, coords, attrs)
             for name in first.data_vars
         }
-        known = {n: one for each in results.values() for n, one in each.coords.items()}
-        return xr.Dataset({name: one.variable for name, one in results.items()}, known)
+        return xr.Dataset(results)
     at, own = (
         next(p for p in ghosts.points.values() if {*p.dims.values()} <= {*one.dims})
         for one in (first, like)

@@ -28,7 +28,7 @@ class Points(NamedTuple):
 
     ``ends`` are the places of the upper ends of the grid, and ``columns`` is how many points there
     are along x with those that repeat others. A grid that goes around the globe ``is_closed`` where
-    its last column is its first. Without ``has_labels`` 1-D coordinates do not go on.
+    its last column is its first.
     """
 
     dims: Mapping[str, Hashable]
@@ -37,7 +37,6 @@ class Points(NamedTuple):
     ends: Mapping[str, int]
     columns: int
     is_closed: bool = False
-    has_labels: bool = True
 
     def core(self, axis: str) -> int:
         """The number of points that do not lie beyond the upper end."""
@@ -87,21 +86,20 @@ class Ghosts:
         made = xr.DataArray(variable, bare.coords)
         made.name, made.encoding = array.name, array.encoding
         coords = {}
+        # On faces of cells y would go on as x; 1-D positions of a staggered grid are nominal.
+        has_labels = len(self.points) == 1
+        is_turned = any(link.axis != side[1] for side, link in self.links.items())
         for name, one in moved.items():
             place = array.coords[name]
             along = [axis for axis, dim in dims.items() if dim in one.dims]
-            has_labels = self.points[point].has_labels and one.ndim == 1
-            if len(along) == 2 and not (point in _TURNED and self.is_turned):
+            if len(along) == 2 and not (point in _TURNED and is_turned):
                 coords[name] = self._surround(face, point, Quantity({("", point): place}))
-            elif has_labels and one.dtype.kind in "iuf" and not is_dask(one._data):
+            elif (
+                has_labels and one.ndim == 1 and one.dtype.kind in "iuf" and not is_dask(one._data)
+            ):
                 labels = self.select(place, face, point).variable
                 coords[name] = _continue_labels(labels, *self.count(face, along[0]))
         return made.assign_coords(coords)
-
-    @property
-    def is_turned(self) -> bool:
-        """True if x goes on as y somewhere, and points on the faces of cells as others."""
-        return any(link.axis != side[1] for side, link in self.links.items())
 
     def select(self, array: xr.DataArray, face: Hashable, point: str) -> xr.DataArray:
         """One face of an array, without columns that repeat others."""
@@ -198,13 +196,14 @@ class Ghosts:
         return int(there.gap(beside, end) == 0)
 
     def _check_rows(self, side: Side, point: str, name: Any, rows: slice, n: int) -> None:
+        """Raise if the other face lacks the row on the side itself, or is too narrow."""
         where = "the fold" if self.dim is None else describe_side(side)
         needed = rows.stop - rows.start
         if self.points[point].gap(*side[1:]) == 0 and not 0 <= rows.start < rows.stop <= n:
-            way = "the faces above the cells: 'right' or 'outer'"
+            way = "above the cells: 'right' or 'outer'"
             raise CoordinateError(
-                f"{name!r} has no row on {where} itself, where {point!r} lies; give "
-                f"{way if self.dim is None else 'the faces at both ends of the cells: outer'}"
+                f"{name!r} has no row on {where} itself, where {point!r} lies; give the faces "
+                f"{way if self.dim is None else 'at both ends of the cells: outer'}"
             )
         if needed >= n:
             raise CoordinateError(

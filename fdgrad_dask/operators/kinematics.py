@@ -81,7 +81,11 @@ def divergence(u: xr.DataArray, v: xr.DataArray, **options: Unpack[LevelOptions]
         curvilinear grid their standard_name says whether they are to the east and north or along
         the grid, or ``geometry=Curvilinear(components=…)`` does.
     edge_order, accuracy, boundary, skipna, geometry, constant, vertical
-        See `horizontal_gradient`; all operators of winds have the first five.
+        See `horizontal_gradient`; all operators of winds have the first five. A condition at an
+        end of latitude is one of the flux h_x v (of h_x u in `vorticity`): ``"reflect"`` and
+        ``"extend"`` continue that, and a number stands on a circle as long as the last. So at any
+        resolution the last row lacks −v tan φ / a with ``"reflect"``, and half of it with the
+        others; open ends, None with ``edge_order=2``, have all of it.
 
     Returns
     -------

@@ -16,7 +16,7 @@ from fdgrad_dask.grids.models import CUBE, Layout, find_layout
 from fdgrad_dask.grids.places import carry_places, list_candidates
 from fdgrad_dask.grids.staggered import POINTS
 from fdgrad_dask.halo.compute import is_dask
-from fdgrad_dask.operators.fold import describe_fold
+from fdgrad_dask.operators.connected import describe_fold
 
 # An angle that is a place; others, such as the one from east to x, are fields.
 _ANGLE = r"degrees?(_?(true|north|east|n|e))?"

@@ -237,7 +237,7 @@ def test_what_cannot_be_right_is_refused_with_a_way_out():
         with pytest.raises(error, match=words):
             ds.s.fdgrad.gradient_magnitude(boundary=boundary)
     grid = fd.Grid({"center": "i", "left": "i_g"}, {"center": "j", "left": "j_g"})
-    with pytest.raises(OptionError, match="give the connections there"):
+    with pytest.raises(OptionError, match="a staggered grid has its own; give it there"):
         ds.s.fdgrad.gradient_magnitude(boundary=LLC, geometry=grid)
     with pytest.raises(CoordinateError, match="lower the accuracy"):
         ds.s.fdgrad.gradient_magnitude(boundary=LLC, accuracy=4)

@@ -11,7 +11,7 @@ import xarray as xr
 from counting import Source
 from curved import U0, A, assert_order, closed_forms
 from faces import FRAMES, LLC, conformal_cube, connect, lat_lon_cap, size_of_cells
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 from tripolar import EAST, NORTH, staggered
 
 import fdgrad_dask as fd
@@ -168,6 +168,11 @@ def test_gauss_and_stokes_hold_on_a_cube():
         assert np.ptp([vorticity.values[at] for at in place[1]]) < 1e-13
     circulation = vorticity * corner * share
     assert circulation.notnull().all()
+    # A corner of three cells has a circulation, but no directions x and y.
+    flat = {p: xr.ones_like(grid.area[p]) for p in ("center", "corner")}
+    lengths = ({**each, **flat} for each in lengths)
+    made = op.deformation(u, v, geometry=make_grid("outer", tuple(lengths), areas, connections))
+    assert_array_equal(made.shearing_deformation.isnull(), np.isclose(share, 1 / 3))
     assert abs(circulation.sum()) < 1e-13 * abs(circulation).sum()
 
 

@@ -731,6 +731,16 @@ def test_what_stands_outside_of_a_region_stands_there_for_the_flux_too(boundary)
     assert_allclose(result, expected, rtol=1e-11, atol=1e-20)
 
 
+def test_a_condition_at_a_latitude_is_one_of_the_flux():
+    """Of v = 1 the divergence is −tan φ / a, of which the last row has what the docs say."""
+    grid = degrees(np.arange(40.0, 60.5, 0.5), np.arange(0.0, 30, 2))
+    v = field(lambda x, y: 1 + 0 * x, grid, "v")
+    term = -np.tan(np.deg2rad(60)) / A
+    for boundary, share in ((None, 1), ("reflect", 0), ("extend", 0.5), (1.0, 0.5)):
+        made = op.divergence(0 * v, v, boundary={"lat": boundary}, edge_order=2)
+        assert_allclose(made[-1], share * term, atol=3e-3 * abs(term))
+
+
 def test_cells_that_end_half_a_step_before_the_pole():
     """There is no row at it and no cap: the edge needs its second order, or more."""
     grid = degrees(np.arange(-89.0, 90, 2), np.arange(0.0, 360, 2))
