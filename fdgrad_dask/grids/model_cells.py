@@ -12,6 +12,7 @@ import xarray as xr
 from fdgrad_dask.blocks.device import is_jax
 from fdgrad_dask.errors import CoordinateError
 from fdgrad_dask.grids.models import PLACES, Layout
+from fdgrad_dask.grids.places import take_first
 from fdgrad_dask.grids.staggered import POINTS, Grid
 from fdgrad_dask.grids.units import conversion_factor
 from fdgrad_dask.halo.compute import is_dask
@@ -146,10 +147,7 @@ class ModelCells:
             if values.sizes[dim] == 1:
                 values = values.isel({dim: 0})
             elif base != "1":
-                # WRF writes its map factors with every time. A nest that has moved in between has
-                # none that hold for all times: NaN.
-                first = values.isel({dim: 0})
-                values = first.where(first == values.isel({dim: -1}))
+                values = take_first(values, dim)
         factor = self._find_factor(name, base) if base in ("m", "m2", "m-1") else 1.0
         data: Any = values._data
         kind = data._meta if is_dask(data) else data
