@@ -10,6 +10,7 @@ import inspect
 import re
 import warnings
 from collections.abc import Callable, Hashable, Iterable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,14 +18,14 @@ import xarray as xr
 
 from fdgrad_dask import operators
 from fdgrad_dask.grids.coordinate import Axis, find_axis
-from fdgrad_dask.grids.geometry import Curvilinear, Geometry, HorizontalGrid, Plane, Sphere
+from fdgrad_dask.grids.geometry import Curvilinear, HorizontalGrid, Plane, Sphere
 from fdgrad_dask.grids.horizontal import find_horizontal_grid
 from fdgrad_dask.grids.parametric import carry_terms, list_terms
 from fdgrad_dask.grids.projections import carry_grid_mapping, find_grid_mapping
 from fdgrad_dask.grids.units import kelvin_conversion
 from fdgrad_dask.operators.datasets import call_on, find_place, select_cells
+from fdgrad_dask.operators.extended import get_sizes
 from fdgrad_dask.operators.fold import suggest_fold
-from fdgrad_dask.operators.ghosts import extend_arrays
 from fdgrad_dask.operators.options import required_fields
 from fdgrad_dask.operators.overview_data import (
     describe_data,
@@ -247,9 +248,12 @@ def _failure(
                 call_on(on, operator, [on[known.field.name] for known in fields], {})
             else:
                 few = [_few_points(known, _is_global(name)) for known in fields]
-                sizes: Geometry | None = None if dim else fields[0].geometry
-                if not _is_global(name):
-                    sizes = extend_arrays(sizes, lambda _, one: one.isel(_first(one.dims)))
+                sizes = None if dim else fields[0].geometry
+                if sizes and not _is_global(name):
+                    few_of: dict[str, Any] = {
+                        n: a.isel(_first(a.dims)) for n, a in get_sizes(sizes).items()
+                    }
+                    sizes = replace(sizes, **few_of)
                 operator(*few, *dim, **({} if sizes is None else {"geometry": sizes}))
     except Exception as error:
         return _sentence(error)
