@@ -7,6 +7,7 @@ import model_cases as cases
 import numpy as np
 import pytest
 import xarray as xr
+from tripolar import FOLDED, tripolar
 
 import fdgrad_dask as fd
 from fdgrad_dask.errors import CoordinateError, OptionError
@@ -124,6 +125,20 @@ def test_a_mesh_says_where_fields_lie_without_attributes():
     np.testing.assert_allclose(twice, 2 * made, rtol=1e-14)
     with pytest.raises(CoordinateError, match="units"):  # of some cells: which is not known
         ds.fdgrad.gradient_magnitude(ds.thetao[3:, 3:].drop_vars(["x_c", "y_c"]))
+
+
+def test_a_scalar_across_the_fold_of_a_mesh():
+    """The mesh of NEMO says where the cells lie, and so where the fold is."""
+    ds, _ = tripolar(24)
+    places = {"glamt": ds.lon, "gphit": ds.lat, "glamu": ds.lon + 1.0, "gphiu": ds.lat}
+    mesh = {n: one.drop_vars(("lat", "lon")).drop_attrs() for n, one in places.items()}
+    nemo = xr.Dataset(mesh).expand_dims("t")
+    nemo["thetao"] = (("deptht", "y", "x"), ds.s.values[None], ds.s.attrs)
+    made = nemo.fdgrad.gradient_magnitude("thetao", boundary=FOLDED)
+    np.testing.assert_array_equal(made[0], ds.s.fdgrad.gradient_magnitude(boundary=FOLDED))
+    said = repr(nemo.fdgrad)
+    assert "open ends, with" in said
+    assert "glamt" not in said.splitlines()[0]
 
 
 def test_a_point_by_an_attribute_when_coordinates_are_not_named():
