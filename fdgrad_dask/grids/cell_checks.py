@@ -23,7 +23,6 @@ def check_arrays(
     lengths, or if labels show that faces lie on the other side of their cells.
     """
     known: dict[tuple[Hashable, bool], tuple[Hashable, Any]] = {}
-    is_given = bool(grid.dx or grid.dy or grid.area)
     for array, point in placed:
         on_x, on_y = POINTS[point]
         for dim, n in zip(grid.dims(point), sizes[point], strict=True):
@@ -41,7 +40,8 @@ def check_arrays(
                     f"{name!r} and {array.name!r} have different labels along {dim!r}; select the "
                     "points that both have"
                 )
-            if is_given and dim in (x, y) and labels.is_monotonic_decreasing and len(labels) > 1:
+            falls = labels.is_monotonic_decreasing and len(labels) > 1
+            if falls and (grid.dx or grid.dy or grid.area) and dim in (x, y):
                 _require_count(array, dim)
     for axis, positions in (("x", grid.x), ("y", grid.y)):
         found = [known.get((dim, name != "center")) for name, dim in positions.items()]
@@ -54,7 +54,8 @@ def _require_position(axis: str, face: str, labels: Mapping[str, Any]) -> None:
     """Raise if the labels of faces at the left are those at the right, or the reverse."""
     centers, faces = labels["center"], labels[face]
     other = {"left": "right", "right": "left"}.get(face)
-    if other is None or min(len(centers), len(faces)) < 2 or not _is_numeric(centers, faces):
+    is_numeric = all(one.dtype.kind in "iuf" for one in (centers, faces))
+    if other is None or min(len(centers), len(faces)) < 2 or not is_numeric:
         return
     # Between the first two cells lies the first of the faces at the right, the second at the left.
     low, high = sorted(centers[:2])
@@ -64,10 +65,6 @@ def _require_position(axis: str, face: str, labels: Mapping[str, Any]) -> None:
             f"{faces[0]:g}, {faces[1]:g}, … and those of cells {centers[0]:g}, {centers[1]:g}, … "
             f"say {other!r}; correct the Grid: {axis}={{'center': …, {other!r}: …}}"
         )
-
-
-def _is_numeric(*labels: Any) -> bool:
-    return all(one.dtype.kind in "iuf" for one in labels)
 
 
 def _require_count(array: xr.DataArray, dim: Hashable) -> None:

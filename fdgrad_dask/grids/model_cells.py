@@ -11,7 +11,8 @@ import xarray as xr
 
 from fdgrad_dask.blocks.device import is_jax
 from fdgrad_dask.errors import CoordinateError
-from fdgrad_dask.grids.models import Layout
+from fdgrad_dask.grids.models import PLACES, Layout
+from fdgrad_dask.grids.places import take_first
 from fdgrad_dask.grids.staggered import POINTS, Grid
 from fdgrad_dask.grids.units import conversion_factor
 from fdgrad_dask.halo.compute import is_dask
@@ -41,14 +42,6 @@ _SIZES = {
 }
 _UNITS = {"dx": "m", "dy": "m", "area": "m2", "fraction": "1"}
 _PER_METRE = ("pm", "pn")
-# Their longitudes and latitudes in turn, which files of cell sizes may not have as coordinates.
-_PLACES = {
-    "center": "geolon geolat geolon_t geolat_t glamt gphit TLONG TLAT TLON TLAT nav_lon_grid_T "
-    "nav_lat_grid_T",
-    "u": "geolon_u geolat_u glamu gphiu ELON ELAT nav_lon_grid_U nav_lat_grid_U",
-    "v": "geolon_v geolat_v glamv gphiv NLON NLAT nav_lon_grid_V nav_lat_grid_V",
-    "corner": "geolon_c geolat_c geolonb geolatb glamf gphif ULONG ULAT ULON ULAT",
-}
 
 
 class ModelCells:
@@ -98,7 +91,7 @@ class ModelCells:
 
     def find_places(self, point: str, own: Mapping[Hashable, Hashable]) -> dict[str, xr.Variable]:
         """The first longitude and latitude of a point, over the ``own`` dimensions of a field."""
-        found, names = self._read_places(point), _PLACES[point].split()
+        found, names = self._read_places(point), PLACES[point].split()
         pairs = zip(names[::2], names[1::2], strict=True)
         pair = next((both for both in pairs if found.keys() >= {*both}), ())
         for name in pair:
@@ -108,7 +101,7 @@ class ModelCells:
     def _read_places(self, point: str) -> dict[str, xr.Variable]:
         """The longitudes and latitudes of a point that models name as such."""
         places: dict[str, xr.Variable] = {}
-        for number, name in enumerate(_PLACES[point].split()):
+        for number, name in enumerate(PLACES[point].split()):
             if self._has(point, name):
                 places[name] = self._read(point, name)
                 units = "degrees_north" if number % 2 else "degrees_east"
@@ -154,10 +147,7 @@ class ModelCells:
             if values.sizes[dim] == 1:
                 values = values.isel({dim: 0})
             elif base != "1":
-                # WRF writes its map factors with every time. A nest that has moved in between has
-                # none that hold for all times: NaN.
-                first = values.isel({dim: 0})
-                values = first.where(first == values.isel({dim: -1}))
+                values = take_first(values, dim)
         factor = self._find_factor(name, base) if base in ("m", "m2", "m-1") else 1.0
         data: Any = values._data
         kind = data._meta if is_dask(data) else data

@@ -58,39 +58,40 @@ class _Shared(NamedTuple):
     x: str
     y: str
     signs: str  # variables or dimensions, one of which the dataset has
-    places: Mapping[str, str]  # point → what its own coordinates and levels are called
-    named: Mapping[str, str] = {}  # fields that only this model writes, and their points
+    is_c_grid: bool = False
 
 
-_PLACES = {
-    "center": "TLONG TLON TLAT",
-    "u": "ELON ELAT",
-    "v": "NLON NLAT",
-    "corner": "ULONG ULON ULAT",
+_NEMO_SIGNS = (
+    "e1u e2u e1v e2v glamu gphiv nav_lon_grid_U nav_lon_grid_V nav_lon_U nav_lon_V depthv "
+    "vozocrtx vomecrty sozocrtx somecrty"
+)
+_SHARED = (
+    _Shared("POP", "nlon", "nlat", "ULAT ULONG UAREA DXU"),
+    _Shared("CICE", "ni", "nj", "ULAT ULON uarea dxu"),
+    _Shared("NEMO", "x", "y", _NEMO_SIGNS, is_c_grid=True),
+)
+# What models call the longitudes and latitudes of each point, in turn, as their own variables or
+# as coordinates of fields; what NEMO calls its levels, the same in each of its files; and fields
+# that only NEMO writes.
+PLACES = {
+    "center": "geolon geolat geolon_t geolat_t glamt gphit TLONG TLAT TLON TLAT nav_lon_grid_T "
+    "nav_lat_grid_T nav_lon_T nav_lat_T",
+    "u": "geolon_u geolat_u glamu gphiu ELON ELAT nav_lon_grid_U nav_lat_grid_U nav_lon_U "
+    "nav_lat_U",
+    "v": "geolon_v geolat_v glamv gphiv NLON NLAT nav_lon_grid_V nav_lat_grid_V nav_lon_V "
+    "nav_lat_V",
+    "corner": "geolon_c geolat_c geolonb geolatb glamf gphif ULONG ULAT ULON ULAT nav_lon_grid_F "
+    "nav_lat_grid_F nav_lon_F nav_lat_F",
 }
-_NEMO = "glam{0} gphi{0} depth{0} nav_lon_{1} nav_lat_{1} nav_lon_grid_{1} nav_lat_grid_{1}"
+_DEPTHS = {"center": "deptht", "u": "depthu", "v": "depthv", "corner": "depthf"}
 _NAMED = {
     "u": "vozocrtx sozocrtx sozotaux uoce utau",
     "v": "vomecrty somecrty sometauy voce vtau",
 }
-_SHARED = (
-    _Shared("POP", "nlon", "nlat", "ULAT ULONG UAREA DXU", _PLACES),
-    _Shared("CICE", "ni", "nj", "ULAT ULON uarea dxu", _PLACES),
-    _Shared(
-        "NEMO",
-        "x",
-        "y",
-        "e1u e2u e1v e2v glamu gphiv nav_lon_grid_U nav_lon_grid_V nav_lon_U nav_lon_V depthv "
-        "vozocrtx vomecrty sozocrtx somecrty",
-        {p: _NEMO.format(k, k.upper()) for p, k in zip(POINTS, "tuvf", strict=True)},
-        {name: point for point, names in _NAMED.items() for name in names.split()},
-    ),
-)
 # How files say that a field is a current or a stress along the axes of an ocean's grid.
 _CURRENT = re.compile(
     r"(?i)^([uv]os?|ss[uv]|[uv]tau|tau[uv]o) |sea.(water|surface).[xy].velocity|along.[ij]-axis"
 )
-_DEPTHS = ("deptht", "depthu", "depthv", "depthf")  # of NEMO: the same levels in each of its files
 CUBE = ("face", "tile")  # of MITgcm's LLC and cubed-sphere grids
 _PADDING = {"none": "outer", "both": "inner", "low": "right", "high": "left"}  # SGRID 0.3
 _FOLD = "; the upper end of y is open, also at the fold of a tripolar grid"
@@ -174,11 +175,11 @@ def _find_shared(ds: xr.Dataset) -> Iterator[Layout]:
     """Models whose points share two dimensions."""
     for model in _SHARED:
         signs = [sign for sign in model.signs.split() if sign in ds.variables or sign in ds.dims]
-        signs = signs or (_find_currents(ds) if model.named else [])
+        signs = signs or (_find_currents(ds) if model.is_c_grid else [])
         if not signs or not {model.x, model.y} <= set(ds.dims):
             continue
-        points = {n: _find_own_point(one, str(n), model) for n, one in ds.variables.items()}
-        depths = [dim for dim in _DEPTHS if dim in ds.indexes]
+        points = {n: _find_own_point(one, n, model) for n, one in ds.variables.items()}
+        depths = [dim for dim in _DEPTHS.values() if dim in ds.indexes]
         yield Layout(
             Grid(
                 {"center": model.x, "right": model.x},
@@ -187,7 +188,7 @@ def _find_shared(ds: xr.Dataset) -> Iterator[Layout]:
                 source=f"{model.model}: {', '.join(signs[:3])} over {model.y}, {model.x}{_FOLD}",
             ),
             {d: depths[0] for d in depths[1:] if ds.indexes[d].equals(ds.indexes[depths[0]])},
-            is_c_grid=bool(model.named),
+            is_c_grid=model.is_c_grid,
         )
 
 
@@ -264,12 +265,14 @@ def _read_labels(ds: xr.Dataset, dim: Hashable) -> NDArray[np.float64] | None:
     return np.asarray(labels.values, np.float64)
 
 
-def _find_own_point(one: xr.Variable, name: str, model: _Shared) -> str | None:
+def _find_own_point(one: xr.Variable, name: Hashable, model: _Shared) -> str | None:
     """The point of a field by its own coordinates, its levels, POP's grid_loc or its name."""
-    own = {*find_own_coordinates(one), *map(str, one.dims)}
-    found = [point for point, names in model.places.items() if own & {*names.split()}]
+    own = {*find_own_coordinates(one), *one.dims}
+    found = [point for point in POINTS if own & {*PLACES[point].split(), _DEPTHS[point]}]
     place = re.fullmatch(r"\d([12])([12])\d", str(one.attrs.get("grid_loc", "")).strip())
     if place and not found:
         is_on_face = place[1] == "2", place[2] == "2"
         found = [point for point, on_face in POINTS.items() if on_face == is_on_face]
-    return found[0] if len(found) == 1 else model.named.get(name)
+    if len(found) != 1 and model.is_c_grid:
+        found = [point for point, names in _NAMED.items() if name in names.split()]
+    return found[0] if len(found) == 1 else None

@@ -6,11 +6,9 @@ They are 1-D coordinates, 2-D coordinates, or computed from a map projection.
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import Any
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 
 from fdgrad_dask.errors import CoordinateError
 from fdgrad_dask.grids.coordinate import DEGREES, find_cf_names, find_own_coordinates
@@ -211,33 +209,44 @@ def has_same_values(one: xr.Variable, other: xr.Variable) -> bool:
 def hold_still(field: xr.DataArray) -> xr.DataArray:
     """The field with the first of latitudes and longitudes that are the same at all times.
 
-    WRF writes them with every time. Dask arrays are not compared before they are computed: NaN
-    where the last differs from the first, as around a nest that has moved.
+    Dask arrays are not compared before they are computed: see `take_first`.
 
     Raises CoordinateError if they change, or may change along a dimension that is no time.
     """
-    coords = field.coords.variables
     first: dict[Hashable, xr.Variable] = {}
+    if all(one.ndim != 3 for one in field.coords.variables.values()):
+        return field
     for key in ("latitude", "longitude"):
         if not (list_candidates(field, key, 1) or list_candidates(field, key, 2)):
-            first |= {name: coords[name][0] for name in list_candidates(field, key, 3)}
-    for name, one in first.items():
-        (lead, *_), is_lazy = coords[name].dims, is_dask(one._data)
-        if is_lazy and str(lead).lower() in _TIMES:
-            first[name] = one.where(one == coords[name][-1])
-        elif is_lazy or not _repeats(coords[name].values):
-            raise CoordinateError(
-                f"{name!r} has three dimensions {coords[name].dims}, but a horizontal grid has "
-                f"two, and stands still; select one of {lead!r}: .isel({lead}=0), or if the grid "
-                "is the same for all, make its latitude and longitude two-dimensional: "
-                f".assign_coords({name}=….{name}.isel({lead}=0, drop=True))"
-            )
+            for name in list_candidates(field, key, 3):
+                first[name] = _hold_still(name, field.coords.variables[name])
     return field.assign_coords(first) if first else field
 
 
-def _repeats(values: NDArray[Any]) -> bool:
-    """True if an array holds the same along its first dimension."""
-    return all(np.array_equal(values[0], other, equal_nan=True) for other in values[1:])
+def _hold_still(name: Hashable, place: xr.Variable) -> xr.Variable:
+    lead = place.dims[0]
+    if not is_dask(place._data):
+        values = place.values
+        if all(np.array_equal(values[0], other, equal_nan=True) for other in values[1:]):
+            return place[0]
+    elif str(lead).lower() in _TIMES:
+        return take_first(place, lead)
+    raise CoordinateError(
+        f"{name!r} has three dimensions {place.dims}, but a horizontal grid has two, and stands "
+        f"still; select one of {lead!r}: .isel({lead}=0), or if the grid is the same for all, make "
+        "its latitude and longitude two-dimensional: "
+        f".assign_coords({name}=….{name}.isel({lead}=0, drop=True))"
+    )
+
+
+def take_first(values: xr.Variable, dim: Hashable) -> xr.Variable:
+    """What a grid has at all times: its first values, and NaN where the last are others.
+
+    WRF writes its grid with every time. A nest that moves has no places that hold for all times.
+    """
+    first = values.isel({dim: 0})
+    still: xr.Variable = first.where(first == values.isel({dim: -1}))
+    return still
 
 
 def require_angles(field: xr.DataArray, lat: Hashable, lon: Hashable) -> None:

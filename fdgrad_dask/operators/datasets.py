@@ -120,8 +120,9 @@ def find_place(field: xr.DataArray, ds: xr.Dataset) -> tuple[xr.DataArray, Curvi
     field. Where none has, the geometry of the cell sizes there.
     """
     placed = carry_places(field, ds)
-    lines, planes, moving = (list_candidates(placed, "latitude", ndim) for ndim in (1, 2, 3))
-    if lines or len(planes) == 1 or (moving and not planes):
+    if list_candidates(placed, "latitude", 1):
+        return placed, None
+    if len(list_candidates(placed, "latitude", 2) or list_candidates(placed, "latitude", 3)) == 1:
         return placed, None
     layout = find_layout(ds)
     points = [] if layout is None else _list_points(_rename(field, layout), ds, layout.grid)
@@ -138,10 +139,10 @@ def find_place(field: xr.DataArray, ds: xr.Dataset) -> tuple[xr.DataArray, Curvi
         placed.encoding = {**field.encoding, "coordinates": " ".join(places)}
         return placed, None
     grid = cells.grid()
-    found = [sizes[points[0]] for sizes in (grid.dx, grid.dy) if points[0] in sizes]
-    if len(found) < 2:
+    sizes = [each[points[0]] for each in (grid.dx, grid.dy) if points[0] in each]
+    if len(sizes) < 2:
         return placed, None
-    dx, dy = (one.rename({dim: own[dim] for dim in one.dims}) for one in found)
+    dx, dy = (one.rename({dim: own[dim] for dim in one.dims}) for one in sizes)
     return placed, Curvilinear(dx=dx, dy=dy)
 
 

@@ -12,11 +12,12 @@ import xarray as xr
 from fdgrad_dask.blocks.device import is_jax
 from fdgrad_dask.grids.fold import find_fold
 from fdgrad_dask.grids.model_cells import ModelCells
-from fdgrad_dask.grids.models import CUBE, Layout, find_layout
-from fdgrad_dask.grids.places import carry_places, list_candidates
+from fdgrad_dask.grids.models import CUBE, PLACES, Layout, find_layout
+from fdgrad_dask.grids.places import list_candidates
 from fdgrad_dask.grids.staggered import POINTS
 from fdgrad_dask.halo.compute import is_dask
 from fdgrad_dask.operators.connected import describe_fold
+from fdgrad_dask.operators.datasets import find_place
 
 # An angle that is a place; others, such as the one from east to x, are fields.
 _ANGLE = r"degrees?(_?(true|north|east|n|e))?"
@@ -60,7 +61,8 @@ def list_parts_of_grid(ds: xr.Dataset) -> set[str]:
     cells = ModelCells(ds, layout).find() if layout else []
     units = {str(name): str(each.attrs.get("units")) for name, each in ds.data_vars.items()}
     places = {name for name, unit in units.items() if re.fullmatch(_ANGLE, unit, re.IGNORECASE)}
-    return places | {str(name) for *_, name in cells}
+    named = {name for names in PLACES.values() if layout for name in names.split()}
+    return places | named | {name for *_, name in cells}
 
 
 def describe_layout(ds: xr.Dataset) -> list[str]:
@@ -88,7 +90,7 @@ def describe_layout(ds: xr.Dataset) -> list[str]:
 def _has_fold(ds: xr.Dataset, layout: Layout) -> bool:
     """True if a fold lies beyond the first 2-D latitude and longitude that are in memory."""
     for field in ds.data_vars.values():
-        placed = carry_places(field, ds)
+        placed, _ = find_place(field, ds)
         found = [list_candidates(placed, key, 2) for key in ("latitude", "longitude")]
         pair = [placed.coords.variables[names[0]] for names in found if len(names) == 1]
         if len(pair) == 2 and not any(is_dask(one._data) for one in pair):

@@ -7,6 +7,7 @@ import model_cases as cases
 import numpy as np
 import pytest
 import xarray as xr
+from tripolar import FOLDED, tripolar
 
 import fdgrad_dask as fd
 from fdgrad_dask.errors import CoordinateError, OptionError
@@ -124,6 +125,30 @@ def test_a_mesh_says_where_fields_lie_without_attributes():
     np.testing.assert_allclose(twice, 2 * made, rtol=1e-14)
     with pytest.raises(CoordinateError, match="units"):  # of some cells: which is not known
         ds.fdgrad.gradient_magnitude(ds.thetao[3:, 3:].drop_vars(["x_c", "y_c"]))
+
+
+def test_a_scalar_across_the_fold_of_a_mesh():
+    """The mesh of NEMO says where the cells lie, and so where the fold is."""
+    ds, _ = tripolar(24)
+    places = {"glamt": ds.lon, "gphit": ds.lat, "glamu": ds.lon + 1.0, "gphiu": ds.lat}
+    mesh = {n: one.drop_vars(("lat", "lon")).drop_attrs() for n, one in places.items()}
+    nemo = xr.Dataset(mesh).expand_dims("t")
+    nemo["thetao"] = (("deptht", "y", "x"), ds.s.values[None], ds.s.attrs)
+    made = nemo.fdgrad.gradient_magnitude("thetao", boundary=FOLDED)
+    np.testing.assert_array_equal(made[0], ds.s.fdgrad.gradient_magnitude(boundary=FOLDED))
+    said = repr(nemo.fdgrad)
+    assert "open ends, with" in said
+    assert "glamt" not in said.splitlines()[0]
+
+
+def test_a_point_by_an_attribute_when_coordinates_are_not_named():
+    ds = cases.pop(12).ds
+    made = ds.fdgrad.laplacian("TEMP")
+    del ds.TEMP.encoding["coordinates"]  # both TLAT and ULAT may be its own, but for grid_loc
+    np.testing.assert_array_equal(ds.fdgrad.laplacian("TEMP"), made)
+    del ds.TEMP.attrs["grid_loc"]
+    with pytest.raises(CoordinateError, match="2 coordinates that are a latitude"):
+        ds.fdgrad.laplacian("TEMP")
 
 
 def test_places_that_are_the_same_at_all_times():
@@ -256,9 +281,9 @@ def test_currents_of_nemo_merged_without_its_mesh(names):
 def test_currents_that_are_on_the_same_points():
     """Turned to the east and north, which is done at the centres of cells; or as the user says."""
     case = cases.nemo_files(12, "uo", "vo")
-    ds = case.ds.drop_attrs().assign_coords(case.ds.coords)
+    ds = case.ds.copy()
     for name, way in (("uo", "east"), ("vo", "north")):
-        ds[name].attrs["standard_name"] = f"{way}ward_sea_water_velocity"
+        ds[name] = case.ds[name].assign_attrs(standard_name=f"{way}ward_sea_water_velocity")
     assert find_layout(ds) is None
     z = ds.fdgrad.vorticity("uo", "vo")
     same = case.ds.fdgrad.vorticity("uo", "vo", geometry=fd.Curvilinear(components="earth"))
