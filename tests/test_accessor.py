@@ -151,6 +151,9 @@ import fdgrad_dask
 assert "xarray" not in sys.modules
 assert importlib.util.find_spec("xarray") is not None  # a look, not an import
 import xarray
+from fdgrad_dask import accessor
+from jax._src import xla_bridge
+assert not xla_bridge._backends  # importing starts none
 assert xarray.DataArray([0.0, 1.0]).fdgrad.gradient("dim_0").values.tolist() == [1.0, 1.0]
 assert repr(xarray.Dataset().fdgrad).startswith("<fdgrad: Dataset")
 assert not [f for f in sys.meta_path if type(f).__module__ == "fdgrad_dask"]

@@ -8,7 +8,8 @@ from __future__ import annotations
 import ast
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -44,17 +45,18 @@ def read_text(node: ast.expr) -> str:
     return f"{{{ast.unparse(node)}}}"
 
 
-def find_messages() -> Iterator[Message]:
+@cache
+def find_messages() -> list[Message]:
+    found = []
     for path in sorted(PACKAGE.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.args:
                 name = node.func.id
                 if name.endswith("Error") or name == "Interrupted":
                     place = path.relative_to(PACKAGE).as_posix()
-                    yield Message(place, name, read_text(node.args[0]))
+                    found.append(Message(place, name, read_text(node.args[0])))
+    return found
 
-
-MESSAGES = list(find_messages())
 
 # Where one clause is enough, by how the text begins.
 ONE_CLAUSE = {
@@ -114,7 +116,7 @@ CLAUSES = re.compile(
 
 
 def test_every_message_says_what_is_and_what_to_do() -> None:
-    alone = [each for each in MESSAGES if not CLAUSES.search(each.text)]
+    alone = [each for each in find_messages() if not CLAUSES.search(each.text)]
     excused = [start for starts in ONE_CLAUSE.values() for start in starts]
     wrong = [each for each in alone if not each.text.startswith(tuple(excused))]
     assert wrong == []
@@ -130,7 +132,7 @@ FORBIDDEN = re.compile(
 
 
 def test_every_message_is_in_plain_words() -> None:
-    for each in MESSAGES:
+    for each in find_messages():
         words = re.sub(r"\{[^{}]*\}", "X", each.text)  # names in the code are judged elsewhere
         assert not FORBIDDEN.search(words), each
         assert not words.endswith("."), each

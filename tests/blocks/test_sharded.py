@@ -1,6 +1,6 @@
 """Sharded JAX arrays: values, shardings and collectives, in Auto and in Explicit mode.
 
-One process with four devices runs all cases and prints what it found; each test reads its part.
+One process with four devices runs all cases and prints what it found.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pytest
 import xarray as xr
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
@@ -76,12 +75,11 @@ STENCILS_ALONE = {
 }
 
 
-@pytest.mark.parametrize("mode", MODES)
-def test_sharded(mode):
-    """Values, shardings and collectives of all cases: one process each mode."""
+def test_sharded():
+    """Values, shardings and collectives of all cases."""
     flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=4", "JAX_ENABLE_X64": "1"}
     done = subprocess.run(
-        [sys.executable, "-W", "error", __file__, mode],
+        [sys.executable, "-W", "error", __file__],
         env=os.environ | flags,
         capture_output=True,
         text=True,
@@ -89,9 +87,12 @@ def test_sharded(mode):
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    cases = json.loads(done.stdout)
-    assert set(cases) == {*GRADIENTS, *LABELLED, *OTHERS} - left_out(mode)
-    assert {name: case for name, case in cases.items() if not is_right(name, mode, case)} == {}
+    found = json.loads(done.stdout)
+    assert tuple(found) == MODES
+    for mode, cases in found.items():
+        assert set(cases) == {*GRADIENTS, *LABELLED, *OTHERS} - left_out(mode)
+        wrong = {name: case for name, case in cases.items() if not is_right(name, mode, case)}
+        assert wrong == {}, mode
 
 
 def left_out(mode: str) -> set[str]:
@@ -282,8 +283,7 @@ def half_of_two(port: str, number: str) -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1] in MODES:
-        mode = sys.argv[1]
-        print(json.dumps(gradients(mode) | labelled(mode) | others(mode)))
-    else:
+    if sys.argv[1:]:
         half_of_two(*sys.argv[1:])
+    else:
+        print(json.dumps({mode: gradients(mode) | labelled(mode) | others(mode) for mode in MODES}))

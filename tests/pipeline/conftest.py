@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+import dask
 import numpy as np
 import pytest
 import xarray as xr
 import yaml
+from dask.tokenize import tokenize
 from in_process import cluster_of_threads
 
 from fdgrad_dask import cli
@@ -22,6 +24,7 @@ from fdgrad_dask.pipeline.cluster import open as cluster
 from fdgrad_dask.pipeline.execute.journal import Journal
 from fdgrad_dask.pipeline.execute.pending import Pending
 from fdgrad_dask.pipeline.execute.task import Attempt, Task
+from fdgrad_dask.pipeline.planning import job
 from fdgrad_dask.pipeline.store.folder import Folder
 
 
@@ -35,6 +38,28 @@ def in_own_environment() -> Iterator[None]:
     """A nanny leaves in ours what it gave to its worker, and the next one then prefers that."""
     with patch.dict(os.environ):
         yield
+
+
+_HALOS: dict[str, tuple[dict[str, Any], set[str]]] = {}
+_find_halos = job.found_halos
+
+
+@pytest.fixture(autouse=True)
+def halos_looked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A third of a small run builds graphs to find halos, the same for each run of one config."""
+
+    def found_halos(config: Any, source: xr.Dataset) -> tuple[dict[str, Any], set[str]]:
+        key = tokenize(
+            [config.steps, config.grid, dask.config.get("fdgrad", None), source.attrs],
+            [(n, v.dims, v.shape, v.dtype, v.attrs) for n, v in source.variables.items()],
+            [label.values for label in source.coords.values() if label.variable._in_memory],
+        )
+        if key not in _HALOS:
+            _HALOS[key] = _find_halos(config, source)
+        halos, read = _HALOS[key]
+        return dict(halos), set(read)
+
+    monkeypatch.setattr(job, "found_halos", found_halos)
 
 
 def make_sst() -> xr.Dataset:
