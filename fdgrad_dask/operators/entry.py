@@ -42,11 +42,12 @@ def takes_fields(operator: Callable[P, R]) -> Callable[P, R]:
     positional = [p.name for p in parameters if p.kind is not p.KEYWORD_ONLY]
     required = {p.name for p in parameters if p.default is p.empty}
     fields = [name for name in positional if name != "dim"]
+    known, arrays = {*signature.parameters}, (*fields, *COORDINATES)
     takes_datasets = "Dataset" in str(signature.parameters[fields[0]].annotation)
 
     @functools.wraps(operator)
     def entered(*args: P.args, **kwargs: P.kwargs) -> R:
-        for option in kwargs.keys() - signature.parameters.keys():
+        for option in kwargs.keys() - known:
             options = [name for name in signature.parameters if name not in positional]
             raise TypeError(
                 f"{operator.__name__}() got an unexpected keyword argument {option!r}; "
@@ -65,18 +66,11 @@ def takes_fields(operator: Callable[P, R]) -> Callable[P, R]:
                 plain[option] = _numbers(given[option])
         if isinstance(given.get("geometry"), Curvilinear | Grid):
             plain["geometry"] = _numbers_of_geometry(given["geometry"])
-        with in_double(_arrays_of([plain.get(name) for name in (*fields, *COORDINATES)])):
-            solve = operator
-            if isinstance(plain.get("geometry"), Grid):
-                solve = _on_staggered_grid(operator, fields, signature.parameters)
-            if goes_around(plain.get("geometry")):
-                result = cast(R, solve_around(solve, fields, plain))
-            elif has_faces(plain.get("boundary")):
-                result = cast(R, solve_across_faces(operator, fields, plain))
-            elif has_fold(plain.get("boundary")) and solve is operator:
-                result = cast(R, solve_across_fold(operator, fields, plain))
+        with in_double(_arrays_of([plain.get(name) for name in arrays])):
+            if plain.get("geometry") is None and plain.get("boundary") is None:
+                result = operator(**plain)  # type: ignore[call-arg]
             else:
-                result = solve(**plain)  # type: ignore[call-arg]
+                result = _solve_beyond_ends(operator, fields, plain, known)
         for name in fields:
             if plain.get(name) is not given.get(name):
                 result = cast(R, _as_before(result, given[name]))
@@ -84,6 +78,22 @@ def takes_fields(operator: Callable[P, R]) -> Callable[P, R]:
 
     entered.__signature__ = signature  # type: ignore[attr-defined]
     return entered
+
+
+def _solve_beyond_ends(
+    operator: Callable[P, R], fields: list[str], plain: Mapping[str, Any], known: Collection[str]
+) -> R:
+    """What an operator makes of fields on the grid that is given, or that go on beyond its ends."""
+    geometry, boundary, solve = plain.get("geometry"), plain.get("boundary"), operator
+    if isinstance(geometry, Grid):
+        solve = _on_staggered_grid(operator, fields, known)
+    if goes_around(geometry):
+        return cast(R, solve_around(solve, fields, plain))
+    if has_faces(boundary):
+        return cast(R, solve_across_faces(operator, fields, plain))
+    if has_fold(boundary) and solve is operator:
+        return cast(R, solve_across_fold(operator, fields, plain))
+    return solve(**plain)  # type: ignore[call-arg]
 
 
 def _on_staggered_grid(

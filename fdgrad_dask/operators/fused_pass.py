@@ -5,7 +5,6 @@ The fields over the same labels, the program of their equations, and the labels 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -179,14 +178,13 @@ class FusedPass:
 def label(field: xr.DataArray, data: Any, name: Hashable, attrs: dict[str, Any]) -> xr.DataArray:
     """A result with the coordinates of ``field``, whose values are shared and not copied.
 
-    The constructor copies and checks them, which takes longer than small differences.
+    It is put together as xarray's arithmetic does, since the constructor and `copy` check or
+    rebuild each index, which takes longer than small differences.
     """
     check_result_name(name, field)
-    if any(math.isnan(size) for size in field.shape):  # dask's unknown chunks; copy refuses them
-        return xr.DataArray(data, field.coords, field.dims, name, attrs)
-    result = field.copy(deep=False, data=data)
-    result.name, result.attrs, result.encoding = name, attrs, {}
-    return result
+    coords = {key: one.copy(deep=False) for key, one in field._coords.items()}
+    variable, indexes = xr.Variable(field.dims, data, attrs), dict(field._indexes)
+    return field._replace(variable, coords, name, indexes=indexes)
 
 
 def choose_name(field: xr.DataArray) -> Hashable:

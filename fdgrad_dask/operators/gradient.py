@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from typing import Any, Unpack, overload
 
-import numpy as np
 import xarray as xr
 
-from fdgrad_dask.arrays import suits_numpy
+from fdgrad_dask.arrays import differentiate_in_numpy, suits_numpy
 from fdgrad_dask.errors import CoordinateError, OptionError
 from fdgrad_dask.grids.attributes import (
     choose_long_name,
@@ -29,7 +28,6 @@ from fdgrad_dask.operators.entry import takes_fields
 from fdgrad_dask.operators.fused_pass import FusedPass, label
 from fdgrad_dask.operators.options import Dims, GradientOptions, Options
 from fdgrad_dask.operators.verticals import find_sense
-from fdgrad_dask.stencils.boundary import spacing
 
 
 @overload
@@ -197,19 +195,17 @@ def _turn_upward(
 
 
 def _differentiate_simply(field: xr.DataArray, axis: Axis, options: Options) -> Any:
-    """What `numpy.gradient` gives for a small array along an even axis, as `fdgrad_dask.gradient`.
+    """What `numpy.gradient` gives for a small array, as `fdgrad_dask.gradient`.
 
     None where that is not what is asked for, or where it takes longer.
     """
-    o = options
-    if (o.edge_order, o.accuracy, o.order) != (1, 2, 1) or (o.boundary, o.skipna) != (None, None):
+    o, number, steps = options, [axis.number], [axis.steps]
+    is_special = any(one is not None for one in (o.boundary, o.skipna, o.period))
+    if is_special or o.accuracy != 2 or o.order != 1:
         return None
-    f, number = field.data, axis.number
-    step, is_even = spacing(axis.points, f.shape[number], False, None, repr(axis.name))
-    if not (is_even and o.period is None and suits_numpy(f, [number], [step])):
+    if not suits_numpy(field.data, number, steps, o.edge_order):
         return None
-    with np.errstate(all="ignore"):
-        return np.gradient(f, float(step), axis=number)
+    return differentiate_in_numpy(field.data, number, [axis.points], steps, o.edge_order)
 
 
 def _labelled(field: xr.DataArray, data: Any, axis: Axis, order: int) -> xr.DataArray:

@@ -21,9 +21,10 @@ def with_terms(method: Method) -> Method:
 
     @functools.wraps(method)
     def called(accessor: Any, *fields: Any, **options: Any) -> Any:
-        if not hasattr(accessor, "_dataset"):
+        dataset = vars(accessor).get("_dataset")
+        if dataset is None:
             return method(accessor, *fields, **options)
-        dataset, options, terms = offer_terms(method.__name__, accessor._dataset, options)
+        dataset, options, terms = offer_terms(method.__name__, dataset, options)
         return drop_terms(method(type(accessor)(dataset), *fields, **options), terms)
 
     return cast(Method, called)
