@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, cast
+from typing import Any
 
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
-from fdgrad_dask.blocks import compute
+from fdgrad_dask.blocks.central import differentiate_centrally, suits_central
 from fdgrad_dask.blocks.device import as_jax, is_jax, is_traced
 from fdgrad_dask.errors import OptionError
 from fdgrad_dask.halo.compute import differentiate, is_dask, length
@@ -21,9 +21,6 @@ from fdgrad_dask.stencils.boundary import (
 )
 from fdgrad_dask.stencils.dtypes import is_extension, needs_numpy
 from fdgrad_dask.stencils.table import stencil
-
-Steps = tuple[float, float] | None
-SHORT = 8  # points; along fewer most of the time goes into the two edge rows
 
 
 def gradient(
@@ -88,10 +85,12 @@ def gradient(
     plain = accuracy == 2 and boundary is None
     if plain and period is None and type(f) is np.ndarray:
         steps = list(map(step_range, spacings))
-        if suits_numpy(f, axes, steps, edge_order):
-            for number, x in zip(axes, spacings, strict=True):
+        if suits_central(f, axes, steps, edge_order):
+            made = []
+            for number, x, each in zip(axes, spacings, steps, strict=True):
                 _check_lengths(x, f.shape[number], number)
-            return differentiate_in_numpy(f, axes, spacings, steps, edge_order)
+                made.append(differentiate_centrally(f, number, x, each, edge_order))
+            return made[0] if len(made) == 1 else tuple(made)
     unknown = [*spacings, *_list_ends(boundary)]
     if isinstance(f, np.ndarray) and any(is_jax(x) and is_traced(x) for x in unknown):
         f = as_jax(f)  # a traced spacing makes a traced result
@@ -117,48 +116,6 @@ def gradient(
         )
         results.append(differentiate(f, number, table))
     return results[0] if len(results) == 1 else tuple(results)
-
-
-def suits_numpy(f: Any, axes: Sequence[int], steps: Sequence[Steps], edge_order: int) -> bool:
-    """True where `numpy.gradient`, whose bits are ours, takes less time than our own way.
-
-    That is with few points, where planning costs more than arithmetic, and along short axes, where
-    most rows are edge rows. ``steps`` are those of `step_range` for each axis. Of float32 NumPy has
-    our bits in quotients, but not in products with weights, which it forms in float64.
-    """
-    if type(f) is not np.ndarray or not (f.size and axes) or edge_order not in (1, 2):
-        return False
-    is_double, few = f.dtype == np.float64, 2 * compute.SMALL
-    lengths = [f.shape[axis] for axis in axes]
-    if not is_double and (f.dtype != np.float32 or edge_order != 1):
-        return False
-    if min(lengths) <= edge_order or (f.size > few and (few == 0 or max(lengths) >= SHORT)):
-        return False
-    may_be_uneven = is_double and f.size <= compute.SMALL
-    return all(each and _is_moderate(*each, may_be_uneven) for each in steps)
-
-
-def _is_moderate(least: float, greatest: float, may_be_uneven: bool) -> bool:
-    """True if weights of these steps are in the range of their dtype."""
-    sizes = sorted((abs(least), abs(greatest)))
-    is_monotonic = least > 0 or greatest < 0
-    is_taken = least == greatest or (may_be_uneven and is_monotonic)
-    return is_taken and sizes[0] > 1e-30 and sizes[1] < 1e30
-
-
-def differentiate_in_numpy(
-    f: Any, axes: Sequence[int], spacings: Sequence[Any], steps: Sequence[Steps], edge_order: int
-) -> Any:
-    """`numpy.gradient`, by points where the spacing is uneven.
-
-    A Python float as spacing keeps float32 in float32.
-    """
-    given: list[Any] = [
-        x if at is None or at[0] != at[1] else at[0] for x, at in zip(spacings, steps, strict=True)
-    ]
-    axis, order = axes[0] if len(axes) == 1 else tuple(axes), cast(Literal[1, 2], edge_order)
-    with np.errstate(all="ignore"):
-        return np.gradient(f, *given, axis=axis, edge_order=order)
 
 
 def _as_array(f: Any) -> Any:

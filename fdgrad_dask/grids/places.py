@@ -68,36 +68,10 @@ def find_2d(field: xr.DataArray, key: str) -> Hashable | None:
 def list_candidates(field: xr.DataArray, key: str, ndim: int) -> list[Hashable]:
     """List the coordinates of ``ndim`` dimensions that are ``key``, or only the field's own."""
     coords = field.coords.variables
+    if all(one.ndim != ndim for one in coords.values()):  # nothing to ask cf-xarray about
+        return []
     names = [*find_cf_names(field, key), *(n for n in (key, key[:3]) if n in coords)]
     return _prefer_own(field, [n for n in dict.fromkeys(names) if coords[n].ndim == ndim])
-
-
-def carry_places(field: xr.DataArray, dataset: xr.Dataset) -> xr.DataArray:
-    """Give a field of a dataset its 2-D latitude and longitude, where those are variables there.
-
-    Nothing is given where several pairs may be meant, or if the field may lie on other points.
-    """
-    there = dataset.variables.get(field.name)
-    is_own = there is not None and there._data is field.variable._data
-    dims = [dim for dim in field.dims if is_own or _has_same_labels(field, dataset, dim)]
-    variables = {
-        name: one.variable
-        for name, one in dataset.data_vars.items()
-        if one.ndim == 2 and {*one.dims} <= {*dims} and name not in field.dims
-    }
-    if not variables:
-        return field
-    offered = field.assign_coords({n: one for n, one in variables.items() if n not in field.coords})
-    found = [list_candidates(offered, key, 2) for key in ("latitude", "longitude")]
-    pair = [offered.coords.variables[names[0]] for names in found if len(names) == 1]
-    if len(pair) < 2 or {*pair[0].dims} != {*pair[1].dims}:
-        return field
-    return field.assign_coords({n: offered.coords.variables[n] for (n,) in found})
-
-
-def _has_same_labels(field: xr.DataArray, dataset: xr.Dataset, dim: Hashable) -> bool:
-    labels, others = field.indexes.get(dim), dataset.indexes.get(dim)
-    return labels is not None and others is not None and bool(labels.equals(others))
 
 
 def _prefer_own(field: xr.DataArray, names: list[Hashable]) -> list[Hashable]:

@@ -16,13 +16,17 @@ import xarray as xr
 
 from fdgrad_dask.errors import CoordinateError
 from fdgrad_dask.grids.coordinate import find_own_coordinates
+from fdgrad_dask.grids.curvilinear import carry_places
 from fdgrad_dask.grids.fold import find_fold
 from fdgrad_dask.grids.model_cells import ModelCells
 from fdgrad_dask.grids.models import CUBE, Layout, find_layout, make_grid
-from fdgrad_dask.grids.places import carry_places, list_candidates
+from fdgrad_dask.grids.parametric import list_terms
+from fdgrad_dask.grids.places import list_candidates
+from fdgrad_dask.grids.projections import carry_grid_mapping
 from fdgrad_dask.grids.staggered import POINTS, Grid
 from fdgrad_dask.halo.compute import is_dask
 from fdgrad_dask.operators.fold import describe_fold
+from fdgrad_dask.operators.options import COORDINATES
 from fdgrad_dask.operators.roles import is_eastward
 
 # An angle that is a place; others, such as the one from east to x, are fields.
@@ -33,14 +37,16 @@ R = TypeVar("R", bound=xr.DataArray | xr.Dataset)
 def call_on(
     ds: xr.Dataset,
     operator: Callable[..., R],
-    fields: Sequence[xr.DataArray | None],
+    fields: Sequence[Hashable | xr.DataArray | None] | xr.Dataset,
     options: Mapping[str, Any],
 ) -> R:
     """Call an operator on fields of ``ds``, on its staggered grid if that is where they lie.
 
-    Fields on the same points are differenced there, without the grid, where the 2-D latitude and
-    longitude among the variables of ``ds`` say that they lie; but velocities at the corners of a B
-    grid are along its axes, and have fluxes through its faces.
+    Fields are given by name, or as arrays, or they are the dataset itself. Those on the same
+    points are differenced there, without the grid, where the 2-D latitude and longitude among
+    the variables of ``ds`` say that they lie; but velocities at the corners of a B grid are along
+    its axes, and have fluxes through its faces. The formula terms of levels are coordinates for an
+    operator that may need them, which its result does not carry.
 
     Raises
     ------
@@ -48,6 +54,32 @@ def call_on(
         Nothing says on which points of a staggered grid the fields lie, or its cell sizes are
         unknown.
     """
+    options, terms, offered = dict(options), list[str](), ds
+    named = {key: options[key] for key in COORDINATES if isinstance(options.get(key), str)}
+    if named or operator.__name__ in ("potential_vorticity", "q_vector"):
+        terms, known = list_terms(ds, ds), ds.variables
+        options |= {key: ds[n] for key, n in named.items() if n in known and known[n].ndim > 0}
+        offered = ds.set_coords(terms)
+    if isinstance(fields, xr.Dataset):
+        return operator(offered, **options)
+    given = [
+        one
+        if one is None or isinstance(one, xr.DataArray)
+        else carry_grid_mapping(offered[one], offered)
+        for one in fields
+    ]
+    result = _call_where_they_lie(offered, operator, given, options)
+    carried = [name for name in terms if name in result.coords]
+    return cast(R, result.drop_vars(carried)) if carried else result
+
+
+def _call_where_they_lie(
+    ds: xr.Dataset,
+    operator: Callable[..., R],
+    fields: Sequence[xr.DataArray | None],
+    options: Mapping[str, Any],
+) -> R:
+    """Call an operator on the staggered grid of its fields, or at their places."""
     parameters, layout = {*inspect.signature(operator).parameters}, None
     moves = "to" in parameters  # from point to point, for which no cell sizes are needed
     takes_differences = {"geometry", "boundary"} <= parameters
@@ -93,7 +125,7 @@ def _call_at_places(
     own = {name for one in fields if one is not None for name in one.coords}
     result = operator(*placed, **options)
     added = [name for name in result.coords if name in ds.data_vars and name not in own]
-    return cast(R, result.drop_vars(added))
+    return cast(R, result.drop_vars(added)) if added else result
 
 
 def _place_boundary(grid: Grid, options: Mapping[str, Any]) -> dict[str, Any]:

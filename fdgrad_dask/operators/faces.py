@@ -25,8 +25,8 @@ from fdgrad_dask.operators.ghosts import (
     require_horizontal,
     restore,
 )
+from fdgrad_dask.operators.options import COORDINATES
 from fdgrad_dask.operators.roles import match_components
-from fdgrad_dask.operators.terms import COORDINATES
 
 
 def has_faces(boundary: Any) -> bool:

@@ -31,7 +31,7 @@ from fdgrad_dask.operators.ghosts import (
     require_horizontal,
     restore,
 )
-from fdgrad_dask.operators.terms import COORDINATES
+from fdgrad_dask.operators.options import COORDINATES
 from fdgrad_dask.stencils.boundary import boundary_pair
 
 FOLDS = ("fold", "fold-T", "fold-F")

@@ -201,6 +201,9 @@ def align_fields(fields: Sequence[xr.DataArray]) -> tuple[xr.DataArray, ...]:
         They lie on different points: no field has the dimensions of all others, or they have other
         labels there.
     """
+    first, *others = fields
+    if all(field.dims == first.dims and _shares_indexes(field, first) for field in others):
+        return tuple(fields)
     names = " and ".join(repr(field.name) for field in fields)
     largest = max(fields, key=lambda field: field.ndim)
     if any(not set(field.dims) <= set(largest.dims) for field in fields):
@@ -228,6 +231,13 @@ def align_fields(fields: Sequence[xr.DataArray]) -> tuple[xr.DataArray, ...]:
     if any(set(field.dims) != set(aligned[0].dims) for field in aligned):
         aligned = xr.broadcast(*aligned)
     return aligned
+
+
+def _shares_indexes(field: xr.DataArray, other: xr.DataArray) -> bool:
+    """True for fields of one dataset: `xarray.align`, which compares labels, has nothing to do."""
+    indexes, others = field._indexes, other._indexes
+    is_alike = field.shape == other.shape and indexes.keys() == others.keys()
+    return is_alike and all(index is others[name] for name, index in indexes.items())
 
 
 def _suggest_alignment(fields: Sequence[xr.DataArray]) -> str:

@@ -17,10 +17,10 @@ import xarray as xr
 
 from fdgrad_dask import operators
 from fdgrad_dask.grids.coordinate import Axis, find_axis
+from fdgrad_dask.grids.curvilinear import carry_places
 from fdgrad_dask.grids.geometry import HorizontalGrid, Plane, Sphere
 from fdgrad_dask.grids.horizontal import find_horizontal_grid
 from fdgrad_dask.grids.parametric import carry_terms, list_terms
-from fdgrad_dask.grids.places import carry_places
 from fdgrad_dask.grids.projections import carry_grid_mapping, find_grid_mapping
 from fdgrad_dask.grids.units import kelvin_conversion
 from fdgrad_dask.operators.datasets import (

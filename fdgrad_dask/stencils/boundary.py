@@ -165,7 +165,7 @@ def step_range(x: Any) -> tuple[float, float] | None:
     if x.dtype != np.float64:
         return None
     with np.errstate(invalid="ignore", over="ignore"):
-        steps = np.diff(x)
+        steps = x[1:] - x[:-1]
     least, greatest = float(steps.min()), float(steps.max())
     return (least, greatest) if math.isfinite(least) and math.isfinite(greatest) else None
 

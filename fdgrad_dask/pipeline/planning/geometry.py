@@ -9,10 +9,11 @@ import numpy as np
 import xarray as xr
 
 from fdgrad_dask.errors import InputError
+from fdgrad_dask.grids.curvilinear import carry_places
 from fdgrad_dask.grids.geometry import Curvilinear, Geometry, Plane, Sphere
 from fdgrad_dask.grids.model_cells import ModelCells
 from fdgrad_dask.grids.models import find_layout
-from fdgrad_dask.grids.places import carry_places, list_candidates
+from fdgrad_dask.grids.places import list_candidates
 from fdgrad_dask.grids.staggered import Grid as Staggered
 from fdgrad_dask.pipeline.config import operators as catalog
 from fdgrad_dask.pipeline.config.grid import Grid
