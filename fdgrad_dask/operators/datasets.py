@@ -61,14 +61,15 @@ def call_on(
         options |= {key: ds[n] for key, n in named.items() if n in known and known[n].ndim > 0}
         offered = ds.set_coords(terms)
     if isinstance(fields, xr.Dataset):
-        return operator(offered, **options)
-    given = [
-        one
-        if one is None or isinstance(one, xr.DataArray)
-        else carry_grid_mapping(offered[one], offered)
-        for one in fields
-    ]
-    result = _call_where_they_lie(offered, operator, given, options)
+        result = operator(offered, **options)
+    else:
+        given = [
+            one
+            if one is None or isinstance(one, xr.DataArray)
+            else carry_grid_mapping(offered[one], offered)
+            for one in fields
+        ]
+        result = _call_where_they_lie(offered, operator, given, options)
     carried = [name for name in terms if name in result.coords]
     return cast(R, result.drop_vars(carried)) if carried else result
 
