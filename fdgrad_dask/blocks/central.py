@@ -39,10 +39,9 @@ def suits_central(f: Any, axes: Sequence[int], steps: Sequence[Steps], edge_orde
 
 def _is_moderate(least: float, greatest: float, may_be_uneven: bool) -> bool:
     """True if weights of these steps are in the range of their dtype."""
-    sizes = sorted((abs(least), abs(greatest)))
     is_monotonic = least > 0 or greatest < 0
     is_taken = least == greatest or (may_be_uneven and is_monotonic)
-    return is_taken and sizes[0] > 1e-30 and sizes[1] < 1e30
+    return is_taken and 1e-30 < abs(least) < 1e30 and 1e-30 < abs(greatest) < 1e30
 
 
 def differentiate_centrally(
@@ -52,45 +51,37 @@ def differentiate_centrally(
     assert steps is not None
     # A Python float as step keeps float32 in float32.
     x: Any = steps[0] if steps[0] == steps[1] else points.astype(np.float64, copy=False)
-    out, n = np.empty_like(f), f.shape[axis]
-    strip = max(1, STRIP * n // f.size)
+    result = np.empty_like(f)
+    f, out = f.swapaxes(0, axis), result.swapaxes(0, axis)
+    strip = max(1, STRIP * len(f) // f.size)
     with np.errstate(all="ignore"):
-        for start in range(1, n - 1, strip):
-            _fill(out, f, axis, x, start, min(start + strip, n - 1))
-        for end in (0, -1):
-            out[_rows(axis, end)] = _one_sided(f, axis, x, end, edge_order)
-    return out
+        for start in range(1, len(f) - 1, strip):
+            _fill(out, f, x, start, min(start + strip, len(f) - 1))
+        out[0] = _one_sided(f, x, range(edge_order + 1), 0)
+        out[-1] = _one_sided(f, x, range(-edge_order - 1, 0), edge_order)
+    return result
 
 
-def _rows(axis: int, rows: Any) -> Any:
-    return (*(slice(None),) * axis, rows)
-
-
-def _fill(out: NDArray[Any], f: NDArray[Any], axis: int, x: Any, start: int, stop: int) -> None:
+def _fill(out: NDArray[Any], f: NDArray[Any], x: Any, start: int, stop: int) -> None:
     """The rows from ``start`` to ``stop``, none of them at an end."""
-    inner = out[_rows(axis, slice(start, stop))]
-    before = f[_rows(axis, slice(start - 1, stop - 1))]
-    behind = f[_rows(axis, slice(start + 1, stop + 1))]
+    inner, before, behind = out[start:stop], f[start - 1 : stop - 1], f[start + 1 : stop + 1]
     if isinstance(x, float):
         np.subtract(behind, before, out=inner)
         np.divide(inner, 2 * x, out=inner)
         return
     weights = weigh([x[start - 1 : stop - 1], x[start:stop], x[start + 1 : stop + 1]], 1, 1)
-    low, middle, high = (w.reshape(-1, *(1,) * (f.ndim - axis - 1)) for w in weights)
+    low, middle, high = (w.reshape(-1, *(1,) * (f.ndim - 1)) for w in weights)
     np.multiply(low, before, out=inner)
-    part = middle * f[_rows(axis, slice(start, stop))]
+    part = middle * f[start:stop]
     inner += part
     inner += np.multiply(high, behind, out=part)
 
 
-def _one_sided(f: NDArray[Any], axis: int, x: Any, end: int, order: int) -> Any:
-    """The row at one ``end`` (0 or -1)."""
-    places = range(order + 1) if end == 0 else range(-order - 1, 0)
-    rows, is_even = [f[_rows(axis, place)] for place in places], isinstance(x, float)
-    if order == 1:
-        return (rows[1] - rows[0]) / (x if is_even else x[places[1]] - x[places[0]])
-    weights = weigh(
-        [0.0, 1.0, 2.0] if is_even else [x[place] for place in places], places.index(end), 1
-    )
+def _one_sided(f: NDArray[Any], x: Any, rows: range, at: int) -> Any:
+    """The derivative at number ``at`` of two or three rows, as a row of its own."""
+    is_even = isinstance(x, float)
+    weights = weigh([float(i) if is_even else x[i] for i in rows], at, 1)
+    if len(rows) == 2:
+        return (f[rows[1]] - f[rows[0]]) / (x if is_even else weights[0])
     low, middle, high = (weight / x if is_even else weight for weight in weights)
-    return low * rows[0] + middle * rows[1] + high * rows[2]
+    return low * f[rows[0]] + middle * f[rows[1]] + high * f[rows[2]]

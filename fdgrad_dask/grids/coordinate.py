@@ -73,12 +73,13 @@ def find_axis(field: xr.DataArray, dim: Hashable, *, datetime_unit: str | None =
         return index_axis(field, dim)
     coordinate = field.coords.variables[name]
     along = coordinate.dims[0]
-    if isinstance(field._indexes.get(name), xr.indexes.PandasMultiIndex):
+    index = field._indexes.get(name)
+    if isinstance(index, xr.indexes.PandasMultiIndex):
         raise CoordinateError(
             f"coordinate {name!r} is part of a MultiIndex, whose points lie on no line; take "
             f"the dimensions apart first: .unstack({along!r})"
         )
-    points, units, is_dated = _read_points(coordinate, name, datetime_unit)
+    points, units, is_dated = _read_points(coordinate, index, name, datetime_unit)
     steps = step_range(points)
     if steps is None or not (steps[0] > 0 or steps[1] < 0):
         _check_monotonic(points, name, along)
@@ -185,7 +186,7 @@ def _resolve_cf_name(field: xr.DataArray, dim: Hashable) -> Hashable:
 
 
 def _read_points(
-    coordinate: xr.Variable, name: Hashable, datetime_unit: str | None
+    coordinate: xr.Variable, index: Any, name: Hashable, datetime_unit: str | None
 ) -> tuple[NDArray[Any], str | None, bool]:
     """Read a coordinate as numbers with their units; also say whether it holds dates.
 
@@ -196,7 +197,10 @@ def _read_points(
             f"coordinate {name!r} is a dask array, but weights are formed from its values before "
             f"anything is computed; load it first: .assign_coords({name}=….{name}.load())"
         )
-    values = unbox_numbers(coordinate.values)
+    # The array that pandas holds, which xarray would convert to the dtype that it mostly has.
+    held: Any = getattr(index, "index", None)
+    is_alike = held is not None and held.dtype == coordinate.dtype
+    values = unbox_numbers(held.values if is_alike else coordinate.values)
     if is_time(values):
         if values.dtype.kind in "mM" and (missing := np.isnat(values)).any():
             _refuse_nan(int(missing.argmax()), name, coordinate.dims[0], "NaT")
