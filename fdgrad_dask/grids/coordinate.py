@@ -199,7 +199,8 @@ def _read_points(
         )
     # The array that pandas holds, which xarray would convert to the dtype that it mostly has.
     held: Any = getattr(index, "index", None)
-    is_alike = held is not None and held.dtype == coordinate.dtype
+    dtype = getattr(held, "dtype", None)
+    is_alike = isinstance(dtype, np.dtype) and dtype == coordinate.dtype
     values = unbox_numbers(held.values if is_alike else coordinate.values)
     if is_time(values):
         if values.dtype.kind in "mM" and (missing := np.isnat(values)).any():

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -22,9 +21,6 @@ from fdgrad_dask.grids.geometry import Curvilinear, HorizontalGrid
 from fdgrad_dask.grids.places import LATITUDES, LONGITUDES, find_1d, list_candidates
 from fdgrad_dask.grids.projections import earth_radii
 from fdgrad_dask.stencils.boundary import boundary_pair
-
-# What names or attributes of latitudes and longitudes have in them, and of few other variables.
-_PLACE = re.compile("lat|lon|degree")
 
 
 def grid_of_places(
@@ -129,36 +125,3 @@ def _mask_fills(places: Any) -> Any:
     fills = (along_y & along_x) | ((places == 0) & (along_y | along_x))
     known = np.isfinite(places) & (np.abs(places.real) <= 90 + 1e-4) & ~fills
     return np.where(known, places, complex(np.nan, np.nan))
-
-
-def carry_places(field: xr.DataArray, dataset: xr.Dataset) -> xr.DataArray:
-    """Give a field of a dataset its 2-D latitude and longitude, where those are variables there.
-
-    Nothing is given where several pairs may be meant, or if the field may lie on other points.
-    """
-    others = {*dataset.coords, *field.dims}
-    variables = {
-        name: one
-        for name, one in dataset.variables.items()
-        if one.ndim == 2
-        and name not in others
-        and {*one.dims} <= {*field.dims}
-        and _PLACE.search(f"{name} {' '.join(map(str, one.attrs.values()))}".lower())
-    }
-    if not variables:
-        return field
-    there = dataset.variables.get(field.name)
-    is_own = there is not None and there._data is field.variable._data
-    dims = {dim for dim in field.dims if is_own or _has_same_labels(field, dataset, dim)}
-    variables = {name: one for name, one in variables.items() if {*one.dims} <= dims}
-    offered = field.assign_coords({n: one for n, one in variables.items() if n not in field.coords})
-    found = [list_candidates(offered, key, 2) for key in ("latitude", "longitude")]
-    pair = [offered.coords.variables[names[0]] for names in found if len(names) == 1]
-    if len(pair) < 2 or {*pair[0].dims} != {*pair[1].dims}:
-        return field
-    return field.assign_coords({n: offered.coords.variables[n] for (n,) in found})
-
-
-def _has_same_labels(field: xr.DataArray, dataset: xr.Dataset, dim: Hashable) -> bool:
-    labels, others = field.indexes.get(dim), dataset.indexes.get(dim)
-    return labels is not None and others is not None and bool(labels.equals(others))

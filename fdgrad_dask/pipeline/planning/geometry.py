@@ -9,11 +9,10 @@ import numpy as np
 import xarray as xr
 
 from fdgrad_dask.errors import InputError
-from fdgrad_dask.grids.curvilinear import carry_places
 from fdgrad_dask.grids.geometry import Curvilinear, Geometry, Plane, Sphere
 from fdgrad_dask.grids.model_cells import ModelCells
 from fdgrad_dask.grids.models import find_layout
-from fdgrad_dask.grids.places import list_candidates
+from fdgrad_dask.grids.places import carry_places, list_candidates
 from fdgrad_dask.grids.staggered import Grid as Staggered
 from fdgrad_dask.pipeline.config import operators as catalog
 from fdgrad_dask.pipeline.config.grid import Grid
@@ -70,7 +69,7 @@ def with_grid(config: Config, source: xr.Dataset) -> xr.Dataset:
     shares = {name for grid in grids for name in (grid.fraction or {}).values()}
     named = {name for grid in grids for name in grid.names} & {*source.variables}
     if on_grid and (layout := find_layout(source)):
-        sizes = ModelCells(source, layout.grid({}), layout.other_names).find()
+        sizes = ModelCells(source, layout).find()
         named |= {name for kind, _, name in sizes if kind != "fraction"}
     inputs = {name for step in config.steps for name in step.inputs} if on_grid else set()
     fields = [source[name] for name in sorted(inputs & {*source.variables})]
