@@ -16,7 +16,6 @@ import xarray as xr
 
 from fdgrad_dask import operators
 from fdgrad_dask.errors import did_you_mean
-from fdgrad_dask.grids.angles import carry_angle
 from fdgrad_dask.operators.datasets import R, call_on
 from fdgrad_dask.operators.options import (
     AdvectionOptions,
@@ -244,20 +243,11 @@ class DatasetAccessor:
 
     @_documented
     def rotate_to_earth(self, u: Field, v: Field, **options: Unpack[GeometryOptions]) -> xr.Dataset:
-        return self._rotate(operators.rotate_to_earth, u, v, options)
+        return self._call(operators.rotate_to_earth, [u, v], options)
 
     @_documented
     def rotate_to_grid(self, u: Field, v: Field, **options: Unpack[GeometryOptions]) -> xr.Dataset:
-        return self._rotate(operators.rotate_to_grid, u, v, options)
-
-    def _rotate(
-        self, operator: Callable[..., xr.Dataset], u: Field, v: Field, options: GeometryOptions
-    ) -> xr.Dataset:
-        """The operator on the wind and the angle at its points, which the result does not carry."""
-        wind = u if isinstance(u, xr.DataArray) else self._dataset[u]
-        carried = carry_angle(wind, self._dataset)
-        result = self._call(operator, [carried, v], options)
-        return result.drop_vars(carried.coords.keys() - wind.coords.keys())
+        return self._call(operators.rotate_to_grid, [u, v], options)
 
     @_documented
     def q_vector(

@@ -14,6 +14,7 @@ import numpy as np
 import xarray as xr
 
 from fdgrad_dask.errors import CoordinateError
+from fdgrad_dask.grids.angles import carry_angle
 from fdgrad_dask.grids.coordinate import find_own_coordinates
 from fdgrad_dask.grids.geometry import Curvilinear
 from fdgrad_dask.grids.model_cells import ModelCells
@@ -39,8 +40,8 @@ def call_on(
     Fields are given by name, or as arrays, or they are the dataset itself. Those on the same
     points are differenced there, without the grid, where the 2-D latitude and longitude among
     the variables of ``ds`` say that they lie; but velocities at the corners of a B grid are along
-    its axes, and have fluxes through its faces. The formula terms of levels are coordinates for an
-    operator that may need them, which its result does not carry.
+    its axes, and have fluxes through its faces. The formula terms of levels and the angle of a grid
+    are coordinates for operators that may need them, which their results do not carry.
 
     Raises
     ------
@@ -48,12 +49,13 @@ def call_on(
         Nothing says on which points of a staggered grid the fields lie, or its cell sizes are
         unknown.
     """
-    options, terms, offered = dict(options), list[str](), ds
+    options, lent, offered = dict(options), list[Hashable](), ds
     named = {key: options[key] for key in COORDINATES if isinstance(options.get(key), str)}
     if named or operator.__name__ in ("potential_vorticity", "q_vector"):
-        terms, known = list_terms(ds, ds), ds.variables
+        known = ds.variables
         options |= {key: ds[n] for key, n in named.items() if n in known and known[n].ndim > 0}
-        offered = ds.set_coords(terms)
+        lent += list_terms(ds, ds)
+        offered = ds.set_coords(lent)
     if isinstance(fields, xr.Dataset):
         result = operator(offered, **options)
     else:
@@ -63,8 +65,11 @@ def call_on(
             else carry_grid_mapping(offered[one], offered)
             for one in fields
         ]
+        if operator.__name__.startswith("rotate_to_") and (wind := given[0]) is not None:
+            given[0] = turned = carry_angle(wind, ds)
+            lent += turned.coords.keys() - wind.coords.keys()
         result = _call_where_they_lie(offered, operator, given, options)
-    carried = [name for name in terms if name in result.coords]
+    carried = [name for name in lent if name in result.coords]
     return cast(R, result.drop_vars(carried)) if carried else result
 
 

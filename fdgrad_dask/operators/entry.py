@@ -181,18 +181,14 @@ def _arrays_of(fields: list[Any]) -> list[Any]:
 
 
 def _numbers_of_geometry(geometry: Curvilinear | Grid) -> Curvilinear | Grid:
-    if isinstance(geometry, Grid):
-        kinds = {name: getattr(geometry, name) for name in ("dx", "dy", "area", "fraction")}
-        plain: dict[str, Any] = {
-            k: {p: _numbers(one) for p, one in each.items()} for k, each in kinds.items()
-        }
-        is_plain = all(plain[k][p] is one for k, each in kinds.items() for p, one in each.items())
-        return geometry if is_plain else replace(geometry, **plain)
-    given = {name: getattr(geometry, name) for name in ("dx", "dy", "angle")}
-    arrays: dict[str, Any] = {
-        name: _numbers(one) for name, one in given.items() if isinstance(one, xr.DataArray)
-    }
-    return replace(geometry, **arrays) if arrays else geometry
+    changed: dict[str, Any] = {}
+    for name in ("dx", "dy", "area", "fraction", "angle"):
+        held = getattr(geometry, name, None)
+        each = held if isinstance(held, Mapping) else {name: held}
+        plain = {k: _numbers(one) for k, one in each.items() if isinstance(one, xr.DataArray)}
+        if any(plain[k] is not each[k] for k in plain):
+            changed[name] = {**each, **plain} if each is held else plain[name]
+    return replace(geometry, **changed) if changed else geometry
 
 
 def _check_options(options: Mapping[str, Any]) -> None:
