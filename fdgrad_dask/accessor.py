@@ -7,17 +7,16 @@ to type checkers, which cannot see the accessors of xarray.
 
 from __future__ import annotations
 
+import inspect
+import re
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn, Unpack, overload
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, Unpack, overload
 
 import xarray as xr
 
 from fdgrad_dask import operators
 from fdgrad_dask.errors import did_you_mean
-from fdgrad_dask.grids.angles import carry_angle
-from fdgrad_dask.grids.projections import carry_grid_mapping
 from fdgrad_dask.operators.datasets import R, call_on
-from fdgrad_dask.operators.methods import documented, list_fields
 from fdgrad_dask.operators.options import (
     AdvectionOptions,
     CoriolisOptions,
@@ -33,10 +32,30 @@ from fdgrad_dask.operators.options import (
     PotentialVorticityOptions,
     QVectorOptions,
     SpectralOptions,
+    list_fields,
 )
 from fdgrad_dask.operators.overview import describe_dataset, describe_field
 
 Field = Hashable | xr.DataArray
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+def _documented(method: Method) -> Method:
+    """Give a method the docstring of its operator, and the operator's options in its signature."""
+    operator = getattr(operators, method.__name__)
+    parameters = inspect.signature(method).parameters.values()
+    own = [p for p in parameters if p.kind is not p.VAR_KEYWORD]
+    # The options are written once, in the operator; help() and completion show them here too.
+    options = inspect.signature(operator).parameters.values()
+    shown = [*own, *(p for p in options if p.kind is p.KEYWORD_ONLY)]
+    method.__signature__ = inspect.Signature(shown)  # type: ignore[attr-defined]
+    text = inspect.cleandoc(operator.__doc__ or "")
+    if "field" not in inspect.signature(method).parameters:
+        text = re.sub(r"(?m)^field\n(?:    .*\n|\n(?=    ))+", "", text)
+        text = re.sub(r"\n\nParameters\n-+\n(?=\n|$)", "\n", text)
+    # Examples call the function, not the method.
+    method.__doc__ = re.sub(r"\n\nExamples\n-+\n(?s:.*)", "\n", text)
+    return method
 
 
 class DataArrayAccessor:
@@ -57,37 +76,37 @@ class DataArrayAccessor:
     ) -> xr.Dataset: ...
     @overload
     def gradient(self, dim: Hashable, **options: Unpack[GradientOptions]) -> xr.DataArray: ...
-    @documented
+    @_documented
     def gradient(
         self, dim: Dims | Hashable = None, **options: Unpack[GradientOptions]
     ) -> xr.DataArray | xr.Dataset:
         return operators.gradient(self._field, dim, **options)
 
-    @documented
+    @_documented
     def horizontal_gradient(self, **options: Unpack[LevelOptions]) -> xr.Dataset:
         return operators.horizontal_gradient(self._field, **options)
 
-    @documented
+    @_documented
     def gradient_magnitude(self, **options: Unpack[LevelOptions]) -> xr.DataArray:
         return operators.gradient_magnitude(self._field, **options)
 
-    @documented
+    @_documented
     def laplacian(self, **options: Unpack[HorizontalOptions]) -> xr.DataArray:
         return operators.laplacian(self._field, **options)
 
-    @documented
+    @_documented
     def interpolate(self, **options: Unpack[InterpolationOptions]) -> xr.DataArray:
         return operators.interpolate(self._field, **options)
 
-    @documented
+    @_documented
     def geostrophic_wind(self, **options: Unpack[CoriolisOptions]) -> xr.Dataset:
         return operators.geostrophic_wind(self._field, **options)
 
-    @documented
+    @_documented
     def truncate(self, **options: Unpack[SpectralOptions]) -> xr.DataArray:
         return operators.truncate(self._field, **options)
 
-    @documented
+    @_documented
     def inverse_laplacian(self, **options: Unpack[SpectralOptions]) -> xr.DataArray:
         return operators.inverse_laplacian(self._field, **options)
 
@@ -115,103 +134,97 @@ class DatasetAccessor:
     def _repr_html_(self) -> str:
         return describe_dataset(self._dataset).to_html()
 
-    def _get(self, field: Field) -> xr.DataArray:
-        if isinstance(field, xr.DataArray):
-            return field
-        return carry_grid_mapping(self._dataset[field], self._dataset)
-
     def _call(
         self, operator: Callable[..., R], fields: Sequence[Field | None], options: Mapping[str, Any]
     ) -> R:
-        given = [None if one is None else self._get(one) for one in fields]
-        return call_on(self._dataset, operator, given, options)
+        return call_on(self._dataset, operator, fields, options)
 
-    @documented
+    @_documented
     def gradient(
         self, dim: Dims | Hashable = None, **options: Unpack[GradientOptions]
     ) -> xr.Dataset:
         # It takes all variables, as xarray's differentiate does.
-        return operators.gradient(self._dataset, dim, **options)
+        return call_on(self._dataset, operators.gradient, self._dataset, {"dim": dim, **options})
 
-    @documented
+    @_documented
     def horizontal_gradient(self, field: Field, **options: Unpack[LevelOptions]) -> xr.Dataset:
         return self._call(operators.horizontal_gradient, [field], options)
 
-    @documented
+    @_documented
     def gradient_magnitude(self, field: Field, **options: Unpack[LevelOptions]) -> xr.DataArray:
         return self._call(operators.gradient_magnitude, [field], options)
 
-    @documented
+    @_documented
     def laplacian(self, field: Field, **options: Unpack[HorizontalOptions]) -> xr.DataArray:
         return self._call(operators.laplacian, [field], options)
 
-    @documented
+    @_documented
     def interpolate(self, field: Field, **options: Unpack[InterpolationOptions]) -> xr.DataArray:
         return self._call(operators.interpolate, [field], options)
 
-    @documented
+    @_documented
     def geostrophic_wind(self, field: Field, **options: Unpack[CoriolisOptions]) -> xr.Dataset:
         return self._call(operators.geostrophic_wind, [field], options)
 
-    @documented
+    @_documented
     def truncate(self, field: Field, **options: Unpack[SpectralOptions]) -> xr.DataArray:
         return self._call(operators.truncate, [field], options)
 
-    @documented
+    @_documented
     def inverse_laplacian(self, field: Field, **options: Unpack[SpectralOptions]) -> xr.DataArray:
         return self._call(operators.inverse_laplacian, [field], options)
 
-    @documented
+    @_documented
     def stream_function(
         self, u: Field, v: Field, **options: Unpack[SpectralOptions]
     ) -> xr.DataArray:
         return self._call(operators.stream_function, [u, v], options)
 
-    @documented
+    @_documented
     def velocity_potential(
         self, u: Field, v: Field, **options: Unpack[SpectralOptions]
     ) -> xr.DataArray:
         return self._call(operators.velocity_potential, [u, v], options)
 
-    @documented
+    @_documented
     def rotational_wind(self, u: Field, v: Field, **options: Unpack[SpectralOptions]) -> xr.Dataset:
         return self._call(operators.rotational_wind, [u, v], options)
 
-    @documented
+    @_documented
     def divergent_wind(self, u: Field, v: Field, **options: Unpack[SpectralOptions]) -> xr.Dataset:
         return self._call(operators.divergent_wind, [u, v], options)
 
-    @documented
+    @_documented
     def helmholtz(self, u: Field, v: Field, **options: Unpack[HelmholtzOptions]) -> xr.Dataset:
         return self._call(operators.helmholtz, [u, v], options)
 
-    @documented
+    @_documented
     def divergence(self, u: Field, v: Field, **options: Unpack[LevelOptions]) -> xr.DataArray:
         return self._call(operators.divergence, [u, v], options)
 
-    @documented
+    @_documented
     def vorticity(self, u: Field, v: Field, **options: Unpack[LevelOptions]) -> xr.DataArray:
         return self._call(operators.vorticity, [u, v], options)
 
-    @documented
+    @_documented
     def absolute_vorticity(
         self, u: Field, v: Field, **options: Unpack[CoriolisOptions]
     ) -> xr.DataArray:
         return self._call(operators.absolute_vorticity, [u, v], options)
 
-    @documented
+    @_documented
     def deformation(self, u: Field, v: Field, **options: Unpack[LevelOptions]) -> xr.Dataset:
         return self._call(operators.deformation, [u, v], options)
 
-    @documented
+    @_documented
     def kinematics(self, u: Field, v: Field, **options: Unpack[KinematicsOptions]) -> xr.Dataset:
         return self._call(operators.kinematics, [u, v], options)
 
-    @documented
+    @_documented
     def curl(self, u: Field, v: Field, w: Field, **options: Unpack[CurlOptions]) -> xr.Dataset:
         return self._call(operators.curl, [u, v, w], options)
 
-    @documented
+    @_documented
     def advection(
         self,
         u: Field,
@@ -222,36 +235,27 @@ class DatasetAccessor:
     ) -> xr.DataArray:
         return self._call(operators.advection, [u, v, scalar, w], options)
 
-    @documented
+    @_documented
     def frontogenesis(
         self, u: Field, v: Field, scalar: Field, **options: Unpack[LevelOptions]
     ) -> xr.DataArray:
         return self._call(operators.frontogenesis, [u, v, scalar], options)
 
-    @documented
+    @_documented
     def rotate_to_earth(self, u: Field, v: Field, **options: Unpack[GeometryOptions]) -> xr.Dataset:
-        return self._rotate(operators.rotate_to_earth, u, v, options)
+        return self._call(operators.rotate_to_earth, [u, v], options)
 
-    @documented
+    @_documented
     def rotate_to_grid(self, u: Field, v: Field, **options: Unpack[GeometryOptions]) -> xr.Dataset:
-        return self._rotate(operators.rotate_to_grid, u, v, options)
+        return self._call(operators.rotate_to_grid, [u, v], options)
 
-    def _rotate(
-        self, operator: Callable[..., xr.Dataset], u: Field, v: Field, options: GeometryOptions
-    ) -> xr.Dataset:
-        """The operator on the wind and the angle at its points, which the result does not carry."""
-        wind = self._get(u)
-        carried = carry_angle(wind, self._dataset)
-        result = self._call(operator, [carried, v], options)
-        return result.drop_vars(carried.coords.keys() - wind.coords.keys())
-
-    @documented
+    @_documented
     def q_vector(
         self, u: Field, v: Field, temperature: Field, **options: Unpack[QVectorOptions]
     ) -> xr.Dataset:
         return self._call(operators.q_vector, [u, v, temperature], options)
 
-    @documented
+    @_documented
     def potential_vorticity(
         self, u: Field, v: Field, temperature: Field, **options: Unpack[PotentialVorticityOptions]
     ) -> xr.DataArray:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
-from fdgrad_dask.blocks import compute
+from fdgrad_dask.blocks.central import differentiate_centrally, suits_central
 from fdgrad_dask.blocks.device import as_jax, is_jax, is_traced
 from fdgrad_dask.errors import OptionError
 from fdgrad_dask.halo.compute import differentiate, is_dask, length
@@ -17,11 +17,10 @@ from fdgrad_dask.stencils.boundary import (
     EndBoundary,
     boundary_pair,
     check_period,
+    step_range,
 )
 from fdgrad_dask.stencils.dtypes import is_extension, needs_numpy
 from fdgrad_dask.stencils.table import stencil
-
-SHORT = 8  # points; along fewer most of the time goes into the two edge rows
 
 
 def gradient(
@@ -84,10 +83,14 @@ def gradient(
     given = _spread_over_axes(varargs, len(axes))
     spacings = [_as_spacing(x) for x in given]
     plain = accuracy == 2 and boundary is None
-    if plain and edge_order == 1 and period is None and suits_numpy(f, axes, spacings):
-        # The same differences and quotients, without what it costs to plan them.
-        with np.errstate(all="ignore"):
-            return np.gradient(f, *map(float, spacings), axis=axis)
+    if plain and period is None and type(f) is np.ndarray:
+        steps = list(map(step_range, spacings))
+        if suits_central(f, axes, steps, edge_order):
+            made = []
+            for number, x, each in zip(axes, spacings, steps, strict=True):
+                _check_lengths(x, f.shape[number], number)
+                made.append(differentiate_centrally(f, number, x, each, edge_order))
+            return made[0] if len(made) == 1 else tuple(made)
     unknown = [*spacings, *_list_ends(boundary)]
     if isinstance(f, np.ndarray) and any(is_jax(x) and is_traced(x) for x in unknown):
         f = as_jax(f)  # a traced spacing makes a traced result
@@ -113,24 +116,6 @@ def gradient(
         )
         results.append(differentiate(f, number, table))
     return results[0] if len(results) == 1 else tuple(results)
-
-
-def suits_numpy(f: Any, axes: Sequence[int], spacings: list[Any]) -> bool:
-    """True for even spacing where `numpy.gradient`, whose bits are ours, takes less time.
-
-    That is with few points, where planning costs more than arithmetic, and along short axes, where
-    most rows are edge rows. A Python float as spacing keeps float32 in float32.
-    """
-    is_plain = type(f) is np.ndarray and f.dtype in (np.float32, np.float64)
-    if not (is_plain and f.size and axes):
-        return False
-    few = 2 * compute.SMALL
-    lengths = [f.shape[axis] for axis in axes]
-    return (
-        (f.size <= few or (few > 0 and max(lengths) < SHORT))
-        and min(lengths) > 1
-        and all(type(x) in (float, np.float64) and 1e-30 < abs(x) < 1e30 for x in spacings)
-    )
 
 
 def _as_array(f: Any) -> Any:

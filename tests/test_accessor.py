@@ -16,7 +16,7 @@ import xarray as xr
 import fdgrad_dask as fd
 from fdgrad_dask import operators
 from fdgrad_dask.accessor import DataArrayAccessor, DatasetAccessor
-from fdgrad_dask.operators.methods import list_fields
+from fdgrad_dask.operators.options import list_fields
 
 ROOT = Path(__file__).parent.parent
 METHODS = [

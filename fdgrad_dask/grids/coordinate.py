@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from fdgrad_dask.errors import CoordinateError, OptionError, did_you_mean
 from fdgrad_dask.grids.attributes import choose_long_name
-from fdgrad_dask.grids.times import YEARS, count_time, is_time, unbox_numbers
+from fdgrad_dask.grids.times import YEARS, count_time, is_time, restore_even_step, unbox_numbers
 from fdgrad_dask.halo.compute import is_dask
-from fdgrad_dask.stencils.boundary import regular_points
+from fdgrad_dask.stencils.boundary import regular_points, step_range
 
 # A query of cf-xarray takes milliseconds, and an operator asks many times for the same answer.
 _cf_cache: dict[tuple[Any, ...], dict[str, list[Hashable]]] = {}
@@ -47,6 +47,8 @@ class Axis:
         The length of a full circle, if it is a longitude.
     is_time
         True if the coordinate holds dates or durations.
+    steps
+        The least and the greatest step between the points, if they are counted in float64.
     """
 
     asked: Hashable
@@ -58,6 +60,7 @@ class Axis:
     units: str | None = None
     period: float | None = None
     is_time: bool = False
+    steps: tuple[float, float] | None = None
 
 
 def find_axis(field: xr.DataArray, dim: Hashable, *, datetime_unit: str | None = None) -> Axis:
@@ -70,30 +73,35 @@ def find_axis(field: xr.DataArray, dim: Hashable, *, datetime_unit: str | None =
         return index_axis(field, dim)
     coordinate = field.coords.variables[name]
     along = coordinate.dims[0]
-    if isinstance(field.xindexes.get(name), xr.indexes.PandasMultiIndex):
+    index = field._indexes.get(name)
+    if isinstance(index, xr.indexes.PandasMultiIndex):
         raise CoordinateError(
             f"coordinate {name!r} is part of a MultiIndex, whose points lie on no line; take "
             f"the dimensions apart first: .unstack({along!r})"
         )
-    points, units, is_dated = _read_points(coordinate, name, datetime_unit)
-    _check_monotonic(points, name, along)
+    points, units, is_dated = _read_points(coordinate, index, name, datetime_unit)
+    steps = step_range(points)
+    if steps is None or not (steps[0] > 0 or steps[1] < 0):
+        _check_monotonic(points, name, along)
     is_in_years = is_dated and datetime_unit in YEARS
     return Axis(
         asked=dim,
         dim=along,
         name=name,
         number=field.dims.index(along),
-        points=_restore_even_step(points) if is_in_years else regular_points(points),
+        points=restore_even_step(points) if is_in_years else regular_points(points),
         title=choose_long_name(coordinate.attrs, name),
         units=units,
         period=360.0 if is_longitude(coordinate.attrs) else None,
         is_time=is_dated,
+        steps=None if is_in_years else steps,
     )
 
 
 def index_axis(field: xr.DataArray, dim: Hashable) -> Axis:
     """Make the axis of a dimension that is counted in steps."""
-    return Axis(dim, dim, dim, field.dims.index(dim), 1.0, f"index of {dim}", units="1")
+    number, title = field.dims.index(dim), f"index of {dim}"
+    return Axis(dim, dim, dim, number, 1.0, title, units="1", steps=(1.0, 1.0))
 
 
 def find_coordinate(field: xr.DataArray, dim: Hashable) -> Hashable | None:
@@ -178,7 +186,7 @@ def _resolve_cf_name(field: xr.DataArray, dim: Hashable) -> Hashable:
 
 
 def _read_points(
-    coordinate: xr.Variable, name: Hashable, datetime_unit: str | None
+    coordinate: xr.Variable, index: Any, name: Hashable, datetime_unit: str | None
 ) -> tuple[NDArray[Any], str | None, bool]:
     """Read a coordinate as numbers with their units; also say whether it holds dates.
 
@@ -189,7 +197,11 @@ def _read_points(
             f"coordinate {name!r} is a dask array, but weights are formed from its values before "
             f"anything is computed; load it first: .assign_coords({name}=….{name}.load())"
         )
-    values = unbox_numbers(coordinate.values)
+    # The array that pandas holds, which xarray would convert to the dtype that it mostly has.
+    held: Any = getattr(index, "index", None)
+    dtype = getattr(held, "dtype", None)
+    is_alike = isinstance(dtype, np.dtype) and dtype == coordinate.dtype
+    values = unbox_numbers(held.values if is_alike else coordinate.values)
     if is_time(values):
         if values.dtype.kind in "mM" and (missing := np.isnat(values)).any():
             _refuse_nan(int(missing.argmax()), name, coordinate.dims[0], "NaT")
@@ -257,14 +269,6 @@ def _refuse_nan(position: int, name: Hashable, dim: Hashable, what: Any) -> None
         f"coordinate {name!r} holds {what} at position {position}; give it a value there, or drop "
         f"the point: .isel({dim}=….{name}.{there})"
     )
-
-
-def _restore_even_step(points: NDArray[np.float64]) -> Any:
-    """Return the step if an axis is uneven only by rounding to years, else its points."""
-    steps = np.diff(points)
-    if np.ptp(steps) <= 8 * np.finfo(float).eps * np.abs(points).max():
-        return (points[-1] - points[0]) / len(steps)
-    return points
 
 
 def is_longitude(attrs: Mapping[Any, Any]) -> bool:

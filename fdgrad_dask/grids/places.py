@@ -5,6 +5,7 @@ They are 1-D coordinates, 2-D coordinates, or computed from a map projection.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable
 
 import numpy as np
@@ -17,6 +18,8 @@ from fdgrad_dask.halo.compute import is_dask
 
 LATITUDES = ("lat", "latitude")
 LONGITUDES = ("lon", "longitude")
+# What names or attributes of latitudes and longitudes have in them, and of few other variables.
+_PLACE = re.compile("lat|lon|degree")
 _TIMES = ("time", "t", "time_counter")
 
 
@@ -63,6 +66,8 @@ def find_2d(field: xr.DataArray, key: str) -> Hashable | None:
 def list_candidates(field: xr.DataArray, key: str, ndim: int) -> list[Hashable]:
     """List the coordinates of ``ndim`` dimensions that are ``key``, or only the field's own."""
     coords = field.coords.variables
+    if all(one.ndim != ndim for one in coords.values()):  # nothing to ask cf-xarray about
+        return []
     names = [*find_cf_names(field, key), *(n for n in (key, key[:3]) if n in coords)]
     return _prefer_own(field, [n for n in dict.fromkeys(names) if coords[n].ndim == ndim])
 
@@ -72,14 +77,19 @@ def carry_places(field: xr.DataArray, dataset: xr.Dataset) -> xr.DataArray:
 
     Nothing is given where several pairs may be meant, or if the field may lie on other points.
     """
-    dims = find_shared_dims(field, dataset)
+    others = {*dataset.coords, *field.dims}
     variables = {
-        name: one.variable
-        for name, one in dataset.data_vars.items()
-        if one.ndim == 2 and {*one.dims} <= dims and name not in field.dims
+        name: one
+        for name, one in dataset.variables.items()
+        if one.ndim == 2
+        and name not in others
+        and {*one.dims} <= {*field.dims}
+        and _PLACE.search(f"{name} {' '.join(map(str, one.attrs.values()))}".lower())
     }
     if not variables:
         return field
+    dims = find_shared_dims(field, dataset)
+    variables = {name: one for name, one in variables.items() if {*one.dims} <= dims}
     offered = field.assign_coords({n: one for n, one in variables.items() if n not in field.coords})
     found = [list_candidates(offered, key, 2) for key in ("latitude", "longitude")]
     pair = [offered.coords.variables[names[0]] for names in found if len(names) == 1]

@@ -180,9 +180,8 @@ def earth_radii(field: xr.DataArray, given: float = EARTH_RADIUS) -> tuple[float
 def carry_grid_mapping(field: xr.DataArray, dataset: xr.Dataset) -> xr.DataArray:
     """Give a variable of a dataset the grid mapping that it names as a coordinate."""
     names = [name for name in _list_named(field) if name in dataset.data_vars]
-    return field.assign_coords(
-        {name: dataset.variables[name] for name in names if dataset.variables[name].ndim == 0}
-    )
+    found = {name: dataset.variables[name] for name in names if dataset.variables[name].ndim == 0}
+    return field.assign_coords(found) if found else field
 
 
 def _list_named(field: xr.DataArray, dims: Collection[Hashable] = ()) -> list[str]:

@@ -117,6 +117,14 @@ def _count_since(values: NDArray[Any], origin: Any, unit: str) -> NDArray[np.flo
     return np.where(np.isnat(values), np.nan, far * factor)
 
 
+def restore_even_step(points: NDArray[np.float64]) -> Any:
+    """Return the step if an axis is uneven only by rounding to years, else its points."""
+    steps = np.diff(points)
+    if np.ptp(steps) <= 8 * np.finfo(float).eps * np.abs(points).max():
+        return (points[-1] - points[0]) / len(steps)
+    return points
+
+
 def unbox_numbers(values: NDArray[Any]) -> NDArray[Any]:
     """Turn an array of objects that are all numbers into an array of numbers."""
     is_number = (isinstance(v, Number) and not isinstance(v, bool) for v in values.flat)

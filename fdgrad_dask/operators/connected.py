@@ -26,8 +26,8 @@ from fdgrad_dask.operators.extended import (
     solve_extended,
 )
 from fdgrad_dask.operators.ghosts import Ghosts, Points, Quantity, list_varying
+from fdgrad_dask.operators.options import COORDINATES
 from fdgrad_dask.operators.roles import choose_components, match_components
-from fdgrad_dask.operators.terms import COORDINATES
 from fdgrad_dask.stencils.boundary import boundary_pair
 
 FOLDS = ("fold", "fold-T", "fold-F")

@@ -14,12 +14,16 @@ import numpy as np
 import xarray as xr
 
 from fdgrad_dask.errors import CoordinateError
+from fdgrad_dask.grids.angles import carry_angle
 from fdgrad_dask.grids.coordinate import find_own_coordinates
 from fdgrad_dask.grids.geometry import Curvilinear
 from fdgrad_dask.grids.model_cells import ModelCells
 from fdgrad_dask.grids.models import Layout, find_layout
+from fdgrad_dask.grids.parametric import list_terms
 from fdgrad_dask.grids.places import carry_places, find_shared_dims, list_candidates
+from fdgrad_dask.grids.projections import carry_grid_mapping
 from fdgrad_dask.grids.staggered import POINTS, Grid
+from fdgrad_dask.operators.options import COORDINATES
 from fdgrad_dask.operators.roles import is_eastward
 
 R = TypeVar("R", bound=xr.DataArray | xr.Dataset)
@@ -28,14 +32,16 @@ R = TypeVar("R", bound=xr.DataArray | xr.Dataset)
 def call_on(
     ds: xr.Dataset,
     operator: Callable[..., R],
-    fields: Sequence[xr.DataArray | None],
+    fields: Sequence[Hashable | xr.DataArray | None] | xr.Dataset,
     options: Mapping[str, Any],
 ) -> R:
     """Call an operator on fields of ``ds``, on its staggered grid if that is where they lie.
 
-    Fields on the same points are differenced there, without the grid, where the 2-D latitude and
-    longitude among the variables of ``ds`` say that they lie; but velocities at the corners of a B
-    grid are along its axes, and have fluxes through its faces.
+    Fields are given by name, or as arrays, or they are the dataset itself. Those on the same
+    points are differenced there, without the grid, where the 2-D latitude and longitude among
+    the variables of ``ds`` say that they lie; but velocities at the corners of a B grid are along
+    its axes, and have fluxes through its faces. The formula terms of levels and the angle of a grid
+    are coordinates for operators that may need them, which their results do not carry.
 
     Raises
     ------
@@ -43,6 +49,37 @@ def call_on(
         Nothing says on which points of a staggered grid the fields lie, or its cell sizes are
         unknown.
     """
+    options, lent, offered = dict(options), list[Hashable](), ds
+    named = {key: options[key] for key in COORDINATES if isinstance(options.get(key), str)}
+    if named or operator.__name__ in ("potential_vorticity", "q_vector"):
+        known = ds.variables
+        options |= {key: ds[n] for key, n in named.items() if n in known and known[n].ndim > 0}
+        lent += list_terms(ds, ds)
+        offered = ds.set_coords(lent)
+    if isinstance(fields, xr.Dataset):
+        result = operator(offered, **options)
+    else:
+        given = [
+            one
+            if one is None or isinstance(one, xr.DataArray)
+            else carry_grid_mapping(offered[one], offered)
+            for one in fields
+        ]
+        if operator.__name__.startswith("rotate_to_") and (wind := given[0]) is not None:
+            given[0] = turned = carry_angle(wind, ds)
+            lent += turned.coords.keys() - wind.coords.keys()
+        result = _call_where_they_lie(offered, operator, given, options)
+    carried = [name for name in lent if name in result.coords]
+    return cast(R, result.drop_vars(carried)) if carried else result
+
+
+def _call_where_they_lie(
+    ds: xr.Dataset,
+    operator: Callable[..., R],
+    fields: Sequence[xr.DataArray | None],
+    options: Mapping[str, Any],
+) -> R:
+    """Call an operator on the staggered grid of its fields, or at their places."""
     parameters, layout = {*inspect.signature(operator).parameters}, None
     moves = "to" in parameters  # from point to point, for which no cell sizes are needed
     takes_differences = {"geometry", "boundary"} <= parameters
@@ -110,7 +147,7 @@ def _call_at_places(
     own = {name for one in fields if one is not None for name in one.coords}
     result = operator(*placed, **options)
     added = [name for name in result.coords if name in ds.data_vars and name not in own]
-    return cast(R, result.drop_vars(added))
+    return cast(R, result.drop_vars(added)) if added else result
 
 
 def find_place(field: xr.DataArray, ds: xr.Dataset) -> tuple[xr.DataArray, Curvilinear | None]:

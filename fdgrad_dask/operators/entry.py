@@ -23,9 +23,8 @@ from fdgrad_dask.grids.units import to_pint
 from fdgrad_dask.halo.compute import is_dask
 from fdgrad_dask.operators.connected import has_faces, has_fold, solve_connected
 from fdgrad_dask.operators.interpolation import place_fields
-from fdgrad_dask.operators.options import public_signature
+from fdgrad_dask.operators.options import COORDINATES, public_signature
 from fdgrad_dask.operators.staggered_ghosts import goes_around, solve_around
-from fdgrad_dask.operators.terms import COORDINATES
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -41,11 +40,12 @@ def takes_fields(operator: Callable[P, R]) -> Callable[P, R]:
     positional = [p.name for p in parameters if p.kind is not p.KEYWORD_ONLY]
     required = {p.name for p in parameters if p.default is p.empty}
     fields = [name for name in positional if name != "dim"]
+    known, arrays = {*signature.parameters}, (*fields, *COORDINATES)
     takes_datasets = "Dataset" in str(signature.parameters[fields[0]].annotation)
 
     @functools.wraps(operator)
     def entered(*args: P.args, **kwargs: P.kwargs) -> R:
-        for option in kwargs.keys() - signature.parameters.keys():
+        for option in kwargs.keys() - known:
             options = [name for name in signature.parameters if name not in positional]
             raise TypeError(
                 f"{operator.__name__}() got an unexpected keyword argument {option!r}; "
@@ -64,16 +64,11 @@ def takes_fields(operator: Callable[P, R]) -> Callable[P, R]:
                 plain[option] = _numbers(given[option])
         if isinstance(given.get("geometry"), Curvilinear | Grid):
             plain["geometry"] = _numbers_of_geometry(given["geometry"])
-        with in_double(_arrays_of([plain.get(name) for name in (*fields, *COORDINATES)])):
-            solve = operator
-            if isinstance(plain.get("geometry"), Grid):
-                solve = _on_staggered_grid(operator, fields, signature.parameters)
-            if goes_around(plain.get("geometry")):
-                result = cast(R, solve_around(solve, fields, plain))
-            elif has_faces(plain.get("boundary")) or has_fold(plain.get("boundary")):
-                result = cast(R, solve_connected(operator, fields, plain))
+        with in_double(_arrays_of([plain.get(name) for name in arrays])):
+            if plain.get("geometry") is None and plain.get("boundary") is None:
+                result = operator(**plain)  # type: ignore[call-arg]
             else:
-                result = solve(**plain)  # type: ignore[call-arg]
+                result = _solve_beyond_ends(operator, fields, plain, known)
         for name in fields:
             if plain.get(name) is not given.get(name):
                 result = cast(R, _as_before(result, given[name]))
@@ -81,6 +76,20 @@ def takes_fields(operator: Callable[P, R]) -> Callable[P, R]:
 
     entered.__signature__ = signature  # type: ignore[attr-defined]
     return entered
+
+
+def _solve_beyond_ends(
+    operator: Callable[P, R], fields: list[str], plain: Mapping[str, Any], known: Collection[str]
+) -> R:
+    """What an operator makes of fields on the grid that is given, or that go on beyond its ends."""
+    geometry, boundary, solve = plain.get("geometry"), plain.get("boundary"), operator
+    if isinstance(geometry, Grid):
+        solve = _on_staggered_grid(operator, fields, known)
+    if goes_around(geometry):
+        return cast(R, solve_around(solve, fields, plain))
+    if has_faces(boundary) or has_fold(boundary):
+        return cast(R, solve_connected(operator, fields, plain))
+    return solve(**plain)  # type: ignore[call-arg]
 
 
 def _on_staggered_grid(
@@ -169,18 +178,14 @@ def _arrays_of(fields: list[Any]) -> list[Any]:
 
 
 def _numbers_of_geometry(geometry: Curvilinear | Grid) -> Curvilinear | Grid:
-    if isinstance(geometry, Grid):
-        kinds = {name: getattr(geometry, name) for name in ("dx", "dy", "area", "fraction")}
-        plain: dict[str, Any] = {
-            k: {p: _numbers(one) for p, one in each.items()} for k, each in kinds.items()
-        }
-        is_plain = all(plain[k][p] is one for k, each in kinds.items() for p, one in each.items())
-        return geometry if is_plain else replace(geometry, **plain)
-    given = {name: getattr(geometry, name) for name in ("dx", "dy", "angle")}
-    arrays: dict[str, Any] = {
-        name: _numbers(one) for name, one in given.items() if isinstance(one, xr.DataArray)
-    }
-    return replace(geometry, **arrays) if arrays else geometry
+    changed: dict[str, Any] = {}
+    for name in ("dx", "dy", "area", "fraction", "angle"):
+        held = getattr(geometry, name, None)
+        each = held if isinstance(held, Mapping) else {name: held}
+        plain = {k: _numbers(one) for k, one in each.items() if isinstance(one, xr.DataArray)}
+        if any(plain[k] is not each[k] for k in plain):
+            changed[name] = {**each, **plain} if each is held else plain[name]
+    return replace(geometry, **changed) if changed else geometry
 
 
 def _check_options(options: Mapping[str, Any]) -> None:

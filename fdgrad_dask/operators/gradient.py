@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from typing import Any, Unpack, overload
 
-import numpy as np
 import xarray as xr
 
-from fdgrad_dask.arrays import suits_numpy
+from fdgrad_dask.blocks.central import differentiate_centrally, suits_central
 from fdgrad_dask.errors import CoordinateError, OptionError
 from fdgrad_dask.grids.attributes import (
     choose_long_name,
@@ -29,7 +28,6 @@ from fdgrad_dask.operators.entry import takes_fields
 from fdgrad_dask.operators.fused_pass import FusedPass, label
 from fdgrad_dask.operators.options import Dims, GradientOptions, Options
 from fdgrad_dask.operators.verticals import find_sense
-from fdgrad_dask.stencils.boundary import spacing
 
 
 @overload
@@ -138,6 +136,9 @@ def gradient(
         results += _derivatives(part, dims, given)
     if not results:
         _refuse_nothing_along("a coordinate", fields)
+    if isinstance(field, xr.DataArray):  # xarray need not compare coordinates that are the same
+        made = {result.name: result.variable for result in results}
+        return xr.Dataset(made, coords=results[0].coords)
     return xr.Dataset({result.name: result for result in results})
 
 
@@ -147,10 +148,19 @@ def _derivatives(field: xr.DataArray, dims: Sequence[Any], options: Options) -> 
         return [_derivative(field, dim, options) for dim in dims]
     field = as_numbers(field, options.datetime_unit)
     axes = [find_axis(field, dim, datetime_unit=options.datetime_unit) for dim in dims]
+    made = [_differentiate_simply(field, axis, options) for axis in axes]
+    if any(one is None for one in made):
+        made = _differentiate_together(field, axes, options)
+    return [_labelled(field, *one, options.order) for one in zip(made, axes, strict=True)]
+
+
+def _differentiate_together(
+    field: xr.DataArray, axes: Sequence[Axis], options: Options
+) -> list[Any]:
+    """Several derivatives of one field, of which each value is read once."""
     fused = FusedPass(field, is_metric=False)
     (s,) = fused.fields
-    made = fused.solve(*(fused.differentiate(s, a, options.make_table(a, field)) for a in axes))
-    return [_labelled(field, *one, options.order) for one in zip(made, axes, strict=True)]
+    return fused.solve(*(fused.differentiate(s, a, options.make_table(a, field)) for a in axes))
 
 
 def _derivative(field: xr.DataArray, dim: Hashable, options: Options) -> xr.DataArray:
@@ -197,19 +207,17 @@ def _turn_upward(
 
 
 def _differentiate_simply(field: xr.DataArray, axis: Axis, options: Options) -> Any:
-    """What `numpy.gradient` gives for a small array along an even axis, as `fdgrad_dask.gradient`.
+    """The central differences of a small array, as `fdgrad_dask.gradient` takes them.
 
     None where that is not what is asked for, or where it takes longer.
     """
-    o = options
-    if (o.edge_order, o.accuracy, o.order) != (1, 2, 1) or (o.boundary, o.skipna) != (None, None):
+    o, f, number = options, field.data, axis.number
+    is_special = any(one is not None for one in (o.boundary, o.skipna, o.period))
+    if is_special or o.accuracy != 2 or o.order != 1:
         return None
-    f, number = field.data, axis.number
-    step, is_even = spacing(axis.points, f.shape[number], False, None, repr(axis.name))
-    if not (is_even and o.period is None and suits_numpy(f, [number], [step])):
+    if not suits_central(f, [number], [axis.steps], o.edge_order):
         return None
-    with np.errstate(all="ignore"):
-        return np.gradient(f, float(step), axis=number)
+    return differentiate_centrally(f, number, axis.points, axis.steps, o.edge_order)
 
 
 def _labelled(field: xr.DataArray, data: Any, axis: Axis, order: int) -> xr.DataArray:

@@ -29,6 +29,8 @@ KINEMATIC = (
     "shearing_deformation",
     "total_deformation",
 )
+# Options that are fields: coordinates of several dimensions.
+COORDINATES = ("coordinate", "constant", "pressure")
 HELMHOLTZ = ("stream_function", "velocity_potential", "rotational_wind", "divergent_wind")
 
 
@@ -219,6 +221,13 @@ def required_fields(operator: Callable[..., Any]) -> list[str]:
     """The fields that an operator cannot do without."""
     parameters = inspect.signature(operator).parameters.values()
     return [p.name for p in parameters if p.default is p.empty]
+
+
+def list_fields(operator: Callable[..., Any]) -> list[str]:
+    """The parameters of an operator that are fields; its options are keyword-only."""
+    parameters = inspect.signature(operator).parameters.values()
+    positional = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+    return [name for name in positional if name != "dim"]
 
 
 def public_signature(operator: Callable[..., Any]) -> inspect.Signature:

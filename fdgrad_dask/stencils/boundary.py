@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, Literal, SupportsFloat
@@ -148,6 +149,25 @@ def spacing(
         )
     even = even and bool(abs(turn - span - abs(step)) <= 1e-6 * abs(step))
     return (step, True) if even else (points, False)
+
+
+def step_range(x: Any) -> tuple[float, float] | None:
+    """The least and the greatest step of a spacing, which are equal on an even axis.
+
+    ``x`` is a step or points (n,). None where float64 does not have all steps, or some are unknown.
+    """
+    if type(x) in (float, np.float64):
+        return float(x), float(x)
+    if type(x) is not np.ndarray or x.ndim != 1 or len(x) < 2:
+        return None
+    if x.dtype.kind in "iu" and max(-int(x.min()), int(x.max())) <= 2**53:
+        x = x.astype(np.float64)
+    if x.dtype != np.float64:
+        return None
+    with np.errstate(invalid="ignore", over="ignore"):
+        steps = x[1:] - x[:-1]
+    least, greatest = float(steps.min()), float(steps.max())
+    return (least, greatest) if math.isfinite(least) and math.isfinite(greatest) else None
 
 
 def full_turn(points: NDArray[Any]) -> float | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -121,7 +122,7 @@ class Axis(NamedTuple):
         if self.is_extreme:
             by, power = inverse_power(_arrays([abs(step)])[0])
             step, exponent = step * by, -self.order * power
-        column = weigh([float(offset) for offset in offsets], origin, self.order)
+        column = _weigh_offsets(offsets, origin, self.order)
         if len(offsets) == 2:
             return [column[0] * step], exponent
         if terms[0].minus is not None:
@@ -138,6 +139,12 @@ class Axis(NamedTuple):
             x = None if is_given else [self.points[offset] for offset in offsets]
             rows.append(self.window(offsets, i if side == 1 else -1 - i, x))
         return tuple(rows)
+
+
+@cache
+def _weigh_offsets(offsets: tuple[int, ...], origin: int, order: int) -> tuple[float, ...]:
+    """The weights of an even axis in steps of 1, the same for all axes."""
+    return tuple(weigh([float(offset) for offset in offsets], origin, order))
 
 
 def is_extreme(points: Any, order: int) -> bool:

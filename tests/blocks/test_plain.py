@@ -11,8 +11,10 @@ import xarray as xr
 from counting import CALLS, compilations, sources
 
 from fdgrad_dask import gradient
+from fdgrad_dask.blocks import central
 from fdgrad_dask.blocks import compute as blocks
 from fdgrad_dask.blocks.program import Block, single
+from fdgrad_dask.stencils.boundary import step_range
 from fdgrad_dask.stencils.dtypes import result_dtype
 from fdgrad_dask.stencils.table import stencil
 
@@ -139,12 +141,33 @@ def test_small_arrays_are_not_compiled_for():
 def test_the_size_alone_decides(monkeypatch):
     f = np.random.default_rng(3).standard_normal((40, 30))
     monkeypatch.setattr(blocks, "SMALL", f.size)
-    x = np.arange(41.0) ** 2  # of even spacing NumPy's own function would take both
+    x = np.arange(41.0) ** 2  # even spacing needs no program for twice as many points
     with compilations() as seen:
         gradient(f, x[:40], axis=0)
         assert not seen
         gradient(np.vstack([f, f[:1]]), x, axis=0)
         assert seen
+
+
+@pytest.mark.parametrize(
+    ("dtype", "points", "edge_order", "axis"),
+    [
+        ("float32", 0.3, 1, 0),
+        ("float64", 0.3, 2, 1),
+        ("float64", -UNEVEN, 1, 2),
+        ("float64", UNEVEN, 2, 0),
+    ],
+    ids=str,
+)
+def test_differences_without_a_program(monkeypatch, dtype, points, edge_order, axis):
+    """In strips, here of five points and less, they have the bits of a program."""
+    f = values(dtype, with_holes=True)
+    f[1, 5, 1], f[1, 3, 1] = -0.0, 0.0
+    f = np.moveaxis(f, 1, axis)
+    monkeypatch.setattr(central, "STRIP", 5 * f.size // N)
+    assert central.suits_central(f, [axis], [step_range(points)], edge_order)
+    plain, kernel = both(lambda: gradient(f, points, axis=axis, edge_order=edge_order))
+    assert_same_bits(plain, kernel)
 
 
 def test_what_is_many_dimensional():

@@ -96,18 +96,6 @@ def test_only_at_a_pole_is_there_no_gradient(poles, flip):
 # --- the seam -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("west", [0.0, -180.0, 5.0])
-@pytest.mark.parametrize("chunks", [None, {"lon": 7}, {"lon": (1, 34, 1), "lat": 9}], ids=str)
-def test_the_seam_of_a_global_longitude_is_a_meridian_like_any_other(west, chunks):
-    f, _ = globe(tilted, west=west)
-    f = f if chunks is None else f.chunk(chunks)
-    result = f.fdgrad.gradient_magnitude()
-    assert result.attrs["periodic"] == "lon"
-    reference, _ = globe(tilted, west=west - 90)  # its seam lies elsewhere
-    expected = reference.fdgrad.gradient_magnitude().roll(lon=-9).values
-    assert_allclose(result.values, expected, rtol=1e-12)
-
-
 @pytest.mark.parametrize(
     "change",
     [
@@ -363,44 +351,11 @@ def test_labels_and_attributes():
     assert f.rename(None).fdgrad.gradient_magnitude().name == "f_gradient_magnitude"
 
 
-def test_no_units_in_none_out():
-    assert "units" not in globe()[0].fdgrad.gradient_magnitude().attrs
-
-
-@pytest.mark.parametrize("chunks", [None, {"lat": 20, "lon": 40}], ids=str)
-def test_float32_stays(chunks):
-    f, exact = globe(wave, 4.0, dtype="f4")
-    f = f if chunks is None else f.chunk(chunks)
-    result = f.fdgrad.gradient_magnitude()
-    assert result.dtype == result.compute().dtype == np.float32
-    assert_allclose(result.values[3:-3], exact[3:-3], atol=0.03 / A)
-
-
 def test_integers_give_float64():
     f = (1000 * globe(wave)[0]).astype("i2")
     result = f.fdgrad.gradient_magnitude()
     assert result.dtype == np.float64
     assert_array_equal(result.values, f.astype("f8").fdgrad.gradient_magnitude().values)
-
-
-@pytest.mark.parametrize("dims", [("time", "lat", "lon"), ("lon", "time", "lat")])
-def test_other_dims_in_any_order(dims):
-    f, _ = globe(wave)
-    both = xr.concat([f, -3 * f], xr.Variable("time", [0, 1])).transpose(*dims)
-    result = both.fdgrad.gradient_magnitude()
-    assert result.dims == dims
-    one = f.fdgrad.gradient_magnitude().values
-    assert_array_equal(result.sel(time=0).transpose("lat", "lon").values, one)
-    assert_allclose(result.sel(time=1).transpose("lat", "lon").values, 3 * one, rtol=1e-14)
-
-
-@pytest.mark.parametrize("chunks", [{"lat": 1, "lon": 36}, {"lat": (5, 12, 1), "lon": (1, 35)}])
-def test_chunks_are_kept_and_change_no_bit(chunks, lazily):
-    f, _ = globe(wave)
-    with lazily():
-        result = f.chunk(chunks).fdgrad.gradient_magnitude()
-    assert result.chunks == f.chunk(chunks).chunks
-    assert_array_equal(result.values, f.fdgrad.gradient_magnitude().values)
 
 
 @pytest.mark.parametrize("chunks", [None, {"lat": 3, "lon": 4}], ids=str)
@@ -422,12 +377,3 @@ def test_the_coast_at_the_seam():
     wet = f.where(~((f.lon > 340) & (abs(f.lat) < 30)))
     result = wet.fdgrad.gradient_magnitude(skipna="one-sided")
     assert_array_equal(np.isnan(result.values), np.isnan(wet.values))
-
-
-def test_the_accessors_are_the_function():
-    f, _ = globe()
-    dataset = xr.Dataset({"t": f, "s": 2 * f})
-    assert dataset.fdgrad.gradient_magnitude("t").identical(f.fdgrad.gradient_magnitude())
-    assert f.fdgrad.gradient_magnitude(accuracy=4).identical(
-        fd.operators.gradient_magnitude(f, accuracy=4)
-    )

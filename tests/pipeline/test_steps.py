@@ -66,6 +66,17 @@ def test_an_option_that_is_an_array_is_the_name_of_a_variable(
     )
 
 
+def test_the_angle_of_a_grid_is_found_as_in_a_notebook(write: Callable[..., str]) -> None:
+    ones = xr.DataArray(np.ones((2, 3)), dims=("y", "x"))
+    angle = (np.pi / 2 * ones).assign_attrs(units="radians")
+    source = xr.Dataset({"u": ones, "v": 0 * ones, "angle": angle})
+    step = {"operator": "rotate_to_earth", "inputs": ["u", "v"], "output": ["east", "north"]}
+    made = build(load(write(steps=[step])), source)
+    np.testing.assert_allclose(made.east, 0, atol=1e-15)
+    np.testing.assert_allclose(made.north, 1)
+    assert not made.coords
+
+
 def test_nothing_is_computed(built: Callable[..., xr.Dataset]) -> None:
     def fail_if_called(*_: Any, **__: Any) -> None:
         raise AssertionError("something was computed")

@@ -13,8 +13,8 @@ import xarray as xr
 
 from fdgrad_dask import operators
 from fdgrad_dask.errors import ConfigError, FdgradError, InputError
+from fdgrad_dask.grids.vertical import LEVELS
 from fdgrad_dask.operators.datasets import call_on
-from fdgrad_dask.operators.terms import LEVELS, drop_terms, offer_terms
 from fdgrad_dask.pipeline.config import operators as catalog
 from fdgrad_dask.pipeline.config.schema import Config, Step
 from fdgrad_dask.pipeline.planning.geometry import geometry_of
@@ -71,11 +71,11 @@ def _called(step: Step, known: xr.Dataset, config: Config, place: str) -> xr.Dat
         options["geometry"] = geometry_of(grid, variable)
         if "boundary" in accepted and grid.kind != "staggered":
             options.setdefault("boundary", grid.boundary)
-    known, options, terms = offer_terms(step.operator, known, options)
-    inputs = [variable(name) for name in step.inputs]
+    for name in step.inputs:
+        variable(name)
     try:
         result: xr.DataArray | xr.Dataset = call_on(
-            known, getattr(operators, step.operator), inputs, options
+            known, getattr(operators, step.operator), step.inputs, options
         )
     except FdgradError as error:
         is_of_grid = "geometry=" in str(error) or "Grid(" in str(error)
@@ -83,7 +83,7 @@ def _called(step: Step, known: xr.Dataset, config: Config, place: str) -> xr.Dat
         raise type(error)(f"{_told(step, place)}: {error}{in_yaml}") from error
     except (TypeError, ValueError) as error:
         raise ConfigError(f"{_told(step, place)}: {error}; see the options of the step") from error
-    return drop_terms(result, terms)
+    return result
 
 
 def _told(step: Step, place: str) -> str:
