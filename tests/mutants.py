@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import builtins
 import gc
 import importlib
 import inspect
@@ -58,7 +59,7 @@ TESTS = {
 SLOW = 2.0  # seconds; a test that takes longer is not asked
 ENOUGH = 15.0  # seconds; how long the tests of one mutant may take together
 IMPORTED = ["pytest", "jax.numpy", "dask.array", "distributed", "xarray", "zarr", "hypothesis"]
-IMPORTED += ["pint", "cf_xarray", "pydantic", "yaml", "psutil", "pandas", "netCDF4", "coverage"]
+IMPORTED += ["pint", "cf_xarray", "pydantic", "yaml", "psutil", "pandas", "netCDF4"]
 LIMIT = 300  # seconds; a mutant that takes longer hangs, which somebody would see,
 BUSY = 60  # as they would if it computed for so long
 CRASH = "no import, a crash or no end"
@@ -173,22 +174,22 @@ class Record:
 
 
 def in_fork(work: Callable[[], object], limit: float = float("inf")) -> Any:
-    """What work returns in a child of this process; None where that dies or hangs."""
+    """What work returns in a child of this process; None where that dies or takes too long."""
     with tempfile.TemporaryDirectory() as folder:
         answer = Path(folder, "answer")
         child = os.fork()
         if not child:
-            os.setpgid(0, 0)
+            if limit < float("inf"):
+                os.setpgid(0, 0)
             with suppress(BaseException):
                 answer.write_bytes(pickle.dumps(work()))
             os._exit(0)
-        try:
-            deadline = time.monotonic() + limit
-            while time.monotonic() < deadline and not os.waitpid(child, os.WNOHANG)[0]:
-                time.sleep(0.01)
-        finally:
-            with suppress(ProcessLookupError):  # and what its tests have started
-                os.killpg(child, signal.SIGKILL if limit < float("inf") else signal.SIGTERM)
+        deadline = time.monotonic() + limit
+        while time.monotonic() < deadline and not os.waitpid(child, os.WNOHANG)[0]:
+            time.sleep(0.01)
+        with suppress(ProcessLookupError):  # and what its tests have started
+            if limit < float("inf"):
+                os.killpg(child, signal.SIGKILL)
         return pickle.loads(answer.read_bytes()) if answer.exists() else None
 
 
@@ -225,7 +226,7 @@ def run_items(items: list[Any]) -> str:
 
     resource.setrlimit(resource.RLIMIT_CPU, (BUSY, BUSY))
     resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
-    for item, following in zip(items, [*items[1:], None], strict=True):
+    for item, following in zip(items, [*items[1:], None], strict=False):
         if any(each.failed for each in runtestprotocol(item, log=False, nextitem=following)):
             return str(item.nodeid)
     return ""
@@ -233,34 +234,64 @@ def run_items(items: list[Any]) -> str:
 
 def record_tests(folder: Path, tests: list[str]) -> Record:
     """Runs all tests once. Own caches are emptied between them, or only the first would show."""
-    import coverage
     from _pytest.runner import runtestprotocol
 
     seconds: dict[str, float] = {}
-    package = f"{folder}/fdgrad_dask"
-    watch = coverage.Coverage(data_file=None, config_file=False, include=[f"{package}/*"])
+    names: defaultdict[tuple[str, int], set[str]] = defaultdict(set)
+    hits: set[tuple[str, int]] = set()
+    builtins.HIT = hits.add  # type: ignore[attr-defined]
+
+    def note(name: str) -> None:
+        for hit in list(hits):
+            names[hit].add(name)
+        hits.clear()
 
     def run(items: list[Any]) -> bool:
-        for item, following in zip(items, [*items[1:], None], strict=True):
+        note("")
+        for item, following in zip(items, [*items[1:], None], strict=False):
             forget()
-            watch.switch_context(item.nodeid)
+            hits.clear()
             began = time.process_time()
             reports = runtestprotocol(item, log=False, nextitem=following)
             took = time.process_time() - began
-            watch.switch_context("between tests")
             if all(each.passed for each in reports) and took < SLOW:
                 seconds[item.nodeid] = took
+                note(item.nodeid)
         return True
 
-    watch.start()
+    change_import(partial(_with_hits, folder / "fdgrad_dask"))
     with_tests(folder, tests, run)
-    watch.stop()
-    names: dict[tuple[str, int], set[str]] = {}
-    for path in watch.get_data().measured_files():
-        module = str(Path(path).relative_to(package))
-        for line, contexts in watch.get_data().contexts_by_lineno(path).items():
-            names[module, line] = set(contexts) & {"", *seconds}
-    return Record(seconds, names)
+    return Record(seconds, dict(names))
+
+
+def change_import(change: Callable[[Path], CodeType | None]) -> None:
+    """From now on modules are imported with the code that change makes of them, if any."""
+    get_code = SourceFileLoader.get_code
+
+    def changed(loader: SourceFileLoader, name: str) -> CodeType | None:
+        return change(Path(loader.path)) or get_code(loader, name)
+
+    SourceFileLoader.get_code = changed  # type: ignore[method-assign]
+
+
+def _with_hits(package: Path, path: Path) -> CodeType | None:
+    """A module of the package that tells before each statement that it is run."""
+    if not path.is_relative_to(package):
+        return None
+    tree, module = ast.parse(path.read_text()), str(path.relative_to(package))
+    for node in list(ast.walk(tree)):
+        for _, body in ast.iter_fields(node):
+            if isinstance(node, ast.Module) or not isinstance(body, list):
+                continue
+            for at in reversed(range(len(body))):
+                if isinstance(body[at], ast.stmt) and not _is_text(body[at]):
+                    hit = ast.parse(f"HIT({(module, body[at].lineno)!r})").body[0]
+                    body.insert(at, ast.copy_location(hit, body[at]))
+    return compile(ast.fix_missing_locations(tree), str(path), "exec")
+
+
+def _is_text(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
 
 
 def forget() -> None:
@@ -317,7 +348,7 @@ class Judge:
         """Those of mutants, each with the names of tests that may notice it."""
         for mutant in mutants:
             names = mutant.names
-            while True:
+            while True:  # an untouched line has no tests, and survives
                 killer = run(mutant, self.record.in_order(names, self.kills))
                 # A test that also fails alone and without the change says nothing.
                 if killer in ("", CRASH, *self.kills) or not run(None, [killer]):
@@ -371,13 +402,8 @@ class Judge:
         self.judge(mutants, run)
 
     def import_and_run(self, mutant: Mutant | None, names: list[str]) -> Any:
-        get_code = SourceFileLoader.get_code
-        wanted = "fdgrad_dask." + self.module.removesuffix(".py").replace("/", ".")
-
-        def changed(loader: SourceFileLoader, name: str) -> CodeType | None:
-            return mutant.code if mutant and name == wanted else get_code(loader, name)
-
-        SourceFileLoader.get_code = changed  # type: ignore[method-assign]
+        if mutant:
+            change_import(lambda path: mutant.code if path == self.path else None)
         return with_tests(self.folder, names, run_items)
 
 
@@ -421,7 +447,6 @@ def main() -> None:
     files = (path.relative_to(ROOT / "fdgrad_dask") for path in ROOT.glob("fdgrad_dask/**/*.py"))
     known = sorted(str(path) for path in files if str(path).startswith(tuple(TESTS)))
     modules = given.modules or [each for each in known if not each.endswith("__init__.py")]
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that no child is left
     for name in IMPORTED:
         importlib.import_module(name)
     with tempfile.TemporaryDirectory() as made:

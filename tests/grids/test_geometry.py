@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -81,3 +83,9 @@ def test_a_region_on_a_plane_or_of_given_cells_closes_nowhere():
         assert not grid.is_rotated
         assert grid.poles == grid.periodic == (False, False)
         assert grid.orientation == (1, 1)
+        assert grid.is_certain
+
+
+def test_the_radius_of_a_spheroid_is_that_of_its_equator():
+    grid = replace(find_horizontal_grid(over(3), Sphere(A)), radii=(6378137.0, 6356752.0))
+    assert grid.attrs()["earth_radius"] == 6378137
