@@ -116,6 +116,12 @@ class Cells:
     def open(self, f: Sized, at: str) -> Sized:
         return f * Sized(self.fraction[at]) if at in self.fraction else f
 
+    def area_at(self, at: str) -> Sized:
+        given = self.area.get(at)
+        if given is None:
+            return self.length("x", at) * self.length("y", at)
+        return Sized(given)
+
     def over(self, f: Sized) -> Sized:
         """One over lengths or areas; unknown where these are zero."""
         safe = np.where(f.value == 0, np.nan, f.value)
@@ -130,11 +136,12 @@ class Cells:
         *,
         add: bool = False,
         wall: Any = "said",
+        is_closed: bool = False,
     ) -> Sized:
         """The difference of ``times`` f, or the sum of f, half a step off along an axis.
 
         ``wall`` is what stands at walls instead of what the boundary says of a field on faces. The
-        lengths ``times`` go on there as they are beside it.
+        lengths ``times`` go on there as they are beside it. ``is_closed``: cells do, too.
         """
         row = self.row(axis)
         if axis in ON_FACE[at]:
@@ -146,7 +153,11 @@ class Cells:
             times = None if times is None else row.faces(times, *around)
             return ends_of(f if times is None else times * f, row.axis, add=add)
         f = f if times is None else times * f
-        return row.given(ends_of(row.cells(f, *row.unknown()), row.axis, add=add))
+        ghosts = row.unknown()
+        if is_closed and row.low != "periodic":
+            low, high = ("extend" if end is not None else None for end in (row.low, row.high))
+            ghosts = low, high
+        return row.given(ends_of(row.cells(f, *ghosts), row.axis, add=add))
 
     def mean(self, f: Sized, axis: str, at: str, wall: Any = "said") -> Sized:
         return self.move(f, axis, at, add=True, wall=wall) * LONG(0.5)
@@ -173,22 +184,15 @@ class Cells:
         y = self.mean(y, "y", across(at, "y"), wall=None)
         return hypot(x, y)
 
-    def laplacian(self, s: Sized) -> Sized:
-        """What flows through the faces of a cell, over its area; nothing does through a wall."""
-        total = None
-        for axis, at, other in (("x", "u", "y"), ("y", "v", "x")):
-            row = self.row(axis)
-            around = row.unknown()
-            walls = [None if end is None else "extend" for end in (row.low, row.high)]
-            ghosts = around if row.low == "periodic" else walls
-            steps = ends_of(row.cells(s, *ghosts), row.axis, add=False)
-            ends = around if row.low == "periodic" else ("extend", "extend")
-            side = row.faces(self.open(self.length(other, at), at), *ends)
-            along = row.faces(self.length(axis, at), *ends)
-            made = ends_of(side * steps * self.over(along), row.axis, add=False)
-            total = made if total is None else total + made
-        assert total is not None
-        return total * self.over(self.open(Sized(self.area["center"]), "center"))
+    def laplacian(self, s: Sized, at: str) -> Sized:
+        """What flows through the sides of a cell, over its area; nothing does through a wall."""
+        parts = []
+        for axis, other in ("xy", "yx"):
+            on = across(at, axis)
+            slope = self.move(s, axis, at, is_closed=True) * self.over(self.length(axis, on))
+            flow = self.open(self.length(other, on), on) * slope
+            parts.append(self.move(flow, axis, on, wall=0.0 if axis in ON_FACE[on] else None))
+        return (parts[0] + parts[1]) * self.over(self.open(self.area_at(at), at))
 
     # -- winds ---------------------------------------------------------------------------------
 
@@ -196,7 +200,7 @@ class Cells:
         """Of components through the faces, u at the point u and v at v."""
         out_x = self.move(u, "x", "u", self.open(self.length("y", "u"), "u"))
         out_y = self.move(v, "y", "v", self.open(self.length("x", "v"), "v"))
-        return (out_x + out_y) * self.over(self.open(Sized(self.area["center"]), "center"))
+        return (out_x + out_y) * self.over(self.open(self.area_at("center"), "center"))
 
     def vorticity(self, u: Sized, v: Sized, at_u: str, at_v: str) -> Sized:
         """The circulation around what lies half a step off both, over its area."""

@@ -107,7 +107,7 @@ def draw(rng: Random) -> Case:
     of_b = rng.random() < 0.4
     points = {"u": "corner", "v": "corner"} if of_b else {"u": "u", "v": "v"}
     if operator in SCALARS:
-        center = operator == "laplacian" or rng.random() < 0.5
+        center = rng.random() < 0.5
         points = {"s": "center" if center else rng.choice(list(ON_FACE))}
     kind = pick_kind(rng, np.empty(0))
     dtype = rng.choice(("f8", "f8", "f8", "f4", ">f8"))
@@ -198,7 +198,7 @@ def _of_scalar(
         return {"ds_dx": (across(at, "x"), x), "ds_dy": (across(at, "y"), y)}
     if operator == "interpolate":
         return {"": (options["to"], cells.interpolate(s, at, options["to"]))}
-    return {"": (at, cells.magnitude(s, at) if operator != "laplacian" else cells.laplacian(s))}
+    return {"": (at, cells.magnitude(s, at) if operator != "laplacian" else cells.laplacian(s, at))}
 
 
 def _of_wind(cells: Cells, u: Sized, v: Sized, is_b: bool) -> dict[str, Made]:
