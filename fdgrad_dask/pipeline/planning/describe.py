@@ -10,7 +10,7 @@ from typing import Any
 import xarray as xr
 from dask.utils import format_bytes
 
-from fdgrad_dask.operators.datasets import describe_layout
+from fdgrad_dask.operators.overview_data import describe_layout
 from fdgrad_dask.pipeline.planning.graph import Region, culled, stored_chunks
 from fdgrad_dask.pipeline.planning.job import Job, shape
 
