@@ -59,8 +59,10 @@ class StaggeredPass(FusedPass):
     def ends(self, axis: str, point: str) -> tuple[Any, Any]:
         """What stands outside of data at a point: a number on faces, nothing beyond walls."""
         ends = self.grid.ends(axis)
-        if ends[0] == "periodic" or is_on_face(point, axis):
+        if ends[0] == "periodic":
             return ends
+        if is_on_face(point, axis):  # where the data have all faces, nothing is beyond them
+            return (None, None) if self.grid.face(axis) == "outer" else ends
         low, high = ("extend" if self.is_closed and end is not None else None for end in ends)
         return low, high
 

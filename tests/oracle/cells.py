@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from oracle.sized import LONG, Sized, hypot
+from oracle.sized import LONG, Sized, hypot, radians, sized
 
 HAS = {"left": (0, -1), "right": (1, None), "inner": (1, -1), "outer": (0, None)}
 ON_FACE = {"center": "", "u": "x", "v": "y", "corner": "xy"}
@@ -111,15 +111,20 @@ class Cells:
         return self.x if axis == "x" else self.y
 
     def length(self, axis: str, at: str) -> Sized:
-        return Sized((self.dx if axis == "x" else self.dy)[at])
+        return sized((self.dx if axis == "x" else self.dy)[at])
 
     def open(self, f: Sized, at: str) -> Sized:
-        return f * Sized(self.fraction[at]) if at in self.fraction else f
+        return f * sized(self.fraction[at]) if at in self.fraction else f
+
+    def area_at(self, at: str) -> Sized:
+        given = self.area.get(at)
+        if given is None:
+            return self.length("x", at) * self.length("y", at)
+        return sized(given)
 
     def over(self, f: Sized) -> Sized:
         """One over lengths or areas; unknown where these are zero."""
-        safe = np.where(f.value == 0, np.nan, f.value)
-        return 1 / Sized(safe)
+        return 1 / Sized.of(np.where(f.value == 0, np.nan, f.value), f.size)
 
     def move(
         self,
@@ -130,11 +135,12 @@ class Cells:
         *,
         add: bool = False,
         wall: Any = "said",
+        is_closed: bool = False,
     ) -> Sized:
         """The difference of ``times`` f, or the sum of f, half a step off along an axis.
 
         ``wall`` is what stands at walls instead of what the boundary says of a field on faces. The
-        lengths ``times`` go on there as they are beside it.
+        lengths ``times`` go on there as they are beside it. ``is_closed``: cells do, too.
         """
         row = self.row(axis)
         if axis in ON_FACE[at]:
@@ -146,7 +152,11 @@ class Cells:
             times = None if times is None else row.faces(times, *around)
             return ends_of(f if times is None else times * f, row.axis, add=add)
         f = f if times is None else times * f
-        return row.given(ends_of(row.cells(f, *row.unknown()), row.axis, add=add))
+        ghosts = row.unknown()
+        if is_closed and row.low != "periodic":
+            low, high = ("extend" if end is not None else None for end in (row.low, row.high))
+            ghosts = low, high
+        return row.given(ends_of(row.cells(f, *ghosts), row.axis, add=add))
 
     def mean(self, f: Sized, axis: str, at: str, wall: Any = "said") -> Sized:
         return self.move(f, axis, at, add=True, wall=wall) * LONG(0.5)
@@ -173,22 +183,15 @@ class Cells:
         y = self.mean(y, "y", across(at, "y"), wall=None)
         return hypot(x, y)
 
-    def laplacian(self, s: Sized) -> Sized:
-        """What flows through the faces of a cell, over its area; nothing does through a wall."""
-        total = None
-        for axis, at, other in (("x", "u", "y"), ("y", "v", "x")):
-            row = self.row(axis)
-            around = row.unknown()
-            walls = [None if end is None else "extend" for end in (row.low, row.high)]
-            ghosts = around if row.low == "periodic" else walls
-            steps = ends_of(row.cells(s, *ghosts), row.axis, add=False)
-            ends = around if row.low == "periodic" else ("extend", "extend")
-            side = row.faces(self.open(self.length(other, at), at), *ends)
-            along = row.faces(self.length(axis, at), *ends)
-            made = ends_of(side * steps * self.over(along), row.axis, add=False)
-            total = made if total is None else total + made
-        assert total is not None
-        return total * self.over(self.open(Sized(self.area["center"]), "center"))
+    def laplacian(self, s: Sized, at: str) -> Sized:
+        """What flows through the sides of a cell, over its area; nothing does through a wall."""
+        parts = []
+        for axis, other in ("xy", "yx"):
+            on = across(at, axis)
+            slope = self.move(s, axis, at, is_closed=True) * self.over(self.length(axis, on))
+            flow = self.open(self.length(other, on), on) * slope
+            parts.append(self.move(flow, axis, on, wall=0.0 if axis in ON_FACE[on] else None))
+        return (parts[0] + parts[1]) * self.over(self.open(self.area_at(at), at))
 
     # -- winds ---------------------------------------------------------------------------------
 
@@ -196,13 +199,13 @@ class Cells:
         """Of components through the faces, u at the point u and v at v."""
         out_x = self.move(u, "x", "u", self.open(self.length("y", "u"), "u"))
         out_y = self.move(v, "y", "v", self.open(self.length("x", "v"), "v"))
-        return (out_x + out_y) * self.over(self.open(Sized(self.area["center"]), "center"))
+        return (out_x + out_y) * self.over(self.open(self.area_at("center"), "center"))
 
     def vorticity(self, u: Sized, v: Sized, at_u: str, at_v: str) -> Sized:
         """The circulation around what lies half a step off both, over its area."""
         along_y = self.move(v, "x", at_v, self.length("y", at_v))
         along_x = self.move(u, "y", at_u, self.length("x", at_u))
-        return (along_y - along_x) * self.over(Sized(self.area[across(at_v, "x")]))
+        return (along_y - along_x) * self.over(self.area_at(across(at_v, "x")))
 
     def stretching(self, u: Sized, v: Sized) -> Sized:
         by_y = self.move(u, "x", "u", self.over(self.length("y", "u")))
@@ -232,3 +235,56 @@ def across(at: str, axis: str) -> str:
     """The point half a step off."""
     wanted = set(ON_FACE[at]) ^ {axis}
     return next(name for name, on in ON_FACE.items() if set(on) == wanted)
+
+
+@dataclass
+class Places:
+    """Where the cells and faces of a row are, in degrees: all n + 1 faces, and n + 2 cells.
+
+    Around a circle they go on; else a face or a cell that is unknown is as far from the one beside
+    it as that is from the next.
+    """
+
+    row: Row
+    centers: Any
+    faces: Any
+
+    def __post_init__(self) -> None:
+        c, f = self.centers.astype(LONG), self.faces[self.row.own].astype(LONG)
+        start, stop = HAS[self.row.position]
+        turn = 360 if self.row.low == "periodic" else None
+        low = [f[-1] - turn if turn else 2 * c[0] - f[0]] * (start == 1)
+        high = [f[0] + turn if turn else 2 * c[-1] - f[-1]] * (stop == -1)
+        self.all_faces = np.concatenate([low, f, high])
+        ends = (c[-1] - turn, c[0] + turn) if turn else (2 * f[0] - c[0], 2 * f[-1] - c[-1])
+        before = [ends[0]] if turn or start == 0 else [np.nan]
+        behind = [ends[1]] if turn or stop is None else [np.nan]
+        self.all_cells = np.concatenate([before, c, behind])
+
+    def at(self, on_face: bool) -> Any:
+        """The coordinates of cells or of the faces that fields have."""
+        return (self.faces[self.row.own] if on_face else self.centers).astype(LONG)
+
+    def bounds(self, on_face: bool) -> tuple[Any, Any]:
+        """What lies half a step on both sides of each of these."""
+        if not on_face:
+            return self.all_faces[:-1], self.all_faces[1:]
+        return self.all_cells[:-1][self.row.own], self.all_cells[1:][self.row.own]
+
+    def steps(self, on_face: bool) -> Sized:
+        low, high = self.bounds(on_face)
+        return Sized(radians(high - low), radians(360 + abs(high) + abs(low)))
+
+
+def measure(y: Places, x: Places, radius: float) -> tuple[dict[str, Any], ...]:
+    """Lengths along x and y, and areas, between circles of latitude and longitude of a sphere."""
+    dx, dy, area = {}, {}, {}
+    for at, on in ON_FACE.items():
+        phi = radians(y.at("y" in on))[:, None]
+        wide, high = x.steps("x" in on)[None, :], y.steps("y" in on)[:, None]
+        dx[at] = wide * Sized(np.cos(phi), 1 + abs(phi)) * LONG(radius)
+        dy[at] = high * LONG(radius) + 0 * wide
+        south, north = (radians(b)[:, None] for b in y.bounds("y" in on))
+        band = Sized(np.sin(north) - np.sin(south), 2 + abs(north) + abs(south))
+        area[at] = wide * band * LONG(radius) ** 2
+    return dx, dy, area

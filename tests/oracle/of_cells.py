@@ -11,8 +11,9 @@ import xarray as xr
 
 import fdgrad_dask as fd
 from fdgrad_dask import operators as op
-from oracle.cells import ON_FACE, Cells, Row, across
+from oracle.cells import ON_FACE, Cells, Places, Row, across, measure
 from oracle.drawn import RARE, Case, as_kind, pick_all_chunks, pick_kind, pick_values
+from oracle.grids import RADIUS
 from oracle.sized import Sized
 
 KINEMATIC = ["divergence", "vorticity", "stretching_deformation"]
@@ -36,14 +37,24 @@ class Drawn:
             rows.append(Row(number, rng.choice((3, 4, 5, 7)), position, *ends))
         self.y, self.x = rows
         self.depth = rng.choice((0, 0, 2))
-        dx, dy = ({p: self._lengths(p) for p in ON_FACE} for _ in "xy")
-        area = {p: self._lengths(p, 1e6) for p in ("center", "corner")}
-        share = {p: self._shares(p) for p in ("center", "u", "v")} if rng.random() < 0.4 else {}
-        self.cells = Cells(self.y, self.x, *(self._full(one) for one in (dx, dy, area, share)))
+        self.places = self._place() if rng.random() < 0.3 else None
+        has_share = self.places is not None or rng.random() < 0.4
+        share = {p: self._shares(p) for p in ("center", "u", "v")} if has_share else {}
+        dx: dict[str, Any] = {}
+        dy, area, radius, sizes = dx, dx, RADIUS, ()
+        if self.places is not None:
+            radius = rng.choice((RADIUS, 3389500.0))
+            sizes = measure(*self.places, radius)
+            share = {p: one.assign_coords(self.coords(p)) for p, one in share.items()}
+        else:
+            dx, dy = ({p: self._lengths(p) for p in ON_FACE} for _ in "xy")
+            area = {p: self._lengths(p, 1e6) for p in ("center", "corner")}
+            if rng.random() < 0.2:
+                dx = {p: (one / 1000).assign_attrs(units="km") for p, one in dx.items()}
+            metres = {p: one * (1000.0 if one.attrs else 1.0) for p, one in dx.items()}
+            sizes = tuple(self._full(one) for one in (metres, dy, area))
+        self.cells = Cells(self.y, self.x, *sizes, self._full(share))
         given = {}
-        if rng.random() < 0.2:
-            dx = {p: (one / 1000).assign_attrs(units="km") for p, one in dx.items()}
-            self.cells.dx = self._full({p: one * 1000.0 for p, one in dx.items()})
         for name, row in (("y", self.y), ("x", self.x)):
             ends = (row.low, row.high)
             if ends != (None, None) or rng.random() < 0.2:
@@ -56,7 +67,31 @@ class Drawn:
             area=area,
             fraction=share,
             boundary=given,
+            radius=radius,
         )
+
+    def _place(self) -> tuple[Places, Places]:
+        """Uneven latitudes and longitudes, these of the complete circle where x is periodic."""
+        rng, made = self.rng, []
+        for row in (self.y, self.x):
+            if row is self.y and row.low == "periodic":
+                row.low = row.high = None
+            gaps = np.array([rng.choice((1.0, 1.5, 2.0)) for _ in range(row.n)])
+            step = 360 / gaps.sum() if row.low == "periodic" else rng.choice((0.5, 3.0))
+            faces = np.concatenate([[0.0], np.cumsum(gaps * step)])
+            faces += rng.choice((-40.0, 2.5)) if row is self.y else rng.choice((-180.0, 20.25))
+            share = rng.choice((0.5, 0.5, 0.4))
+            made.append(Places(row, (1 - share) * faces[:-1] + share * faces[1:], faces))
+        return made[0], made[1]
+
+    def coords(self, at: str) -> dict[str, Any]:
+        """Latitude and longitude of a point."""
+        assert self.places is not None
+        units, found = ("degrees_north", "degrees_east"), {}
+        for axis, dim, unit, places in zip("yx", self.dims(at), units, self.places, strict=True):
+            points = places.at(axis in ON_FACE[at]).astype(float)
+            found[dim] = (dim, points, {"units": unit})
+        return found
 
     def dims(self, at: str) -> tuple[str, str]:
         return "yf" if "y" in ON_FACE[at] else "yc", "xf" if "x" in ON_FACE[at] else "xc"
@@ -107,7 +142,7 @@ def draw(rng: Random) -> Case:
     of_b = rng.random() < 0.4
     points = {"u": "corner", "v": "corner"} if of_b else {"u": "u", "v": "v"}
     if operator in SCALARS:
-        center = operator == "laplacian" or rng.random() < 0.5
+        center = rng.random() < 0.5
         points = {"s": "center" if center else rng.choice(list(ON_FACE))}
     kind = pick_kind(rng, np.empty(0))
     dtype = rng.choice(("f8", "f8", "f8", "f4", ">f8"))
@@ -125,7 +160,8 @@ def draw(rng: Random) -> Case:
         dims = (*front, *drawn.dims(at))
         turned = made.transpose(order)
         data = as_kind(rng, turned, kind, pick_all_chunks(rng, turned.shape))
-        blank = xr.DataArray(turned, dims=[dims[i] for i in order], name=name)
+        coords = {} if drawn.places is None else drawn.coords(at)
+        blank = xr.DataArray(turned, coords, [dims[i] for i in order], name)
         values[name] = made
         labelled[name] = blank.copy(deep=False, data=data).assign_attrs(units="m s-1")
     options: dict[str, Any] = {}
@@ -145,7 +181,8 @@ def draw(rng: Random) -> Case:
     native = np.dtype(dtype).newbyteorder("=")
     return Case(
         operator,
-        "staggered, B" if of_b and operator in WINDS else "staggered, C",
+        f"staggered, {'B' if of_b and operator in WINDS else 'C'}"
+        + (", of places" * (drawn.places is not None)),
         kind,
         compute,
         expect,
@@ -198,7 +235,7 @@ def _of_scalar(
         return {"ds_dx": (across(at, "x"), x), "ds_dy": (across(at, "y"), y)}
     if operator == "interpolate":
         return {"": (options["to"], cells.interpolate(s, at, options["to"]))}
-    return {"": (at, cells.magnitude(s, at) if operator != "laplacian" else cells.laplacian(s))}
+    return {"": (at, cells.magnitude(s, at) if operator != "laplacian" else cells.laplacian(s, at))}
 
 
 def _of_wind(cells: Cells, u: Sized, v: Sized, is_b: bool) -> dict[str, Made]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -15,14 +16,16 @@ from oracle.curved_grids import draw_places, draw_steps
 from oracle.drawn import RARE, Case, as_kind, pick_all_chunks, pick_kind, pick_values
 from oracle.grids import Grid, draw_plane, draw_sphere
 from oracle.levels import Levels, draw_levels, with_options
-from oracle.lines import differentiate
+from oracle.lines import Line, differentiate
 from oracle.sized import Sized
+from oracle.surfaces import AtConstant, Sphere
 
 GRIDS: list[Callable[[Random], Grid]] = [draw_sphere, draw_sphere, draw_plane]
 GRIDS += [draw_places, draw_steps]
 SCALARS = ["horizontal_gradient", "gradient_magnitude", "laplacian", "geostrophic_wind"]
 WINDS = ["divergence", "vorticity", "absolute_vorticity", "deformation", "kinematics"]
 THREE = ["advection", "advection", "frontogenesis", "q_vector", "potential_vorticity", "curl"]
+AT_CONSTANT = {"horizontal_gradient", "gradient_magnitude", "frontogenesis", *WINDS}
 KINEMATIC = ["divergence", "vorticity", "stretching_deformation"]
 KINEMATIC += ["shearing_deformation", "total_deformation"]
 
@@ -94,11 +97,14 @@ def draw(rng: Random) -> Case:
     operator = rng.choice(SCALARS + WINDS + WINDS + THREE)
     grid = draw_plane(rng) if operator == "curl" else rng.choice(GRIDS)(rng)
     levels = draw_levels(rng, operator)
+    constant = None
+    if operator in AT_CONSTANT and grid.options["accuracy"] == 2 and rng.random() < 0.3:
+        grid, levels, constant = _tilt(rng, grid)
     if levels is not None:
         levels = with_options(levels, grid.options)
     fields = Fields(rng, grid, levels)
     wind = {"units": "m s-1"} if rng.random() < 0.8 else {}
-    options = dict(grid.options)
+    options = dict(grid.options) | ({} if constant is None else {"constant": constant})
     if operator in SCALARS:
         units = rng.choice(("m", "m2 s-2")) if operator == "geostrophic_wind" else "K"
         fields.add(rng, "s", {"units": units})
@@ -120,6 +126,7 @@ def draw(rng: Random) -> Case:
     second = operator == "laplacian"
     short = (
         grid.is_doubtful
+        or (constant is not None and _has_numbers(grid))
         or grid.too_short(2 if second else 1)
         or (
             levels is not None
@@ -130,7 +137,7 @@ def draw(rng: Random) -> Case:
     like = fields.labelled[names[0]]
     return Case(
         operator,
-        grid.name,
+        grid.name + (", at constant p" * (constant is not None)),
         fields.kind,
         call,
         lambda: {name: _known(operator, grid, one) for name, one in expect().items()},
@@ -141,6 +148,32 @@ def draw(rng: Random) -> Case:
         fields.result,
         refused=(ValueError,) if short else (),
     )
+
+
+def _tilt(rng: Random, grid: Grid) -> tuple[Grid, Levels, xr.DataArray]:
+    """Levels that are no surfaces of one pressure, and the pressure (level, y, x) on them."""
+    n = rng.choice((3, 4, 5))
+    made = np.random.default_rng(rng.getrandbits(32))
+    ny, nx = grid.shape
+    p = np.cumsum(1 + made.random((n, ny, nx)), 0) * rng.choice((1, -1, 100.0))
+    if grid.repeats:
+        p[..., -1] = p[..., 0]
+    line = Line(np.arange(float(n)), 2, grid.options["edge_order"])
+    own = p[..., : nx - grid.repeats]
+    surface = grid.surface
+    if isinstance(surface, Sphere):  # at one pressure a pole has no cap
+        surface = replace(surface, turns=False)
+    dims = ("k", *grid.dims)
+    labelled = xr.DataArray(p, dims=dims, name="p", attrs={"units": "Pa"})
+    tilted = replace(grid, surface=AtConstant(surface, own, line))
+    levels = Levels("k", line, {}, 1.0, {}, 1.0)
+    return tilted, levels, labelled.transpose(*rng.sample(dims, 3))
+
+
+def _has_numbers(grid: Grid) -> bool:
+    """Whether a number is beyond an end, where the pressure is not known."""
+    ends = [end for line in (grid.surface.y, grid.surface.x) for end in (line.low, line.high)]
+    return any(not isinstance(end, str | None) for end in ends)
 
 
 def _known(operator: str, grid: Grid, s: Sized) -> Sized:

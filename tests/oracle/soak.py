@@ -21,12 +21,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
-from oracle import of_arrays, of_cells, of_fields, of_labels, of_refusals
+from oracle import (
+    of_arrays,
+    of_cells,
+    of_fields,
+    of_harmonics,
+    of_labels,
+    of_refusals,
+    of_turned,
+)
 from oracle.compare import judge
 from oracle.drawn import Case
 
 SOURCES = [(14, of_arrays.draw), (14, of_labels.draw), (10, of_fields.draw), (6, of_cells.draw)]
-SOURCES += [(1, of_refusals.draw)]
+SOURCES += [(1, of_turned.draw), (1, of_harmonics.draw), (1, of_refusals.draw)]
 BATCH = 500  # cases that a process is given at a time
 EVERY = 20_000  # cases between two tables
 LIVES = 200  # batches, after which a process and all that it compiled make way for a new one

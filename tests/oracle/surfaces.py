@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from oracle.gaps import along_levels
 from oracle.lines import Line, closed_at, differentiate, extended, flux
 from oracle.sized import LONG, PI, Sized, radians, where
 
@@ -186,3 +187,59 @@ class Sphere:
         value[..., inner, :] = np.swapaxes(made.value, -1, -2)
         size[..., inner, :] = np.swapaxes(made.size, -1, -2)
         return Sized(value, size) * (1 / a**2)
+
+
+@dataclass(frozen=True)
+class AtConstant:
+    """A surface where ``p`` (level, y, x) is constant, by the chain rule.
+
+    (∂f/∂x)_p = ∂f/∂x − ∂f/∂p ∂p/∂x, of scalars and of each component of a wind.
+    """
+
+    surface: Any
+    p: Any
+    levels: Line
+
+    @property
+    def y(self) -> Line:
+        return self.surface.y  # type: ignore[no-any-return]
+
+    @property
+    def x(self) -> Line:
+        return self.surface.x  # type: ignore[no-any-return]
+
+    def _upward(self, f: Sized) -> Sized:
+        """∂f/∂p, of levels that lie along the third axis from the end."""
+        moved = Sized.of(np.moveaxis(f.value, -3, -1), np.moveaxis(f.size, -3, -1))
+        p = np.broadcast_to(np.moveaxis(self.p, -3, -1), moved.value.shape)
+        made = along_levels(moved, p, self.levels, 1)
+        return Sized.of(np.moveaxis(made.value, -1, -3), np.moveaxis(made.size, -1, -3))
+
+    def _slope(self) -> tuple[Sized, Sized]:
+        x, y = self.surface.gradient(Sized(self.p))
+        return x, y
+
+    def _of_wind(self, u: Sized, v: Sized) -> tuple[Sized, Sized]:
+        east, north = self.surface.to_east(self._upward(u), self._upward(v))
+        return east, north
+
+    def gradient(self, s: Sized) -> tuple[Sized, Sized]:
+        (x, y), (p_x, p_y), up = self.surface.gradient(s), self._slope(), self._upward(s)
+        return x - up * p_x, y - up * p_y
+
+    def to_east(self, u: Sized, v: Sized) -> tuple[Sized, Sized]:
+        east, north = self.surface.to_east(u, v)
+        return east, north
+
+    def divergence(self, u: Sized, v: Sized) -> Sized:
+        (p_x, p_y), (u_p, v_p) = self._slope(), self._of_wind(u, v)
+        return self.surface.divergence(u, v) - (u_p * p_x + v_p * p_y)
+
+    def vorticity(self, u: Sized, v: Sized) -> Sized:
+        (p_x, p_y), (u_p, v_p) = self._slope(), self._of_wind(u, v)
+        return self.surface.vorticity(u, v) - (v_p * p_x - u_p * p_y)
+
+    def shear(self, u: Sized, v: Sized) -> tuple[Sized, Sized, Sized, Sized]:
+        (p_x, p_y), (u_p, v_p) = self._slope(), self._of_wind(u, v)
+        u_x, u_y, v_x, v_y = self.surface.shear(u, v)
+        return u_x - u_p * p_x, u_y - u_p * p_y, v_x - v_p * p_x, v_y - v_p * p_y

@@ -118,3 +118,18 @@ def test_factors_along_other_axes_are_cut_where_no_halo_is_needed(sizes):
     lazy = u.chunk(yc=sizes), v.chunk(yf=sizes)
     (found,) = op.kinematics(*lazy, geometry=grid, which=["total_deformation"]).values()
     np.testing.assert_array_equal(found.compute().values, want.values)
+
+
+def test_there_is_no_cell_beyond_the_last_face():
+    """Where the grid has all faces, a difference to beyond the wall was averaged in."""
+    s = xr.DataArray(np.arange(12.0).reshape(3, 4) ** 2, dims=("yf", "xc"), name="s")
+    grid = fd.Grid(
+        x={"center": "xc", "outer": "xf"},
+        y={"center": "yc", "outer": "yf"},
+        dx={"corner": xr.DataArray(np.ones((3, 5)), dims=("yf", "xf"))},
+        dy={"center": xr.DataArray(np.ones((2, 4)), dims=("yc", "xc"))},
+        boundary={"y": 0.0},
+    )
+    found = op.gradient_magnitude(s, geometry=grid).values
+    middle = np.hypot((s[1, 2] - s[1, 0]) / 2, (s[2, 1] - s[0, 1]) / 2)
+    np.testing.assert_allclose(found, [[np.nan] * 4, [np.nan, middle, *found[1, 2:]], [np.nan] * 4])

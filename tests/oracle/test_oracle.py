@@ -27,10 +27,10 @@ def test_a_share_of_the_soak():
     tally = Tally()
     wrong = []
     for number in range(300):
-        case, found, ratio = try_case(6, number)
+        case, found, ratio = try_case(5, number)
         tally.add(case, found, ratio)
         if found.startswith("WRONG"):
-            wrong.append(f"python -m oracle.soak --seed 6 --case {number}: {found}\n{case.words()}")
+            wrong.append(f"python -m oracle.soak --seed 5 --case {number}: {found}\n{case.words()}")
     assert not wrong, "\n".join(wrong)
     right = sum(n for key, n in tally.counts.items() if key[3] == "right")
     assert right > 220
