@@ -14,17 +14,15 @@ from fdgrad_dask.pipeline.config.cluster import Threads
 from fdgrad_dask.pipeline.config.schema import AnyConfig, Config, load
 from fdgrad_dask.pipeline.console import log_into, say, warn
 from fdgrad_dask.pipeline.execute import progress
-from fdgrad_dask.pipeline.execute.journal import Journal
+from fdgrad_dask.pipeline.execute.journal import Journal, RunRecord
 from fdgrad_dask.pipeline.execute.lock import locked
-from fdgrad_dask.pipeline.execute.pending import Pending
-from fdgrad_dask.pipeline.execute.record import RunRecord
 from fdgrad_dask.pipeline.execute.resume import Beginning, Start
 from fdgrad_dask.pipeline.execute.sample import sampled
 from fdgrad_dask.pipeline.execute.task import Result, Task
 from fdgrad_dask.pipeline.execute.threads import in_threads
 from fdgrad_dask.pipeline.execute.verify import everything_read
-from fdgrad_dask.pipeline.execute.window import stoppable
-from fdgrad_dask.pipeline.planning import describe, drawing
+from fdgrad_dask.pipeline.execute.window import Pending, stoppable
+from fdgrad_dask.pipeline.planning import describe
 from fdgrad_dask.pipeline.planning.job import Job, looked_at
 from fdgrad_dask.pipeline.planning.regions import Plan
 from fdgrad_dask.pipeline.report import picture
@@ -227,6 +225,6 @@ def plan(
     """
     job = _prepare(load(config, settings))
     lines = describe.what_is_read(job) + describe.what_is_planned(job) + describe.regions(job)
-    lines += drawing.draw(job.workload, job.plan) if draw else []
+    lines += describe.draw(job.workload, job.plan) if draw else []
     text = "\n".join([*lines, *(sampled(job) if sample else [])])
     return Planned(text, job.config.target.path, job.result, job.plan)

@@ -20,8 +20,7 @@ from moto.server import ThreadedMotoServer
 from obstore.store import LocalStore
 
 from fdgrad_dask.errors import ConfigError, OutputError
-from fdgrad_dask.pipeline.config.source import Source
-from fdgrad_dask.pipeline.config.target import Target
+from fdgrad_dask.pipeline.config.source import Source, Target
 from fdgrad_dask.pipeline.execute import lock
 from fdgrad_dask.pipeline.source import remote, snapshots
 from fdgrad_dask.pipeline.source.open import open_files

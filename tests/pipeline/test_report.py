@@ -18,8 +18,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from fdgrad_dask.errors import ConfigError, OutputError
 from fdgrad_dask.pipeline.config import schema as configs
-from fdgrad_dask.pipeline.execute.journal import Journal
-from fdgrad_dask.pipeline.execute.record import Event, RegionRecord, RunRecord
+from fdgrad_dask.pipeline.execute.journal import Event, Journal, RegionRecord, RunRecord
 from fdgrad_dask.pipeline.report import page as pages
 from fdgrad_dask.pipeline.report.preview import take_preview
 from fdgrad_dask.pipeline.report.stats import compute_rate, summarize

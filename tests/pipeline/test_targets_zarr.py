@@ -16,11 +16,10 @@ import xarray as xr
 import zarr
 
 from fdgrad_dask.errors import ConfigError, InputError, OutputError
-from fdgrad_dask.pipeline.config.source import Source
-from fdgrad_dask.pipeline.config.target import Target
+from fdgrad_dask.pipeline.config.source import Source, Target
 from fdgrad_dask.pipeline.planning.layout import laid_out, template
 from fdgrad_dask.pipeline.store.base import Held
-from fdgrad_dask.pipeline.store.files import writing
+from fdgrad_dask.pipeline.store.folder import writing
 from fdgrad_dask.pipeline.store.zarr import ZarrFolder
 
 TARGET = Target(path="deep/out.zarr")

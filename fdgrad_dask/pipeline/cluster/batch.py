@@ -22,7 +22,7 @@ from fdgrad_dask.errors import ClusterError, did_you_mean
 from fdgrad_dask.pipeline.cluster import resources
 from fdgrad_dask.pipeline.cluster.memory import bytes_per_worker
 from fdgrad_dask.pipeline.config.cluster import Batch
-from fdgrad_dask.pipeline.config.measures import seconds
+from fdgrad_dask.pipeline.config.section import seconds
 
 
 @contextmanager

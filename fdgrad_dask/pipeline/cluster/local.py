@@ -14,7 +14,7 @@ from fdgrad_dask.errors import ClusterError
 from fdgrad_dask.pipeline.cluster import resources
 from fdgrad_dask.pipeline.cluster.memory import bytes_per_worker
 from fdgrad_dask.pipeline.config.cluster import Gpu, Local
-from fdgrad_dask.pipeline.config.measures import visible_gpus
+from fdgrad_dask.pipeline.config.section import visible_gpus
 
 
 @contextmanager

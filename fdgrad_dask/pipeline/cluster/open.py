@@ -22,7 +22,7 @@ from fdgrad_dask.pipeline.cluster.local import local
 from fdgrad_dask.pipeline.cluster.memory import bytes_per_worker
 from fdgrad_dask.pipeline.cluster.ssh import ssh
 from fdgrad_dask.pipeline.config.cluster import Address, Batch, Cluster, Kubernetes
-from fdgrad_dask.pipeline.config.measures import seconds
+from fdgrad_dask.pipeline.config.section import seconds
 from fdgrad_dask.pipeline.console import warn
 
 

@@ -11,15 +11,17 @@ from typing import Annotated, Any, ClassVar, Literal
 from dask.system import CPU_COUNT
 from pydantic import BeforeValidator, Field, PositiveInt, ValidationInfo, field_validator
 
-from fdgrad_dask.pipeline.config.measures import (
+from fdgrad_dask.pipeline.config.read import named_clusters
+from fdgrad_dask.pipeline.config.section import (
     Duration,
+    FileName,
     Fraction,
+    Listed,
     Memory,
     MemoryOrAuto,
+    Section,
     visible_gpus,
 )
-from fdgrad_dask.pipeline.config.read import named_clusters
-from fdgrad_dask.pipeline.config.section import FileName, Listed, Section
 
 
 class Tls(Section):

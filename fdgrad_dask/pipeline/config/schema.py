@@ -21,8 +21,7 @@ from fdgrad_dask.pipeline.config.cluster import Cluster, Threads
 from fdgrad_dask.pipeline.config.grid import Grid
 from fdgrad_dask.pipeline.config.read import FieldError, described, read, read_text
 from fdgrad_dask.pipeline.config.section import SAMPLE, FileName, Listed, Section, absolute
-from fdgrad_dask.pipeline.config.source import Source
-from fdgrad_dask.pipeline.config.target import Target
+from fdgrad_dask.pipeline.config.source import Source, Target
 
 
 def _known_operator(name: str) -> str:

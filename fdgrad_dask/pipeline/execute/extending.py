@@ -16,8 +16,7 @@ from dask.core import flatten
 from fdgrad_dask.errors import OutputError
 from fdgrad_dask.pipeline.config.source import Picked
 from fdgrad_dask.pipeline.console import say
-from fdgrad_dask.pipeline.execute.journal import Journal
-from fdgrad_dask.pipeline.execute.record import RegionRecord, RunRecord, key_of
+from fdgrad_dask.pipeline.execute.journal import Journal, RegionRecord, RunRecord, key_of
 from fdgrad_dask.pipeline.planning.cutting import Halo, Span
 from fdgrad_dask.pipeline.planning.graph import Region, culled, ends_of, middle_of
 from fdgrad_dask.pipeline.planning.job import Job, prepare

@@ -15,9 +15,8 @@ from dask.utils import format_bytes
 from fdgrad_dask.errors import OutputError
 from fdgrad_dask.pipeline.console import say, warn
 from fdgrad_dask.pipeline.execute import extending, verify
-from fdgrad_dask.pipeline.execute.journal import Journal
-from fdgrad_dask.pipeline.execute.ownership import all_names, known, require_only_ours, require_ours
-from fdgrad_dask.pipeline.execute.record import RunRecord, key_of
+from fdgrad_dask.pipeline.execute.journal import Journal, RunRecord, key_of
+from fdgrad_dask.pipeline.execute.verify import all_names, known, require_only_ours, require_ours
 from fdgrad_dask.pipeline.planning import identity
 from fdgrad_dask.pipeline.planning.job import Job
 from fdgrad_dask.pipeline.planning.regions import Plan

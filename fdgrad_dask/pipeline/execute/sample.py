@@ -7,7 +7,7 @@ import tempfile
 
 from dask.utils import format_bytes
 
-from fdgrad_dask.pipeline.execute.record import RegionRecord
+from fdgrad_dask.pipeline.execute.journal import RegionRecord
 from fdgrad_dask.pipeline.execute.task import Attempt, Task
 from fdgrad_dask.pipeline.planning.job import Job
 from fdgrad_dask.pipeline.planning.layout import template

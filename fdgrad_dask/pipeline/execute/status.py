@@ -9,9 +9,8 @@ from datetime import UTC, datetime
 from dask.utils import format_bytes, format_time
 
 from fdgrad_dask.pipeline.config.schema import AnyConfig, load
-from fdgrad_dask.pipeline.execute.journal import Journal
+from fdgrad_dask.pipeline.execute.journal import Journal, RegionRecord
 from fdgrad_dask.pipeline.execute.lock import Owner, living_owner
-from fdgrad_dask.pipeline.execute.record import RegionRecord
 from fdgrad_dask.pipeline.store.open import beside
 from fdgrad_dask.pipeline.summary import Standing
 

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from fdgrad_dask.errors import InputError
 from fdgrad_dask.halo.transfer import has_room, is_accelerated
 from fdgrad_dask.pipeline.config.schema import Config
-from fdgrad_dask.pipeline.execute.record import RegionRecord, key_of
+from fdgrad_dask.pipeline.execute.journal import RegionRecord, key_of
 from fdgrad_dask.pipeline.planning.cutting import Chunks, Halo, Span
 from fdgrad_dask.pipeline.planning.graph import Region, culled
 from fdgrad_dask.pipeline.source.open import fingerprint

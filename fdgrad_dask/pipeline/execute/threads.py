@@ -12,9 +12,8 @@ import jax
 
 from fdgrad_dask.errors import ClusterError
 from fdgrad_dask.pipeline.config.cluster import Threads
-from fdgrad_dask.pipeline.execute.pending import Pending
 from fdgrad_dask.pipeline.execute.task import Task
-from fdgrad_dask.pipeline.execute.window import Attempts, Results, fly
+from fdgrad_dask.pipeline.execute.window import Attempts, Pending, Results, fly
 
 
 def keep_to_cpu() -> None:

@@ -15,13 +15,13 @@ from fdgrad_dask.pipeline.config.schema import Config
 from fdgrad_dask.pipeline.planning import identity, steps
 from fdgrad_dask.pipeline.planning import regions as plan
 from fdgrad_dask.pipeline.planning.cutting import Chunks, Halo
-from fdgrad_dask.pipeline.planning.geometry import with_grid
 from fdgrad_dask.pipeline.planning.graph import field_of, found_halos, pieces_of
 from fdgrad_dask.pipeline.planning.layout import Layout, laid_out, template
 from fdgrad_dask.pipeline.planning.regions import Plan, Workload
+from fdgrad_dask.pipeline.planning.steps import with_grid
 from fdgrad_dask.pipeline.source.inputs import Inputs
 from fdgrad_dask.pipeline.source.open import chunked, open_files, pinned
-from fdgrad_dask.pipeline.source.places import files_of
+from fdgrad_dask.pipeline.source.remote import files_of
 from fdgrad_dask.pipeline.source.versions import recording
 
 FULL = 0.95  # of its memory limit: a worker that holds more is killed

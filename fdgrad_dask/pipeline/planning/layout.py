@@ -12,8 +12,7 @@ import xarray as xr
 
 from fdgrad_dask.errors import ConfigError
 from fdgrad_dask.pipeline.config.operators import did_you_mean
-from fdgrad_dask.pipeline.config.source import Source
-from fdgrad_dask.pipeline.config.target import Target
+from fdgrad_dask.pipeline.config.source import Source, Target
 from fdgrad_dask.pipeline.planning.cutting import Chunks
 
 

@@ -18,10 +18,8 @@ from jinja2 import Environment, StrictUndefined
 
 from fdgrad_dask.errors import OutputError
 from fdgrad_dask.pipeline.config.schema import Config
-from fdgrad_dask.pipeline.config.source import Source
-from fdgrad_dask.pipeline.config.target import Target
-from fdgrad_dask.pipeline.execute.journal import Journal
-from fdgrad_dask.pipeline.execute.record import RegionRecord, RunRecord
+from fdgrad_dask.pipeline.config.source import Source, Target
+from fdgrad_dask.pipeline.execute.journal import Journal, RegionRecord, RunRecord
 from fdgrad_dask.pipeline.report.stats import summarize
 from fdgrad_dask.pipeline.source.open import open_files
 from fdgrad_dask.pipeline.source.select import named_in

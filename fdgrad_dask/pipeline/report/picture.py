@@ -11,8 +11,7 @@ import xarray as xr
 from fdgrad_dask.errors import ConfigError, OutputError
 from fdgrad_dask.pipeline.config.operators import did_you_mean
 from fdgrad_dask.pipeline.config.schema import Picture
-from fdgrad_dask.pipeline.config.source import Source
-from fdgrad_dask.pipeline.config.target import Target
+from fdgrad_dask.pipeline.config.source import Source, Target
 from fdgrad_dask.pipeline.source.open import open_source
 
 _SIZE = 11.0, (3.4, 7.0)  # inches: width, limits of the height

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fdgrad_dask.pipeline.execute.record import RegionRecord
+from fdgrad_dask.pipeline.execute.journal import RegionRecord
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 

@@ -11,7 +11,7 @@ from fdgrad_dask.errors import InputError
 from fdgrad_dask.pipeline.config.redaction import without_secrets
 from fdgrad_dask.pipeline.config.source import Picked, Source, Stored
 from fdgrad_dask.pipeline.source.formats import opened
-from fdgrad_dask.pipeline.source.places import files_of
+from fdgrad_dask.pipeline.source.remote import files_of
 from fdgrad_dask.pipeline.source.select import renamed, selected
 
 

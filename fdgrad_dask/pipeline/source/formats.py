@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import os
 import re
 import threading
 import warnings
@@ -9,7 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import xarray as xr
@@ -19,8 +21,8 @@ from xarray.core import indexing
 from fdgrad_dask.errors import FdgradError, InputError
 from fdgrad_dask.pipeline.config.redaction import without_secrets
 from fdgrad_dask.pipeline.config.source import Stored
-from fdgrad_dask.pipeline.source import netcdf, remote, versions
-from fdgrad_dask.pipeline.source.places import format_of
+from fdgrad_dask.pipeline.source import remote, versions
+from fdgrad_dask.pipeline.source.remote import format_of
 from fdgrad_dask.pipeline.source.select import with_related_coords
 from fdgrad_dask.pipeline.source.zarr import Guarded, zarr_store
 
@@ -97,7 +99,7 @@ def _lazy(path: str, source: Stored, number: int) -> xr.Dataset:
     """As xarray opens it."""
     what: Any
     if format_of(path, source) == "netcdf":
-        what, engine = netcdf.opening(path, source.storage_options)
+        what, engine = open_netcdf(path, source.storage_options)
     else:
         what, engine = Guarded(zarr_store(path, source), path, source, number), "zarr"
     with _opening, warnings.catch_warnings():
@@ -150,3 +152,88 @@ def _name_when_read(dataset: xr.Dataset, path: str, look: Callable[[], None] | N
     fields = {name: wrap(name) for name in map(str, dataset.data_vars)}
     labels = {name: wrap(name) for name in map(str, dataset.coords) if name not in dataset.indexes}
     return dataset.assign(fields).assign_coords(labels)
+
+
+_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 4, 6: 8, 7: 1, 8: 2, 9: 4, 10: 8, 11: 8}  # bytes of a type
+
+
+def open_netcdf(file: str, options: dict[str, Any]) -> tuple[str | BinaryIO, str | None]:
+    """What xarray opens, and by which engine."""
+    if not remote.is_url(file):
+        with open(file, "rb") as header:
+            _require_whole(header, os.path.getsize(file), file)
+        return file, None
+    handle, size = remote.reading(file, options)
+    if not _require_whole(handle, size, file):
+        handle.seek(0)
+        return handle, "h5netcdf"
+    # Only the C library reads netCDF-3 piece by piece, and from disk.
+    return remote.local_copy(file, options), None
+
+
+def _require_whole(header: BinaryIO, size: int, name: str) -> bool:
+    """Refuses a netCDF-3 file that is shorter than its header says; whether it is netCDF-3."""
+    magic = header.read(4)
+    if magic not in (b"CDF\1", b"CDF\2", b"CDF\5"):
+        return magic.startswith(b"CDF")
+    says = ""
+    try:
+        if size < (promised := _promised(header, magic[3])):
+            says = f", its header promises {promised}"
+    except EOFError:
+        says = " and ends inside its header"
+    if says:
+        raise InputError(f"{name} is {size} bytes{says}: it was cut short; fetch it again")
+    return True
+
+
+def _promised(header: BinaryIO, version: int) -> int:
+    """Where the last value ends: of a variable, or of the last record."""
+    wide = 8 if version == 5 else 4
+
+    def take(size: int) -> bytes:
+        held = header.read(size)
+        if len(held) < size:
+            raise EOFError
+        return held
+
+    def number(width: int = wide) -> int:
+        return int.from_bytes(take(width), "big")
+
+    def skip_padded(size: int) -> None:
+        take(size + -size % 4)
+
+    def listed() -> range:
+        number(4)  # says of what; an absent list is a list of none
+        return range(number())
+
+    def skip_attributes() -> None:
+        for _ in listed():
+            skip_padded(number())
+            item = _SIZES[number(4)]
+            skip_padded(number() * item)
+
+    def dimension() -> int:
+        skip_padded(number())
+        return number()
+
+    records = number()
+    lengths = [dimension() for _ in listed()]
+    skip_attributes()
+    ends, by_record = [0], []
+    for _ in listed():
+        skip_padded(number())
+        shape = [lengths[number()] for _ in range(number())]
+        skip_attributes()
+        item = _SIZES[number(4)]
+        number()  # its size, which has no room for that of a large one
+        begin = number(4 if version == 1 else 8)
+        if shape[:1] == [0]:  # the record dimension
+            by_record.append((begin, math.prod(shape[1:]) * item))
+        else:
+            ends.append(begin + math.prod(shape) * item)
+    if by_record and records not in (0, 256**wide - 1):  # unlimited, while a file is written
+        # A record is padded to four bytes a variable, but not where there is only one.
+        step = sum(held + (-held % 4 if by_record[1:] else 0) for _, held in by_record)
+        ends += [begin + (records - 1) * step + held for begin, held in by_record]
+    return max(ends)

@@ -17,7 +17,7 @@ from fdgrad_dask.pipeline.config.redaction import without_secrets
 from fdgrad_dask.pipeline.config.source import Source, Stored
 from fdgrad_dask.pipeline.source import remote, snapshots, versions
 from fdgrad_dask.pipeline.source.coordinates import numbered
-from fdgrad_dask.pipeline.source.places import files_of, format_of
+from fdgrad_dask.pipeline.source.remote import files_of, format_of
 from fdgrad_dask.pipeline.source.zarr import zarr_store
 
 _LISTED = 16  # files listed one by one; more are one digest

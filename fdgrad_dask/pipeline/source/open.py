@@ -22,7 +22,7 @@ from fdgrad_dask.pipeline.source.concat import joined
 from fdgrad_dask.pipeline.source.coordinates import with_coordinates
 from fdgrad_dask.pipeline.source.formats import opened
 from fdgrad_dask.pipeline.source.inputs import fingerprint as fingerprint
-from fdgrad_dask.pipeline.source.places import files_of, format_of
+from fdgrad_dask.pipeline.source.remote import files_of, format_of
 from fdgrad_dask.pipeline.source.select import labelled, renamed, selected
 
 IN_MEMORY = 2**20

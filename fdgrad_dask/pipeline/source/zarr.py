@@ -21,7 +21,7 @@ from zarr.storage import FsspecStore, LocalStore, WrapperStore
 from fdgrad_dask.errors import InputError
 from fdgrad_dask.pipeline.config.source import Stored
 from fdgrad_dask.pipeline.source import remote, snapshots, versions
-from fdgrad_dask.pipeline.source.places import format_of
+from fdgrad_dask.pipeline.source.remote import format_of
 
 _METADATA = ("zarr.json", ".zarray", ".zgroup", ".zattrs", ".zmetadata")
 

@@ -15,7 +15,7 @@ from zarr.codecs import BloscCodec, Crc32cCodec
 from zarr.core.buffer import Buffer
 from zarr.storage import MemoryStore
 
-from fdgrad_dask.pipeline.config.target import Target
+from fdgrad_dask.pipeline.config.source import Target
 from fdgrad_dask.pipeline.source.select import ATTRIBUTES, named_in
 
 _TIME = ("units", "calendar")  # the only encoding of a source that holds for its coordinates here

@@ -17,14 +17,13 @@ from zarr.core.buffer import default_buffer_prototype
 from zarr.core.sync import collect_aiterator, sync
 
 from fdgrad_dask.errors import OutputError
-from fdgrad_dask.pipeline.config.target import Target
+from fdgrad_dask.pipeline.config.source import Target
 from fdgrad_dask.pipeline.source import snapshots
 from fdgrad_dask.pipeline.source.remote import is_bucket
-from fdgrad_dask.pipeline.store.base import Held, Replaces, Store, Writer, checksum_of
+from fdgrad_dask.pipeline.store.base import Held, Replaces, Store, Writer, checksum_of, is_of_arrays
 from fdgrad_dask.pipeline.store.bucket import Bucket
 from fdgrad_dask.pipeline.store.encoding import described
-from fdgrad_dask.pipeline.store.files import room, writing
-from fdgrad_dask.pipeline.store.keys import is_of_arrays
+from fdgrad_dask.pipeline.store.folder import room, writing
 from fdgrad_dask.pipeline.store.zarr import ZarrWriter, digest_of, put
 
 _GROWING = "fdgrad-partial"

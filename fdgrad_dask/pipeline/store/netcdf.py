@@ -21,11 +21,10 @@ import zarr
 from numpy.typing import NDArray
 
 from fdgrad_dask.errors import ConfigError, OutputError
-from fdgrad_dask.pipeline.config.target import Target
-from fdgrad_dask.pipeline.store.base import Held, Replaces, Shard, box, checksum_of
+from fdgrad_dask.pipeline.config.source import Target
+from fdgrad_dask.pipeline.store.base import WHOLE, Held, Replaces, Shard, box, checksum_of
 from fdgrad_dask.pipeline.store.encoding import quiet, stored
-from fdgrad_dask.pipeline.store.files import writing
-from fdgrad_dask.pipeline.store.keys import WHOLE
+from fdgrad_dask.pipeline.store.folder import writing
 from fdgrad_dask.pipeline.store.zarr import ZarrFolder, ZarrWriter, in_the_way, key_at
 
 _READERS = 4  # shards in memory while the file is put together

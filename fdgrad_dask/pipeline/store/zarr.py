@@ -25,12 +25,23 @@ from zarr.core.sync import sync
 from zarr.storage import LocalStore, WrapperStore
 
 from fdgrad_dask.errors import OutputError
-from fdgrad_dask.pipeline.config.target import Target
+from fdgrad_dask.pipeline.config.source import Target
 from fdgrad_dask.pipeline.console import warn
-from fdgrad_dask.pipeline.store.base import Held, Replaces, Shard, Store, box, checksum_of
+from fdgrad_dask.pipeline.store.base import (
+    Held,
+    Replaces,
+    Shard,
+    Store,
+    box,
+    checksum_of,
+    drop,
+    link,
+    remove,
+    remove_leftovers,
+    strangers_in,
+)
 from fdgrad_dask.pipeline.store.encoding import described, quiet, stored
-from fdgrad_dask.pipeline.store.files import room, writing
-from fdgrad_dask.pipeline.store.keys import drop, link, remove, remove_leftovers, strangers_in
+from fdgrad_dask.pipeline.store.folder import room, writing
 
 
 class ZarrStore(Store):

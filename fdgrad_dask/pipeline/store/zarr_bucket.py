@@ -14,11 +14,10 @@ from zarr.core.buffer import default_buffer_prototype
 from zarr.storage import MemoryStore, ObjectStore
 
 from fdgrad_dask.errors import OutputError
-from fdgrad_dask.pipeline.config.target import Target
-from fdgrad_dask.pipeline.store.base import Held, Replaces
+from fdgrad_dask.pipeline.config.source import Target
+from fdgrad_dask.pipeline.store.base import GROWING, Held, Replaces, is_of_arrays
 from fdgrad_dask.pipeline.store.bucket import Bucket
 from fdgrad_dask.pipeline.store.encoding import quiet
-from fdgrad_dask.pipeline.store.keys import GROWING, is_of_arrays
 from fdgrad_dask.pipeline.store.zarr import ZarrStore, digest_of, put_there_meanwhile
 
 _GROUP = "zarr.json"
