@@ -43,7 +43,7 @@ ROOMS = {
     "pipeline.execute": (
         "halo pipeline.config pipeline.console pipeline.source pipeline.store pipeline.cluster "
         "pipeline.planning pipeline.summary",
-        "dask distributed jax numpy psutil tblib tqdm xarray",
+        "dask distributed jax numpy psutil tqdm xarray",
     ),
     "pipeline.report": (
         "pipeline.config pipeline.source pipeline.store pipeline.execute",

@@ -1,7 +1,5 @@
 """The conductor: from a config to a finished target, in order; and what only looks at it."""
 
-from __future__ import annotations
-
 import logging
 import os
 import time
@@ -17,17 +15,20 @@ from fdgrad_dask.pipeline.execute import progress
 from fdgrad_dask.pipeline.execute.journal import Journal, RunRecord
 from fdgrad_dask.pipeline.execute.lock import locked
 from fdgrad_dask.pipeline.execute.resume import Beginning, Start
-from fdgrad_dask.pipeline.execute.sample import sampled
-from fdgrad_dask.pipeline.execute.task import Result, Task
-from fdgrad_dask.pipeline.execute.threads import in_threads
+from fdgrad_dask.pipeline.execute.task import Result, Task, sampled
 from fdgrad_dask.pipeline.execute.verify import everything_read
-from fdgrad_dask.pipeline.execute.window import Pending, stoppable
+from fdgrad_dask.pipeline.execute.window import Pending, in_threads, stoppable
 from fdgrad_dask.pipeline.planning import describe
 from fdgrad_dask.pipeline.planning.job import Job, looked_at
 from fdgrad_dask.pipeline.planning.regions import Plan
-from fdgrad_dask.pipeline.report import picture
-from fdgrad_dask.pipeline.report.page import reported, write
-from fdgrad_dask.pipeline.source.open import fingerprint
+from fdgrad_dask.pipeline.report.page import (
+    draw,
+    reported,
+    require_drawable,
+    require_matplotlib,
+    write,
+)
+from fdgrad_dask.pipeline.source.inputs import fingerprint
 from fdgrad_dask.pipeline.source.remote import is_bucket
 from fdgrad_dask.pipeline.store.base import Store
 from fdgrad_dask.pipeline.store.open import beside, store_of
@@ -94,7 +95,7 @@ def run(
             _publish(store, journal)
             journal.end()
     if config.picture:
-        picture.draw(config.picture, config.target)
+        draw(config.picture, config.target)
     lines = describe.what_is_read(job) + describe.what_is_written(job)
     pages = {"picture": config.picture, "report": config.report}
     lines += [f"{name:<8} {page.path}" for name, page in pages.items() if page]
@@ -112,7 +113,7 @@ def _already(config: Config, store: Store, journal: Journal) -> str:
     if config.report and not os.path.lexists(config.report.path):
         write(config, journal)
     if config.picture and not os.path.lexists(config.picture.path):
-        picture.draw(config.picture, config.target)
+        draw(config.picture, config.target)
     return f"{config.target.path} is already complete; nothing to do (use --fresh to recompute it)"
 
 
@@ -126,7 +127,7 @@ def _compute(
 ) -> None:
     """Fills the target; of what an interrupt leaves, it says how to go on."""
     total, finished, nbytes = start.plan.count, start.plan.count - len(start.todo), 0
-    before, shown = finished, progress.shown()
+    before, shown = finished, progress.Progress()
     given = (job.config, job.source, job.workload.shards, job.halos, job.pieces)
     task = Task(*given, job.config.cluster.threads, inputs, start.todo[0])
     pending = Pending(task.halos, start.plan, start.todo)
@@ -193,10 +194,10 @@ def _prepare(config: Config) -> Job:
     """The job of a config, once picture and report are known to be possible."""
     for section in ("picture", "report"):
         if getattr(config, section):
-            picture.require_matplotlib(section)
+            require_matplotlib(section)
     job = looked_at(config)
     if config.picture:
-        picture.require_drawable(config.picture, job.result)
+        require_drawable(config.picture, job.result)
     return job
 
 

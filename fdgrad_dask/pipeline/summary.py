@@ -1,7 +1,5 @@
 """What a command found out or did: fields for a program, text for people."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 import xarray as xr

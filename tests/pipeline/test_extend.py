@@ -255,7 +255,7 @@ cli.main(["run", sys.argv[1]])
 
 @pytest.mark.parametrize(
     ("module", "name", "after"),
-    [("keys", "os.link", 3), ("zarr", "ZarrWriter.write", 5)],
+    [("base", "os.link", 3), ("zarr", "ZarrWriter.write", 5)],
     ids=["while shards are linked", "while regions are written"],
 )
 def test_kill_9_leaves_the_old_target_whole(

@@ -1,7 +1,5 @@
 """Clusters of a batch queue: the scheduler in this process, the workers in jobs."""
 
-from __future__ import annotations
-
 import asyncio
 import importlib
 import inspect
@@ -20,7 +18,7 @@ from distributed.deploy.spec import ProcessInterface
 
 from fdgrad_dask.errors import ClusterError, did_you_mean
 from fdgrad_dask.pipeline.cluster import resources
-from fdgrad_dask.pipeline.cluster.memory import bytes_per_worker
+from fdgrad_dask.pipeline.cluster.resources import bytes_per_worker
 from fdgrad_dask.pipeline.config.cluster import Batch
 from fdgrad_dask.pipeline.config.section import seconds
 
@@ -43,7 +41,12 @@ def batch(cluster: Batch) -> Iterator[Client]:
         made(**_keywords(cluster, security), job_cls=job) as running,
         Client(running) as client,
     ):
-        _submit(running, cluster.jobs)
+
+        async def submitted() -> None:
+            await running
+
+        running.scale(jobs=cluster.jobs)
+        running.sync(submitted)  # the queue has taken or refused them
         if refused:
             raise ClusterError(
                 f"{command} refuses the job: {refused[0]}; fix the section cluster, whose "
@@ -64,16 +67,6 @@ def _require_known(options: Iterable[str], *classes: type) -> None:
                 f"cluster.options.{name} is no keyword of dask-jobqueue; "
                 f"{did_you_mean(name, sorted(known))}"
             )
-
-
-def _submit(running: Any, jobs: int) -> None:
-    """Sends the jobs, and returns when the queue has taken or refused them."""
-
-    async def submitted() -> None:
-        await running
-
-    running.scale(jobs=jobs)
-    running.sync(submitted)
 
 
 def _class_of(cluster: Batch) -> Any:

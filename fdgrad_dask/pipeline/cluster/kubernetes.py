@@ -1,7 +1,5 @@
 """Pods in a Kubernetes cluster, kept alive by dask's operator."""
 
-from __future__ import annotations
-
 import getpass
 import uuid
 from collections.abc import Iterator
@@ -12,7 +10,7 @@ from distributed import Client
 
 from fdgrad_dask.errors import ClusterError
 from fdgrad_dask.pipeline.cluster import resources
-from fdgrad_dask.pipeline.cluster.memory import bytes_per_worker
+from fdgrad_dask.pipeline.cluster.resources import bytes_per_worker
 from fdgrad_dask.pipeline.config.cluster import Kubernetes
 
 _SCHEDULER = {"cpu": "1", "memory": "4Gi"}  # a few regions a worker are all it keeps

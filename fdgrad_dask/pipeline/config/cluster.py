@@ -4,8 +4,6 @@ Each has ``workers`` processes with ``threads`` each, given or worked out from w
 asked for: jobs of a queue, hosts, GPUs.
 """
 
-from __future__ import annotations
-
 from typing import Annotated, Any, ClassVar, Literal
 
 from dask.system import CPU_COUNT

@@ -1,7 +1,5 @@
 """A file on its way into a model: settings of the command, clusters by name, parameters, errors."""
 
-from __future__ import annotations
-
 import glob
 import os
 import sys
@@ -44,7 +42,13 @@ def read_text(
         With every error, each with its path and its line, or the option that gave the value.
     """
     models = {}
-    for chosen in _combinations(_document(name, text, settings, {}).values):
+    found = _document(name, text, settings, {}).values.get(PARAMETERS)
+    given = found if isinstance(found, dict) else {}
+    lists = [each if isinstance(each, list) else [each] for each in given.values()]
+    if not all(each and all(isinstance(value, str) for value in each) for each in lists):
+        given, lists = {}, []  # what is wrong here is left to the model
+    for values in product(*lists):
+        chosen = dict(zip(given, values, strict=True))
         label = ", ".join(f"{key}={value}" for key, value in chosen.items())
         label = f"{name} ({label})" if label else name
         models[label] = _checked(label, _document(name, text, settings, chosen), model)
@@ -69,16 +73,6 @@ def _text(path: str) -> str:
         raise ConfigError(f"no file {path!r}; {did_you_mean(path, here)}") from error
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path!r} cannot be read: {error}; give a YAML file") from error
-
-
-def _combinations(values: dict[str, Any]) -> Iterator[dict[str, str]]:
-    """The values of the variables that each run has; what is wrong here is left to the model."""
-    given = found if isinstance(found := values.get(PARAMETERS), dict) else {}
-    lists = [each if isinstance(each, list) else [each] for each in given.values()]
-    if not all(each and all(isinstance(value, str) for value in each) for each in lists):
-        given, lists = {}, []
-    for chosen in product(*lists):
-        yield dict(zip(given, chosen, strict=True))
 
 
 def _document(name: str, text: str, settings: Sequence[str], chosen: dict[str, str]) -> Document:

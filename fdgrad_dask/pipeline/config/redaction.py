@@ -4,8 +4,6 @@ A value that comes from the environment is shown by the name of its variable. Of
 password and query are left out, whoever prints it.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from typing import Any

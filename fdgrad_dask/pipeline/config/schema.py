@@ -4,8 +4,6 @@ A section is one class. What pydantic cannot know (operators, their options, pat
 is checked beside the field it concerns, so that every message has a path and a line.
 """
 
-from __future__ import annotations
-
 import glob
 import json
 import os
@@ -78,13 +76,12 @@ class Step(Section):
     @field_validator("options")
     @classmethod
     def _known_options(cls, options: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
-        operator = info.data.get("operator")
-        known = {*catalog.options_of(operator)} if operator else {*options}
-        known |= {*Grid.model_fields} if operator and catalog.takes_grid(operator) else set()
-        unknown = [name for name in options if name not in known]
-        if unknown:
-            message = f"{operator} has no such option; "
-            raise FieldError(*(((n,), message + did_you_mean(n, known)) for n in unknown))
+        if operator := info.data.get("operator"):
+            known = {*catalog.options_of(operator)}
+            known |= {*Grid.model_fields} if catalog.takes_grid(operator) else set()
+            if unknown := [name for name in options if name not in known]:
+                message = f"{operator} has no such option; "
+                raise FieldError(*(((n,), message + did_you_mean(n, known)) for n in unknown))
         return options
 
     @property
@@ -164,10 +161,8 @@ class Config(Section):
             try:
                 _merged(info.data.get("grid"), step)
             except ValidationError as error:
-                problems += [
-                    ((number, "options", *path), message)
-                    for path, message in described(error, Grid)
-                ]
+                at = number, "options"
+                problems += [((*at, *path), text) for path, text in described(error, Grid)]
         if problems:
             raise FieldError(*problems)
         return steps

@@ -1,7 +1,5 @@
 """What the sections of a config share: strict fields, paths, lists of names."""
 
-from __future__ import annotations
-
 import glob
 import os
 import re

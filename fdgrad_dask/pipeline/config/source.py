@@ -1,7 +1,5 @@
 """What is read."""
 
-from __future__ import annotations
-
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -33,7 +31,7 @@ class Picked(Section):
     """The points that are taken, in this order."""
 
     @model_validator(mode="after")
-    def _one_way(self) -> Picked:
+    def _one_way(self) -> Self:
         if [self.labels, self.index, self.indices].count(None) != 2:
             raise ValueError("one of them")
         return self
@@ -230,7 +228,7 @@ class Target(Section):
         return path
 
     @model_validator(mode="after")
-    def _can_be_extended(self) -> Target:
+    def _can_be_extended(self) -> Self:
         dim = self.extend
         if dim is None:
             return self

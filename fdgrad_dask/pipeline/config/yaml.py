@@ -8,8 +8,6 @@ In every value ``${NAME}`` is a variable, ``${NAME:-default}`` one that may be u
 in, so that ``workers: ${N:-4}`` is a number; in quotes it stays a string.
 """
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Callable, Mapping

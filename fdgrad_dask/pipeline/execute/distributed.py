@@ -3,14 +3,13 @@
 The cluster sees two opaque tasks for each worker, of one region, or of several small ones.
 """
 
-from __future__ import annotations
-
 import pickle
 import threading
 import time
+import traceback
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, suppress
 from dataclasses import replace
 from itertools import count
 from statistics import median
@@ -22,12 +21,11 @@ from dask.utils import format_bytes, format_time
 from distributed import Client, Future, KilledWorker, Worker, WorkerPlugin
 from distributed.comm.core import CommClosedError
 
-from fdgrad_dask.errors import ClusterError, ClusterLostError
+from fdgrad_dask.errors import ClusterError, ClusterLostError, FdgradError
 from fdgrad_dask.pipeline.cluster import open as clusters
-from fdgrad_dask.pipeline.cluster.memory import bytes_per_worker
+from fdgrad_dask.pipeline.cluster.resources import bytes_per_worker
 from fdgrad_dask.pipeline.config.cluster import Cluster
 from fdgrad_dask.pipeline.console import say
-from fdgrad_dask.pipeline.execute.picklable_errors import travelling
 from fdgrad_dask.pipeline.execute.task import Task
 from fdgrad_dask.pipeline.execute.window import Attempts, Pending, Results, fly, outcomes
 
@@ -70,13 +68,16 @@ def on_cluster(
                 dask.config.set(_SCHEDULER),
                 clusters.opened(cluster) as client,
                 clusters.computing(cluster),
-                _holding(client, handed),
             ):
-                say(f"dashboard at {client.dashboard_link}")
-                yield from _Workers(client, handed.run, pending, cluster, memory, note).results(
-                    stop
-                )
-                return
+                client.register_plugin(handed)
+                try:
+                    say(f"dashboard at {client.dashboard_link}")
+                    workers = _Workers(client, handed.run, pending, cluster, memory, note)
+                    yield from workers.compute(stop)
+                    return
+                finally:
+                    with suppress(Exception):  # the cluster may be lost, and with it the plugin
+                        client.unregister_worker_plugin(handed.name)
         except ClusterLostError as error:
             if rebuilt == _REBUILDS:
                 raise
@@ -103,20 +104,17 @@ class _Handed(WorkerPlugin):
         self.tasks.pop(self.run, None)
 
 
-@contextmanager
-def _holding(client: Client, handed: _Handed) -> Iterator[None]:
-    client.register_plugin(handed)
-    try:
-        yield
-    finally:
-        with suppress(Exception):  # the cluster may be lost, and with it the plugin
-            client.unregister_worker_plugin(handed.name)
-
-
 def compute(run: str, attempts: Attempts) -> Results:
     """What a worker does."""
-    with travelling():
+    try:
         return _Handed.tasks[run].compute(attempts)
+    except FdgradError as error:
+        # distributed sends an error with its causes. Where one of them cannot be pickled, a text
+        # without a class arrives, and the exit code is that of a bug. So they travel as text.
+        if cause := error.__cause__ or error.__context__:
+            error.add_note("".join(traceback.format_exception(cause)))
+        error.__context__ = None
+        raise error from None
 
 
 class _Workers:
@@ -138,14 +136,8 @@ class _Workers:
         self._width, self._looked = 0, float("-inf")
         self._straggling = Straggling(note)
 
-    def results(self, stop: threading.Event) -> Generator[Results, None, None]:
-        """What the regions give, those of a task together.
-
-        Raises
-        ------
-        FdgradError
-            What went wrong in a region, once those in flight are finished.
-        """
+    def compute(self, stop: threading.Event) -> Generator[Results, None, None]:
+        """What the regions give, those of a task together; see ``fly``."""
         flown = fly(self._pending, self._submit, self._count, stop, self._failed, self._gather)
         with closing(flown):
             for results in flown:
@@ -205,12 +197,11 @@ class _Workers:
             which = f"one of the regions {', '.join(map(str, numbers))}"
         self._note("worker lost", f"the worker {worker} died of {which}, or was killed")
         given_up = [number for number in numbers if self._pending.tries[number] >= _TRIES]
-        return self._given_up(given_up[0]) if given_up else None
-
-    def _given_up(self, number: int) -> ClusterError:
+        if not given_up:
+            return None
         limit = bytes_per_worker(self._cluster)
         return ClusterError(
-            f"{_TRIES} workers died of region {number}; by plan a region needs "
+            f"{_TRIES} workers died of region {given_up[0]}; by plan a region needs "
             f"{format_bytes(self._memory)}, and a worker has {format_bytes(limit)}. "
             "Where that is short, lower target.regions or cluster.threads, or raise "
             "cluster.memory_limit; else see why the workers die"
@@ -246,12 +237,8 @@ class Straggling:
         self._free[worker] = time.monotonic()
 
     def look(self, processing: Callable[[], Mapping[str, Collection[str]]]) -> None:
-        """Report tasks that have become stragglers.
-
-        Parameters
-        ----------
-        processing : callable
-            Which tasks the scheduler has given to each worker; asked where one may straggle.
+        """Report stragglers; ``processing`` says which tasks the scheduler gave to each worker,
+        and is asked where one may be late.
         """
         now, flying = time.monotonic(), self._flying.copy()
         if not self._seconds or all(now - since <= _LEAST for _, since in flying.values()):

@@ -5,8 +5,6 @@ moment and go on later, for a line counts once its end is there. Both stay when 
 provenance and for ``fdgrad verify``.
 """
 
-from __future__ import annotations
-
 import json
 import time
 from collections.abc import Iterable
@@ -125,15 +123,16 @@ class Journal:
     def regions(self) -> dict[str, RegionRecord]:
         """Finished regions by where they lie; of what was written twice, what came last."""
         found: dict[str, RegionRecord] = {}
-        for line in self._lines():
-            with suppress(ValueError, TypeError):  # torn: a region that is not finished
-                held = json.loads(line)
-                if "forgotten" in held:
-                    for key in held["forgotten"]:
-                        found.pop(key, None)
-                else:
-                    record = RegionRecord(**held)
-                    found[record.key] = record
+        held = self.place.read(_LINES) or b""
+        for line in held.decode(errors="replace").split("\n")[:-1]:
+            with suppress(
+                ValueError, TypeError, AttributeError
+            ):  # torn: a region that is not finished
+                entry = json.loads(line)
+                for key in entry.get("forgotten", ()):
+                    found.pop(key, None)
+                if "forgotten" not in entry:
+                    found[entry["key"]] = RegionRecord(**entry)
         return found
 
     def numbered(self) -> dict[int, RegionRecord]:
@@ -175,21 +174,9 @@ class Journal:
         self.place.write(_RUN, json.dumps(scrub_all(asdict(run)), indent=1).encode())
 
     def _append(self, *entries: dict[str, Any]) -> None:
-        if not self._is_whole:
-            self._cut_torn_end()
-        self._is_whole = False
-        self.place.append(_LINES, b"".join(map(_line, entries)))
-        self._is_whole = True
-
-    def _cut_torn_end(self) -> None:
-        """It would spoil the next line."""
-        held = self.place.read(_LINES) or b""
-        if torn := held.rpartition(b"\n")[2]:
+        held = b"" if self._is_whole else self.place.read(_LINES) or b""
+        if torn := held.rpartition(b"\n")[2]:  # it would spoil the next line
             self.place.write(_LINES, held.removesuffix(torn))
-
-    def _lines(self) -> list[str]:
-        return (self.place.read(_LINES) or b"").decode(errors="replace").split("\n")[:-1]
-
-
-def _line(entry: dict[str, Any]) -> bytes:
-    return json.dumps(entry).encode() + b"\n"
+        self._is_whole = False
+        self.place.append(_LINES, b"".join(json.dumps(each).encode() + b"\n" for each in entries))
+        self._is_whole = True

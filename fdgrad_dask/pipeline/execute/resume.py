@@ -1,7 +1,5 @@
 """How a run begins: from the start, where it stopped, at broken shards; and what it refuses."""
 
-from __future__ import annotations
-
 import os
 import time
 from collections.abc import Mapping
@@ -75,10 +73,8 @@ class Beginning:
             return self._repair(begun)
         if fresh or state == "absent" or begun is None:
             return self._start_over()
-        is_complete, longer = (
-            state == "finished" and begun.laid_out,
-            extending.find_grown(job, begun),
-        )
+        is_complete = state == "finished" and begun.laid_out
+        longer = extending.find_grown(job, begun)
         if job.config.target.extend in longer:
             return self._extend(begun, is_complete)
         if state == "unfinished" and not begun.laid_out:
@@ -87,8 +83,14 @@ class Beginning:
         advice = f"append what is new by target.extend: {longer[0]}, " if can_extend else ""
         verify.require_config(begun.identity, job.identity, path, advice, is_complete=is_complete)
         if is_complete:
-            self._require_complete(begun)
-            return Start(Plan(**begun.plan), [], complete=True)
+            plan = Plan(**begun.plan)
+            if missing := self._find_missing(plan):
+                raise OutputError(
+                    f"{path} was complete, and shards of {len(missing)} regions are missing now; "
+                    "fdgrad run --repair computes them again"
+                )
+            verify.require_inputs(job.inputs, begun, self.journal, path)
+            return Start(plan, [], complete=True)
         if not begun.laid_out:  # it was stopped before it began to replace what is finished
             return self._start_over()
         return self._resume(begun)
@@ -187,16 +189,6 @@ class Beginning:
         self.journal.forget(key_of(plan.span(number)) for number in broken)
         warn(f"{len(found)} shards are broken, in {len(broken)} of {plan.count} regions")
         return Start(plan, broken, resumed=True)
-
-    def _require_complete(self, begun: RunRecord) -> None:
-        """Refuses to call a published target complete that has holes, or other inputs than now."""
-        path = self.job.config.target.path
-        if missing := self._find_missing(Plan(**begun.plan)):
-            raise OutputError(
-                f"{path} was complete, and shards of {len(missing)} regions are missing now; "
-                "fdgrad run --repair computes them again"
-            )
-        verify.require_inputs(self.job.inputs, begun, self.journal, path)
 
     def _find_missing(self, plan: Plan) -> list[int]:
         """Regions that are not finished, or of which something has vanished since."""

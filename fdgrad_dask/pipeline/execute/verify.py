@@ -3,8 +3,6 @@
 And that it is what the config says, made of inputs that are still what they were.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -185,7 +183,8 @@ def _require_same_job(config: Config, run: RunRecord, journal: Journal) -> str:
     try:
         job = looked_at(config)
     except InputError as error:
-        before = identity.in_file(run.identity)
+        known = run.identity.items()
+        before = {key: value for key, value in known if not key.startswith(identity.LOOKED_AT)}
         require_config(before, identity.of_config(config), path, is_complete=True)
         # A source that is gone says nothing against a target; one that was replaced does.
         files: list[str] = []

@@ -1,17 +1,22 @@
 """A bounded number of tasks in flight; results are yielded as tasks finish."""
 
-from __future__ import annotations
-
+import os
 import signal
+import socket
 import threading
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from itertools import chain
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from fdgrad_dask.pipeline.execute.task import Attempt, Result
+import jax
+
+from fdgrad_dask.errors import ClusterError
+from fdgrad_dask.pipeline.config.cluster import Threads
+from fdgrad_dask.pipeline.execute.task import Attempt, Result, Task
 from fdgrad_dask.pipeline.planning.cutting import Halo
 from fdgrad_dask.pipeline.planning.regions import Plan
 
@@ -113,16 +118,14 @@ def fly(
     ----------
     pending : Pending
         Regions to compute; unfinished ones are put back.
-    submit : callable
-        Starts tasks; their futures have ``result()`` and ``add_done_callback``.
+    submit, gather : callable
+        Start tasks, whose futures have ``add_done_callback``; what some of these give, or raise.
     width : callable
         How many tasks may be in flight now.
     stop : Event
         Once it is set, no task is started.
     failed : callable
         Receives a future that raised; returns the error that ends the run, or None.
-    gather : callable
-        What each of some futures gives, or its error.
 
     Yields
     ------
@@ -149,7 +152,11 @@ def fly(
                     future.add_done_callback(lambda done, at=first: landed.put((done, at)))
             if not flying:
                 break
-            ended = [*_arrived(landed)]
+            ended = []
+            with suppress(Empty):  # all that have arrived, once one has or a moment has passed
+                ended.append(landed.get(timeout=_POLL))
+                while True:
+                    ended.append(landed.get_nowait())
             outcomes_of = gather([future for future, _ in ended])
             for (future, first), outcome in zip(ended, outcomes_of, strict=True):
                 attempts = flying.pop(first)
@@ -162,14 +169,6 @@ def fly(
         pending.put_back(sorted(chain.from_iterable(flying.values())))
     if error:
         raise error
-
-
-def _arrived(landed: SimpleQueue[tuple[Any, int]]) -> Iterator[tuple[Any, int]]:
-    """All that have arrived, once one has or a moment has passed."""
-    with suppress(Empty):
-        yield landed.get(timeout=_POLL)
-        while True:
-            yield landed.get_nowait()
 
 
 @contextmanager
@@ -195,3 +194,40 @@ def stoppable() -> Iterator[threading.Event]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def keep_to_cpu() -> None:
+    """Leave the GPUs of this machine alone, as its workers do: they are for the kind gpu.
+
+    For a process that only runs the command; ``JAX_PLATFORMS`` says otherwise.
+    """
+    if "JAX_PLATFORMS" not in os.environ:
+        jax.config.update("jax_platforms", "cpu")
+
+
+def in_threads(
+    task: Task, pending: Pending, stop: threading.Event, cluster: Threads
+) -> Generator[Results, None, None]:
+    """Compute pending regions in this process.
+
+    Raises
+    ------
+    FdgradError
+        What went wrong in a region, once those in flight are finished.
+    """
+
+    def submit(tasks: Sequence[Attempts]) -> list[Future[Results]]:
+        return [pool.submit(task.compute, attempts) for attempts in tasks]
+
+    def failed(future: Future[Results], attempts: Attempts, error: Exception) -> Exception:
+        pending.put_back(attempts)
+        if isinstance(error, MemoryError):
+            return ClusterError(
+                f"this process ran out of memory ({error}); lower cluster.workers, "
+                "cluster.threads or source.chunks"
+            )
+        return error
+
+    here = f"{socket.gethostname()}:{os.getpid()}"
+    with ThreadPoolExecutor(cluster.workers, thread_name_prefix=here) as pool:
+        yield from fly(pending, submit, lambda: cluster.workers, stop, failed)

@@ -4,8 +4,6 @@ A step takes its inputs by name, from the source or from an earlier step, and ca
 that a notebook would call; nothing is computed.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -45,14 +43,21 @@ def build(config: Config, source: xr.Dataset) -> xr.Dataset:
         place = f"steps[{number}]"
         for name, array in _named(step, _called(step, known, config, place), place):
             if name in known.variables:
+                giver = "an earlier step" if name in results else "the source"
                 raise ConfigError(
-                    f"{place}: {name!r} is already there, {_giver(name, results)} gives it; "
-                    "rename it by output"
+                    f"{place}: {name!r} is already there, {giver} gives it; rename it by output"
                 )
             results[name] = array.rename(name)
             known = known.assign({name: array.variable})
     result = xr.Dataset(results, attrs=source.attrs)
-    return result.assign_coords(_related(result, source))
+    # Grid mappings and bounds that no single array carries, where their dims are unchanged.
+    missing = (named_in(result) & set(map(str, source.coords))) - set(map(str, result.coords))
+    related = {
+        name: source.variables[name]
+        for name in sorted(missing)
+        if all(result.sizes.get(dim, n) == n for dim, n in source.variables[name].sizes.items())
+    }
+    return result.assign_coords(related)
 
 
 def _called(step: Step, known: xr.Dataset, config: Config, place: str) -> xr.DataArray | xr.Dataset:
@@ -113,21 +118,6 @@ def _named(
             f"got {len(names)} names; name each of them"
         )
     return zip(names, own.values(), strict=True)
-
-
-def _giver(name: str, results: dict[str, xr.DataArray]) -> str:
-    return "an earlier step" if name in results else "the source"
-
-
-def _related(result: xr.Dataset, source: xr.Dataset) -> dict[str, xr.Variable]:
-    """Grid mappings and bounds that no single array carries, where their dims are unchanged."""
-    missing = (named_in(result) & set(map(str, source.coords))) - set(map(str, result.coords))
-    found = {name: source.variables[name] for name in sorted(missing)}
-    return {
-        name: variable
-        for name, variable in found.items()
-        if all(result.sizes.get(dim, size) == size for dim, size in variable.sizes.items())
-    }
 
 
 _BY_POINT = ("dx", "dy", "area", "fraction")

@@ -1,7 +1,5 @@
 """One file or store, opened: a lazy Dataset whose variables say where they lie when they fail."""
 
-from __future__ import annotations
-
 import math
 import os
 import re
@@ -55,19 +53,13 @@ class StoredArray(BackendArray):
             ours = isinstance(error, FdgradError)
             cause = str(error) if ours else f"{type(error).__name__}: {error}"
             advice = "" if ours else "; the file is damaged there, fetch it again"
-            place = ", ".join(map(_shown, key, self.shape))
+            rows = [np.arange(size)[part] for part, size in zip(key, self.shape, strict=True)]
+            ends = (f"{r.min()}:{r.max() + 1}" if r.size and r.ndim else str(r) for r in rows)
+            place = ", ".join(ends)
             raise InputError(
                 f"{self.name}[{place}] of {without_secrets(self.path)} cannot be read ({cause})"
                 f"{advice}"
             ) from error
-
-
-def _shown(part: int | slice | np.ndarray[Any, Any], size: int) -> str:
-    """The rows that an index takes, from the first to the last of them."""
-    rows = np.arange(size)[part]
-    if not rows.ndim:
-        return str(rows)
-    return f"{rows.min()}:{rows.max() + 1}" if rows.size else "0:0"
 
 
 def opened(
@@ -92,7 +84,18 @@ def opened(
     look = None
     if version is not None:
         look = partial(versions.require_same, str(number), path, version, options)
-    return _name_when_read(with_related_coords(dataset), path, look)
+    dataset = with_related_coords(dataset)
+
+    def wrap(name: str) -> xr.Variable:
+        """In an array that names it when it is read."""
+        variable = dataset.variables[name]
+        data = indexing.LazilyIndexedArray(StoredArray(variable, name, path, look))
+        return xr.Variable(variable.dims, data, variable.attrs, variable.encoding)
+
+    fields = {name: wrap(name) for name in map(str, dataset.data_vars)}
+    # Indexes are in memory already.
+    labels = {name: wrap(name) for name in map(str, dataset.coords) if name not in dataset.indexes}
+    return dataset.assign(fields).assign_coords(labels)
 
 
 def _lazy(path: str, source: Stored, number: int) -> xr.Dataset:
@@ -119,7 +122,14 @@ def _lazy(path: str, source: Stored, number: int) -> xr.Dataset:
 
 def _refused(error: Exception, path: str, source: Stored) -> InputError:
     """What went wrong, and what to do: a remedy that was tried where that can be done."""
-    advice = _advice(path, source)
+    kind = format_of(path, source)
+    advice = "give a Zarr folder or a netCDF file that is complete"
+    if kind == "netcdf" and find_spec("netCDF4") is None:
+        advice = "netCDF4 is not installed: pip install 'fdgrad_dask[netcdf]'"
+    elif source.group:
+        advice = f"give one that is complete and holds the group {source.group!r}"
+    elif remote.is_url(path):
+        advice = f"give the URL of complete {kind}, or set source.format and storage_options"
     if source.decode_times and _TIMES.search(str(error)):
         with suppress(FdgradError, MemoryError):
             opened(path, source.model_copy(update={"decode_times": False}))
@@ -128,30 +138,6 @@ def _refused(error: Exception, path: str, source: Stored) -> InputError:
                 "them as the numbers that they are"
             )
     return remote.refusal(error, path, "opened", advice)
-
-
-def _advice(path: str, source: Stored) -> str:
-    kind = format_of(path, source)
-    if kind == "netcdf" and find_spec("netCDF4") is None:
-        return "netCDF4 is not installed: pip install 'fdgrad_dask[netcdf]'"
-    if source.group:
-        return f"give one that is complete and holds the group {source.group!r}"
-    if remote.is_url(path):
-        return f"give the URL of complete {kind}, or set source.format and storage_options"
-    return "give a Zarr folder or a netCDF file that is complete"
-
-
-def _name_when_read(dataset: xr.Dataset, path: str, look: Callable[[], None] | None) -> xr.Dataset:
-    """Each variable in an array that names it; indexes are in memory already."""
-
-    def wrap(name: str) -> xr.Variable:
-        variable = dataset.variables[name]
-        data = indexing.LazilyIndexedArray(StoredArray(variable, name, path, look))
-        return xr.Variable(variable.dims, data, variable.attrs, variable.encoding)
-
-    fields = {name: wrap(name) for name in map(str, dataset.data_vars)}
-    labels = {name: wrap(name) for name in map(str, dataset.coords) if name not in dataset.indexes}
-    return dataset.assign(fields).assign_coords(labels)
 
 
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 4, 6: 8, 7: 1, 8: 2, 9: 4, 10: 8, 11: 8}  # bytes of a type

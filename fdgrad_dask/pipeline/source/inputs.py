@@ -1,7 +1,5 @@
 """By what a source is known again: before it is read, and each object of it that was read."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,10 +13,10 @@ import zarr
 from fdgrad_dask.errors import InputError
 from fdgrad_dask.pipeline.config.redaction import without_secrets
 from fdgrad_dask.pipeline.config.source import Source, Stored
-from fdgrad_dask.pipeline.source import remote, snapshots, versions
-from fdgrad_dask.pipeline.source.coordinates import numbered
+from fdgrad_dask.pipeline.source import remote, versions
+from fdgrad_dask.pipeline.source.open import numbered
 from fdgrad_dask.pipeline.source.remote import files_of, format_of
-from fdgrad_dask.pipeline.source.zarr import zarr_store
+from fdgrad_dask.pipeline.source.zarr import session, zarr_store
 
 _LISTED = 16  # files listed one by one; more are one digest
 _LOOKING = 8  # objects at a time
@@ -42,7 +40,7 @@ def _fingerprint(file: str, source: Stored) -> str:
     kind = format_of(file, source)
     try:
         if kind == "icechunk":
-            return f"snapshot {snapshots.session(file, source).snapshot_id}"
+            return f"snapshot {session(file, source).snapshot_id}"
         if kind == "netcdf":
             return versions.of(file, source.storage_options)
         store = zarr_store(file, source)

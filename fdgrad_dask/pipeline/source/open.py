@@ -4,8 +4,6 @@
 them into dask arrays whose chunks are each read by one call.
 """
 
-from __future__ import annotations
-
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, Literal, TypeVar
 from uuid import uuid4
@@ -14,16 +12,67 @@ import dask.array as da
 import numpy as np
 import xarray as xr
 
-from fdgrad_dask.errors import ConfigError
-from fdgrad_dask.pipeline.config.operators import did_you_mean
-from fdgrad_dask.pipeline.config.source import Source, Stored
-from fdgrad_dask.pipeline.source import snapshots
+from fdgrad_dask.errors import InputError
+from fdgrad_dask.pipeline.config.operators import require_known
+from fdgrad_dask.pipeline.config.redaction import without_secrets
+from fdgrad_dask.pipeline.config.source import Picked, Source, Stored
 from fdgrad_dask.pipeline.source.concat import joined
-from fdgrad_dask.pipeline.source.coordinates import with_coordinates
 from fdgrad_dask.pipeline.source.formats import opened
-from fdgrad_dask.pipeline.source.inputs import fingerprint as fingerprint
 from fdgrad_dask.pipeline.source.remote import files_of, format_of
 from fdgrad_dask.pipeline.source.select import labelled, renamed, selected
+from fdgrad_dask.pipeline.source.zarr import session
+
+
+def numbered(source: Stored) -> dict[int, tuple[str, Stored]]:
+    """The files of ``source.coordinates``, by numbers that those of the fields never have."""
+    return {-number: (file, source) for number, file in enumerate(files_of(source), 1)}
+
+
+def with_coordinates(dataset: xr.Dataset, source: Source) -> xr.Dataset:
+    """``dataset`` with the variables of ``source.coordinates`` that it has not itself.
+
+    Those that a field names by its attribute ``coordinates`` become coordinates. Dimensions of one
+    point go: NEMO repeats its grid along a time.
+
+    Raises
+    ------
+    InputError
+        The files have other points than the fields.
+    """
+    beside_it = numbered(source.coordinates) if source.coordinates else {}
+    for number, (file, beside) in beside_it.items():
+        grid = renamed(opened(file, beside, number), beside.rename)
+        single = {str(dim): Picked(index=0) for dim, size in grid.sizes.items() if size == 1}
+        grid = selected(grid, single).drop_vars(single, errors="ignore")
+        shown = without_secrets(file)
+        for dim in {*grid.sizes} & {*dataset.sizes}:
+            _require_same_points(dataset, grid, dim, f"{shown} and {source.shown}")
+        grid = grid.drop_vars({*grid.variables} & {*dataset.variables})
+        dataset = dataset.merge(grid, join="override", compat="override", combine_attrs="override")
+    if not source.coordinates:
+        return dataset
+    named: set[str] = set()  # by others as their coordinates, in the way of CF
+    for each in dataset.data_vars.values():
+        named |= {*str(each.encoding.get("coordinates", each.attrs.get("coordinates", ""))).split()}
+    return dataset.set_coords([name for name in dataset.data_vars if name in named])
+
+
+def _require_same_points(one: xr.Dataset, other: xr.Dataset, dim: Hashable, files: str) -> None:
+    sizes = other.sizes[dim], one.sizes[dim]
+    if sizes[0] != sizes[1]:
+        raise InputError(
+            f"{files} have {sizes[0]} and {sizes[1]} points along {dim!r}; give the grid of these "
+            f"very points, or another name to {dim!r} by source.coordinates.rename"
+        )
+    if dim in one.indexes and dim in other.indexes:
+        ours, theirs = one.indexes[dim], other.indexes[dim]
+        is_number = ours.dtype.kind in "iuf" and theirs.dtype.kind in "iuf"
+        near = is_number and np.allclose(ours, theirs, rtol=1e-6, atol=1e-6)  # in float32, maybe
+        if not (near or ours.equals(theirs)):
+            raise InputError(
+                f"{files} have other labels along {dim!r}; give the grid of these very points"
+            )
+
 
 IN_MEMORY = 2**20
 """Values; a coordinate up to this size is read when the source is opened."""
@@ -68,7 +117,7 @@ def pinned(source: Opened) -> Opened:
     [first, *others] = files_of(source)
     if others or source.tag or source.snapshot or format_of(first, source) != "icechunk":
         return source
-    now = snapshots.session(first, source).snapshot_id
+    now = session(first, source).snapshot_id
     return source.model_copy(update={"branch": None, "snapshot": now, "format": "icechunk"})
 
 
@@ -78,10 +127,7 @@ def chunked(dataset: xr.Dataset, wanted: Chunks) -> xr.Dataset:
     ``wanted`` has the points per chunk by dimension, or ``"auto"``, or the sizes of all chunks;
     what is not named keeps the chunks of the file.
     """
-    for dim in wanted:
-        if dim not in dataset.sizes:
-            known = map(str, dataset.sizes)
-            raise ConfigError(f"source.chunks: no dimension {dim!r}; {did_you_mean(dim, known)}")
+    require_known("source.chunks", wanted, dataset.sizes)
     cut = {name: _cut(name, each, wanted) for name, each in dataset.variables.items()}
     lazy = dataset.copy(data={name: cut[name].data for name in dataset.data_vars})
     large = {name: cut[name] for name in dataset.coords if cut[name].chunks}

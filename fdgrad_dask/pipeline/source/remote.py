@@ -3,15 +3,13 @@
 The scheme decides, not what happens to be installed, so that a config means the same everywhere.
 """
 
-from __future__ import annotations
-
 import atexit
 import glob
 import os
 import shutil
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from functools import cache
 from importlib.util import find_spec
@@ -25,7 +23,6 @@ from fdgrad_dask.pipeline.config.operators import did_you_mean
 from fdgrad_dask.pipeline.config.redaction import without_secrets
 from fdgrad_dask.pipeline.config.section import SAMPLE
 from fdgrad_dask.pipeline.config.source import STORES, Stored
-from fdgrad_dask.pipeline.source import remote, snapshots
 
 # What the errors of obstore hold where it found no key and asked the machine, or was turned away.
 _NO_KEYS = (
@@ -181,6 +178,11 @@ def files_of(source: Stored) -> list[str]:
     return [file for path in source.path for file in _named(path, source.storage_options)]
 
 
+def is_repository(found: Collection[str]) -> bool:
+    """Whether a folder with these names in it is an Icechunk repository."""
+    return {"snapshots", "refs"} <= {*found}
+
+
 def format_of(file: str, source: Stored) -> str:
     """What a file is, by its name and what it looks like."""
     if source.format != "auto":
@@ -190,18 +192,18 @@ def format_of(file: str, source: Stored) -> str:
         return "icechunk"
     if name.endswith(".json"):
         return "kerchunk"
-    if remote.is_url(file):
+    if is_url(file):
         return "netcdf" if name.endswith(_NETCDF) else "zarr"
     if os.path.isdir(file):
-        return "icechunk" if snapshots.is_repository(os.listdir(file)) else "zarr"
+        return "icechunk" if is_repository(os.listdir(file)) else "zarr"
     return "zarr" if name.endswith(".zip") else "netcdf"
 
 
 def _named(path: str, options: dict[str, Any]) -> list[str]:
     if path.startswith(SAMPLE):
         return [_sample(path.removeprefix(SAMPLE))]
-    if remote.is_url(path):
-        return remote.matching(path, options) if "*" in path else [path]
+    if is_url(path):
+        return matching(path, options) if "*" in path else [path]
     if os.path.exists(path):
         return [path]
     found = sorted(glob.glob(path))

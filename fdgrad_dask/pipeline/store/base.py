@@ -1,7 +1,5 @@
 """What a run needs of a format: lay out, write shards, find what is there, publish."""
 
-from __future__ import annotations
-
 import os
 import re
 import shutil

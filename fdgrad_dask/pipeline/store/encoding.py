@@ -1,7 +1,5 @@
 """What the target's arrays look like when they are stored: packing, codecs, units of time."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -50,7 +48,10 @@ def encoded(result: xr.Dataset, compression: dict[str, Any]) -> xr.Dataset:
     written = result.copy()
     own = {name for name in written.coords if name not in written.dims} - named_in(written)
     for name, variable in written.variables.items():
-        kept = _of_time(variable)
+        kept = {key: variable.encoding[key] for key in _TIME if key in variable.encoding}
+        # xarray reads months and years since a date, and writes none.
+        if variable.dtype.kind in "MO" and str(kept.get("units")).startswith(("month", "year")):
+            del kept["units"]
         related = {key: variable.attrs.pop(key) for key in ATTRIBUTES if key in variable.attrs}
         special: dict[str, Any] = {}
         if name not in written.data_vars:
@@ -65,14 +66,6 @@ def encoded(result: xr.Dataset, compression: dict[str, Any]) -> xr.Dataset:
                 special |= {"units": "nanoseconds", "dtype": "int64"}
         variable.encoding = {**kept, **related, **special, **compression}
     return written
-
-
-def _of_time(variable: xr.Variable) -> dict[str, Any]:
-    """Units and calendar of the source; xarray reads months and years since a date, no more."""
-    kept = {key: variable.encoding[key] for key in _TIME if key in variable.encoding}
-    if variable.dtype.kind in "MO" and str(kept.get("units")).startswith(("month", "year")):
-        del kept["units"]
-    return kept
 
 
 def described(template: xr.Dataset, target: Target) -> dict[str, Buffer]:

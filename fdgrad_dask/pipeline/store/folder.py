@@ -1,12 +1,11 @@
 """A folder as the place of small objects: each a file, which only its owner reads."""
 
-from __future__ import annotations
-
 import errno
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
@@ -63,6 +62,7 @@ def room(path: str) -> int:
 
 
 _PRIVATE = 0o700
+_PRIVATELY = partial(os.open, mode=0o600)
 
 
 class Folder:
@@ -87,7 +87,7 @@ class Folder:
         unfinished = f"{file}.{os.getpid()}.tmp"
         with writing(file):
             self._make()
-            with open(unfinished, "wb", opener=_privately) as made:
+            with open(unfinished, "wb", opener=_PRIVATELY) as made:
                 made.write(content)
                 made.flush()
                 # Else a machine that loses its power may keep the new name and not the content.
@@ -104,7 +104,7 @@ class Folder:
         file = os.path.join(self.path, key)
         with writing(file):
             self._make()
-            with open(file, "ab", opener=_privately) as grown:
+            with open(file, "ab", opener=_PRIVATELY) as grown:
                 grown.write(content)
 
     def create(self, key: str, content: bytes) -> bool:
@@ -113,7 +113,7 @@ class Folder:
         with writing(file):
             self._make()
             # A hard link would come with its content, but gcsfuse, blobfuse and CIFS have none.
-            with suppress(FileExistsError), open(file, "xb", opener=_privately) as made:
+            with suppress(FileExistsError), open(file, "xb", opener=_PRIVATELY) as made:
                 made.write(content)
                 return True
         return False
@@ -156,7 +156,3 @@ class Folder:
         os.makedirs(self.path, _PRIVATE, exist_ok=True)
         with suppress(PermissionError):  # of somebody else
             os.chmod(self.path, _PRIVATE)
-
-
-def _privately(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)

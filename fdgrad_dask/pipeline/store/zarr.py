@@ -4,8 +4,6 @@ Chunks carry a checksum and are written even when empty, so that a hole or a fli
 not read as NaN. A shard is one file, written whole or not at all.
 """
 
-from __future__ import annotations
-
 import asyncio
 import json
 import os
@@ -154,10 +152,10 @@ class ZarrFolder(ZarrStore):
                 if is_empty(self._final):
                     os.rmdir(self._final)
                 if os.path.lexists(self._final):
-                    self._require_ours(replaces)
+                    require_ours(self._final, self._digest_in(self._final), replaces)
                     # One that was killed may have left its own, of which other names are known.
                     if os.path.lexists(aside) and not self._remove_aside(aside, replaces):
-                        raise in_the_way(aside)
+                        raise OutputError(f"{aside} is in the way; move it, and run again")
                     os.rename(self._final, aside)
                 try:
                     os.rename(self._partial, self._final)
@@ -181,11 +179,6 @@ class ZarrFolder(ZarrStore):
             names = [name for each in replaces.values() for name in each]
         with writing(aside):
             return bool(names) and remove(aside, names)
-
-    def _require_ours(self, replaces: Replaces) -> None:
-        """Refuses to publish in place of what is not the target of ours that was there."""
-        if os.path.islink(self._final) or self._digest_in(self._final) not in replaces:
-            raise put_there_meanwhile(self._final)
 
     def free(self) -> int:
         return room(self._final)
@@ -266,14 +259,10 @@ def digest_of(group: bytes | None) -> str | None:
         return None
 
 
-def in_the_way(path: str) -> OutputError:
-    """What is said of something where a replaced target is to lie for a moment."""
-    return OutputError(f"{path} is in the way; move it, and run again")
-
-
-def put_there_meanwhile(path: str) -> OutputError:
-    """What is said of something that is not the target of ours that was there."""
-    return OutputError(
-        f"{path} was put there by something else while the run went on, so it is not "
-        "replaced; move it, and run again"
-    )
+def require_ours(path: str, digest: str | None, replaces: Replaces) -> None:
+    """Refuses to publish in place of what is not the target of ours that was there."""
+    if os.path.islink(path) or digest not in replaces:
+        raise OutputError(
+            f"{path} was put there by something else while the run went on, so it is not "
+            "replaced; move it, and run again"
+        )
