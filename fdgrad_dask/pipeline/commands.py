@@ -5,7 +5,10 @@ import os
 import time
 from collections.abc import Generator, Sequence
 from contextlib import closing
+from dataclasses import dataclass, field
 from threading import Event
+
+import xarray as xr
 
 from fdgrad_dask.errors import InputError, Interrupted, OutputError
 from fdgrad_dask.pipeline.config.cluster import Threads
@@ -19,6 +22,7 @@ from fdgrad_dask.pipeline.execute.task import Result, Task, sampled
 from fdgrad_dask.pipeline.execute.verify import everything_read
 from fdgrad_dask.pipeline.execute.window import Pending, in_threads, stoppable
 from fdgrad_dask.pipeline.planning import describe
+from fdgrad_dask.pipeline.planning.describe import Summary
 from fdgrad_dask.pipeline.planning.job import Job, looked_at
 from fdgrad_dask.pipeline.planning.regions import Plan
 from fdgrad_dask.pipeline.report.page import (
@@ -28,11 +32,35 @@ from fdgrad_dask.pipeline.report.page import (
     require_matplotlib,
     write,
 )
-from fdgrad_dask.pipeline.source.inputs import fingerprint
+from fdgrad_dask.pipeline.source.open import fingerprint
 from fdgrad_dask.pipeline.source.remote import is_bucket
 from fdgrad_dask.pipeline.store.base import Store
 from fdgrad_dask.pipeline.store.open import beside, store_of
-from fdgrad_dask.pipeline.summary import Checked, Finished, Planned
+
+
+@dataclass(frozen=True)
+class Checked(Summary):
+    """What a run would do."""
+
+    result: xr.Dataset = field(repr=False)
+    """Its results, lazy and in arrays of one chunk."""
+
+
+@dataclass(frozen=True)
+class Planned(Checked):
+    """What a run would cost."""
+
+    plan: Plan
+    """Its regions, the bytes that they read and write, and the memory that one needs."""
+
+
+@dataclass(frozen=True)
+class Finished(Summary):
+    """A target that is complete, with its regions, and those that this call computed."""
+
+    regions: int
+    computed: int
+    seconds: float
 
 
 def run(

@@ -65,10 +65,7 @@ def log_into(path: str | None, *, chosen: bool = False) -> None:
 
     One that was ``chosen`` stays.
 
-    Raises
-    ------
-    OutputError
-        One that was chosen cannot be written.
+    OutputError: one that was chosen cannot be written.
     """
     for log in logging.getLogger().handlers:
         if isinstance(log, _Log) and not log.is_chosen:

@@ -23,8 +23,7 @@ import xarray as xr
 from fdgrad_dask.errors import ConfigError, InputError
 from fdgrad_dask.pipeline.config.source import Source
 from fdgrad_dask.pipeline.source import remote
-from fdgrad_dask.pipeline.source.inputs import fingerprint
-from fdgrad_dask.pipeline.source.open import open_files, open_source, pinned
+from fdgrad_dask.pipeline.source.open import fingerprint, open_files, open_source, pinned
 
 
 def source_of(path: str, **options: Any) -> Source:

@@ -16,6 +16,9 @@ from fdgrad_dask.pipeline.cluster.resources import bytes_per_worker
 from fdgrad_dask.pipeline.config.cluster import Gpu, Local, Ssh
 from fdgrad_dask.pipeline.config.section import visible_gpus
 
+_WITHOUT = 60  # seconds that a worker which starts looks for its scheduler
+_ANSWER = 5.0  # seconds in which a scheduler that is there answers
+
 
 @contextmanager
 def local(cluster: Local | Gpu) -> Iterator[Client]:
@@ -59,10 +62,6 @@ def workers(cluster: Local | Gpu) -> dict[int, dict[str, Any]]:
             for name in gpus[:wanted]
         ]
     return {n: {"cls": Nanny, "options": {**options, **its}} for n, its in enumerate(own)}
-
-
-_WITHOUT = 60  # seconds that a worker which starts looks for its scheduler
-_ANSWER = 5.0  # seconds in which a scheduler that is there answers
 
 
 @contextmanager

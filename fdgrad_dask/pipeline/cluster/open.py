@@ -19,8 +19,7 @@ from distributed.comm.core import CommClosedError
 
 from fdgrad_dask.errors import ClusterError, ClusterLostError
 from fdgrad_dask.pipeline.cluster import resources
-from fdgrad_dask.pipeline.cluster.batch import batch
-from fdgrad_dask.pipeline.cluster.kubernetes import kubernetes
+from fdgrad_dask.pipeline.cluster.batch import batch, kubernetes
 from fdgrad_dask.pipeline.cluster.machines import local, ssh
 from fdgrad_dask.pipeline.cluster.resources import bytes_per_worker
 from fdgrad_dask.pipeline.config.cluster import Address, Batch, Cluster, Kubernetes
@@ -143,10 +142,7 @@ OPEN: dict[str, Callable[[Any], AbstractContextManager[Client]]] = {
 def opened(cluster: Cluster) -> Iterator[Client]:
     """A client of the cluster, whose workers are ready; both are closed at the end.
 
-    Raises
-    ------
-    ClusterError
-        The workers do not start, or are not what the driver needs.
+    ClusterError: the workers do not start, or are not what the driver needs.
     """
     stack = ExitStack()
     try:

@@ -16,6 +16,12 @@ from dask.utils import parse_bytes
 from fdgrad_dask.errors import ClusterError
 from fdgrad_dask.pipeline.config.cluster import Batch, Cluster, Here, Ssh, Tls
 
+_DASHBOARD = 8787
+HERE = "127.0.0.1:0"  # a dashboard that only its own machine sees
+# A worker that died is started again. On a busy machine that takes longer than the 15 s after which
+# distributed closes its nanny too: a run would wait for ever once the last one is gone.
+PATIENT = {"distributed.deploy.lost-worker-timeout": "10 minutes"}
+
 
 def bytes_per_worker(cluster: Cluster) -> int:
     """Memory of one worker in bytes."""
@@ -42,12 +48,6 @@ def of_machine() -> int:
 
 if TYPE_CHECKING:
     from distributed import Security
-
-_DASHBOARD = 8787
-HERE = "127.0.0.1:0"  # a dashboard that only its own machine sees
-# A worker that died is started again. On a busy machine that takes longer than the 15 s after which
-# distributed closes its nanny too: a run would wait for ever once the last one is gone.
-PATIENT = {"distributed.deploy.lost-worker-timeout": "10 minutes"}
 
 
 def allocator(cluster: Cluster) -> dict[str, str]:

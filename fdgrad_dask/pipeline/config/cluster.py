@@ -21,6 +21,16 @@ from fdgrad_dask.pipeline.config.section import (
     visible_gpus,
 )
 
+# What dask-jobqueue calls a key of the section, today or before.
+_NAMED_HERE = {
+    "project": "account",
+    "security": "tls",
+    "n_workers": "jobs",
+    **dict.fromkeys(("job_extra_directives", "job_extra"), "directives"),
+    **dict.fromkeys(("job_script_prologue", "env_extra"), "prologue"),
+    **dict.fromkeys(("log_directory", "shared_temp_directory"), "folder"),
+}
+
 
 class Tls(Section):
     """Files of an encrypted cluster, each in PEM."""
@@ -93,17 +103,6 @@ class _Remote(Section):
         if tls and not info.data.get("encrypted", True):
             raise ValueError("files are given, but encrypted is false; take one of the two away")
         return tls
-
-
-# What dask-jobqueue calls a key of the section, today or before.
-_NAMED_HERE = {
-    "project": "account",
-    "security": "tls",
-    "n_workers": "jobs",
-    **dict.fromkeys(("job_extra_directives", "job_extra"), "directives"),
-    **dict.fromkeys(("job_script_prologue", "env_extra"), "prologue"),
-    **dict.fromkeys(("log_directory", "shared_temp_directory"), "folder"),
-}
 
 
 class Batch(_Remote):

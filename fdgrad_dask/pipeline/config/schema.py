@@ -198,10 +198,7 @@ AnyConfig = str | os.PathLike[str] | Mapping[str, Any] | Config
 def load(config: AnyConfig, settings: Sequence[str] = ()) -> Config:
     """The config of one run, checked: a YAML file, or its content; see ``load_all``.
 
-    Raises
-    ------
-    ConfigError
-        With every error, each with its line and path.
+    ConfigError: with every error, each with its line and path.
     """
     if isinstance(config, Config):
         return config
@@ -219,10 +216,8 @@ def load(config: AnyConfig, settings: Sequence[str] = ()) -> Config:
 def load_all(paths: Iterable[str], settings: Sequence[str] = ()) -> dict[str, Config]:
     """The configs in YAML files, by file and parameters; each setting is put into all of them.
 
-    Raises
-    ------
-    ConfigError
-        With every error of a file, each with its line and path, or two runs have one target.
+    ConfigError: with every error of a file, each with its line and path, or two runs have one
+    target.
     """
     configs: dict[str, Config] = {}
     targets: dict[str, str] = {}

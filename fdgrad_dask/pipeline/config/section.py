@@ -19,6 +19,9 @@ from pydantic import (
 SAMPLE = "sample:"
 
 _LINK = "::"  # between the links of a chained URL, such as zip://::in.zarr.zip
+FromList = BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)
+_CLOCK = re.compile(r"(?:(\d+)-)?(\d{1,3}):(\d\d):(\d\d)")
+Fraction = Annotated[float, Field(gt=0, lt=1)]
 
 
 def _at_home(path: str) -> str:
@@ -71,7 +74,6 @@ def says(message: str) -> WrapValidator:
 Place = Annotated[str, AfterValidator(_at_home)]
 """A path or a URL."""
 FileName = Annotated[Place, AfterValidator(_on_this_machine)]
-FromList = BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)
 Listed = BeforeValidator(_listed, json_schema_input_type=str | list[str])
 
 
@@ -81,9 +83,6 @@ class Section(BaseModel):
     model_config = ConfigDict(
         extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True
     )
-
-
-_CLOCK = re.compile(r"(?:(\d+)-)?(\d{1,3}):(\d\d):(\d\d)")
 
 
 def _memory(limit: str) -> str:
@@ -134,4 +133,3 @@ def visible_gpus() -> list[str]:
 Memory = Annotated[str, AfterValidator(_definite)]
 MemoryOrAuto = Annotated[str, AfterValidator(_memory)]
 Duration = Annotated[str, AfterValidator(_duration)]
-Fraction = Annotated[float, Field(gt=0, lt=1)]

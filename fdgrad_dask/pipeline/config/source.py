@@ -18,6 +18,25 @@ from fdgrad_dask.pipeline.config.section import FromList, Listed, Place, Section
 
 Format = Literal["auto", "zarr", "netcdf", "icechunk", "kerchunk"]
 Label = int | float | str
+Chunk = Annotated[
+    PositiveInt | Literal[-1, "auto"],
+    says("a chunk is a number of points, -1 for the whole dimension, or auto"),
+]
+# Names that fsspec's packages have for what obstore and icechunk call otherwise.
+_OF_FSSPEC = {
+    "key": "access_key_id",
+    "secret": "secret_access_key",
+    "anon": "skip_signature",
+    "anonymous": "skip_signature",
+    "client_kwargs": "endpoint and region",
+    "config_kwargs": "client_options",
+    "use_ssl": "allow_http",
+    "connection_string": "account_name and account_key",
+}
+STORES = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss")
+"""The schemes of buckets, which obstore and icechunk open; fsspec opens every other one."""
+_LABELS_ONLY = ("_FillValue", "missing_value", "scale_factor", "add_offset", "dtype")
+ENDINGS = (".zarr", ".icechunk", ".nc")
 
 
 class Picked(Section):
@@ -44,24 +63,6 @@ Selection = Annotated[
         "{index: n}, {index: [start, stop]} or {indices: [...]}"
     ),
 ]
-Chunk = Annotated[
-    PositiveInt | Literal[-1, "auto"],
-    says("a chunk is a number of points, -1 for the whole dimension, or auto"),
-]
-
-# Names that fsspec's packages have for what obstore and icechunk call otherwise.
-_OF_FSSPEC = {
-    "key": "access_key_id",
-    "secret": "secret_access_key",
-    "anon": "skip_signature",
-    "anonymous": "skip_signature",
-    "client_kwargs": "endpoint and region",
-    "config_kwargs": "client_options",
-    "use_ssl": "allow_http",
-    "connection_string": "account_name and account_key",
-}
-STORES = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss")
-"""The schemes of buckets, which obstore and icechunk open; fsspec opens every other one."""
 
 
 def _of_a_store(options: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
@@ -85,8 +86,6 @@ def _hidden(url: str) -> str:
 
 Options = Annotated[dict[str, Any], AfterValidator(_of_a_store), Field(exclude=True, repr=False)]
 _Url = Annotated[Place, AfterValidator(_hidden), PlainSerializer(without_secrets)]
-
-_LABELS_ONLY = ("_FillValue", "missing_value", "scale_factor", "add_offset", "dtype")
 
 
 def _attributes(value: Any) -> Any:
@@ -173,9 +172,6 @@ class Source(Stored):
     coordinates: Beside | None = None
     """Files of the grid beside those of the fields, like mesh_mask.nc of NEMO: a path, or a section
     with the keys of source. Their variables can be named as if they stood in the source."""
-
-
-ENDINGS = (".zarr", ".icechunk", ".nc")
 
 
 class Target(Section):

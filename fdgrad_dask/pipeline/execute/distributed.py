@@ -41,6 +41,9 @@ _SCHEDULER = {
 }
 
 Note = Callable[[str, str], None]
+_TIMES = 5  # as long as the median of what is finished
+_LEAST = 60.0  # seconds
+_REMEMBERED = 1000  # finished regions, of which the median is taken
 
 
 def on_cluster(
@@ -55,10 +58,8 @@ def on_cluster(
     note : callable
         Receives events of the cluster: a kind, and a sentence.
 
-    Raises
-    ------
-    FdgradError
-        What went wrong in a region, once those in flight are finished; or with the cluster.
+    FdgradError: what went wrong in a region, once those in flight are finished; or with the
+    cluster.
     """
     handed = _Handed(task)
     for rebuilt in range(_REBUILDS + 1):
@@ -206,11 +207,6 @@ class _Workers:
             "Where that is short, lower target.regions or cluster.threads, or raise "
             "cluster.memory_limit; else see why the workers die"
         )
-
-
-_TIMES = 5  # as long as the median of what is finished
-_LEAST = 60.0  # seconds
-_REMEMBERED = 1000  # finished regions, of which the median is taken
 
 
 class Straggling:

@@ -17,6 +17,8 @@ from fdgrad_dask.pipeline.planning.cutting import Span
 from fdgrad_dask.pipeline.planning.regions import Plan
 from fdgrad_dask.pipeline.store.open import Place
 
+_RUN, _LINES = "run.json", "journal.jsonl"
+
 
 @dataclass(frozen=True)
 class RegionRecord:
@@ -100,9 +102,6 @@ def key_of(span: Span) -> str:
     '{"time": [0, 24], "latitude": [0, 5]}'
     """
     return json.dumps(span)
-
-
-_RUN, _LINES = "run.json", "journal.jsonl"
 
 
 class Journal:

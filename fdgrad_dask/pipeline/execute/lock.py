@@ -51,10 +51,7 @@ def locked(place: Place, shown: str) -> Iterator[Callable[[], None]]:
 
     What is yielded raises an OutputError where the lock was lost meanwhile.
 
-    Raises
-    ------
-    OutputError
-        Another run has it, and lives.
+    OutputError: another run has it, and lives.
     """
     now, pid = time.time(), os.getpid()
     mine = Owner(socket.gethostname(), pid, _born(pid) or now, now, now, uuid4().hex, _space())

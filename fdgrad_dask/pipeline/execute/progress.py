@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TextIO
 
@@ -13,10 +14,11 @@ from fdgrad_dask.pipeline.config.schema import AnyConfig, load
 from fdgrad_dask.pipeline.console import has_bar, say
 from fdgrad_dask.pipeline.execute.journal import Journal, RegionRecord
 from fdgrad_dask.pipeline.execute.lock import living_owner
+from fdgrad_dask.pipeline.planning.describe import Summary
 from fdgrad_dask.pipeline.store.open import beside
-from fdgrad_dask.pipeline.summary import Standing
 
 _LINE = 5.0  # seconds between two lines where there is no terminal
+_EVENTS = 3  # the last so many are shown
 
 
 class Progress:
@@ -49,7 +51,13 @@ class Progress:
             self._bar.close()
 
 
-_EVENTS = 3  # the last so many are shown
+@dataclass(frozen=True)
+class Standing(Summary):
+    """How far a run is: "not begun", "running", "interrupted" or "complete"."""
+
+    state: str
+    regions: int
+    finished: int
 
 
 def status(config: AnyConfig, *, settings: Sequence[str] = ()) -> Standing:

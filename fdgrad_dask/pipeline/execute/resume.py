@@ -49,12 +49,8 @@ class Beginning:
     def start(self, *, fresh: bool, repair: bool) -> Start:
         """The way on from what is there.
 
-        Raises
-        ------
-        OutputError
-            The target is not ours, or is of something else, or the disk is too small.
-        ClusterError
-            The regions of a run that was begun elsewhere do not fit these workers.
+        OutputError: the target is not ours, or is of something else, or the disk is too small.
+        ClusterError: the regions of a run that was begun elsewhere do not fit these workers.
         """
         job, path = self.job, self.job.config.target.path
         state, begun = require_ours(self.store, self.journal), self.journal.run()

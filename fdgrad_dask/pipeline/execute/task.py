@@ -34,10 +34,14 @@ from fdgrad_dask.pipeline.execute.journal import RegionRecord, key_of
 from fdgrad_dask.pipeline.planning.cutting import Chunks, Halo, Span
 from fdgrad_dask.pipeline.planning.graph import Region, culled
 from fdgrad_dask.pipeline.planning.job import Job, template
-from fdgrad_dask.pipeline.source.inputs import fingerprint
+from fdgrad_dask.pipeline.source.open import fingerprint
 from fdgrad_dask.pipeline.source.versions import ContextPool, recording
 from fdgrad_dask.pipeline.store.base import Shard, Store, Writer
 from fdgrad_dask.pipeline.store.open import store_of
+
+_building = threading.Lock()  # xarray and dask change settings of the process meanwhile
+Result = tuple[RegionRecord, Any]
+"""The record of a region, and what the target's store wants of it."""
 
 
 class Attempt(NamedTuple):
@@ -46,12 +50,6 @@ class Attempt(NamedTuple):
     region: int
     span: Span
     number: int = 1
-
-
-_building = threading.Lock()  # xarray and dask change settings of the process meanwhile
-
-Result = tuple[RegionRecord, Any]
-"""The record of a region, and what the target's store wants of it."""
 
 
 @dataclass(frozen=True)

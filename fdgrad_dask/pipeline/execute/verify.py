@@ -13,12 +13,15 @@ from fdgrad_dask.errors import InputError, OutputError
 from fdgrad_dask.pipeline.config.schema import AnyConfig, Config, load
 from fdgrad_dask.pipeline.execute.journal import Journal, RunRecord
 from fdgrad_dask.pipeline.planning import identity
+from fdgrad_dask.pipeline.planning.describe import Summary
 from fdgrad_dask.pipeline.planning.job import looked_at
-from fdgrad_dask.pipeline.source.inputs import Inputs
+from fdgrad_dask.pipeline.source.open import Inputs
 from fdgrad_dask.pipeline.source.remote import files_of
 from fdgrad_dask.pipeline.store.base import State, Store
 from fdgrad_dask.pipeline.store.open import beside, store_of
-from fdgrad_dask.pipeline.summary import Verified
+
+_READERS = 8
+_SHOWN = 20
 
 
 def require_ours(store: Store, journal: Journal) -> State:
@@ -61,10 +64,6 @@ def all_names(run: RunRecord | None) -> list[str]:
     return [name for names in known(run).values() for name in names]
 
 
-_READERS = 8
-_SHOWN = 20
-
-
 @dataclass(frozen=True)
 class Fault:
     """One thing that is not as it was written, and the region that wrote it."""
@@ -82,26 +81,20 @@ def faults(store: Store, journal: Journal) -> list[Fault]:
     run, records = journal.run(), journal.numbered()
     if run is None:
         return []
-    written: list[tuple[str, str | None, int | None]] = [
-        (f"region {number}", None, number) for number in range(run.regions) if number not in records
-    ]
-    written += [(key, checksum, None) for key, checksum in run.labels.items()]
+    missing = [n for n in range(run.regions) if n not in records]
+    found = [Fault(f"region {number}", "was not finished", number) for number in missing]
+    written: list[tuple[str, str, int | None]] = [(*each, None) for each in run.labels.items()]
     for number, record in records.items():
-        written += [(key, checksum, number) for key, checksum in record.checksums.items()]
+        written += [(*each, number) for each in record.checksums.items()]
 
-    def compare(one: tuple[str, str | None, int | None]) -> Fault | None:
-        key, checksum, region = one
-        if checksum is None:
-            return Fault(key, "was not finished", region)
-        if (found := store.checksum(key)) is None:
-            return Fault(key, "is missing", region)
-        if found == checksum:
+    def compare(key: str, checksum: str, region: int | None) -> Fault | None:
+        if (stored := store.checksum(key)) == checksum:
             return None
         what = "is empty" if store.absent([key]) else "has other bytes than were written"
-        return Fault(key, what, region)
+        return Fault(key, "is missing" if stored is None else what, region)
 
     with ThreadPoolExecutor(_READERS) as readers:
-        return [fault for fault in readers.map(compare, written) if fault]
+        return found + [fault for fault in readers.map(lambda one: compare(*one), written) if fault]
 
 
 def everything_read(run: RunRecord, journal: Journal) -> list[Mapping[str, str]]:
@@ -136,6 +129,14 @@ def require_inputs(inputs: Inputs, run: RunRecord, journal: Journal, path: str) 
             f"{path} is complete, but its inputs have changed since: {inputs.shown(changed)}; run "
             "with --fresh to compute it again, or restore them"
         )
+
+
+@dataclass(frozen=True)
+class Verified(Summary):
+    """A target of which every stored byte is what was written."""
+
+    regions: int
+    shards: int
 
 
 def verify(config: AnyConfig, *, settings: Sequence[str] = ()) -> Verified:

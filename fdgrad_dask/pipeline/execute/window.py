@@ -24,6 +24,9 @@ from fdgrad_dask.pipeline.planning.regions import Plan
 # client and scheduler some milliseconds, so that where many are in flight each lasts longer.
 _TASK, _FEW, _LONGEST = 0.25, 10, 10.0
 _MOST = 64  # regions of a task
+_POLL = 0.2  # seconds
+Attempts = Sequence[Attempt]
+Results = list[Result]
 
 
 class Pending:
@@ -87,12 +90,6 @@ class Pending:
             self._left.move_to_end(number, last=False)
 
 
-_POLL = 0.2  # seconds
-
-Attempts = Sequence[Attempt]
-Results = list[Result]
-
-
 def outcomes(futures: Iterable[Any]) -> Iterator[Results | Exception]:
     """What each future gives, or its error."""
     for future in futures:
@@ -132,10 +129,7 @@ def fly(
     list of Result
         Of a task.
 
-    Raises
-    ------
-    Exception
-        What went wrong in a region, once those in flight are finished.
+    Exception: what went wrong in a region, once those in flight are finished.
     """
     flying: dict[int, Attempts] = {}
     landed: SimpleQueue[tuple[Any, int]] = SimpleQueue()
@@ -210,10 +204,7 @@ def in_threads(
 ) -> Generator[Results, None, None]:
     """Compute pending regions in this process.
 
-    Raises
-    ------
-    FdgradError
-        What went wrong in a region, once those in flight are finished.
+    FdgradError: what went wrong in a region, once those in flight are finished.
     """
 
     def submit(tasks: Sequence[Attempts]) -> list[Future[Results]]:

@@ -3,6 +3,7 @@
 import math
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import xarray as xr
@@ -13,6 +14,20 @@ from fdgrad_dask.pipeline.planning.cutting import outwards
 from fdgrad_dask.pipeline.planning.graph import Region, culled, stored_chunks
 from fdgrad_dask.pipeline.planning.job import Job, shape
 from fdgrad_dask.pipeline.planning.regions import Plan, Workload
+
+_WIDTH = 48  # characters of a dimension
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What ``fdgrad`` prints is ``str`` of it."""
+
+    text: str = field(repr=False)
+    target: str
+    """The path or URL of the target."""
+
+    def __str__(self) -> str:
+        return self.text
 
 
 def what_is_read(job: Job) -> list[str]:
@@ -95,9 +110,6 @@ def _array(name: str, array: xr.DataArray) -> str:
     sizes = ", ".join(f"{dim}: {size}" for dim, size in array.sizes.items())
     units = array.attrs.get("units", "no units")
     return f"         {name} ({sizes}) {array.dtype}, {units}, {format_bytes(array.nbytes)}"
-
-
-_WIDTH = 48  # characters of a dimension
 
 
 def draw(work: Workload, plan: Plan) -> list[str]:

@@ -22,10 +22,12 @@ from fdgrad_dask.pipeline.planning.cutting import Chunks, Halo
 from fdgrad_dask.pipeline.planning.graph import field_of, found_halos, pieces_of
 from fdgrad_dask.pipeline.planning.regions import Plan, Workload
 from fdgrad_dask.pipeline.planning.steps import with_grid
-from fdgrad_dask.pipeline.source.inputs import Inputs
-from fdgrad_dask.pipeline.source.open import chunked, open_files, pinned
+from fdgrad_dask.pipeline.source.open import Inputs, chunked, open_files, pinned
 from fdgrad_dask.pipeline.source.remote import files_of
 from fdgrad_dask.pipeline.source.versions import recording
+
+FULL = 0.95  # of its memory limit: a worker that holds more is killed
+_ROOM = 0.7  # of its memory limit: what a region is planned for
 
 
 @dataclass(frozen=True)
@@ -83,10 +85,6 @@ def template(result: xr.Dataset, layout: Layout, target: Target) -> xr.Dataset:
     # In this thread, where versions are noted: threads of dask before 2026 would note nothing.
     coords = {name: c.load(scheduler="sync") for name, c in labelled.coords.items()}
     return labelled.assign_coords(coords)
-
-
-FULL = 0.95  # of its memory limit: a worker that holds more is killed
-_ROOM = 0.7  # of its memory limit: what a region is planned for
 
 
 @dataclass(frozen=True)

@@ -26,16 +26,14 @@ from fdgrad_dask.pipeline.config.source import Picked
 from fdgrad_dask.pipeline.source.open import IN_MEMORY
 from fdgrad_dask.pipeline.source.select import named_in, selected
 
+_BY_POINT = ("dx", "dy", "area", "fraction")
+
 
 def build(config: Config, source: xr.Dataset) -> xr.Dataset:
     """Every output of every step, lazy, with the coordinates and grid mappings of the inputs.
 
-    Raises
-    ------
-    InputError
-        An input is neither in the source nor an output of an earlier step.
-    ConfigError
-        Two results have one name, or an operator refuses its options.
+    InputError: an input is neither in the source nor an output of an earlier step. ConfigError: two
+    results have one name, or an operator refuses its options.
     """
     known = source
     results: dict[str, xr.DataArray] = {}
@@ -120,9 +118,6 @@ def _named(
     return zip(names, own.values(), strict=True)
 
 
-_BY_POINT = ("dx", "dy", "area", "fraction")
-
-
 def geometry_of(grid: Grid, variable: Callable[[str], xr.DataArray]) -> Geometry | None:
     """What a grid says, with variables in place of their names; None if the coordinates decide."""
 
@@ -158,10 +153,7 @@ def with_grid(config: Config, source: xr.Dataset) -> xr.Dataset:
     WRF writes its latitude and longitude again for each time: where they are the same for all, the
     grid has them once.
 
-    Raises
-    ------
-    InputError
-        The grid moves, as the nest around a storm does.
+    InputError: the grid moves, as the nest around a storm does.
     """
     on_grid = [step for step in config.steps if catalog.takes_grid(step.operator)]
     grids = [grid for step in on_grid if (grid := config.grid_of(step))]

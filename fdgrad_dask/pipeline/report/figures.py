@@ -23,6 +23,26 @@ Array = np.ndarray[Any, np.dtype[np.float64]]
 
 _BINS = 120  # of a curve; a page has no room to show more
 _PAUSE = 10.0  # seconds; a longer time without any region means that the run was interrupted
+_WIDTH, _HEIGHT = 5.2, 2.6  # inches; a page shows figures at about this size
+_MAP = (2.4, 4.9)  # inches of height, with the colour bar
+_INK, _BLUE, _OCHRE = "#5b6770", "#2f6f9f", "#c5832b"
+_NAMED = 12  # workers; more are drawn without their names
+_STYLE: dict[Any, Any] = {
+    "svg.fonttype": "none",  # text stays text, in the typeface of the page
+    "font.size": 9,
+    "text.color": _INK,
+    "axes.labelcolor": _INK,
+    "axes.edgecolor": "#c3cad0",
+    "axes.linewidth": 0.6,
+    "axes.axisbelow": True,
+    "xtick.color": _INK,
+    "ytick.color": _INK,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "grid.color": "#e3e7ea",
+}
+_POINTS = 600  # along a dimension; a page has no more pixels for it
+_DECODED = 2**29  # bytes of the chunks that are decoded
 
 
 @dataclass(frozen=True)
@@ -84,26 +104,6 @@ def compute_rate(regions: pd.DataFrame, column: str, edges: Array) -> Array:
     slope, times = change.cumsum().to_numpy(), change.index.to_numpy()
     done = np.concatenate([[0.0], np.cumsum(slope[:-1] * np.diff(times))])
     return np.asarray(np.diff(np.interp(edges, times, done)) / np.diff(edges))
-
-
-_WIDTH, _HEIGHT = 5.2, 2.6  # inches; a page shows figures at about this size
-_MAP = (2.4, 4.9)  # inches of height, with the colour bar
-_INK, _BLUE, _OCHRE = "#5b6770", "#2f6f9f", "#c5832b"
-_NAMED = 12  # workers; more are drawn without their names
-_STYLE: dict[Any, Any] = {
-    "svg.fonttype": "none",  # text stays text, in the typeface of the page
-    "font.size": 9,
-    "text.color": _INK,
-    "axes.labelcolor": _INK,
-    "axes.edgecolor": "#c3cad0",
-    "axes.linewidth": 0.6,
-    "axes.axisbelow": True,
-    "xtick.color": _INK,
-    "ytick.color": _INK,
-    "xtick.major.width": 0.6,
-    "ytick.major.width": 0.6,
-    "grid.color": "#e3e7ea",
-}
 
 
 def draw_result(field: xr.DataArray) -> str:
@@ -212,10 +212,6 @@ def _to_svg(figure: Figure) -> str:
     figure.savefig(text, format="svg", dpi=160, facecolor="none")
     svg = re.sub(r"(?s)<metadata>.*?</metadata>", "", text.getvalue())
     return re.sub(r'(?s).*?<svg[^>]*(viewBox="[^"]*")[^>]*>', r"<svg \1>", svg, count=1)
-
-
-_POINTS = 600  # along a dimension; a page has no more pixels for it
-_DECODED = 2**29  # bytes of the chunks that are decoded
 
 
 def take_preview(array: xr.DataArray) -> tuple[xr.DataArray, str]:

@@ -25,6 +25,9 @@ from fdgrad_dask.pipeline.source.open import open_files, open_source
 from fdgrad_dask.pipeline.source.select import named_in
 
 _CHARTS = 24  # results that are drawn
+_SIZE = 11.0, (3.4, 7.0)  # inches: width, limits of the height
+_POINTS = 1500  # along a dimension; the picture has no more pixels for it
+_READERS = 4  # chunks in memory at a time
 
 
 @contextmanager
@@ -42,10 +45,7 @@ def reported(config: Config, journal: Journal) -> Iterator[None]:
 def write(config: Config, journal: Journal) -> None:
     """Write the page about a run, complete or not, from its journal.
 
-    Raises
-    ------
-    OutputError
-        The page cannot be written; the target is unchanged.
+    OutputError: the page cannot be written; the target is unchanged.
     """
     run = journal.run()
     if config.report is None or run is None:
@@ -155,18 +155,10 @@ def _describe_region(key: str) -> str:
     return ", ".join(f"{dim} {start}–{stop}" for dim, (start, stop) in json.loads(key).items())
 
 
-_SIZE = 11.0, (3.4, 7.0)  # inches: width, limits of the height
-_POINTS = 1500  # along a dimension; the picture has no more pixels for it
-_READERS = 4  # chunks in memory at a time
-
-
 def require_matplotlib(section: str) -> None:
     """Check that a picture or a report can be drawn, before anything is computed.
 
-    Raises
-    ------
-    ConfigError
-        matplotlib is not installed.
+    ConfigError: matplotlib is not installed.
     """
     if find_spec("matplotlib") is None:
         raise ConfigError(
@@ -178,10 +170,7 @@ def require_matplotlib(section: str) -> None:
 def require_drawable(picture: Picture, result: xr.Dataset) -> None:
     """Check that the steps give the variable of a picture, and that its mean has two dimensions.
 
-    Raises
-    ------
-    ConfigError
-        No such variable or dimension, or not two dimensions left.
+    ConfigError: no such variable or dimension, or not two dimensions left.
     """
     if picture.variable not in result.data_vars:
         raise ConfigError(
@@ -201,10 +190,7 @@ def require_drawable(picture: Picture, result: xr.Dataset) -> None:
 def draw(picture: Picture, target: Target) -> None:
     """Draw one variable of the finished target, chunk by chunk.
 
-    Raises
-    ------
-    OutputError
-        The file cannot be written; the target is complete all the same.
+    OutputError: the file cannot be written; the target is complete all the same.
     """
     from fdgrad_dask.pipeline.report import chart
 

@@ -26,6 +26,7 @@ from fdgrad_dask.pipeline.source.zarr import Guarded, zarr_store
 
 _opening = threading.Lock()  # what is said of warnings holds for the whole process
 _TIMES = re.compile(r"decod|since|calendar", re.IGNORECASE)  # what xarray says of bad times
+_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 4, 6: 8, 7: 1, 8: 2, 9: 4, 10: 8, 11: 8}  # bytes of a type
 
 
 class StoredArray(BackendArray):
@@ -138,9 +139,6 @@ def _refused(error: Exception, path: str, source: Stored) -> InputError:
                 "them as the numbers that they are"
             )
     return remote.refusal(error, path, "opened", advice)
-
-
-_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 4, 6: 8, 7: 1, 8: 2, 9: 4, 10: 8, 11: 8}  # bytes of a type
 
 
 def open_netcdf(file: str, options: dict[str, Any]) -> tuple[str | BinaryIO, str | None]:

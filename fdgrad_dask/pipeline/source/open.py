@@ -4,23 +4,38 @@
 them into dask arrays whose chunks are each read by one call.
 """
 
-from collections.abc import Hashable, Mapping, Sequence
+import hashlib
+import json
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import cache
 from typing import Any, Literal, TypeVar
 from uuid import uuid4
 
 import dask.array as da
 import numpy as np
 import xarray as xr
+import zarr
 
 from fdgrad_dask.errors import InputError
 from fdgrad_dask.pipeline.config.operators import require_known
 from fdgrad_dask.pipeline.config.redaction import without_secrets
 from fdgrad_dask.pipeline.config.source import Picked, Source, Stored
+from fdgrad_dask.pipeline.source import remote, versions
 from fdgrad_dask.pipeline.source.concat import joined
 from fdgrad_dask.pipeline.source.formats import opened
 from fdgrad_dask.pipeline.source.remote import files_of, format_of
 from fdgrad_dask.pipeline.source.select import labelled, renamed, selected
-from fdgrad_dask.pipeline.source.zarr import session
+from fdgrad_dask.pipeline.source.zarr import session, zarr_store
+
+IN_MEMORY = 2**20
+"""Values; a coordinate up to this size is read when the source is opened."""
+Opened = TypeVar("Opened", bound=Stored)
+Chunks = Mapping[str, int | Literal["auto"] | tuple[int, ...]]
+_LISTED = 16  # files listed one by one; more are one digest
+_LOOKING = 8  # objects at a time
+_SHOWN = 5
 
 
 def numbered(source: Stored) -> dict[int, tuple[str, Stored]]:
@@ -34,10 +49,7 @@ def with_coordinates(dataset: xr.Dataset, source: Source) -> xr.Dataset:
     Those that a field names by its attribute ``coordinates`` become coordinates. Dimensions of one
     point go: NEMO repeats its grid along a time.
 
-    Raises
-    ------
-    InputError
-        The files have other points than the fields.
+    InputError: the files have other points than the fields.
     """
     beside_it = numbered(source.coordinates) if source.coordinates else {}
     for number, (file, beside) in beside_it.items():
@@ -74,13 +86,6 @@ def _require_same_points(one: xr.Dataset, other: xr.Dataset, dim: Hashable, file
             )
 
 
-IN_MEMORY = 2**20
-"""Values; a coordinate up to this size is read when the source is opened."""
-
-Opened = TypeVar("Opened", bound=Stored)
-Chunks = Mapping[str, int | Literal["auto"] | tuple[int, ...]]
-
-
 def open_source(source: Source) -> xr.Dataset:
     """The source as a Dataset of dask arrays, in the chunks that the config asks for."""
     return chunked(open_files(source), source.chunks)
@@ -93,13 +98,9 @@ def open_files(source: Source, files: Sequence[str] | None = None) -> xr.Dataset
     or as a tuple of all sizes along a dimension. ``files`` are what its paths name, where that is
     known already.
 
-    Raises
-    ------
-    InputError
-        Nothing is there, or it cannot be opened, or the files do not fit together, or those of
-        ``coordinates`` are of another grid.
-    ConfigError
-        ``rename``, ``coords``, ``attrs`` or ``select`` name what does not exist.
+    InputError: nothing is there, or it cannot be opened, or the files do not fit together, or those
+    of ``coordinates`` are of another grid. ConfigError: ``rename``, ``coords``, ``attrs`` or
+    ``select`` name what does not exist.
     """
     files = files_of(source) if files is None else files
     dataset = opened(files[0], source) if len(files) == 1 else joined(files, source)
@@ -162,3 +163,91 @@ class _Lazy:
 def _read(lazy: _Lazy, key: tuple[slice, ...]) -> np.ndarray[Any, Any]:
     """One chunk. Not dask's getter, which slices of neighbours would be fused into."""
     return np.asarray(lazy.variable[key].values)
+
+
+def fingerprint(source: Source) -> dict[str, str]:
+    """What a source is now, in a few words a file, or in one digest where there are many.
+
+    A file is known by its bytes and the time of its last change or its ETag, a Zarr store by the
+    digest of all its metadata, an Icechunk repository by its snapshot.
+    """
+    parts: list[Stored] = [source, *([source.coordinates] if source.coordinates else [])]
+    found = {without_secrets(f): _fingerprint(f, part) for part in parts for f in files_of(part)}
+    if len(found) <= _LISTED:
+        return found
+    return {f"{len(found)} files": f"sha256 {_digest(found)}"}
+
+
+def _fingerprint(file: str, source: Stored) -> str:
+    kind = format_of(file, source)
+    try:
+        if kind == "icechunk":
+            return f"snapshot {session(file, source).snapshot_id}"
+        if kind == "netcdf":
+            return versions.of(file, source.storage_options)
+        store = zarr_store(file, source)
+        group = zarr.open_group(store, mode="r", path=source.group or "")
+        metadata = {name: each.metadata.to_dict() for name, each in group.members(max_depth=None)}
+        return f"metadata of sha256 {_digest(metadata)}"
+    except (OSError, ValueError, KeyError) as error:
+        raise remote.refusal(error, file, "looked at", "fix the path") from error
+
+
+def _digest(value: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
+
+
+class Inputs:
+    """The files of a source by number, and the versions that their objects have now."""
+
+    def __init__(self, source: Source, files: Sequence[str]) -> None:
+        self._files: dict[int, tuple[str, Stored]] = {n: (f, source) for n, f in enumerate(files)}
+        if source.coordinates:
+            with suppress(InputError):  # they are gone
+                self._files |= numbered(source.coordinates)
+        self._store = cache(zarr_store)
+
+    def changed(self, read: Iterable[Mapping[str, str]]) -> set[str]:
+        """The objects that some of ``read`` have in another version than the one of now."""
+        known: dict[str, set[str]] = {}
+        for seen in read:
+            for name, version in seen.items():
+                known.setdefault(name, set()).add(version)
+        with ThreadPoolExecutor(_LOOKING) as looking:
+            now = dict(zip(known, looking.map(self._now, known), strict=True))
+        return {name for name in known if known[name] != {now[name]}}
+
+    def are_gone(self, read: Iterable[Mapping[str, str]]) -> bool:
+        """Whether nothing of the fields exists any more; files of the grid may still be there."""
+        names = {name for seen in read for name in seen if not name.startswith("-")}
+        return all(self._now(name) == versions.MISSING for name in names)
+
+    def shown(self, names: Iterable[str]) -> str:
+        """Some of these objects, as a message names them."""
+        listed = sorted(names)
+        paths = ["/".join(filter(None, self._place(name)[:2])) for name in listed[:_SHOWN]]
+        more = f" and {len(listed) - _SHOWN} more" if len(listed) > _SHOWN else ""
+        return ", ".join(map(without_secrets, paths)) + more
+
+    def _place(self, name: str) -> tuple[str, str, Stored | None]:
+        """The file, the key in it, and how it opens; no file where the source has fewer now."""
+        number, _, key = name.partition("/")
+        file, source = self._files.get(int(number), ("", None))
+        return file, key, source
+
+    def _now(self, name: str) -> str:
+        file, key, source = self._place(name)
+        if source is None:
+            return versions.MISSING
+        try:
+            if not key:
+                return versions.of(file, source.storage_options)
+            # References say in which file a key lies; of all others the path does.
+            refers = format_of(file, source) == "kerchunk"
+            store = self._store(file, source) if refers else None
+            return versions.of_key(store, file.rstrip("/"), key, source.storage_options)
+        except Exception as error:  # of whatever library opens the URL
+            raise InputError(
+                f"{self.shown([name])} cannot be looked at ({remote.cause_of(error)}), so nobody "
+                "knows whether it has changed; run again when it can"
+            ) from error

@@ -34,6 +34,7 @@ _VARIABLES = {  # by the first letter of the scheme
     "g": "GOOGLE_APPLICATION_CREDENTIALS",
     "a": "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY",
 }
+_NETCDF = (".nc", ".nc4", ".cdf", ".netcdf", ".h5", ".hdf5")
 
 
 def is_url(path: str) -> bool:
@@ -168,9 +169,6 @@ def _copies() -> str:
     folder = tempfile.mkdtemp(prefix="fdgrad-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder
-
-
-_NETCDF = (".nc", ".nc4", ".cdf", ".netcdf", ".h5", ".hdf5")
 
 
 def files_of(source: Stored) -> list[str]:

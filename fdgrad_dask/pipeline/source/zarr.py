@@ -31,6 +31,7 @@ _AS_ICECHUNK = {
     "account_key": "access_key",
     "service_account": "service_account_file",
 }
+_METADATA = ("zarr.json", ".zarray", ".zgroup", ".zattrs", ".zmetadata")
 
 
 def session(path: str, source: Stored) -> Any:
@@ -100,9 +101,6 @@ def storage(path: str, options: dict[str, Any]) -> Any:
     raise ConfigError(
         f"{path}: icechunk reads folders, s3://, gs:// and az://, not {scheme!r}; name one of these"
     )
-
-
-_METADATA = ("zarr.json", ".zarray", ".zgroup", ".zattrs", ".zmetadata")
 
 
 def zarr_store(file: str, source: Stored) -> Store:

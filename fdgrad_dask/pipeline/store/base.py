@@ -18,6 +18,14 @@ Replaces = Mapping[str, Collection[str]]
 """The arrays of targets of ours, by their digests."""
 State = Literal["absent", "unfinished", "finished"]
 _WORDS = 2**17  # a MiB that is turned round at once
+WHOLE = "fdgrad-whole.nc"
+"""The netCDF file that is put together inside the folder that grew."""
+GROWING = "fdgrad-partial.json"
+"""The metadata of a group in a bucket that has no ``zarr.json`` yet, so that nobody reads it."""
+_OF_AN_ARRAY = re.compile(r"(?:zarr\.json|c(?:/\d+)*|(?:zarr|c(?:/\d+)*)\.[0-9a-f]{32}\.partial)")
+_OF_THE_GROUP = re.compile(
+    r"zarr\.json|zarr\.[0-9a-f]{32}\.partial|" + "|".join(map(re.escape, (WHOLE, GROWING)))
+)
 
 
 @dataclass(frozen=True)
@@ -138,16 +146,6 @@ class Store(Protocol):
     def free(self) -> int | None:
         """Bytes that can still be written, where that can be known."""
         return None
-
-
-WHOLE = "fdgrad-whole.nc"
-"""The netCDF file that is put together inside the folder that grew."""
-GROWING = "fdgrad-partial.json"
-"""The metadata of a group in a bucket that has no ``zarr.json`` yet, so that nobody reads it."""
-_OF_AN_ARRAY = re.compile(r"(?:zarr\.json|c(?:/\d+)*|(?:zarr|c(?:/\d+)*)\.[0-9a-f]{32}\.partial)")
-_OF_THE_GROUP = re.compile(
-    r"zarr\.json|zarr\.[0-9a-f]{32}\.partial|" + "|".join(map(re.escape, (WHOLE, GROWING)))
-)
 
 
 def is_of_arrays(key: str, names: Collection[str]) -> bool:

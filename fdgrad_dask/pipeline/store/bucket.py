@@ -95,10 +95,7 @@ class Bucket:
     def flush(self) -> None:
         """Puts what was appended and waits, as all that reads and writes does first.
 
-        Raises
-        ------
-        OutputError
-            It cannot be put, and goes on waiting.
+        OutputError: it cannot be put, and goes on waiting.
         """
         with self._lock:
             if self._timer is not None:

@@ -16,6 +16,8 @@ from fdgrad_dask.pipeline.source import remote
 from fdgrad_dask.pipeline.store.bucket import answering
 
 _FULL = 2**20  # bytes free; HDF5 says only that something went wrong, so this tells
+_PRIVATE = 0o700
+_PRIVATELY = partial(os.open, mode=0o600)
 
 
 @contextmanager
@@ -59,10 +61,6 @@ def room(path: str) -> int:
     while not os.path.isdir(folder):
         folder = os.path.dirname(folder)
     return shutil.disk_usage(folder).free
-
-
-_PRIVATE = 0o700
-_PRIVATELY = partial(os.open, mode=0o600)
 
 
 class Folder:

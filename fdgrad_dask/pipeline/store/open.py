@@ -21,6 +21,14 @@ from fdgrad_dask.pipeline.store.netcdf import NetcdfStore
 from fdgrad_dask.pipeline.store.zarr import ZarrFolder, ZarrStore, digest_of, require_ours
 
 _GROUP = "zarr.json"
+Place = Folder | Bucket
+"""Where the small objects of a run lie beside its target."""
+_OF: dict[str, Callable[[Target], Store]] = {
+    ".zarr": ZarrFolder,
+    ".icechunk": IcechunkStore,
+    ".nc": NetcdfStore,
+}
+_NEEDS = {".icechunk": ("icechunk", "icechunk"), ".nc": ("netCDF4", "netcdf")}  # package, extra
 
 
 class ZarrBucket(ZarrStore):
@@ -75,17 +83,6 @@ class ZarrBucket(ZarrStore):
         if not self._bucket.create(_GROUP, group) and self._bucket.get(_GROUP) != group:
             require_ours(f"{self._final}/{_GROUP}", None, {})
         self._bucket.remove([GROWING])
-
-
-Place = Folder | Bucket
-"""Where the small objects of a run lie beside its target."""
-
-_OF: dict[str, Callable[[Target], Store]] = {
-    ".zarr": ZarrFolder,
-    ".icechunk": IcechunkStore,
-    ".nc": NetcdfStore,
-}
-_NEEDS = {".icechunk": ("icechunk", "icechunk"), ".nc": ("netCDF4", "netcdf")}  # package, extra
 
 
 def store_of(target: Target) -> Store:
