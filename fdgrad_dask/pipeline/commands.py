@@ -25,13 +25,7 @@ from fdgrad_dask.pipeline.planning import describe
 from fdgrad_dask.pipeline.planning.describe import Summary
 from fdgrad_dask.pipeline.planning.job import Job, looked_at
 from fdgrad_dask.pipeline.planning.regions import Plan
-from fdgrad_dask.pipeline.report.page import (
-    draw,
-    reported,
-    require_drawable,
-    require_matplotlib,
-    write,
-)
+from fdgrad_dask.pipeline.report import page
 from fdgrad_dask.pipeline.source.open import fingerprint
 from fdgrad_dask.pipeline.source.remote import is_bucket
 from fdgrad_dask.pipeline.store.base import Store
@@ -112,7 +106,7 @@ def run(
             return Finished(text, path, start.plan.count, 0, time.monotonic() - began)
         if not is_bucket(path):
             log_into(os.path.join(journal.place.path, "run.log"))
-        with reported(config, journal):
+        with page.reported(config, journal):
             if start.todo:
                 _compute(job, start, store, journal, called, inputs)
             run = _require_whole(job, start.plan, store, journal)
@@ -123,10 +117,10 @@ def run(
             _publish(store, journal)
             journal.end()
     if config.picture:
-        draw(config.picture, config.target)
+        page.draw(config.picture, config.target)
     lines = describe.what_is_read(job) + describe.what_is_written(job)
     pages = {"picture": config.picture, "report": config.report}
-    lines += [f"{name:<8} {page.path}" for name, page in pages.items() if page]
+    lines += [f"{name:<8} {made.path}" for name, made in pages.items() if made]
     seconds = time.monotonic() - began
     text = "\n".join([*lines, f"took     {seconds:.1f} s"])
     return Finished(text, path, start.plan.count, len(start.todo), seconds)
@@ -139,9 +133,9 @@ def _already(config: Config, store: Store, journal: Journal) -> str:
     if run is not None and run.ended is None:
         journal.end()
     if config.report and not os.path.lexists(config.report.path):
-        write(config, journal)
+        page.write(config, journal)
     if config.picture and not os.path.lexists(config.picture.path):
-        draw(config.picture, config.target)
+        page.draw(config.picture, config.target)
     return f"{config.target.path} is already complete; nothing to do (use --fresh to recompute it)"
 
 
@@ -222,10 +216,10 @@ def _prepare(config: Config) -> Job:
     """The job of a config, once picture and report are known to be possible."""
     for section in ("picture", "report"):
         if getattr(config, section):
-            require_matplotlib(section)
+            page.require_matplotlib(section)
     job = looked_at(config)
     if config.picture:
-        require_drawable(config.picture, job.result)
+        page.require_drawable(config.picture, job.result)
     return job
 
 

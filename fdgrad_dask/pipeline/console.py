@@ -47,7 +47,8 @@ def listening(level: int = logging.INFO) -> Iterator[None]:
     handlers = (_Terminal(level), log)
     _LOGGER.setLevel(min(level, logging.INFO))
     for handler in handlers:
-        handler.addFilter(_is_ours if handler.level > logging.DEBUG else _is_ours_or_warns)
+        loud = logging.WARNING if handler.level <= logging.DEBUG else logging.CRITICAL + 1
+        handler.addFilter(partial(_is_shown, loud))
         root.addHandler(handler)
     logging.captureWarnings(True)
     try:
@@ -146,9 +147,6 @@ def _printable(text: str) -> str:
     return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", scrub(text))
 
 
-def _is_ours(record: logging.LogRecord) -> bool:
-    return record.name == _LOGGER.name
-
-
-def _is_ours_or_warns(record: logging.LogRecord) -> bool:
-    return _is_ours(record) or record.levelno >= logging.WARNING
+def _is_shown(loud: int, record: logging.LogRecord) -> bool:
+    """Whether a record is ours, or one of a library that is loud."""
+    return record.name == _LOGGER.name or record.levelno >= loud

@@ -107,8 +107,9 @@ class Grid(Section):
             raise FieldError(*(((key,), message) for key in wrong))
         by_point = self.kind == "staggered"
         if by_point and self.staggering is None:
-            message = "is missing; say which dimensions hold which points"
-            raise FieldError((("staggering",), message))
+            raise FieldError(
+                (("staggering",), "is missing; say which dimensions hold which points")
+            )
         said = "only a staggered grid has it by point"
         if by_point:
             said = "give it by kind of point, like {center: e1t, u: e1u}"

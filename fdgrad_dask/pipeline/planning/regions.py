@@ -76,9 +76,8 @@ class Plan:
     @property
     def middle(self) -> Span:
         """Where a region lies that is like the most: it has others around it, if any has."""
-        counts = _counts(self.sizes, self.region)
         number = 0
-        for count in counts.values():
+        for count in _counts(self.sizes, self.region).values():
             number = number * count + count // 2
         return self.span(number)
 

@@ -39,18 +39,14 @@ def session(path: str, source: Stored) -> Any:
     found = repository(path, source.storage_options)
     import icechunk
 
-    if source.snapshot:
-        kind, name, wanted = "snapshot", source.snapshot, {"snapshot_id": source.snapshot}
-    else:
-        kind, name = ("tag", source.tag) if source.tag else ("branch", source.branch or "main")
-        wanted = {kind: name}
+    kind, name = ("tag", source.tag) if source.tag else ("branch", source.branch or "main")
+    kind, name = ("snapshot", source.snapshot) if source.snapshot else (kind, name)
     try:
-        return found.readonly_session(**wanted)
+        return found.readonly_session(**{"snapshot_id" if source.snapshot else kind: name})
     except icechunk.IcechunkError as error:
-        known = {"tag": found.list_tags, "branch": found.list_branches}
         advice = "give the id of one that is there"
-        if kind in known:
-            advice = did_you_mean(name, known[kind]())
+        if not source.snapshot:
+            advice = did_you_mean(name, found.list_tags() if source.tag else found.list_branches())
         raise ConfigError(f"source.{kind}: {path} has no {kind} {name!r}; {advice}") from error
 
 

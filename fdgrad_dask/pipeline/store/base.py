@@ -3,7 +3,7 @@
 import os
 import re
 import shutil
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
@@ -162,43 +162,26 @@ def is_of_arrays(key: str, names: Collection[str]) -> bool:
     return array in names and bool(_OF_AN_ARRAY.fullmatch(rest))
 
 
-def strangers_in(folder: str, names: Collection[str]) -> Iterator[str]:
-    """The files and links in a Zarr folder that are no part of these arrays."""
-    return (key for key, _, ours in _files_in(folder, names) if not ours)
+def unlink(folder: str, names: Collection[str], is_unwanted: Callable[[str], bool]) -> None:
+    """Deletes the unwanted objects of these arrays from a Zarr folder, by their keys."""
+    for key, full, ours in files_in(folder, names):
+        if ours and is_unwanted(key):
+            # A worker that was cut off may live, and finish its file in this moment.
+            with suppress(FileNotFoundError):
+                os.unlink(full)
 
 
 def remove(folder: str, names: Collection[str]) -> bool:
     """Deletes these arrays from a Zarr folder, the group last; whether nothing else is left."""
     if os.path.islink(folder) or not os.path.isdir(folder):
         return False
-    for is_last in (False, True):
-        for key, full, ours in _files_in(folder, names):
-            if ours and ("/" in key) != is_last:
-                os.unlink(full)
+    unlink(folder, names, lambda key: "/" in key)
+    unlink(folder, names, lambda key: "/" not in key)
     for at, _, _ in os.walk(folder, topdown=False):
         if at == folder or os.path.relpath(at, folder).split(os.sep)[0] in names:
             with suppress(OSError):  # it is not empty
                 os.rmdir(at)
     return not os.path.lexists(folder)
-
-
-def drop(folder: str, names: Collection[str], but: Collection[str]) -> None:
-    """Deletes from a Zarr folder what is there of these arrays under other keys than those."""
-    for key, full, ours in _files_in(folder, names):
-        if ours and "/" in key and key not in but:
-            os.unlink(full)
-
-
-def remove_leftovers(folder: str, names: Collection[str]) -> None:
-    """Deletes what writers left that were killed while they wrote these arrays, nothing else.
-
-    zarr writes ``0.<32 digits>.partial`` beside the object ``0``, and renames it when complete.
-    """
-    for key, full, ours in _files_in(folder, names):
-        if ours and key.endswith(".partial"):
-            # A worker that was cut off may live, and finish its file in this moment.
-            with suppress(FileNotFoundError):
-                os.unlink(full)
 
 
 def link(there: str, here: str, keys: Iterable[str]) -> None:
@@ -216,7 +199,7 @@ def link(there: str, here: str, keys: Iterable[str]) -> None:
             os.replace(part, new)
 
 
-def _files_in(folder: str, names: Collection[str]) -> Iterator[tuple[str, str, bool]]:
+def files_in(folder: str, names: Collection[str]) -> Iterator[tuple[str, str, bool]]:
     """Key and path of every file and link in a folder, and whether it is of these arrays."""
     for at, folders, files in os.walk(folder):
         links = [name for name in folders if os.path.islink(os.path.join(at, name))]

@@ -34,12 +34,9 @@ def stored(values: NDArray[Any], target: Target) -> NDArray[Any]:
 
 def codecs(target: Target) -> dict[str, Any]:
     """How chunks are compressed; the checksum comes last, so that it covers what is stored."""
-    fast = target.compression == "fast"
-    compressor = (
-        BloscCodec(cname="lz4", clevel=5, shuffle="shuffle")
-        if fast
-        else BloscCodec(cname="zstd", clevel=7, shuffle="bitshuffle")
-    )
+    compressor = BloscCodec(cname="zstd", clevel=7, shuffle="bitshuffle")
+    if target.compression == "fast":
+        compressor = BloscCodec(cname="lz4", clevel=5, shuffle="shuffle")
     return {"compressors": (compressor, Crc32cCodec())}
 
 

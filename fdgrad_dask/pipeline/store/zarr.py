@@ -32,11 +32,10 @@ from fdgrad_dask.pipeline.store.base import (
     Store,
     box,
     checksum_of,
-    drop,
+    files_in,
     link,
     remove,
-    remove_leftovers,
-    strangers_in,
+    unlink,
 )
 from fdgrad_dask.pipeline.store.encoding import described, quiet, stored
 from fdgrad_dask.pipeline.store.folder import room, writing
@@ -104,7 +103,7 @@ class ZarrFolder(ZarrStore):
             return None
 
     def strangers(self, held: Held, names: Collection[str]) -> Iterator[str]:
-        return strangers_in(held.path, names)
+        return (key for key, _, ours in files_in(held.path, names) if not ours)
 
     def _begin(self, group: bytes, names: Collection[str]) -> None:
         if os.path.lexists(self._partial) and not remove(self._partial, names):
@@ -137,12 +136,14 @@ class ZarrFolder(ZarrStore):
             put(self._hierarchy(), {"zarr.json": objects.pop("zarr.json")})
             if self._digest_in(self._final) == base:
                 link(self._final, self._partial, keys)
-            drop(self._partial, {*map(str, template.coords)}, objects)
+            labels = {*map(str, template.coords)}
+            unlink(self._partial, labels, lambda key: "/" in key and key not in objects)
             return put(self._hierarchy(), objects)
 
     def remove_leftovers(self, names: Collection[str]) -> None:
+        # zarr writes ``0.<32 digits>.partial`` beside ``0``, and renames it when complete.
         with writing(self._here):
-            remove_leftovers(self._here, names)
+            unlink(self._here, names, lambda key: key.endswith(".partial"))
 
     def publish(self, names: Collection[str], replaces: Replaces) -> None:
         aside = self._final + ".old"
