@@ -117,8 +117,9 @@ class _Log(MemoryHandler):
     def open(self, path: str | None) -> None:
         """Closes the file at hand and opens this one; None forgets what was kept."""
         before, self.target = self.target, None
-        if before:
-            before.close()
+        with suppress(OSError):  # of a full disk
+            if before:
+                before.close()
         self.target = _LogFile(path) if path else None
         self.flush()
         if path is None:

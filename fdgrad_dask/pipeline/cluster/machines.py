@@ -1,4 +1,4 @@
-"""A scheduler and workers on other machines, started by SSH."""
+"""Clusters of this machine, a process for each worker or GPU; or of others, started by SSH."""
 
 import asyncio
 import importlib.util

@@ -1,4 +1,4 @@
-"""What the sections of a config share: strict fields, paths, lists of names."""
+"""What the sections of a config share: strict fields, paths, lists of names, measures."""
 
 import glob
 import os

@@ -1,6 +1,7 @@
 """Proves a target complete and intact: every shard has the bytes that were written.
 
-And that it is what the config says, made of inputs that are still what they were.
+And that fdgrad wrote it, as the config says, of inputs that are still what they were. Nothing else
+is ever deleted or replaced, whatever it is called.
 """
 
 import os

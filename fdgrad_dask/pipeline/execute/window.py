@@ -1,4 +1,4 @@
-"""A bounded number of tasks in flight; results are yielded as tasks finish."""
+"""A bounded number of tasks in flight, of the regions that are left; and their executor here."""
 
 import os
 import signal

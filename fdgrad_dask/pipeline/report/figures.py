@@ -1,4 +1,4 @@
-"""The figures of a report, as SVG elements of the page."""
+"""The figures of a report, as SVG elements of the page, and the numbers that they show."""
 
 import io
 import math
@@ -215,7 +215,10 @@ def _to_svg(figure: Figure) -> str:
 
 
 def take_preview(array: xr.DataArray) -> tuple[xr.DataArray, str]:
-    """Read a map, else a section or a line, of a lazily opened array.
+    """Read a map, else a section or a line, of a lazily opened array, at a bounded cost.
+
+    Of other dimensions the middle; of a large map every n-th point; and a window around the middle
+    where that would still decode too many chunks: a result may have a petabyte.
 
     Returns
     -------

@@ -156,7 +156,10 @@ def open_netcdf(file: str, options: dict[str, Any]) -> tuple[str | BinaryIO, str
 
 
 def _require_whole(header: BinaryIO, size: int, name: str) -> bool:
-    """Refuses a netCDF-3 file that is shorter than its header says; whether it is netCDF-3."""
+    """Refuses a netCDF-3 file that is shorter than its header says; whether it is netCDF-3.
+
+    It would open without an error and read as zeros. HDF5 itself refuses what was cut short.
+    """
     magic = header.read(4)
     if magic not in (b"CDF\1", b"CDF\2", b"CDF\5"):
         return magic.startswith(b"CDF")
@@ -172,7 +175,10 @@ def _require_whole(header: BinaryIO, size: int, name: str) -> bool:
 
 
 def _promised(header: BinaryIO, version: int) -> int:
-    """Where the last value ends: of a variable, or of the last record."""
+    """Where the last value ends: of a variable, or of the last record.
+
+    As in Unidata's NetCDF Classic Format Specification: CDF-1, 2 and 5.
+    """
     wide = 8 if version == 5 else 4
 
     def take(size: int) -> bytes:

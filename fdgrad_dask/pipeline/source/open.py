@@ -1,4 +1,4 @@
-"""Opens a source as one Dataset; nothing of its fields is read.
+"""Opens a source as one Dataset, and knows it again; nothing of its fields is read.
 
 ``open_files`` gives lazy variables without dask, which is what a plan needs; ``chunked`` cuts
 them into dask arrays whose chunks are each read by one call.

@@ -1,4 +1,4 @@
-"""What lies behind a URL: buckets by obstore, everything else by fsspec.
+"""Where a source lies: here, or behind a URL: buckets by obstore, everything else by fsspec.
 
 The scheme decides, not what happens to be installed, so that a config means the same everywhere.
 """

@@ -1,4 +1,4 @@
-"""A folder as the place of small objects: each a file, which only its owner reads."""
+"""A folder as the place of small objects, and what a file system says when it takes no more."""
 
 import errno
 import os

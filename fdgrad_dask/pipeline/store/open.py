@@ -32,7 +32,11 @@ _NEEDS = {".icechunk": ("icechunk", "icechunk"), ".nc": ("netCDF4", "netcdf")}  
 
 
 class ZarrBucket(ZarrStore):
-    """Objects under the prefix of the target, those of its arrays where they stay."""
+    """Objects under the prefix of the target, those of its arrays where they stay.
+
+    A bucket has no rename, so the group's ``zarr.json`` comes last. Until then its metadata lies
+    beside the arrays as ``fdgrad-partial.json``, and no reader finds a group.
+    """
 
     def __init__(self, target: Target) -> None:
         super().__init__(target)
