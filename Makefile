@@ -23,11 +23,13 @@ test: $(VENV)/.dev
 CASES ?= 1000000
 SEED ?= 1
 HOURS ?= 24
-# Then histories of kills, damage and growth, and threads, as often.
+# Before them histories of kills, damage and growth, and threads, as often; then the same graphs for an hour.
+PROCESSES ?= 1
 HISTORIES ?= 300
 soak: $(VENV)/.dev
 	FDGRAD_SOAK=$(HISTORIES) nice -n 19 $(BIN)/python -m pytest tests/pipeline/test_stateful.py tests/test_concurrency.py
-	PYTHONPATH=tests nice -n 19 $(BIN)/python -m oracle.soak --cases $(CASES) --seed $(SEED) --hours $(HOURS) --log soak.log
+	PYTHONPATH=tests nice -n 19 $(BIN)/python -m oracle.soak --cases $(CASES) --seed $(SEED) --processes $(PROCESSES) --hours $(HOURS) --log soak.log
+	PYTHONPATH=tests nice -n 19 $(BIN)/python -m oracle.endure --hours 1 --log endure.log
 
 # How many of some sampled mistakes in the code the fast tests of a module notice: EACH, MODULES.
 EACH ?= 50

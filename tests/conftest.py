@@ -22,7 +22,7 @@ def pytest_collection_finish():
 
 @pytest.fixture(scope="module", autouse=True)
 def little_to_collect():
-    """So do kernels compiled meanwhile: each run of a config collects, by 50 ms and more."""
+    """So do kernels that are compiled meanwhile."""
     yield
     gc.collect()
     gc.freeze()

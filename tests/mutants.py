@@ -1,51 +1,68 @@
 """Mutants by sampling: ``python tests/mutants.py --each 50 --seed 1 stencils/weights.py``.
 
-One operator, constant or condition of a module is changed, and the fast tests of that module must
-fail. Prints a score for each module, and the mutants that survived. Libraries start an interpreter
-for each mutant, and import JAX; here a process forks that has imported all but this package. What
-cannot show is left alone: annotations, messages, asserts, and whether a `zip` is strict.
+One operator, constant or condition of a module is changed, and a test must fail. Prints a score for
+each module, and the mutants that survived. What cannot show is left alone: annotations, messages,
+asserts, and whether a `zip` is strict.
+
+Libraries start an interpreter for each mutant. Here pytest collects once and records which tests
+run which lines; for each mutant a fork puts the changed code into the function as it lives, and
+runs the tests of that line, those first that found others and those that cost little, until one
+fails. A line of the import, a constant say, cannot be changed so: a fork of a process that has
+imported all but this package imports the changed module.
 """
 
 from __future__ import annotations
 
 import argparse
 import ast
+import gc
 import importlib
+import inspect
 import os
+import pickle
 import random
+import resource
 import shutil
 import signal
 import sys
 import tempfile
 import time
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
+from types import CodeType, FunctionType
+from typing import Any
 
 ROOT = Path(__file__).parent.parent
-_BLOCKS = ["blocks/test_kernels.py", "blocks/test_host.py", "blocks/test_plain.py"]
-_CURVED = ["operators/test_vector_terms.py", "operators/test_curvilinear.py"]
-_VECTORS = [f"operators/test_{name}.py" for name in ("vector_terms", "vectors", "vector_labels")]
+_LABELS = ["grids", "operators", "field", "test_accessor.py"]
 TESTS = {
-    "stencils/": ["stencils"],
-    "blocks/arithmetic.py": ["blocks/test_arithmetic.py", *_BLOCKS],
-    **{f"blocks/{name}.py": _BLOCKS for name in ("fields", "interior")},
-    "grids/geometry.py": ["grids/test_geometry.py", "grids/test_grid.py", *_CURVED[:1]],
-    "grids/metric_terms.py": ["grids/test_metric_terms.py", *_CURVED],
-    **{f"operators/{name}.py": _VECTORS for name in ("kinematics", "horizontal")},
-    "pipeline/planning/": [f"pipeline/test_{name}.py" for name in ("regions", "steps", "labels")],
-    "pipeline/execute/journal.py": ["pipeline/test_journal.py"],
+    "stencils/": ["stencils", "blocks", "test_arrays.py"],
+    "blocks/": ["blocks", "halo", "test_arrays.py", "operators"],
+    "halo/": ["halo", "blocks", "operators", "test_arrays.py"],
+    "grids/": _LABELS,
+    "operators/": _LABELS,
+    "pipeline/planning/": [
+        f"pipeline/test_{name}.py"
+        for name in ("regions", "steps", "labels", "plan", "grid", "starter", "config", "resume")
+    ],
+    "pipeline/execute/": [
+        f"pipeline/test_{name}.py"
+        for name in ("journal", "lock", "resume", "repair", "extend", "recording", "progress")
+    ],
 }
-"""The fast tests of the modules whose path begins so."""
-# Of the survivors these are known to change nothing:
-# - stencils/dtypes.py: sizes of 3, 9 or 17 bytes, which no number has; `empty` of one item.
-# - blocks/arithmetic.py: whether a quotient is rounded by itself, since no compiler contracts it.
-# - grids/geometry.py: `<` or `<=` 1e-5 degrees, which no coordinate is exactly away from a pole.
-# - operators/kinematics.py: which deformations a wind is made for, since the total needs all of it.
-# - pipeline/execute/journal.py: by how much run.json is indented.
+"""Where the tests of the modules whose path begins so are looked for."""
+SLOW = 2.0  # seconds; a test that takes longer is not asked
+ENOUGH = 15.0  # seconds; how long the tests of one mutant may take together
 IMPORTED = ["pytest", "jax.numpy", "dask.array", "distributed", "xarray", "zarr", "hypothesis"]
-IMPORTED += ["pint", "cf_xarray", "pydantic", "yaml", "psutil", "pandas", "netCDF4"]
-LIMIT = 500  # seconds; a mutant that takes longer hangs, which somebody would see
+IMPORTED += ["pint", "cf_xarray", "pydantic", "yaml", "psutil", "pandas", "netCDF4", "coverage"]
+LIMIT = 300  # seconds; a mutant that takes longer hangs, which somebody would see,
+BUSY = 60  # as they would if it computed for so long
+CRASH = "no import, a crash or no end"
+MEMORY = 8 << 30  # bytes; so would one that takes more
 
 PAIRS: list[tuple[type, type]] = [
     (ast.Lt, ast.LtE),
@@ -59,6 +76,8 @@ PAIRS: list[tuple[type, type]] = [
     (ast.And, ast.Or),
 ]
 OTHER = dict(PAIRS) | {b: a for a, b in PAIRS} | {ast.FloorDiv: ast.Div, ast.Pow: ast.Mult}
+Run = Callable[["Mutant | None", list[str]], str]
+"""The first of some tests that fails with a mutant, or without any; nothing where all pass."""
 Change = tuple[ast.AST, str, object]
 """A node, which of its fields, and what that becomes."""
 
@@ -92,74 +111,304 @@ def find_changes(node: ast.AST) -> Iterator[Change]:
                 yield from find_changes(inner)
 
 
-def make_mutants(source: str) -> Iterator[tuple[str, str]]:
-    """What is changed where, and the source with it."""
+@dataclass
+class Mutant:
+    """What is changed where, and the code of the module with it."""
+
+    what: str
+    lines: range
+    code: CodeType
+    names: set[str] = field(default_factory=set)
+    """Of tests that may notice it."""
+    swaps: list[tuple[CodeType, CodeType]] = field(default_factory=list)
+    """Functions that differ, with their code."""
+
+
+def make_mutants(source: str, path: Path) -> Iterator[Mutant]:
     tree = ast.parse(source)
+    heads = [_lines_of(node) for node in ast.walk(tree) if isinstance(node, ast.stmt)]
     for node, name, value in find_changes(tree):
         before, old = getattr(node, name), ast.unparse(node)
+        place = node.target if isinstance(node, ast.comprehension) else node
+        line, column = place.lineno, place.col_offset + 1
+        lines = min((head for head in heads if line in head), key=len)
         setattr(node, name, value)
         new = ast.unparse(ast.fix_missing_locations(node))
-        line = getattr(node, "lineno", 0) or getattr(getattr(node, "target", node), "lineno", 0)
-        changed = ast.unparse(ast.fix_missing_locations(tree))
+        code = compile(ast.fix_missing_locations(tree), str(path), "exec")
         setattr(node, name, before)
-        yield f"{line}: {old.splitlines()[0]} → {new.splitlines()[0]}", changed
+        yield Mutant(f"{line}:{column}: {old.splitlines()[0]} → {new.splitlines()[0]}", lines, code)
 
 
-def run_tests(folder: Path, tests: list[str]) -> int:
-    """The exit code of pytest in a child of this process; -1 where that hangs."""
-    child = os.fork()
-    if not child:
-        _be_child(folder, tests)
-    deadline = time.monotonic() + LIMIT
-    while time.monotonic() < deadline:
-        done, status = os.waitpid(child, os.WNOHANG)
-        if done:
-            return os.waitstatus_to_exitcode(status)
-        time.sleep(0.05)
-    os.killpg(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    return -1
+def _lines_of(node: ast.stmt) -> range:
+    """Of a statement without those inside it."""
+    inside = [each.lineno for each in ast.walk(node) if isinstance(each, ast.stmt)]
+    later = [line for line in inside if line > node.lineno]
+    return range(node.lineno, min(later, default=(node.end_lineno or node.lineno) + 1))
 
 
-def _be_child(folder: Path, tests: list[str]) -> None:
+@dataclass
+class Record:
+    """Seconds of each test by its name, and which of them run a line; "" is the import."""
+
+    seconds: dict[str, float]
+    names: dict[tuple[str, int], set[str]]
+
+    def of_lines(self, module: str, lines: range) -> set[str]:
+        return set().union(*(self.names.get((module, line), set()) for line in lines))
+
+    def of_module(self, module: str) -> set[str]:
+        """All that run it; all of all where nothing of it runs but the import."""
+        found = set().union(*(each for key, each in self.names.items() if key[0] == module))
+        return found - {""} or set(self.seconds)
+
+    def in_order(self, names: set[str], kills: Counter[str]) -> list[str]:
+        """Those first that killed, then those that cost little, as long as there is time."""
+        kept, spent = [], 0.0
+        for name in sorted(names & set(self.seconds), key=lambda n: (-kills[n], self.seconds[n])):
+            spent += self.seconds[name]
+            if spent > ENOUGH:
+                break
+            kept.append(name)
+        return kept
+
+
+def in_fork(work: Callable[[], object], limit: float = float("inf")) -> Any:
+    """What work returns in a child of this process; None where that dies or hangs."""
+    with tempfile.TemporaryDirectory() as folder:
+        answer = Path(folder, "answer")
+        child = os.fork()
+        if not child:
+            os.setpgid(0, 0)
+            with suppress(BaseException):
+                answer.write_bytes(pickle.dumps(work()))
+            os._exit(0)
+        try:
+            deadline = time.monotonic() + limit
+            while time.monotonic() < deadline and not os.waitpid(child, os.WNOHANG)[0]:
+                time.sleep(0.01)
+        finally:
+            with suppress(ProcessLookupError):  # and what its tests have started
+                os.killpg(child, signal.SIGKILL if limit < float("inf") else signal.SIGTERM)
+        return pickle.loads(answer.read_bytes()) if answer.exists() else None
+
+
+class Instead:
+    """Does work with the tests that pytest has collected, instead of running them."""
+
+    def __init__(self, work: Callable[[list[Any]], object]) -> None:
+        self.work, self.answer = work, None
+
+    def pytest_runtestloop(self, session: Any) -> bool:
+        if not session.testsfailed:
+            self.answer = self.work(session.items)
+        return True
+
+
+def with_tests(folder: Path, names: list[str], work: Callable[[list[Any]], object]) -> Any:
+    """What work returns of the tests of files, folders or names; None where they do not import."""
     import pytest
 
-    os.setpgid(0, 0)
     os.chdir(folder)
     sys.path[:] = [str(folder), *(each for each in sys.path if Path(each or ".") != ROOT)]
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     os.dup2(nowhere, 2)
-    paths = [f"tests/{each}" for each in tests]
-    code = 1
-    with suppress(BaseException):
-        code = int(pytest.main(["-x", "-q", "--assert=plain", "-p", "no:cacheprovider", *paths]))
-    os._exit(code)
+    plugin = Instead(work)
+    options = ["-q", "--assert=plain", "-p", "no:cacheprovider", f"--basetemp={folder}/tmp"]
+    pytest.main([*options, *names], plugins=[plugin])
+    return plugin.answer
 
 
-def tests_of(module: str) -> list[str]:
-    """Those of a module, by the beginning of its path."""
-    return next(TESTS[each] for each in TESTS if module.startswith(each))
+def run_items(items: list[Any]) -> str:
+    """The name of the first test that fails, or nothing."""
+    from _pytest.runner import runtestprotocol
+
+    resource.setrlimit(resource.RLIMIT_CPU, (BUSY, BUSY))
+    resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
+    for item, following in zip(items, [*items[1:], None], strict=True):
+        if any(each.failed for each in runtestprotocol(item, log=False, nextitem=following)):
+            return str(item.nodeid)
+    return ""
 
 
-def judge(module: str, each: int, seed: int, folder: Path, say: Callable[[str], None]) -> None:
+def record_tests(folder: Path, tests: list[str]) -> Record:
+    """Runs all tests once. Own caches are emptied between them, or only the first would show."""
+    import coverage
+    from _pytest.runner import runtestprotocol
+
+    seconds: dict[str, float] = {}
+    package = f"{folder}/fdgrad_dask"
+    watch = coverage.Coverage(data_file=None, config_file=False, include=[f"{package}/*"])
+
+    def run(items: list[Any]) -> bool:
+        for item, following in zip(items, [*items[1:], None], strict=True):
+            forget()
+            watch.switch_context(item.nodeid)
+            began = time.process_time()
+            reports = runtestprotocol(item, log=False, nextitem=following)
+            took = time.process_time() - began
+            watch.switch_context("between tests")
+            if all(each.passed for each in reports) and took < SLOW:
+                seconds[item.nodeid] = took
+        return True
+
+    watch.start()
+    with_tests(folder, tests, run)
+    watch.stop()
+    names: dict[tuple[str, int], set[str]] = {}
+    for path in watch.get_data().measured_files():
+        module = str(Path(path).relative_to(package))
+        for line, contexts in watch.get_data().contexts_by_lineno(path).items():
+            names[module, line] = set(contexts) & {"", *seconds}
+    return Record(seconds, names)
+
+
+def forget() -> None:
+    """Of what is compiled only the first test shows: to compile it again takes minutes."""
+    for name, module in list(sys.modules.items()):
+        if name.startswith("fdgrad_dask"):
+            for each in list(vars(module).values()):
+                getattr(each, "cache_clear", int)()
+
+
+def find_swaps(old: CodeType, new: CodeType) -> list[tuple[CodeType, CodeType]] | None:
+    """Functions that differ, with their code; None where more than functions does."""
+    if old.co_flags & inspect.CO_OPTIMIZED:
+        return [(old, new)] if old != new else []
+    pairs = list(zip(old.co_consts, new.co_consts, strict=False))
+    codes = [pair for pair in pairs if isinstance(pair[0], CodeType)]
+    same = all(repr(a) == repr(b) for a, b in pairs if not isinstance(a, CodeType))
+    if not same or old.co_code != new.co_code or len(old.co_consts) != len(new.co_consts):
+        return None
+    found = [find_swaps(*pair) for pair in codes]
+    return None if None in found else [swap for each in found if each for swap in each]
+
+
+def functions_of(path: Path) -> dict[tuple[str, int], list[FunctionType]]:
+    """All living functions of a file by their name and line."""
+    gc.unfreeze()
+    found = defaultdict(list)
+    for each in gc.get_objects():
+        if isinstance(each, FunctionType) and each.__code__.co_filename == str(path):
+            found[_key(each.__code__)].append(each)
+    gc.freeze()
+    return found
+
+
+def _key(code: CodeType) -> tuple[str, int]:
+    return code.co_qualname, code.co_firstlineno
+
+
+@dataclass
+class Judge:
+    """Finds, for each mutant of a module, a test that fails with it."""
+
+    folder: Path
+    module: str
+    record: Record
+    kills: Counter[str] = field(default_factory=Counter)
+    survived: list[str] = field(default_factory=list)
+
+    @property
+    def path(self) -> Path:
+        return self.folder / "fdgrad_dask" / self.module
+
+    def judge(self, mutants: list[Mutant], run: Run) -> None:
+        """Those of mutants, each with the names of tests that may notice it."""
+        for mutant in mutants:
+            names = mutant.names
+            while True:
+                killer = run(mutant, self.record.in_order(names, self.kills))
+                # A test that also fails alone and without the change says nothing.
+                if killer in ("", CRASH, *self.kills) or not run(None, [killer]):
+                    break
+                names = names - {killer}
+                del self.record.seconds[killer]
+            self.kills[killer] += 1
+            if not killer:
+                self.survived.append(mutant.what)
+
+    def judge_living(self, mutants: list[Mutant], items: list[Any]) -> tuple[Judge, list[int]]:
+        """Those that change a function after the import, and which ones do not."""
+        functions, by_name = functions_of(self.path), {item.nodeid: item for item in items}
+        unchanged = compile(ast.parse(self.path.read_text()), str(self.path), "exec")
+
+        def run(mutant: Mutant | None, names: list[str]) -> str:
+            def work() -> str:
+                for old, new in mutant.swaps if mutant else ():
+                    for each in functions[_key(old)]:
+                        each.__code__ = new
+                return run_items([by_name[name] for name in names])
+
+            return killer_in_fork(work)
+
+        later = []
+        for at, mutant in enumerate(mutants):
+            mutant.names = self.record.of_lines(self.module, mutant.lines)
+            swaps = find_swaps(unchanged, mutant.code)
+            imported = "" in mutant.names or any(
+                _key(old) not in functions for old, _ in swaps or ()
+            )
+            if swaps is not None and not (mutant.names and imported):
+                mutant.swaps = swaps or []
+                self.judge([mutant], run)
+            else:
+                later.append(at)
+        return self, later
+
+    def judge_imported(self, mutants: list[Mutant]) -> None:
+        """Those that change what the import does."""
+
+        def run(mutant: Mutant | None, names: list[str]) -> str:
+            for some in (names[:10], names[10:]):  # collected only if the first find nothing
+                work = partial(self.import_and_run, mutant, some)
+                if some and (killer := killer_in_fork(work)):
+                    return killer
+            return ""
+
+        for mutant in mutants:
+            mutant.names = self.record.of_module(self.module)
+        self.judge(mutants, run)
+
+    def import_and_run(self, mutant: Mutant | None, names: list[str]) -> Any:
+        get_code = SourceFileLoader.get_code
+        wanted = "fdgrad_dask." + self.module.removesuffix(".py").replace("/", ".")
+
+        def changed(loader: SourceFileLoader, name: str) -> CodeType | None:
+            return mutant.code if mutant and name == wanted else get_code(loader, name)
+
+        SourceFileLoader.get_code = changed  # type: ignore[method-assign]
+        return with_tests(self.folder, names, run_items)
+
+
+def killer_in_fork(work: Callable[[], object]) -> str:
+    killer = in_fork(work, LIMIT)
+    return CRASH if killer is None else str(killer)
+
+
+def judge_module(judge: Judge, tests: list[str], each: int, seed: int) -> None:
     """Samples the mutants of a module, and says how many were found, and which were not."""
-    path, tests = folder / "fdgrad_dask" / module, tests_of(module)
-    source = path.read_text()
-    mutants = list(make_mutants(source))
+    began = _cpu_seconds()
+    mutants = list(make_mutants(judge.path.read_text(), judge.path))
     chosen = random.Random(seed).sample(mutants, min(each, len(mutants)))
-    killed, survived = 0, []
-    for what, changed in chosen:
-        path.write_text(changed)
-        shutil.rmtree(path.parent / "__pycache__", ignore_errors=True)
-        if run_tests(folder, tests):
-            killed += 1
-        else:
-            survived.append(what)
-            say(f"    {module}:{what}")
-    path.write_text(source)
-    score = f"{100 * killed / len(chosen):.0f} %" if chosen else "nothing to change"
-    say(f"{module:<32} {killed:>3} of {len(chosen):>3} killed, {score} ({len(mutants)} mutants)")
+    work = partial(judge.judge_living, chosen)
+    judge, later = in_fork(lambda: with_tests(judge.folder, tests, work))
+    judge.judge_imported([chosen[at] for at in later])
+    count, kills = len(chosen), len(chosen) - len(judge.survived)
+    for what in judge.survived:
+        print(f"    {judge.module}:{what}")
+    score = f"{100 * kills / count:.0f} %" if chosen else "nothing to change"
+    spent = (_cpu_seconds() - began) / max(count, 1)
+    print(
+        f"{judge.module:<34} {kills:>3} of {count:>3} killed, {score} "
+        f"({len(mutants)} mutants; {judge.kills[CRASH]} by crashes; {spent:.2f} s of CPU each)",
+        flush=True,
+    )
+
+
+def _cpu_seconds() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def main() -> None:
@@ -167,10 +416,12 @@ def main() -> None:
     parser.add_argument("modules", nargs="*", help="files below fdgrad_dask; all that have tests")
     parser.add_argument("--each", type=int, default=50)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--tests", nargs="*", help="files below tests instead of those of TESTS")
     given = parser.parse_args()
     files = (path.relative_to(ROOT / "fdgrad_dask") for path in ROOT.glob("fdgrad_dask/**/*.py"))
     known = sorted(str(path) for path in files if str(path).startswith(tuple(TESTS)))
     modules = given.modules or [each for each in known if not each.endswith("__init__.py")]
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that no child is left
     for name in IMPORTED:
         importlib.import_module(name)
     with tempfile.TemporaryDirectory() as made:
@@ -178,11 +429,17 @@ def main() -> None:
         for name in ("fdgrad_dask", "tests", "configs"):
             shutil.copytree(ROOT / name, folder / name)
         shutil.copy(ROOT / "pyproject.toml", folder)
-        for tests in {tuple(tests_of(each)) for each in modules}:
-            if code := run_tests(folder, list(tests)):
-                sys.exit(f"{' '.join(tests)} do not pass as they are ({code})")
-        for module in modules:
-            judge(module, given.each, given.seed, folder, lambda text: print(text, flush=True))
+        for room in TESTS:
+            inside = [module for module in modules if module.startswith(room)]
+            tests = [f"tests/{each}" for each in given.tests or TESTS[room]]
+            if not inside:
+                continue
+            record = in_fork(partial(record_tests, folder, tests))
+            if not record or not record.seconds:
+                sys.exit(f"of {' '.join(tests)} none passes as it is")
+            print(f"{len(record.seconds)} tests, {sum(record.seconds.values()):.0f} s of CPU")
+            for module in inside:
+                judge_module(Judge(folder, module, record), tests, given.each, given.seed)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -123,13 +125,18 @@ class Program:
     def halo(self, number: int) -> dict[int, int]:
         """axis → rows of its neighbours that field ``number`` needs there."""
         rows: dict[int, int] = {}
-        for d in self.derivatives:
-            if self._reads(d, number):
-                rows[d.axis] = max(rows.get(d.axis, 0), d.stencil.halo_width)
+        for d in self._readers.get(number, ()):
+            rows[d.axis] = max(rows.get(d.axis, 0), d.stencil.halo_width)
         return rows
 
-    def _reads(self, d: Derivative, number: int) -> bool:
-        return number == d.z or any(number in part for part in self.operands[d.operand])
+    @cached_property
+    def _readers(self) -> dict[int | None, list[Derivative]]:
+        """Field number → the derivatives that read it, which each edge of each block asks for."""
+        readers: dict[int | None, list[Derivative]] = {}
+        for d in self.derivatives:
+            for number in {d.z, *chain.from_iterable(self.operands[d.operand])}:
+                readers.setdefault(number, []).append(d)
+        return readers
 
     def is_factor(self, number: int) -> bool:
         """True if a field only ever multiplies, so that its ghosts are never a fixed value."""
@@ -149,7 +156,7 @@ class Program:
 
         All derivatives of a field along an axis have the same ends, but two fields may differ.
         """
-        own = (d.stencil for d in self.derivatives if d.axis == axis and self._reads(d, number))
+        own = (d.stencil for d in self._readers[number] if d.axis == axis)
         table, is_factor = next(own), self.is_factor(number)
         low, high = (end.fill if end else None for end in (table.low, table.high))
         low, high = (

@@ -61,7 +61,7 @@ def compute_in_slices(
 def slice_field(number: int, block: Block, program: Program, dtype: np.dtype[Any]) -> SlicedField:
     """A field of a NumPy block, in the dtype in which it is computed."""
     dtype = np.dtype(np.float64) if program.is_coordinate(number) else dtype
-    keeps_integers = program.is_alone(number) and has_large_integers(block)
+    keeps_integers = has_large_integers(block) and program.is_alone(number)
 
     def cast(rows: Any) -> Any:
         if rows.dtype.kind == "M":  # as durations, as NumPy takes them

@@ -7,9 +7,9 @@ are products of the two lengths.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from functools import cached_property
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -17,30 +17,20 @@ import xarray as xr
 from fdgrad_dask.errors import CoordinateError
 from fdgrad_dask.grids.cell_checks import check_arrays
 from fdgrad_dask.grids.great_circles import measure_steps
-from fdgrad_dask.grids.lines import Lines, are_nominal, read_lines
-from fdgrad_dask.grids.places import LATITUDES, find_1d, find_2d
-from fdgrad_dask.grids.staggered import POINTS, Grid, find_point
+from fdgrad_dask.grids.places import LATITUDES, LONGITUDES, find_1d, find_2d, repeat_axes
+from fdgrad_dask.grids.staggered import (
+    EXTRA,
+    LEFT_OUT,
+    POINTS,
+    Grid,
+    across,
+    find_point,
+    is_on_face,
+)
 from fdgrad_dask.grids.units import conversion_factor
 
-# How many more faces than cells there are; whether the first face lies below the first centre.
-EXTRA = {"left": 0, "right": 0, "inner": -1, "outer": 1}
-IS_BELOW = {"left": True, "right": False, "inner": False, "outer": True}
-
-
-def across(point: str, axis: str) -> str:
-    """The point half a step further along ``axis``.
-
-    >>> across("center", "x"), across("u", "y")
-    ('u', 'corner')
-    """
-    on_x, on_y = POINTS[point]
-    wanted = (not on_x, on_y) if axis == "x" else (on_x, not on_y)
-    return next(name for name, on in POINTS.items() if on == wanted)
-
-
-def is_on_face(point: str, axis: str) -> bool:
-    """True if a point lies on a face across ``axis``, not between two of them."""
-    return POINTS[point]["xy".index(axis)]
+_UNITS = {"x": "degrees_east", "y": "degrees_north"}
+Lines = Mapping[tuple[str, bool], Any]
 
 
 class Cells:
@@ -56,17 +46,21 @@ class Cells:
         points: Sequence[str],
         beside: Sequence[xr.DataArray] = (),
     ) -> None:
-        self.grid, self.fields, self.points, self.beside = grid, fields, points, beside
-        self.counts = {axis: self._count(axis) for axis in ("x", "y")}
-        sizes = {p: (self.size(p, "y"), self.size(p, "x")) for p in POINTS}
-        check_arrays(grid, list(self._arrays()), sizes)
+        self.grid = grid
+        placed = list(zip(fields, points, strict=True))
+        self.counts = {axis: self._count(axis, placed) for axis in ("x", "y")}
+        placed += [(field, find_point(field, grid)) for field in beside]
+        for arrays in (grid.area, grid.dx, grid.dy, grid.fraction):
+            placed += [(array, point) for point, array in arrays.items()]
+        self._placed = placed
+        check_arrays(grid, placed, {p: (self.size(p, "y"), self.size(p, "x")) for p in POINTS})
 
-    def _count(self, axis: str) -> int:
+    def _count(self, axis: str, placed: Sequence[tuple[xr.DataArray, str]]) -> int:
         """The number of cells along an axis."""
         extra = EXTRA[self.grid.face(axis)]
         counts = {
             field.sizes[self._dim(point, axis)] - extra * is_on_face(point, axis): field.name
-            for field, point in zip(self.fields, self.points, strict=True)
+            for field, point in placed
         }
         if len(counts) > 1:
             (n, one), (m, other), *_ = counts.items()
@@ -93,7 +87,7 @@ class Cells:
         """
         found: dict[Hashable, xr.Variable] = {}
         y, x = self.grid.dims(point)
-        for array, at in self._arrays():
+        for array, at in self._placed:
             for name, one in array.coords.variables.items():
                 along = set(one.dims) & {*self.grid.x.values(), *self.grid.y.values()}
                 is_here = along and along <= {x, y}
@@ -104,13 +98,6 @@ class Cells:
                     found.setdefault(name, one)
         return found
 
-    def _arrays(self) -> Iterator[tuple[xr.DataArray, str]]:
-        yield from zip(self.fields, self.points, strict=True)
-        yield from ((field, find_point(field, self.grid)) for field in self.beside)
-        for arrays in (self.grid.area, self.grid.dx, self.grid.dy, self.grid.fraction):
-            for point, array in arrays.items():
-                yield array, point
-
     def template(self, point: str) -> xr.DataArray:
         """A DataArray of zeros with the coordinates of a point, without memory of its own."""
         dims = self.grid.dims(point)
@@ -119,24 +106,51 @@ class Cells:
         return xr.DataArray(np.broadcast_to(0.0, shape), coords, dims, name=point)
 
     @cached_property
-    def _are_nominal(self) -> bool:
-        return are_nominal(self._labels, self.grid, self._templates)
-
-    @cached_property
-    def _labels(self) -> Lines:
-        return read_lines(self.grid, self._templates)
-
-    @cached_property
     def _templates(self) -> dict[str, xr.DataArray]:
         return {point: self.template(point) for point in POINTS}
 
-    @property
+    @cached_property
     def _lines(self) -> Lines:
-        """1-D longitudes and latitudes where they are true, by axis and whether they are of faces.
+        """1-D longitudes and latitudes in degrees, by axis and by whether they are of faces.
 
-        2-D ones beside them count where the two differ, as on a tripolar grid.
+        Faces without coordinates are halfway between the centres. Where 2-D ones beside them
+        differ, as on a tripolar grid, these count.
         """
-        return dict.fromkeys(self._labels) if self._are_nominal else self._labels
+        lines: dict[tuple[str, bool], Any] = {}
+        for axis, key, names in (("x", "longitude", LONGITUDES), ("y", "latitude", LATITUDES)):
+            for point, on_face in (("center", False), ("corner", True)):
+                here = self._templates[point]
+                name = find_1d(here, key, names=names)
+                is_along = name is not None and here.coords[name].dims == (self._dim(point, axis),)
+                line = here.coords[name].values.astype(np.float64) if is_along else None
+                lines[axis, on_face] = line
+            centers = lines[axis, False]
+            if lines[axis, True] is None and centers is not None and len(centers) > 1:
+                first, last = 2 * centers[0] - centers[1], 2 * centers[-1] - centers[-2]
+                around = np.concatenate([[first], centers, [last]])
+                below, above = LEFT_OUT[self.grid.face(axis)]
+                faces = ((around[1:] + around[:-1]) / 2)[below:]
+                lines[axis, True] = faces[:-1] if above else faces
+        return dict.fromkeys(lines) if self._are_nominal(lines) else lines
+
+    def _are_nominal(self, lines: Lines) -> bool:
+        """True if 2-D longitude and latitude at any point differ from the lines there.
+
+        Raises CoordinateError if these are dask arrays, which cannot be compared.
+        """
+        for point, here in self._templates.items():
+            along = {axis: lines[axis, on] for axis, on in zip("xy", POINTS[point], strict=True)}
+            if any(line is None for line in along.values()):
+                continue
+            names = [find_2d(here, key) for key in ("latitude", "longitude")]
+            if None in names:
+                continue
+            axes = zip("yx", here.dims, strict=True)
+            labels = {dim: (dim, along[axis], {"units": _UNITS[axis]}) for axis, dim in axes}
+            both = {name: here.coords.variables[name] for name in names}
+            if not repeat_axes(xr.DataArray(here.variable, {**both, **labels}, name=point), *names):
+                return True
+        return False
 
     @property
     def has_lines(self) -> bool:
@@ -148,13 +162,11 @@ class Cells:
 
     def latitude(self, point: str) -> xr.Variable | None:
         """The latitude of a point in degrees, along y or over (y, x); None if it is unknown."""
-        here = self.template(point)
-        name = None if self._are_nominal else find_1d(here, "latitude", names=LATITUDES)
+        here, name = self._templates[point], None
+        if self._lines["y", is_on_face(point, "y")] is not None:
+            name = find_1d(here, "latitude", names=LATITUDES)
         name = name or find_2d(here, "latitude")
-        if name is None:
-            return None
-        found: xr.Variable = here.coords.variables[name]
-        return found
+        return None if name is None else here.coords.variables[name]
 
     # -- lengths and areas ---------------------------------------------------------------------
 
@@ -177,10 +189,14 @@ class Cells:
         if step is not None and latitude is not None:
             cosine = np.cos(np.deg2rad(latitude))
             values = self.grid.radius * cosine[:, None] * np.deg2rad(step)
-            return xr.Variable(self.grid.dims(point), values)
-        values = self._distance(axis, point)
-        if values is None:
-            self._refuse(f"d{axis}", point)
+        elif (values := self._distance(axis, point)) is None:
+            name = f"d{axis}"
+            raise CoordinateError(
+                f"{name} at the point {point!r} is not given, and cannot be computed, since "
+                f"longitude and latitude at {across(point, axis)!r} are unknown; give it in "
+                f"metres: Grid(…, {name}={{{point!r}: …}}), or give the fields the longitude and "
+                "latitude of their points as coordinates"
+            )
         return xr.Variable(self.grid.dims(point), values)
 
     def area(self, point: str) -> xr.Variable:
@@ -221,10 +237,8 @@ class Cells:
 
     def _lacks(self, axis: str, point: str) -> tuple[bool, bool]:
         """Whether the first and the last point have no neighbour half a step below, and above."""
-        position = self.grid.face(axis)
-        of_centers = position in ("right", "inner"), position in ("left", "inner")
-        lacks = (not of_centers[0], not of_centers[1])
-        return lacks if is_on_face(point, axis) else of_centers
+        below, above = LEFT_OUT[self.grid.face(axis)]
+        return (not below, not above) if is_on_face(point, axis) else (below, above)
 
     def _step(self, axis: str, point: str) -> Any:
         """The 1-D coordinate's step over each point, in degrees; None if it is unknown."""
@@ -239,41 +253,30 @@ class Cells:
         places, here = self._places(across(point, axis)), self._places(point)
         if places is None:
             return None
-        number = "yx".index(axis)
-        before, behind = self._lacks(axis, point)
+        number, (before, behind) = "yx".index(axis), self._lacks(axis, point)
+        radius = self.grid.radius
         if axis == "x" and self.grid.ends("x")[0] == "periodic":
             parts = [places[..., -1:]] * before + [places] + [places[..., :1]] * behind
-            return measure_steps(np.concatenate(parts, axis=2), number, self.grid.radius)
-        steps = measure_steps(places, number, self.grid.radius)
-        ends = []
+            return measure_steps(np.concatenate(parts, axis=2), number, radius)
+        steps, ends = measure_steps(places, number, radius), []
         for rows in (slice(1), slice(-1, None)):
             cut = (slice(None),) * number + (rows,)
-            if here is None:
-                ends.append(steps[cut])
-            else:  # as far as on the other side
+            end = steps[cut]
+            if here is not None:  # as far as on the other side
                 pair = [each[(slice(None), *cut)] for each in (here, places)]
-                half = measure_steps(np.concatenate(pair, number + 1), number, self.grid.radius)
-                ends.append(2 * half)
+                end = 2 * measure_steps(np.concatenate(pair, number + 1), number, radius)
+            ends.append(end)
         parts = [ends[0]] * before + [steps] + [ends[1]] * behind
         return np.concatenate(parts, axis=number)
 
     def _places(self, point: str) -> Any:
         """Latitude and longitude at a point in radians, (2, ny, nx); None if they are unknown."""
-        here = self.template(point)
+        here = self._templates[point]
         names = [find_2d(here, key) for key in ("latitude", "longitude")]
         if None in names:
             return None
         found = [here.coords.variables[name].transpose(*here.dims).data for name in names]
         return np.deg2rad(np.stack(found).astype(np.float64))
-
-    def _refuse(self, name: str, point: str) -> NoReturn:
-        axis = name[-1]
-        raise CoordinateError(
-            f"{name} at the point {point!r} is not given, and cannot be computed, since longitude "
-            f"and latitude at {across(point, axis)!r} are unknown; give it in metres: "
-            f"Grid(…, {name}={{{point!r}: …}}), or give the fields the longitude and latitude of "
-            "their points as coordinates"
-        )
 
 
 def _in_metres(given: xr.DataArray, needed: str) -> xr.Variable:

@@ -25,6 +25,7 @@ class Link(NamedTuple):
     axis: str
     is_reversed: bool
     is_flipped: bool  # the axis along the side runs the other way
+    mirror: int | None = None  # a place and that it is flipped to add up to it; without it the end
 
     def lands(self, end: int) -> Side:
         """The side of the other face that this link, from an ``end`` of its axis, leads to."""

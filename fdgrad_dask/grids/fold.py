@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fdgrad_dask.grids.faces import Link, Side
+
 Points = NDArray[np.float64]
 
 # Parts of a cell. Points that are the same differ by rounding; a row that goes on beyond the fold
@@ -26,7 +28,8 @@ class Fold(NamedTuple):
     """Row j is row ``rows`` − j beyond the fold, and column i there column ``columns`` − i.
 
     Columns count from ``first``, modulo the ``width`` that differ; those before and behind repeat
-    them. Rows from ``rows`` // 2 + 1 on lie beyond the fold.
+    them. Rows from ``rows`` // 2 + 1 on lie beyond the fold. So the upper end of y is connected to
+    itself, along which x is flipped.
     """
 
     rows: int
@@ -39,14 +42,15 @@ class Fold(NamedTuple):
         """``"T"`` where the mirror turns about rows of points, ``"F"`` where it does between."""
         return "F" if self.rows % 2 else "T"
 
-    @property
-    def height(self) -> int:
-        """The number of rows that differ."""
-        return self.rows // 2 + 1
+    def connect(self, first_row: int = 1, first_column: int = 1) -> tuple[dict[Side, Link], int]:
+        """The connections of a grid with this fold, and where its upper end lies, in half steps.
 
-    def shifted(self, rows: int, columns: int) -> Fold:
-        """The fold of points that lie ``rows`` / 2 and ``columns`` / 2 of a cell further on."""
-        return self._replace(rows=self.rows - rows, columns=(self.columns - columns) % self.width)
+        The first points lie so many half steps from the lower ends of the first cells.
+        """
+        mirror = 2 * (self.columns + first_column)
+        links: dict[Side, Link] = {(0, "x", end): Link(0, "x", False, False) for end in (0, 1)}
+        links[0, "y", 1] = Link(0, "y", True, True, mirror)
+        return links, self.rows + first_row
 
 
 def make_fold(pivot: str, ny: int, nx: int) -> Fold:

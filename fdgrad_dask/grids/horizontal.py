@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from fdgrad_dask.errors import CoordinateError
-from fdgrad_dask.grids.coordinate import Axis, check_axis_names, find_axis, select_for_axis
+from fdgrad_dask.grids.coordinate import (
+    Axis,
+    check_axis_names,
+    find_axis,
+    find_cf_names,
+    select_for_axis,
+)
 from fdgrad_dask.grids.curvilinear import grid_of_cell_sizes, grid_of_places, is_periodic
 from fdgrad_dask.grids.geometry import (
     EARTH_RADIUS,
@@ -26,13 +33,14 @@ from fdgrad_dask.grids.places import (
     LONGITUDES,
     find_1d,
     find_places,
-    refuse_unstructured,
-    refuse_without_axes,
     require_angles,
 )
 from fdgrad_dask.grids.projections import earth_radii, find_grid_mapping
 from fdgrad_dask.grids.staggered import Grid
 from fdgrad_dask.grids.units import conversion_factor
+
+# Names of dimensions along which unstructured models and HEALPix list their cells.
+_CELLS = {"cell", "cells", "ncells", "ncol", "node", "nod2", "nele", "values", "npix", "healpix"}
 
 
 def find_horizontal_grid(
@@ -70,7 +78,7 @@ def _grid_of_axes(
     lon = find_1d(field, "longitude", "grid_longitude", names=LONGITUDES)
     lat = find_1d(field, "latitude", "grid_latitude", names=LATITUDES)
     if lon is not None and lat is not None:
-        refuse_unstructured(field, lon, lat)
+        _refuse_unstructured(field, lon, lat)
         x, y = find_axis(field, lon), find_axis(field, lat)
         require_angles(field, lat, lon)
         geometry = geometry or Sphere(earth_radii(field)[0])
@@ -81,7 +89,8 @@ def _grid_of_axes(
     is_rotated = field.coords.variables[y.name].attrs.get("standard_name") == "grid_latitude"
     around = repeats = False
     if is_sphere and lon is not None and _is_free(field, x, boundary):
-        x, around, repeats = _recognise_circle(x)
+        points, around, repeats = recognise_circle(x.points)
+        x = replace(x, points=points)
     h_x, h_y = geometry.scale_factors(y.points)
     first, last = is_pole(y.points[[0, -1]])
     return HorizontalGrid(
@@ -109,33 +118,33 @@ def _is_free(field: xr.DataArray, x: Axis, boundary: Any) -> bool:
     return all(map(is_periodic, named))
 
 
-def _recognise_circle(x: Axis) -> tuple[Axis, bool, bool]:
-    """Recognise a longitude that is a full circle, or whose last point repeats the first.
+def recognise_circle(points: NDArray[Any]) -> tuple[NDArray[Any], bool, bool]:
+    """Recognise longitudes (n,) that are a full circle, or whose last point repeats the first.
 
     Rounding is allowed for, as files write 0.083333 for a twelfth of a degree. Where it exceeds a
     thousandth of a step, the points are replaced by those of the even circle.
     """
-    points = x.points.astype(np.float64)
-    steps = np.diff(points)
-    span = abs(points[-1] - points[0])
+    exact = points.astype(np.float64)
+    steps = np.diff(exact)
+    span = abs(exact[-1] - exact[0])
     step = span / len(steps)
     is_even = bool((abs(abs(steps) - step) <= 0.1 * step).all())
     near = 0.1 * step if is_even else 1e-3 * step
     if abs(span - 360.0) <= near and len(points) > 2:
-        return x, False, True
+        return points, False, True
     off = abs(span + step - 360.0)
     if off > near:
-        return x, False, False
+        return points, False, False
     if off >= 1e-3 * step:
         turn = np.copysign(360.0 / len(points), steps[0])
-        x = replace(x, points=points[0] + turn * np.arange(len(points)))
-    return x, True, False
+        points = exact[0] + turn * np.arange(len(points))
+    return points, True, False
 
 
 def _find_planar_axes(field: xr.DataArray) -> tuple[Axis, Axis]:
     x, y = (_find_planar_name(field, name) for name in ("x", "y"))
     if x is None or y is None:
-        refuse_without_axes(field)
+        _refuse_without_axes(field)
     return find_axis(field, x), find_axis(field, y)
 
 
@@ -183,3 +192,47 @@ def _check_geometry(
             "geometry=Plane(metres)"
         )
     return Plane(length)
+
+
+def _refuse_unstructured(field: xr.DataArray, lon: Hashable, lat: Hashable) -> None:
+    """Raise if longitude and latitude share one dimension: unstructured cells, or a track."""
+    (dim,) = field.coords.variables[lon].dims
+    if field.coords.variables[lat].dims == (dim,):
+        raise CoordinateError(
+            f"{lon!r} and {lat!r} both run along {dim!r}: this is an "
+            "unstructured grid or a track, and along a track there is no gradient across it; "
+            "interpolate the field to a grid of two dimensions first"
+        )
+
+
+def _refuse_without_axes(field: xr.DataArray) -> NoReturn:
+    """Raise an error that says which of the horizontal axes is missing, and why."""
+    mapping = find_grid_mapping(field)
+    cells = [dim for dim in field.dims if str(dim).lower() in _CELLS]
+    if cells or (mapping is not None and mapping.kind == "healpix"):
+        raise CoordinateError(
+            f"{field.name!r} lies on an unstructured grid (dimensions {field.dims}), which has no "
+            "two axes; interpolate it to a grid of two dimensions first"
+        )
+    keys = {"longitude": LONGITUDES, "latitude": LATITUDES}
+    known = {
+        key: [*find_cf_names(field, key), *(name for name in names if name in field.coords)]
+        for key, names in keys.items()
+    }
+    for key, found in known.items():
+        if found and field.coords[found[0]].ndim == 0:
+            raise CoordinateError(
+                f"{found[0]!r} of {field.name!r} is a single value, but a horizontal operator "
+                f"needs two or more along {key}; select a range of it, or differentiate along the "
+                "other axis alone: gradient(dim)"
+            )
+        if not found and any(known.values()):
+            raise CoordinateError(
+                f"{field.name!r} has the dimensions {field.dims} and no {key}, but a horizontal "
+                f"operator needs both axes; keep the {key} when selecting, or differentiate along "
+                "the other axis alone: gradient(dim)"
+            )
+    raise CoordinateError(
+        f"the horizontal axes of {field.name!r} cannot be inferred from its coordinates "
+        f"{tuple(field.coords)}; give them units (degrees_east, degrees_north; m) or a CF axis"
+    )

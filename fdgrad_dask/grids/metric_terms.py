@@ -287,6 +287,8 @@ def _dot(one: Any, other: Any) -> Any:
 
 def inverse(values: Any) -> Any:
     """1/values, NaN where they are 0: an axis without a direction, no geostrophic wind."""
+    if is_dask(values):  # one task a chunk, not one each for the comparison, choice and division
+        return values.map_blocks(inverse, meta=inverse(values._meta))
     return 1.0 / np.where(values == 0, np.nan, values)
 
 

@@ -3,29 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping
-from typing import Any, NamedTuple
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from fdgrad_dask.blocks.device import is_jax
 from fdgrad_dask.errors import CoordinateError
+from fdgrad_dask.grids.models import Layout
 from fdgrad_dask.grids.staggered import POINTS, Grid
 from fdgrad_dask.grids.units import conversion_factor
 from fdgrad_dask.halo.compute import is_dask
 
-# What MITgcm, MOM6, MOM5, NEMO, POP and CICE call them, by kind and point.
+# What MITgcm, MOM6, MOM5, NEMO, POP and CICE call them, by kind and point. Of ROMS and WRF these
+# are rates: cells per metre, and per the length that the attributes DX and DY of the dataset give.
 _SIZES = {
     "dx": {
-        "center": "dxF dxT dxt DXT e1t",
-        "u": "dxC dxCu e1u dxE HUS",
-        "v": "dxG dxCv e1v dxN HTN dxtn",
+        "center": "dxF dxT dxt DXT e1t pm MAPFAC_MX MAPFAC_M",
+        "u": "dxC dxCu e1u dxE HUS MAPFAC_UX MAPFAC_U",
+        "v": "dxG dxCv e1v dxN HTN dxtn MAPFAC_VX MAPFAC_V",
         "corner": "dxV dxBu e1f DXU dxu",
     },
     "dy": {
-        "center": "dyF dyT dyt DYT e2t",
-        "u": "dyG dyCu e2u dyE HTE dyte",
-        "v": "dyC dyCv e2v dyN HUW",
+        "center": "dyF dyT dyt DYT e2t pn MAPFAC_MY MAPFAC_M",
+        "u": "dyG dyCu e2u dyE HTE dyte MAPFAC_UY MAPFAC_U",
+        "v": "dyC dyCv e2v dyN HUW MAPFAC_VY MAPFAC_V",
         "corner": "dyU dyBu e2f DYU dyu",
     },
     "area": {
@@ -36,140 +39,112 @@ _SIZES = {
     },
     "fraction": {"center": "hFacC HFacC", "u": "hFacW HFacW", "v": "hFacS HFacS"},
 }
-# Their longitudes and latitudes, which files of cell sizes do not always have as coordinates.
+_UNITS = {"dx": "m", "dy": "m", "area": "m2", "fraction": "1"}
+_PER_METRE = ("pm", "pn")
+# Their longitudes and latitudes in turn, which files of cell sizes may not have as coordinates.
 _PLACES = {
-    "center": "geolon geolat geolon_t geolat_t glamt gphit TLONG TLON TLAT nav_lon_grid_T "
+    "center": "geolon geolat geolon_t geolat_t glamt gphit TLONG TLAT TLON TLAT nav_lon_grid_T "
     "nav_lat_grid_T",
     "u": "geolon_u geolat_u glamu gphiu ELON ELAT nav_lon_grid_U nav_lat_grid_U",
     "v": "geolon_v geolat_v glamv gphiv NLON NLAT nav_lon_grid_V nav_lat_grid_V",
-    "corner": "geolon_c geolat_c geolonb geolatb glamf gphif ULONG ULON ULAT",
+    "corner": "geolon_c geolat_c geolonb geolatb glamf gphif ULONG ULAT ULON ULAT",
 }
 
 
-_UNITS = {"dx": "m", "dy": "m", "area": "m2", "fraction": "1"}
-
-
-class _Rate(NamedTuple):
-    """Cells per metre, or per the length that an attribute of the dataset gives."""
-
-    kind: str
-    step: str  # that attribute; none for cells per metre
-    named: Mapping[str, str]
-
-
-def _map_factors(axis: str) -> _Rate:
-    letters = {"center": "M", "u": "U", "v": "V"}
-    named = {point: f"MAPFAC_{letter}{axis} MAPFAC_{letter}" for point, letter in letters.items()}
-    return _Rate(f"d{axis.lower()}", f"D{axis}", named)
-
-
-# ROMS has its metrics at the centres and averages them; WRF has the map factors of its projection.
-_RATES = (
-    _Rate("dx", "", {"center": "pm"}),
-    _Rate("dy", "", {"center": "pn"}),
-    _map_factors("X"),
-    _map_factors("Y"),
-)
-
-
 class ModelCells:
-    """The cell sizes of a dataset on a grid, of which other dimensions may be names too."""
+    """The cell sizes of a dataset on the grid of a layout."""
 
-    def __init__(
-        self, ds: xr.Dataset, grid: Grid, other_names: Mapping[Hashable, Hashable]
-    ) -> None:
-        self._ds, self._grid, self._other_names = ds, grid, other_names
+    def __init__(self, ds: xr.Dataset, layout: Layout) -> None:
+        self._ds, self._grid, self._other_names = ds, layout.grid, layout.other_names
 
-    def find(self) -> list[tuple[str, str, str]]:
+    def find(self) -> Iterator[tuple[str, str, str]]:
         """Find the variables that are cell sizes: their kind, point and name."""
-        rates = [(rate.kind, *one) for rate in _RATES for one in self._find_rates(rate).items()]
-        return [*self._find_sizes(), *rates]
+        for kind, points in _SIZES.items():
+            for point, names in points.items():
+                found = (name for name in names.split() if self._is_size(kind, point, name))
+                if name := next(found, None):
+                    yield kind, point, name
 
-    def read(self) -> dict[str, dict[str, xr.DataArray]]:
-        """Read dx, dy, area and fraction by point, lazy, in metres and square metres.
+    def grid(self) -> Grid:
+        """The grid with its dx, dy, area and fraction by point, lazy, in metres and square metres.
 
-        They have the coordinates of their point. Lengths at centres and corners that are missing
-        are means of two neighbours.
+        They have the coordinates of their point. Lengths at points that have none are means of two
+        neighbours, or of four; those of rates are one over the means of rates.
         """
         cells: dict[str, dict[str, xr.Variable]] = {kind: {} for kind in _SIZES}
-        for kind, point, name in self._find_sizes():
-            cells[kind][point] = self._read(point, name, _UNITS[kind])
-        for rate in _RATES:
-            for point, values in self._read_rates(rate).items():
-                cells[rate.kind].setdefault(point, values)
-        for kind, along, center, corner in (
-            ("dx", self._grid.y, *"vu"),
-            ("dy", self._grid.x, *"uv"),
-        ):
+        for kind, point, name in self.find():
+            step = self._find_step(kind, name)
+            unit = _UNITS[kind] if step is None else "m-1" if name in _PER_METRE else ""
+            values = self._read(point, name, unit)
+            cells[kind][point] = values if step is None else step / values
+            if step is not None and point == "center":
+                u, v = _add(values, self._grid.x), _add(values, self._grid.y)
+                sums = (("u", 2, u), ("v", 2, v), ("corner", 4, _add(u, self._grid.y)))
+                cells[kind] |= {point: count * step / one for point, count, one in sums}
+        for kind, along, beside in (("dx", self._grid.y, "vu"), ("dy", self._grid.x, "uv")):
             sizes = cells[kind]
-            if center in sizes and "center" not in sizes:
-                sizes["center"] = 0.5 * _add(sizes[center], along, to_cells=True)
-            if corner in sizes and "corner" not in sizes:
-                sizes["corner"] = 0.5 * _add(sizes[corner], along)
-        places = {point: self._find_places(point) for point in POINTS}
-        return {
+            for point, other in zip(("center", "corner"), beside, strict=True):
+                if other in sizes and point not in sizes:
+                    sizes[point] = 0.5 * _add(sizes[other], along, to_cells=point == "center")
+        coords = {point: self._find_coords(point) for point in POINTS}
+        arrays: dict[str, Any] = {
             kind: {
-                point: xr.DataArray(one, places[point], attrs={"units": _UNITS[kind]})
+                point: xr.DataArray(one, coords[point], attrs={"units": _UNITS[kind]})
                 for point, one in sizes.items()
             }
             for kind, sizes in cells.items()
         }
+        return replace(self._grid, **arrays)
 
-    def _find_places(self, point: str) -> dict[Hashable, xr.Variable]:
+    def find_places(self, point: str, own: Mapping[Hashable, Hashable]) -> dict[str, xr.Variable]:
+        """The first longitude and latitude of a point, over the ``own`` dimensions of a field."""
+        found, names = self._read_places(point), _PLACES[point].split()
+        pairs = zip(names[::2], names[1::2], strict=True)
+        pair = next((both for both in pairs if found.keys() >= {*both}), ())
+        for name in pair:
+            found[name].dims = tuple(own[dim] for dim in found[name].dims)
+        return {name: found[name] for name in pair}
+
+    def _read_places(self, point: str) -> dict[str, xr.Variable]:
+        """The longitudes and latitudes of a point that models name as such."""
+        places: dict[str, xr.Variable] = {}
+        for number, name in enumerate(_PLACES[point].split()):
+            if self._has(point, name):
+                places[name] = self._read(point, name)
+                units = "degrees_north" if number % 2 else "degrees_east"
+                places[name].attrs.setdefault("units", units)
+        return places
+
+    def _find_coords(self, point: str) -> dict[Hashable, xr.Variable]:
         """The coordinates of a point."""
+        coords: dict[Hashable, xr.Variable] = dict(self._read_places(point).items())
         dims = set(self._grid.dims(point))
-        named = [name for name in _PLACES[point].split() if self._find(point, name)]
-        places: dict[Hashable, xr.Variable] = {name: self._read(point, name) for name in named}
-        for name in named:
-            is_latitude = "lat" in name.lower() or "phi" in name
-            units = f"degrees_{'north' if is_latitude else 'east'}"
-            places[name].attrs.setdefault("units", units)
-        if self._grid.dims("center") == self._grid.dims("corner"):
-            return places
-        extents = {name: self._own_dims(one.dims) for name, one in self._ds.coords.items()}
-        own = [n for n, along in extents.items() if along and along <= dims]
-        return places | {n: self._read(point, n) for n in own if n not in self._other_names}
+        if self._grid.dims("center") != self._grid.dims("corner"):
+            for name, one in self._ds.coords.items():
+                along = self._own_dims(one.dims)
+                if along and along <= dims and name not in self._other_names:
+                    coords[name] = self._read(point, name)
+        return coords
 
     def _own_dims(self, dims: tuple[Hashable, ...]) -> set[Hashable]:
         """Dimensions of a variable by the names that the grid has for them."""
         return {self._other_names.get(dim, dim) for dim in dims}
 
-    def _find_sizes(self) -> Iterator[tuple[str, str, str]]:
-        for kind, points in _SIZES.items():
-            for point, names in points.items():
-                if name := self._find(point, names):
-                    yield kind, point, name
+    def _has(self, point: str, name: str) -> bool:
+        """True if a variable extends over the dimensions of a point."""
+        one = self._ds.variables.get(name)
+        return one is not None and set(self._grid.dims(point)) <= self._own_dims(one.dims)
 
-    def _find_rates(self, rate: _Rate) -> dict[str, str]:
-        """Point → variable of a rate, if the length that it refers to is known."""
-        if rate.step and not isinstance(self._ds.attrs.get(rate.step), int | float | np.number):
-            return {}
-        found = {point: self._find(point, names) for point, names in rate.named.items()}
-        return {point: name for point, name in found.items() if name}
+    def _is_size(self, kind: str, point: str, name: str) -> bool:
+        step = self._find_step(kind, name)
+        return self._has(point, name) and (step is None or step > 0)
 
-    def _find(self, point: str, names: str) -> str | None:
-        """The first of some variables that extends over the dimensions of a point."""
-        for name in names.split():
-            one = self._ds.variables.get(name)
-            if one is not None and set(self._grid.dims(point)) <= self._own_dims(one.dims):
-                return name
-        return None
-
-    def _read_rates(self, rate: _Rate) -> dict[str, xr.Variable]:
-        """Lengths at all points; a rate is averaged to the points that have none."""
-        found = self._find_rates(rate)
-        if "center" not in found:
-            return {}
-        step = float(self._ds.attrs[rate.step]) if rate.step else 1.0
-        base = "" if rate.step else "m-1"
-        rates = {point: self._read(point, name, base) for point, name in found.items()}
-        sums = {"center": rates["center"]}
-        sums["u"] = _add(sums["center"], self._grid.x)
-        sums["v"] = _add(sums["center"], self._grid.y)
-        sums["corner"] = _add(sums["u"], self._grid.y)
-        count = {"center": 1, "u": 2, "v": 2, "corner": 4}
-        averaged = {point: count[point] * step / one for point, one in sums.items()}
-        return averaged | {point: step / one for point, one in rates.items()}
+    def _find_step(self, kind: str, name: str) -> float | None:
+        """The length that a rate is per, 0 if it is unknown; None if it is no rate."""
+        if name.startswith("MAPFAC"):
+            step = self._ds.attrs.get(kind.upper())
+            return float(step) if isinstance(step, int | float | np.number) else 0.0
+        return 1.0 if name in _PER_METRE else None
 
     def _read(self, point: str, name: Hashable, base: str | None = None) -> xr.Variable:
         """A variable over the dimensions of a point; in the unit ``base`` of a cell size."""

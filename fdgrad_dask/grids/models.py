@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -16,7 +16,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from fdgrad_dask.grids.coordinate import find_own_coordinates, is_longitude
-from fdgrad_dask.grids.model_cells import ModelCells
+from fdgrad_dask.grids.horizontal import recognise_circle
 from fdgrad_dask.grids.staggered import POINTS, Grid
 
 
@@ -69,6 +69,10 @@ _PLACES = {
     "corner": "ULONG ULON ULAT",
 }
 _NEMO = "glam{0} gphi{0} depth{0} nav_lon_{1} nav_lat_{1} nav_lon_grid_{1} nav_lat_grid_{1}"
+_NAMED = {
+    "u": "vozocrtx sozocrtx sozotaux uoce utau",
+    "v": "vomecrty somecrty sometauy voce vtau",
+}
 _SHARED = (
     _Shared("POP", "nlon", "nlat", "ULAT ULONG UAREA DXU", _PLACES),
     _Shared("CICE", "ni", "nj", "ULAT ULON uarea dxu", _PLACES),
@@ -76,10 +80,15 @@ _SHARED = (
         "NEMO",
         "x",
         "y",
-        "e1u e2u e1v e2v glamu gphiv nav_lon_grid_U nav_lon_grid_V nav_lon_U nav_lon_V depthv",
+        "e1u e2u e1v e2v glamu gphiv nav_lon_grid_U nav_lon_grid_V nav_lon_U nav_lon_V depthv "
+        "vozocrtx vomecrty sozocrtx somecrty",
         {p: _NEMO.format(k, k.upper()) for p, k in zip(POINTS, "tuvf", strict=True)},
-        {"vozocrtx": "u", "vomecrty": "v", "uoce": "u", "voce": "v", "utau": "u", "vtau": "v"},
+        {name: point for point, names in _NAMED.items() for name in names.split()},
     ),
+)
+# How files say that a field is a current or a stress along the axes of an ocean's grid.
+_CURRENT = re.compile(
+    r"(?i)^([uv]os?|ss[uv]|[uv]tau|tau[uv]o) |sea.(water|surface).[xy].velocity|along.[ij]-axis"
 )
 _DEPTHS = ("deptht", "depthu", "depthv", "depthf")  # of NEMO: the same levels in each of its files
 CUBE = ("face", "tile")  # of MITgcm's LLC and cubed-sphere grids
@@ -92,56 +101,18 @@ _Axis = tuple[Sequence[Hashable], Sequence[Hashable], str]  # cells, faces, wher
 class Layout:
     """Where the fields of a dataset lie, before any cell size is read.
 
-    ``source`` is the model or convention and which attribute or names say so; ``x``, ``y`` and
-    ``points`` are those of `Grid`; ``other_names`` are dimensions that are another one by a second
-    name. ``is_around`` is true if the longitudes of the cells go around the globe, ``is_c_grid``
-    if points share dimensions and the two components of a velocity lie on different ones,
-    ``is_nominal`` if labels are longitudes and latitudes on a part of a tripolar grid only.
+    ``grid`` has no cell sizes; its ``source`` is the model or convention and which attribute or
+    names say so, and it is periodic where the longitudes of the cells go around the globe. Other
+    ends are open: no dataset says whether it is a part of the domain. ``other_names`` are
+    dimensions that are another one by a second name. ``is_c_grid`` is true if points share
+    dimensions and the two components of a velocity lie on different ones, ``is_nominal`` if labels
+    are longitudes and latitudes on a part of a tripolar grid only.
     """
 
-    source: str
-    x: Mapping[str, Hashable]
-    y: Mapping[str, Hashable]
-    points: Mapping[Hashable, str] = field(default_factory=dict)
+    grid: Grid
     other_names: Mapping[Hashable, Hashable] = field(default_factory=dict)
-    is_around: bool = False
     is_c_grid: bool = False
     is_nominal: bool = False
-
-    def grid(self, cells: Mapping[str, Mapping[str, xr.DataArray]]) -> Grid:
-        """The grid with some cell sizes."""
-        return Grid(
-            self.x,
-            self.y,
-            cells.get("dx", {}),
-            cells.get("dy", {}),
-            cells.get("area", {}),
-            cells.get("fraction", {}),
-            {"x": "periodic"} if self.is_around else {},
-            self.points,
-            source=self.source,
-        )
-
-
-def recognise_grid(ds: xr.Dataset) -> Grid | None:
-    """Recognise the staggered grid of a dataset; None if it has none that is known.
-
-    Cell sizes stay lazy. An axis is periodic where the longitudes of its cells go around the globe.
-    Other ends are open, with NaN where a value beyond them is needed: no dataset says whether it is
-    a part of the domain.
-
-    Raises
-    ------
-    CoordinateError
-        A cell size has units that are no length, or no area.
-    """
-    layout = find_layout(ds)
-    return None if layout is None else make_grid(ds, layout)
-
-
-def make_grid(ds: xr.Dataset, layout: Layout) -> Grid:
-    """Make the grid of a layout, with the cell sizes that the dataset has."""
-    return layout.grid(ModelCells(ds, layout.grid({}), layout.other_names).read())
 
 
 def find_layout(ds: xr.Dataset) -> Layout | None:
@@ -158,20 +129,18 @@ def _find_sgrid(ds: xr.Dataset) -> Iterator[Layout]:
         nodes = str(attrs.get("node_dimensions", "")).split()
         if attrs.get("cf_role") != "grid_topology" or len(nodes) != 2:
             continue
-        cells: tuple[list[Hashable], ...] = ([], [])
-        faces: tuple[list[Hashable], ...] = ([nodes[0]], [nodes[1]])
-        equal = ["", ""]
-        for key in ("face_dimensions", "edge1_dimensions", "edge2_dimensions"):
-            for dim, node, padding in re.findall(
-                r"(\w+)\s*:\s*(\w+)(?:\s*\(padding:\s*(\w+)\))?", str(attrs.get(key, ""))
-            ):
-                if node in nodes and padding:
-                    cells[nodes.index(node)].append(dim)
-                    equal[nodes.index(node)] = _PADDING.get(padding, "")
-                elif node in nodes:
-                    faces[nodes.index(node)].append(dim)
-        source = f"SGRID: face_dimensions of {name!r}"
-        yield from _match(ds, source, *zip(cells, faces, equal, strict=True))
+        cells: dict[str, list[Hashable]] = {node: [] for node in nodes}
+        faces: dict[str, list[Hashable]] = {node: [node] for node in nodes}
+        equal = dict.fromkeys(nodes, "")
+        keys = ("face_dimensions", "edge1_dimensions", "edge2_dimensions")
+        said = " ".join(str(attrs.get(key, "")) for key in keys)
+        pattern = r"(\w+)\s*:\s*(\w+)(?:\s*\(padding:\s*(\w+)\))?"
+        for dim, node, padding in re.findall(pattern, said):
+            if node in nodes:
+                (cells if padding else faces)[node].append(dim)
+                equal[node] = _PADDING.get(padding, "") if padding else equal[node]
+        axes = [(cells[node], faces[node], equal[node]) for node in nodes]
+        yield from _match(ds, f"SGRID: face_dimensions of {name!r}", *axes)
 
 
 def _find_comodo(ds: xr.Dataset) -> Iterator[Layout]:
@@ -192,34 +161,50 @@ def _find_comodo(ds: xr.Dataset) -> Iterator[Layout]:
 
 def _find_own(ds: xr.Dataset) -> Iterator[Layout]:
     """Models that have dimensions of their own for cells and for faces."""
-    dims = set(ds.dims)
     for own in _OWN:
-        x = own.x.split(), own.x_face.split(), own.equal
-        if dims.isdisjoint(x[0]):
-            continue
-        y = own.y.split(), own.y_face.split(), own.equal
-        known = ", ".join(dim for names in (*x[:2], *y[:2]) for dim in names if dim in dims)
+        x, y = own.x.split(), own.y.split()
+        x_face, y_face = own.x_face.split(), own.y_face.split()
+        known = ", ".join(dim for dim in (*x, *x_face, *y, *y_face) if dim in ds.dims)
         source = f"{own.model}: the dimensions {known}{_FOLD * own.is_nominal}"
-        for layout in _match(ds, source, x, y):
-            yield replace(layout, is_nominal=own.is_nominal)
+        axes = (x, x_face, own.equal), (y, y_face, own.equal)
+        yield from _match(ds, source, *axes, is_nominal=own.is_nominal)
 
 
 def _find_shared(ds: xr.Dataset) -> Iterator[Layout]:
     """Models whose points share two dimensions."""
     for model in _SHARED:
         signs = [sign for sign in model.signs.split() if sign in ds.variables or sign in ds.dims]
+        signs = signs or (_find_currents(ds) if model.named else [])
         if not signs or not {model.x, model.y} <= set(ds.dims):
             continue
         points = {n: _find_own_point(one, str(n), model) for n, one in ds.variables.items()}
         depths = [dim for dim in _DEPTHS if dim in ds.indexes]
         yield Layout(
-            f"{model.model}: {', '.join(signs[:3])} over {model.y}, {model.x}{_FOLD}",
-            {"center": model.x, "right": model.x},
-            {"center": model.y, "right": model.y},
-            {name: point for name, point in points.items() if point},
+            Grid(
+                {"center": model.x, "right": model.x},
+                {"center": model.y, "right": model.y},
+                points={name: point for name, point in points.items() if point},
+                source=f"{model.model}: {', '.join(signs[:3])} over {model.y}, {model.x}{_FOLD}",
+            ),
             {d: depths[0] for d in depths[1:] if ds.indexes[d].equals(ds.indexes[depths[0]])},
             is_c_grid=bool(model.named),
         )
+
+
+def _find_currents(ds: xr.Dataset) -> list[str]:
+    """Find the currents of NEMO in files of them that are merged without its mesh.
+
+    Each file has the nav_lat of its own points, of which a merged dataset keeps one.
+    """
+    has_places = "nav_lon" in ds.variables or "nav_lat" in ds.variables
+    found = []
+    for name, one in ds.data_vars.items():
+        standard_name = str(one.attrs.get("standard_name", ""))
+        text = f"{name} {standard_name} {one.attrs.get('long_name', '')}"
+        is_nemo = has_places or "online_operation" in one.attrs  # which is of its writer, XIOS
+        if is_nemo and _CURRENT.search(text) and "ward_" not in standard_name:
+            found.append(str(name))
+    return found
 
 
 _RECOGNISERS: tuple[Callable[[xr.Dataset], Iterator[Layout]], ...] = (
@@ -230,29 +215,24 @@ _RECOGNISERS: tuple[Callable[[xr.Dataset], Iterator[Layout]], ...] = (
 )
 
 
-def _match(ds: xr.Dataset, source: str, *axes: _Axis) -> Iterator[Layout]:
+def _match(ds: xr.Dataset, source: str, *axes: _Axis, is_nominal: bool = False) -> Iterator[Layout]:
     """The layout of cells and faces by any of their names, if their sizes and labels agree."""
     positions: list[dict[str, Hashable]] = []
     other_names: dict[Hashable, Hashable] = {}
-    for all_cells, all_faces, equal in axes:
-        cells, faces = (
-            [dim for dim in dict.fromkeys(dims) if dim in ds.dims]
-            for dims in (all_cells, all_faces)
-        )
-        if not cells or not faces:
+    for *all_names, equal in axes:
+        found = [[dim for dim in dict.fromkeys(dims) if dim in ds.dims] for dims in all_names]
+        if any(len({ds.sizes[dim] for dim in names}) != 1 for names in found):
             return
-        for names in (cells, faces):
-            if len({ds.sizes[dim] for dim in names}) > 1:
-                return
-            other_names |= dict.fromkeys(names[1:], names[0])
-        more = ds.sizes[faces[0]] - ds.sizes[cells[0]]
-        position = {1: "outer", -1: "inner", 0: equal}.get(more)
-        if not position or not _agree(ds, cells[0], faces[0], position):
+        for first, *others in found:
+            other_names |= dict.fromkeys(others, first)
+        (cells, *_), (faces, *_) = found
+        position = {1: "outer", -1: "inner", 0: equal}.get(ds.sizes[faces] - ds.sizes[cells])
+        if not position or not _agree(ds, cells, faces, position):
             return
-        positions.append({"center": cells[0], position: faces[0]})
+        positions.append({"center": cells, position: faces})
     x, y = positions
-    around = _is_around(ds, x["center"])
-    yield Layout(source, x, y, other_names=other_names, is_around=around)
+    around = {"x": "periodic"} if _is_around(ds, x["center"]) else {}
+    yield Layout(Grid(x, y, boundary=around, source=source), other_names, is_nominal=is_nominal)
 
 
 def _agree(ds: xr.Dataset, cells: Hashable, faces: Hashable, position: str) -> bool:
@@ -269,14 +249,11 @@ def _agree(ds: xr.Dataset, cells: Hashable, faces: Hashable, position: str) -> b
 
 
 def _is_around(ds: xr.Dataset, dim: Hashable) -> bool:
-    """True if the labels of a dimension are even longitudes of a full circle."""
+    """True if the labels of a dimension are longitudes of a full circle."""
     degrees = _read_labels(ds, dim)
     if degrees is None or len(degrees) < 3 or not is_longitude(ds.variables[dim].attrs):
         return False
-    steps = np.diff(degrees)
-    step = abs(degrees[-1] - degrees[0]) / len(steps)
-    is_even = bool((np.abs(np.abs(steps) - step) <= 0.1 * step).all())
-    return is_even and bool(abs(step * len(degrees) - 360.0) <= 0.1 * step)
+    return recognise_circle(degrees)[1]
 
 
 def _read_labels(ds: xr.Dataset, dim: Hashable) -> NDArray[np.float64] | None:

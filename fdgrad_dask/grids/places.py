@@ -6,10 +6,11 @@ They are 1-D coordinates, 2-D coordinates, or computed from a map projection.
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import NoReturn
+from typing import Any
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from fdgrad_dask.errors import CoordinateError
 from fdgrad_dask.grids.coordinate import DEGREES, find_cf_names, find_own_coordinates
@@ -18,8 +19,7 @@ from fdgrad_dask.halo.compute import is_dask
 
 LATITUDES = ("lat", "latitude")
 LONGITUDES = ("lon", "longitude")
-# Names of dimensions along which unstructured models and HEALPix list their cells.
-_CELLS = {"cell", "cells", "ncells", "ncol", "node", "nod2", "nele", "values", "npix", "healpix"}
+_TIMES = ("time", "t", "time_counter")
 
 
 def find_1d(field: xr.DataArray, *keys: str, names: tuple[str, ...] = ()) -> Hashable | None:
@@ -46,14 +46,11 @@ def find_1d(field: xr.DataArray, *keys: str, names: tuple[str, ...] = ()) -> Has
 def find_2d(field: xr.DataArray, key: str) -> Hashable | None:
     """Find the 2-D coordinate that is ``key``: the field's own if there are several.
 
-    Raises CoordinateError if several differ, and the field does not say which is its own; or if it
-    has three dimensions.
+    Raises CoordinateError if several differ, and the field does not say which is its own.
     """
     coords = field.coords.variables
     names = list_candidates(field, key, 2)
     if not names:
-        if deep := [] if list_candidates(field, key, 1) else list_candidates(field, key, 3):
-            _refuse_three_dimensions(deep[0], coords[deep[0]].dims)
         return None
     first = coords[names[0]]
     if any(not has_same_values(first, coords[name]) for name in names[1:]):
@@ -77,13 +74,11 @@ def carry_places(field: xr.DataArray, dataset: xr.Dataset) -> xr.DataArray:
 
     Nothing is given where several pairs may be meant, or if the field may lie on other points.
     """
-    there = dataset.variables.get(field.name)
-    is_own = there is not None and there._data is field.variable._data
-    dims = [dim for dim in field.dims if is_own or _has_same_labels(field, dataset, dim)]
+    dims = find_shared_dims(field, dataset)
     variables = {
         name: one.variable
         for name, one in dataset.data_vars.items()
-        if one.ndim == 2 and {*one.dims} <= {*dims} and name not in field.dims
+        if one.ndim == 2 and {*one.dims} <= dims and name not in field.dims
     }
     if not variables:
         return field
@@ -95,9 +90,13 @@ def carry_places(field: xr.DataArray, dataset: xr.Dataset) -> xr.DataArray:
     return field.assign_coords({n: offered.coords.variables[n] for (n,) in found})
 
 
-def _has_same_labels(field: xr.DataArray, dataset: xr.Dataset, dim: Hashable) -> bool:
-    labels, others = field.indexes.get(dim), dataset.indexes.get(dim)
-    return labels is not None and others is not None and bool(labels.equals(others))
+def find_shared_dims(field: xr.DataArray, dataset: xr.Dataset) -> set[Hashable]:
+    """Find the dimensions along which a field surely has the points of a dataset."""
+    there = dataset.variables.get(field.name)
+    if there is not None and there._data is field.variable._data:
+        return {*field.dims}
+    known = {*field.indexes} & {*dataset.indexes}
+    return {dim for dim in known if field.indexes[dim].equals(dataset.indexes[dim])}
 
 
 def _prefer_own(field: xr.DataArray, names: list[Hashable]) -> list[Hashable]:
@@ -113,6 +112,7 @@ def find_places(
     None where the axes themselves tell the places, unless a curvilinear grid ``is_asked`` for.
     ``is_directed``: the result, or a wind, points east and north.
     """
+    field = hold_still(field)
     coords = field.coords.variables
     lat, lon = (find_2d(field, key) for key in ("latitude", "longitude"))
     if lat is None or lon is None or set(coords[lat].dims) != set(coords[lon].dims):
@@ -182,6 +182,7 @@ def _invert_projection(
 
 def require_same_places(one: xr.DataArray, other: xr.DataArray) -> None:
     """Raise if the 2-D latitude or longitude of two fields is not the same."""
+    one, other = hold_still(one), hold_still(other)
     for key in ("latitude", "longitude"):
         first, second = find_2d(one, key), find_2d(other, key)
         if first is None or second is None:
@@ -207,14 +208,36 @@ def has_same_values(one: xr.Variable, other: xr.Variable) -> bool:
     return bool(np.array_equal(one.values, other.values, equal_nan=True))
 
 
-def _refuse_three_dimensions(name: Hashable, dims: tuple[Hashable, ...]) -> None:
-    """Raise for a grid whose positions vary along a third dimension, as in WRF output."""
-    raise CoordinateError(
-        f"{name!r} has three dimensions {dims}, but a horizontal grid has two; select one of "
-        f"{dims[0]!r}: .isel({dims[0]}=0), or if the grid is the same for all, make its latitude "
-        "and longitude two-dimensional: "
-        f".assign_coords({name}=….{name}.isel({dims[0]}=0, drop=True))"
-    )
+def hold_still(field: xr.DataArray) -> xr.DataArray:
+    """The field with the first of latitudes and longitudes that are the same at all times.
+
+    WRF writes them with every time. Dask arrays are not compared before they are computed: NaN
+    where the last differs from the first, as around a nest that has moved.
+
+    Raises CoordinateError if they change, or may change along a dimension that is no time.
+    """
+    coords = field.coords.variables
+    first: dict[Hashable, xr.Variable] = {}
+    for key in ("latitude", "longitude"):
+        if not (list_candidates(field, key, 1) or list_candidates(field, key, 2)):
+            first |= {name: coords[name][0] for name in list_candidates(field, key, 3)}
+    for name, one in first.items():
+        (lead, *_), is_lazy = coords[name].dims, is_dask(one._data)
+        if is_lazy and str(lead).lower() in _TIMES:
+            first[name] = one.where(one == coords[name][-1])
+        elif is_lazy or not _repeats(coords[name].values):
+            raise CoordinateError(
+                f"{name!r} has three dimensions {coords[name].dims}, but a horizontal grid has "
+                f"two, and stands still; select one of {lead!r}: .isel({lead}=0), or if the grid "
+                "is the same for all, make its latitude and longitude two-dimensional: "
+                f".assign_coords({name}=….{name}.isel({lead}=0, drop=True))"
+            )
+    return field.assign_coords(first) if first else field
+
+
+def _repeats(values: NDArray[Any]) -> bool:
+    """True if an array holds the same along its first dimension."""
+    return all(np.array_equal(values[0], other, equal_nan=True) for other in values[1:])
 
 
 def require_angles(field: xr.DataArray, lat: Hashable, lon: Hashable) -> None:
@@ -254,47 +277,3 @@ def _require_degrees(name: Hashable, coordinate: xr.Variable, most: float) -> No
             f"degrees; if that stands for a missing value, mask it: .assign_coords({name}="
             f"….{name}.where(abs(….{name}) <= {most:g}))"
         )
-
-
-def refuse_unstructured(field: xr.DataArray, lon: Hashable, lat: Hashable) -> None:
-    """Raise if longitude and latitude share one dimension: unstructured cells, or a track."""
-    (dim,) = field.coords.variables[lon].dims
-    if field.coords.variables[lat].dims == (dim,):
-        raise CoordinateError(
-            f"{lon!r} and {lat!r} both run along {dim!r}: this is an "
-            "unstructured grid or a track, and along a track there is no gradient across it; "
-            "interpolate the field to a grid of two dimensions first"
-        )
-
-
-def refuse_without_axes(field: xr.DataArray) -> NoReturn:
-    """Raise an error that says which of the horizontal axes is missing, and why."""
-    mapping = find_grid_mapping(field)
-    cells = [dim for dim in field.dims if str(dim).lower() in _CELLS]
-    if cells or (mapping is not None and mapping.kind == "healpix"):
-        raise CoordinateError(
-            f"{field.name!r} lies on an unstructured grid (dimensions {field.dims}), which has no "
-            "two axes; interpolate it to a grid of two dimensions first"
-        )
-    keys = {"longitude": LONGITUDES, "latitude": LATITUDES}
-    known = {
-        key: [*find_cf_names(field, key), *(name for name in names if name in field.coords)]
-        for key, names in keys.items()
-    }
-    for key, found in known.items():
-        if found and field.coords[found[0]].ndim == 0:
-            raise CoordinateError(
-                f"{found[0]!r} of {field.name!r} is a single value, but a horizontal operator "
-                f"needs two or more along {key}; select a range of it, or differentiate along the "
-                "other axis alone: gradient(dim)"
-            )
-        if not found and any(known.values()):
-            raise CoordinateError(
-                f"{field.name!r} has the dimensions {field.dims} and no {key}, but a horizontal "
-                f"operator needs both axes; keep the {key} when selecting, or differentiate along "
-                "the other axis alone: gradient(dim)"
-            )
-    raise CoordinateError(
-        f"the horizontal axes of {field.name!r} cannot be inferred from its coordinates "
-        f"{tuple(field.coords)}; give them units (degrees_east, degrees_north; m) or a CF axis"
-    )

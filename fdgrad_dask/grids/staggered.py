@@ -22,6 +22,17 @@ POINTS = {
     "corner": (True, True),
 }
 
+# Whether the face below the first centre, and that above the last one, are left out.
+LEFT_OUT = {
+    "left": (False, True),
+    "right": (True, False),
+    "inner": (True, True),
+    "outer": (False, False),
+}
+# How many more faces than cells there are; whether the first face lies below the first centre.
+EXTRA = {position: 1 - sum(ends) for position, ends in LEFT_OUT.items()}
+IS_BELOW = {position: not below for position, (below, _) in LEFT_OUT.items()}
+
 
 @dataclass(frozen=True, eq=False)
 class Grid:
@@ -50,7 +61,10 @@ class Grid:
     boundary
         ``"x"`` and ``"y"`` → what lies on a face that the data do not have: None for nothing that
         is known (NaN), a number (0.0 is a wall, through which nothing flows), ``"periodic"``; or
-        a pair for the two ends. ``"fold"`` at the upper end of y is a tripolar fold.
+        a pair for the two ends. ``"fold"`` at the upper end of y is a tripolar fold. A dimension
+        of faces → how they are connected, as xgcm has it: ``{"tile": {0: {"X": (None, (1, "Y",
+        False))}, …}}``, each side None or (face, its axis, True if the axes run against one
+        another); the sides that are left open have the conditions of x and y.
     points
         Name of a field → its point, where dimensions do not tell.
     radius
@@ -84,7 +98,7 @@ class Grid:
     dy: Mapping[str, xr.DataArray] = field(default_factory=dict)
     area: Mapping[str, xr.DataArray] = field(default_factory=dict)
     fraction: Mapping[str, xr.DataArray] = field(default_factory=dict)
-    boundary: Mapping[str, Any] = field(default_factory=dict)
+    boundary: Mapping[Any, Any] = field(default_factory=dict)
     points: Mapping[Hashable, str] = field(default_factory=dict)
     radius: float = EARTH_RADIUS
     source: str = ""
@@ -98,6 +112,8 @@ class Grid:
         for named, point in self.points.items():
             _require_known(f"the point of {named!r}", point, POINTS)
         for axis in self.boundary:
+            if isinstance(self.boundary[axis], Mapping):  # connections of faces
+                continue
             _require_known("an axis of boundary", axis, ("x", "y"))
             _check_ends(axis, *self.ends(axis))
             if self.face(axis) == "inner" and self.ends(axis)[0] == "periodic":
@@ -133,12 +149,28 @@ class Grid:
             )
         of_grid = {*self.x.values(), *self.y.values()}
         wrong = (set(values.dims) & of_grid) - set(self.dims(point))
-        other = set(values.dims) - of_grid
+        other = {d for d in values.dims if not isinstance(self.boundary.get(d), Mapping)} - of_grid
         if wrong or (other and name != "fraction"):
             raise CoordinateError(
                 f"{name}[{point!r}] has the dimensions {values.dims}, but the point has "
                 f"{self.dims(point)}; give the {name} at that point, or name the point it is at"
             )
+
+
+def across(point: str, axis: str) -> str:
+    """The point half a step further along ``axis``.
+
+    >>> across("center", "x"), across("u", "y")
+    ('u', 'corner')
+    """
+    on_x, on_y = POINTS[point]
+    wanted = (not on_x, on_y) if axis == "x" else (on_x, not on_y)
+    return next(name for name, on in POINTS.items() if on == wanted)
+
+
+def is_on_face(point: str, axis: str) -> bool:
+    """True if a point lies on a face across ``axis``, not between two of them."""
+    return POINTS[point]["xy".index(axis)]
 
 
 def find_point(field: xr.DataArray, grid: Grid) -> str:

@@ -27,6 +27,15 @@ from dask.task_spec import Task, TaskRef
 from fdgrad_dask.blocks.device import is_jax
 from fdgrad_dask.blocks.program import Program
 from fdgrad_dask.errors import ChunkError, OptionError
+from fdgrad_dask.halo.fields import (
+    Expanded,
+    find_expansion,
+    find_kind,
+    is_dask,
+    is_lazy,
+    merge_chunks,
+    rechunk_field,
+)
 from fdgrad_dask.halo.overlap import overlap_chunks
 from fdgrad_dask.halo.parameters import ChunkParameters, cut_parameters
 from fdgrad_dask.halo.tasks import ChunkTask, is_duck, register_jax, take_edge_rows
@@ -54,36 +63,35 @@ class Shared(Task):
         return True
 
 
-def is_dask(f: Any) -> bool:
-    """True for dask arrays."""
-    return isinstance(f, da.Array)
-
-
 def compute_chunks(fields: Sequence[Any], task: ChunkTask) -> list[da.Array]:
     """The outputs as dask arrays, in the chunks of the first field that has the full shape."""
     program = task.program
     shape = _shape(fields, program)
-    full = next((f for f in fields if is_dask(f) and f.shape == shape), None)
+    full = next((f for f in fields if is_lazy(f) and f.shape == shape), None)
     chunks = (
         da.core.normalize_chunks("auto", shape, dtype=task.dtype) if full is None else full.chunks
     )
     merged = list(chunks)
     for axis in program.axes:
         stencils = program.stencils(axis)
-        merged[axis] = merge(
+        merged[axis] = merge_chunks(
             chunks[axis],
             max(s.min_chunk_size(s.low) for s in stencils),
             max(s.halo_width for s in stencils),
             max(s.min_chunk_size(s.high) for s in stencils),
         )
-    arrays = [_rechunk(f, shape, merged) for f in fields]
+    needs_halo = program.outputs > 1 or any(len(merged[axis]) > 1 for axis in program.axes)
+    arrays = [rechunk_field(f, merged, keep_lines=needs_halo) for f in fields]
     mechanism = _halo_mechanism()
-    if any(is_duck(f._meta) for f in fields if is_dask(f)):
+    if any(is_duck(find_kind(f)) for f in fields if is_lazy(f)):
         mechanism = "map_overlap"  # which cuts and joins arrays of all kinds that dask knows
-    names = [getattr(f, "name", f) for f in arrays]
+    if mechanism == "map_overlap":
+        arrays = [f.to_dask() if isinstance(f, Expanded) else f for f in arrays]
+    task = replace(task, expansions=tuple(map(find_expansion, arrays)))
+    names = [f.name if is_dask(f) else f for f in arrays]
     name = "fdgrad-" + tokenize(names, program, task.dtype, mechanism)
     meta = make_meta(fields, len(shape), task.dtype)
-    if program.outputs == 1 and all(len(merged[axis]) == 1 for axis in program.axes):
+    if not needs_halo:
         results = [_compute_without_halos(arrays, task, name, meta)]
     elif mechanism == "map_overlap":
         parameters = cut_parameters(program, arrays, merged)
@@ -122,8 +130,11 @@ def _shape(fields: Sequence[Any], program: Program) -> tuple[int, ...]:
 def _compute_without_halos(arrays: list[Any], task: ChunkTask, name: str, meta: Any) -> Any:
     """One blockwise layer, which dask fuses with what comes before and after it."""
     index = tuple(range(meta.ndim))
-    arrays = [f if is_dask(f) else da.from_array(f, chunks=-1) for f in arrays]
-    pairs = [part for f in arrays for part in (f, index)]
+    pairs = [
+        part
+        for f in arrays
+        for part in ((f.values, f.expansion.axes) if isinstance(f, Expanded) else (f, index))
+    ]
     return da.blockwise(task.compute_alone, index, *pairs, name=name, meta=meta, align_arrays=False)
 
 
@@ -135,9 +146,9 @@ def _attach_halos(
     `Array.blocks` and `concatenate` would do the same with 7 to 12 tasks a chunk, and take ten
     times as long to build a graph.
     """
-    lazy = [f for f in arrays if is_dask(f)]
-    tasks = _Graph(arrays, chunks, task, name).tasks()
-    return make_arrays(name, tasks, lazy, task.program.outputs, chunks, meta)
+    graph = _Graph(arrays, chunks, task, name)
+    lazy = list(graph.lazy.values())
+    return make_arrays(name, graph.tasks(), lazy, task.program.outputs, chunks, meta)
 
 
 def make_arrays(
@@ -174,13 +185,15 @@ class _Graph:
         self, arrays: list[Any], chunks: list[tuple[int, ...]], task: ChunkTask, name: str
     ) -> None:
         self.name, self.chunks = name, chunks
-        self.lazy = {i: f for i, f in enumerate(arrays) if is_dask(f)}
-        self.parameters = cut_parameters(task.program, arrays, chunks)
-        self.edges = {i: self._edge_layers(i, task.program) for i in self.lazy}
-        self.single = {
-            i: {axis for axis, n in enumerate(f.numblocks) if n < len(chunks[axis])}
-            for i, f in self.lazy.items()
+        self.expansions = task.expansions
+        self.lazy: dict[int, da.Array] = {
+            i: f.values if isinstance(f, Expanded) else f
+            for i, f in enumerate(arrays)
+            if is_lazy(f)
         }
+        self.parameters = cut_parameters(task.program, arrays, chunks)
+        self.edges = {i: self._edge_layers(i, arrays[i], task.program) for i in self.lazy}
+        self.axes = {i: self._find_axes(i) for i in self.lazy}
         self.kind = Task if task.program.outputs == 1 else Shared
         # The derivatives come with the parameters: no worker is sent the table of a whole axis.
         self.run = replace(task, program=replace(task.program, derivatives=())).compute_attached
@@ -188,20 +201,29 @@ class _Graph:
         # objects again and again: so tasks share their references.
         self.references: dict[Key, TaskRef] = {}
 
-    def _edge_layers(self, i: int, program: Program) -> dict[int, tuple[str, dict[int, int]]]:
+    def _find_axes(self, i: int) -> tuple[int | None, ...]:
+        """By dimension of a lazy field the axis whose chunks it has; None if it has only one."""
+        expansion, numblocks = self.expansions[i], self.lazy[i].numblocks
+        axes = range(len(numblocks)) if expansion is None else expansion.axes
+        along = zip(axes, numblocks, strict=True)
+        return tuple(axis if n == len(self.chunks[axis]) else None for axis, n in along)
+
+    def _edge_layers(
+        self, i: int, f: da.Array | Expanded, program: Program
+    ) -> dict[int, tuple[str, dict[int, int]]]:
         """axis → the name of the tasks with the edge rows along it, and axis → width of theirs.
 
         They are named by what they hold, so that all programs over the same chunks share them.
         """
-        f = self.lazy[i]
 
         def named(widths: dict[int, int]) -> tuple[str, dict[int, int]]:
-            return f"edges-fdgrad-{tokenize(f.name, widths)}", widths
+            return f"edges-fdgrad-{tokenize(self.lazy[i].name, widths, self.expansions[i])}", widths
 
-        widths = {a: n for a, n in program.halo(i).items() if f.numblocks[a] > 1}
-        size = math.prod(f.chunksize)
-        points = sum(2 * width * size // f.chunksize[axis] for axis, width in widths.items())
-        if points * f.dtype.itemsize <= TOGETHER:
+        widths = {axis: n for axis, n in program.halo(i).items() if len(f.chunks[axis]) > 1}
+        longest = [max(sizes) for sizes in f.chunks]
+        size = math.prod(longest)
+        points = sum(2 * width * size // longest[axis] for axis, width in widths.items())
+        if points * self.lazy[i].dtype.itemsize <= TOGETHER:
             return dict.fromkeys(widths, named(widths))
         return {axis: named({axis: width}) for axis, width in widths.items()}
 
@@ -212,7 +234,7 @@ class _Graph:
             for name, widths in dict(layers.values()).items():
                 for place in list_places(self.lazy[i].chunks):
                     key, chunk = (name, *place), self._refer((self.lazy[i].name, *place))
-                    made[key] = Task(key, take_edge_rows, chunk, widths)
+                    made[key] = Task(key, take_edge_rows, chunk, widths, self.expansions[i])
         for place in list_places(self.chunks):
             parameters = tuple([each[place[axis]] for axis, each in self.parameters.items()])
             key = (self.name, *place)
@@ -232,10 +254,7 @@ class _Graph:
 
     def _key(self, name: str, i: int, place: Place) -> Key:
         """That of a chunk of a field: the only one along axes on which the field does not vary."""
-        single = self.single[i]
-        if not single:
-            return (name, *place)
-        return (name, *[0 if axis in single else at for axis, at in enumerate(place)])
+        return (name, *[0 if axis is None else place[axis] for axis in self.axes[i]])
 
     def _refer(self, key: Key) -> TaskRef:
         found = self.references.get(key)
@@ -249,21 +268,9 @@ def list_places(chunks: Sequence[tuple[int, ...]]) -> Iterator[Place]:
     return product(*[range(len(sizes)) for sizes in chunks])
 
 
-def _rechunk(f: Any, shape: tuple[int, ...], chunks: Sequence[tuple[int, ...]]) -> Any:
-    """``f`` in the chunks of all; a NumPy array that varies along one axis at most stays one."""
-    own = tuple(
-        sizes if n == full else (1,) for n, full, sizes in zip(f.shape, shape, chunks, strict=True)
-    )
-    if is_dask(f):
-        return f if any(map(math.isnan, shape)) else f.rechunk(own)
-    if sum(n > 1 for n in f.shape) <= 1:
-        return np.asanyarray(f)
-    return da.from_array(f, chunks=own)
-
-
 def make_meta(fields: Sequence[Any], ndim: int, dtype: np.dtype[Any]) -> Any:
     """An empty array of the kind that the chunks of a result are."""
-    kinds = [f._meta if is_dask(f) else f for f in fields]
+    kinds = [find_kind(f) for f in fields]
     if any(map(is_jax, kinds)):
         with jax.enable_x64(True):
             meta = jnp.zeros((0,) * ndim, dtype)
@@ -271,29 +278,3 @@ def make_meta(fields: Sequence[Any], ndim: int, dtype: np.dtype[Any]) -> Any:
         return meta
     like = kinds[0] if is_dask(fields[0]) else np.empty(0)
     return np.empty_like(like, dtype, shape=(0,) * ndim)
-
-
-def merge(sizes: Sequence[int], first: int, inner: int, last: int) -> tuple[int, ...]:
-    """Join neighbouring chunks until each holds what its stencil needs.
-
-    A halo comes from one neighbour, which must have as many rows; and the one-sided rows at a
-    boundary must lie in one chunk with all that they read. The first chunk must hold ``first``
-    points, the last ``last`` and all others ``inner``. Chunks that are large enough stay as they
-    are.
-
-    >>> merge((1, 1, 1, 5), 2, 1, 2)
-    (2, 1, 5)
-    >>> merge((4, 4, 1), 2, 1, 2)
-    (4, 5)
-    """
-    merged: list[int] = []
-    for size in sizes:
-        least = first if len(merged) <= 1 else inner
-        if merged and merged[-1] < least:
-            merged[-1] += size
-        else:
-            merged.append(size)
-    while len(merged) > 1 and merged[-1] < max(last, inner):
-        tail = merged.pop()
-        merged[-1] += tail
-    return tuple(merged)

@@ -19,7 +19,9 @@ from fdgrad_dask.blocks.device import result_dtype as jax_dtype
 from fdgrad_dask.blocks.program import Block, Program, single
 from fdgrad_dask.errors import ChunkError
 from fdgrad_dask.halo.chunks import compute_chunks
-from fdgrad_dask.halo.chunks import is_dask as is_dask
+from fdgrad_dask.halo.fields import expand as expand
+from fdgrad_dask.halo.fields import find_kind, is_lazy
+from fdgrad_dask.halo.fields import is_dask as is_dask
 from fdgrad_dask.halo.tasks import ChunkTask, is_duck, register_jax
 from fdgrad_dask.stencils.dtypes import needs_numpy, result_dtype
 from fdgrad_dask.stencils.table import StencilTable
@@ -61,21 +63,21 @@ def compute(fields: Sequence[Any], program: Program, dtype: Any = None) -> list[
     """
     dtype = choose_dtype(fields, dtype)
     task = ChunkTask(program, dtype)
-    kind = fields[0]._meta if is_dask(fields[0]) else fields[0]
+    kind = find_kind(fields[0])
     in_numpy = needs_numpy(kind) or is_duck(kind)
     if in_numpy and any(d.z is not None for d in program.derivatives):
         raise TypeError(
             f"a coordinate of several dimensions goes with float32 and float64, not with "
             f"{dtype}; convert the field: .astype('float64')"
         )
-    if any(is_dask(f) for f in fields):
+    if any(map(is_lazy, fields)):
         return compute_chunks(fields, task)
     return task.compute([Block(_in_memory(f)) for f in fields])
 
 
 def choose_dtype(fields: Sequence[Any], dtype: Any = None) -> np.dtype[Any]:
     """The dtype of a result that is computed in ``dtype``, or in that of the first field."""
-    kinds = [f._meta if is_dask(f) else f for f in fields]
+    kinds = [find_kind(f) for f in fields]
     if any(map(is_jax, kinds)):
         return jax_dtype(kinds, dtype)
     return result_dtype(fields[0].dtype if dtype is None else dtype)

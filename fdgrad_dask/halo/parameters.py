@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-import dask.array as da
 import numpy as np
 from numpy.typing import NDArray
 
 from fdgrad_dask.blocks.program import Block, Derivative, Program
+from fdgrad_dask.halo.fields import is_lazy
 
 
 class Halo(NamedTuple):
@@ -49,10 +49,10 @@ def cut_parameters(
     """axis → what the chunks with the same index along it share, index by index."""
     fixed: dict[int, dict[int, Any]] = {axis: {} for axis in program.axes}
     for i, f in enumerate(arrays):
-        if not isinstance(f, da.Array):
+        if not is_lazy(f):
             axis = next((axis for axis, n in enumerate(f.shape) if n > 1), (*program.axes, 0)[0])
             fixed.setdefault(axis, {})[i] = f
-    lazy = {i: f for i, f in enumerate(arrays) if isinstance(f, da.Array)}
+    lazy = {i: f.shape for i, f in enumerate(arrays) if is_lazy(f)}
     return {
         axis: _parameters_along(program, chunks, axis, fields, lazy)
         for axis, fields in fixed.items()
@@ -64,7 +64,7 @@ def _parameters_along(
     chunks: Sequence[tuple[int, ...]],
     axis: int,
     fixed: dict[int, Any],
-    lazy: dict[int, da.Array],
+    lazy: dict[int, tuple[int, ...]],
 ) -> list[ChunkParameters]:
     widths = {i: program.halo(i).get(axis, 0) for i in (*fixed, *lazy)}
     count = len(chunks[axis])
@@ -83,8 +83,8 @@ def _parameters_along(
             Halo(i, axis, side, widths[i], (at + step) % count)
             for side, step, end in zip(("low", "high"), (-1, 1), ends, strict=False)
             if end is None
-            for i, f in lazy.items()
-            if widths[i] and f.shape[axis] > 1
+            for i, shape in lazy.items()
+            if widths[i] and shape[axis] > 1
         ]
         is_open = [end is None for end in ends]
         blocks = {i: _cut(f, axis, rows, widths[i], is_open) for i, f in fixed.items()}

@@ -11,8 +11,9 @@ from dask.base import tokenize
 from dask.task_spec import Task, TaskRef
 
 from fdgrad_dask.blocks.harmonics import Transform
-from fdgrad_dask.halo.chunks import Shared, is_dask, list_places, make_arrays, make_meta
+from fdgrad_dask.halo.chunks import Shared, list_places, make_arrays, make_meta
 from fdgrad_dask.halo.compute import length
+from fdgrad_dask.halo.fields import is_dask
 
 
 def transform_planes(fields: Sequence[Any], transform: Transform) -> list[Any]:

@@ -20,20 +20,26 @@ from fdgrad_dask.blocks.compute import compute_block
 from fdgrad_dask.blocks.device import is_jax, is_traced, rises_or_falls
 from fdgrad_dask.blocks.program import Block, Program
 from fdgrad_dask.errors import CoordinateError
+from fdgrad_dask.halo.fields import Expansion
 from fdgrad_dask.halo.parameters import ChunkParameters
 from fdgrad_dask.stencils.boundary import floats
 
 
 @dataclass(frozen=True)
 class ChunkTask:
-    """Computes the outputs of a program on one chunk."""
+    """Computes the outputs of a program on one chunk; ``expansions`` are those of its fields."""
 
     program: Program
     dtype: np.dtype[Any]
+    expansions: tuple[Expansion | None, ...] = ()
 
     def compute_alone(self, *cores: Any) -> Any:
         """Compute the one output of a chunk that needs no halo."""
-        return self.compute([Block(core) for core in cores])[0]
+        return self.compute([Block(self._expand(i, core)) for i, core in enumerate(cores)])[0]
+
+    def _expand(self, i: int, core: Any) -> Any:
+        expansion = self.expansions[i]
+        return core if expansion is None else expansion.apply(core)
 
     def compute_attached(self, *given: Any) -> Any:
         """Compute a chunk from its cores, the edge rows for each of its halos, and its parameters.
@@ -47,7 +53,8 @@ class ChunkTask:
         # The graph passes no chunk of a field whose block is fixed.
         numbers = [i for i in range(count + len(fixed)) if i not in fixed]
         blocks = {
-            i: Block(_put_beside(core, arrays[0])) for i, core in zip(numbers, arrays, strict=False)
+            i: Block(_put_beside(self._expand(i, core), arrays[0]))
+            for i, core in zip(numbers, arrays, strict=False)
         }
         for halo, edge_rows in zip(halos, arrays[count:], strict=True):
             rows = edge_rows[halo.axis][(slice(None),) * halo.axis + (halo.rows,)]
@@ -96,12 +103,15 @@ def is_duck(f: Any) -> bool:
     return answers and not isinstance(f, np.ndarray) and not hasattr(f, "units")
 
 
-def take_edge_rows(chunk: Any, widths: dict[int, int]) -> dict[int, Any]:
+def take_edge_rows(
+    chunk: Any, widths: dict[int, int], expansion: Expansion | None = None
+) -> dict[int, Any]:
     """By axis the rows of a chunk that its neighbours need: so many from either end.
 
     They are copied: a view would keep the chunk in memory until the last neighbour has it.
     """
     _refuse_foreign(chunk)
+    chunk = chunk if expansion is None else expansion.apply(chunk)
     return {axis: _edge_rows(chunk, axis, width) for axis, width in widths.items()}
 
 

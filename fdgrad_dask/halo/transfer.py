@@ -10,7 +10,7 @@ import numpy as np
 from fdgrad_dask.blocks.accelerator import has_room as has_room
 from fdgrad_dask.blocks.accelerator import is_accelerated as is_accelerated
 from fdgrad_dask.blocks.device import is_jax
-from fdgrad_dask.halo.chunks import is_dask
+from fdgrad_dask.halo.fields import is_dask
 
 
 def to_device(obj: Any, device: Any = None) -> Any:

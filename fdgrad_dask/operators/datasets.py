@@ -6,7 +6,6 @@ The accessor of Datasets and the steps of a config go through `call_on`.
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar, cast
@@ -16,17 +15,13 @@ import xarray as xr
 
 from fdgrad_dask.errors import CoordinateError
 from fdgrad_dask.grids.coordinate import find_own_coordinates
-from fdgrad_dask.grids.fold import find_fold
+from fdgrad_dask.grids.geometry import Curvilinear
 from fdgrad_dask.grids.model_cells import ModelCells
-from fdgrad_dask.grids.models import CUBE, Layout, find_layout, make_grid
-from fdgrad_dask.grids.places import carry_places, list_candidates
+from fdgrad_dask.grids.models import Layout, find_layout
+from fdgrad_dask.grids.places import carry_places, find_shared_dims, list_candidates
 from fdgrad_dask.grids.staggered import POINTS, Grid
-from fdgrad_dask.halo.compute import is_dask
-from fdgrad_dask.operators.fold import describe_fold
 from fdgrad_dask.operators.roles import is_eastward
 
-# An angle that is a place; others, such as the one from east to x, are fields.
-_ANGLE = r"degrees?(_?(true|north|east|n|e))?"
 R = TypeVar("R", bound=xr.DataArray | xr.Dataset)
 
 
@@ -57,26 +52,45 @@ def call_on(
     if layout is None or not _need_grid(ds, fields, layout, moves):
         return _call_at_places(ds, operator, fields, options)
     # Cell sizes that are missing must not be computed from labels that are no places.
-    dims = (*layout.x.values(), *layout.y.values()) if layout.is_nominal else ()
-    labels = {dim: ds[dim] for dim in dims if dim in ds.coords}
+    dims = (*layout.grid.x.values(), *layout.grid.y.values()) if layout.is_nominal else ()
+    labels = [dim for dim in dims if dim in ds.coords]
+    _require_labels(fields, ds, labels)
     placed = [
         one if one is None else _rename(one, layout).drop_vars(labels, errors="ignore")
         for one in fields
     ]
-    grid = make_grid(ds.drop_vars(labels), layout)
+    grid = ModelCells(ds.drop_vars(labels), layout).grid()
     if labels and not (moves or grid.dx or grid.dy):
         raise CoordinateError(
-            f"the fields lie on different points of a staggered grid ({layout.source}), which may "
+            f"the fields lie on different points of a staggered grid ({grid.source}), which may "
             "be tripolar, with labels that are nominal; merge the static file with its cell sizes "
             "(dxCu, dyCv, …): ds.merge(static), or if the labels are longitudes and latitudes "
-            f"everywhere, give geometry=fdgrad_dask.Grid(x={dict(layout.x)}, y={dict(layout.y)})"
+            f"everywhere, give geometry=fdgrad_dask.Grid(x={dict(grid.x)}, y={dict(grid.y)})"
         )
     try:
         result = operator(*placed, **_place_boundary(grid, options))
     except CoordinateError as error:
-        source = f"the staggered grid was recognised from {layout.source}"
+        source = f"the staggered grid was recognised from {grid.source}"
+        if layout.is_c_grid and not grid.dx:
+            source += "; merge the mesh_mask, which has its cell sizes: ds.merge(mesh_mask)"
         raise CoordinateError(f"{error}; {source}") from error
     return _label(_restore(result, ds, layout), ds, layout)
+
+
+def _require_labels(
+    fields: Sequence[xr.DataArray | None], ds: xr.Dataset, dims: Sequence[Hashable]
+) -> None:
+    """Raise if fields have other labels than their dataset, whose cell sizes are at its own."""
+    for one in fields:
+        for dim in dims:
+            if one is None or dim not in one.coords:
+                continue
+            if not one.coords.variables[dim].equals(ds.variables[dim]):
+                raise CoordinateError(
+                    f"{one.name!r} and its dataset have different labels along {dim!r}, and the "
+                    "cell sizes are those of the dataset; select from all of it first: "
+                    f"ds.isel({dim}=…), and name its fields"
+                )
 
 
 def _call_at_places(
@@ -89,11 +103,46 @@ def _call_at_places(
     takes_places = "geometry" in inspect.signature(operator).parameters
     if not takes_places or isinstance(options.get("geometry"), Grid):
         return operator(*fields, **options)
-    placed = [one if one is None else carry_places(one, ds) for one in fields]
+    found = [(one, None) if one is None else find_place(one, ds) for one in fields]
+    placed, geometries = zip(*found, strict=True)
+    if options.get("geometry") is None:
+        options = {**options, "geometry": geometries[0]}
     own = {name for one in fields if one is not None for name in one.coords}
     result = operator(*placed, **options)
     added = [name for name in result.coords if name in ds.data_vars and name not in own]
     return cast(R, result.drop_vars(added))
+
+
+def find_place(field: xr.DataArray, ds: xr.Dataset) -> tuple[xr.DataArray, Curvilinear | None]:
+    """The field with the 2-D latitude and longitude that its dataset has for its points.
+
+    Where several points have theirs, those of the point at which the grid of the dataset has the
+    field. Where none has, the geometry of the cell sizes there.
+    """
+    placed = carry_places(field, ds)
+    lines, planes, moving = (list_candidates(placed, "latitude", ndim) for ndim in (1, 2, 3))
+    if lines or len(planes) == 1 or (moving and not planes):
+        return placed, None
+    layout = find_layout(ds)
+    points = [] if layout is None else _list_points(_rename(field, layout), ds, layout.grid)
+    if layout is None or len(points) != 1:
+        return placed, None
+    cells = ModelCells(ds, layout)
+    own = {layout.other_names.get(dim, dim): dim for dim in field.dims}
+    plane = {own[dim] for dim in layout.grid.dims(points[0])}
+    # Axes with units are in metres or degrees, and say where points lie.
+    if any("units" in ds[dim].attrs for dim in plane) or not plane <= find_shared_dims(field, ds):
+        return placed, None
+    if places := cells.find_places(points[0], own):
+        placed = placed.assign_coords(places)
+        placed.encoding = {**field.encoding, "coordinates": " ".join(places)}
+        return placed, None
+    grid = cells.grid()
+    found = [sizes[points[0]] for sizes in (grid.dx, grid.dy) if points[0] in sizes]
+    if len(found) < 2:
+        return placed, None
+    dx, dy = (one.rename({dim: own[dim] for dim in one.dims}) for one in found)
+    return placed, Curvilinear(dx=dx, dy=dy)
 
 
 def _place_boundary(grid: Grid, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -106,57 +155,13 @@ def _place_boundary(grid: Grid, options: Mapping[str, Any]) -> dict[str, Any]:
     return {**options, "boundary": None, "geometry": replace(grid, boundary=boundary)}
 
 
-def list_parts_of_grid(ds: xr.Dataset) -> set[str]:
-    """The variables that are cell sizes of a staggered grid, or latitudes and longitudes."""
-    layout = find_layout(ds)
-    cells = ModelCells(ds, layout.grid({}), layout.other_names).find() if layout else []
-    units = {str(name): str(each.attrs.get("units")) for name, each in ds.data_vars.items()}
-    places = {name for name, unit in units.items() if re.fullmatch(_ANGLE, unit, re.IGNORECASE)}
-    return places | {str(name) for *_, name in cells}
-
-
-def describe_layout(ds: xr.Dataset) -> list[str]:
-    """Say what staggered grid was recognised, in sentences; none if there is no sign of one."""
-    layout = find_layout(ds)
-    if layout is None:
-        faces = [dim for dim in CUBE if ds.sizes.get(dim, 1) > 1]
-        return [f"select one {dim} first: .isel({dim}=0)" for dim in faces]
-    at = {p: [str(n) for n in ds.data_vars if layout.points.get(n) == p] for p in POINTS}
-    cells = dict.fromkeys(n for *_, n in ModelCells(ds, layout.grid({}), layout.other_names).find())
-    ends = "periodic" if layout.is_around else "open ends"
-    x, y = (", ".join(f"{p} {dim}" for p, dim in one.items()) for one in (layout.x, layout.y))
-    dims = layout.y["center"], layout.x["center"]
-    fold = f", with {describe_fold(*dims)}" if _has_fold(ds, layout) else ""
-    return [
-        layout.source,
-        f"x: {x}, {ends}",
-        f"y: {y}, open ends{fold}",
-        *(f"at {point}: {', '.join(fields)}" for point, fields in at.items() if fields),
-        f"cell sizes: {', '.join(cells) or 'from longitude and latitude'}",
-    ]
-
-
-def _has_fold(ds: xr.Dataset, layout: Layout) -> bool:
-    """True if a fold lies beyond the first 2-D latitude and longitude that are in memory."""
-    for field in ds.data_vars.values():
-        placed = carry_places(field, ds)
-        found = [list_candidates(placed, key, 2) for key in ("latitude", "longitude")]
-        pair = [placed.coords.variables[names[0]] for names in found if len(names) == 1]
-        if len(pair) == 2 and not any(is_dask(one._data) for one in pair):
-            own = {dim: layout.other_names.get(dim, dim) for dim in pair[0].dims}
-            y = [dim for dim, name in own.items() if name in layout.y.values()]
-            lat, lon = (one.transpose(*y, ...).values for one in pair)
-            return len(y) == 1 and find_fold(lat, lon) is not None
-    return False
-
-
 def select_cells(ds: xr.Dataset, fields: Sequence[xr.DataArray], count: int) -> xr.Dataset | None:
     """The first cells of ``ds`` and their faces, of ones; None if no grid is needed for fields."""
     layout = find_layout(ds)
     if layout is None or not _need_grid(ds, fields, layout):
         return None
     rows: dict[Hashable, slice] = {}
-    for positions in (layout.x, layout.y):
+    for positions in (layout.grid.x, layout.grid.y):
         cells = ds.sizes[positions["center"]]
         for dim in ds.dims:
             if layout.other_names.get(dim, dim) in positions.values():
@@ -173,7 +178,7 @@ def _need_grid(
 
     Or if an operator ``moves`` them to another point.
     """
-    grid = layout.grid({})
+    grid = layout.grid
     given = [_rename(one, layout) for one in fields if one is not None]
     found = [(one.name, _list_points(one, ds, grid)) for one in given]
     known = {points[0] for _, points in found if len(points) == 1}
@@ -183,14 +188,14 @@ def _need_grid(
         alike = "; if all lie on the same points, give geometry=fdgrad_dask.Curvilinear()"
         alike = "" if moves else alike
         raise CoordinateError(
-            f"nothing says on which points of the staggered grid ({layout.source}) {names} lie; "
+            f"nothing says on which points of the staggered grid ({grid.source}) {names} lie; "
             "name the coordinates of each, as .encoding['coordinates'] = 'glamu gphiu', or give "
             f"geometry=fdgrad_dask.Grid(…, points={{…}}){alike}"
         )
     if moves:
         return True
     if known == {"corner"} and not unknown and not is_eastward(given[0]):
-        sizes = ModelCells(ds, grid, layout.other_names).find()
+        sizes = ModelCells(ds, layout).find()
         return {("dx", "corner"), ("dy", "corner")} <= {(kind, point) for kind, point, _ in sizes}
     wind = {point for _, points in found[:2] for point in points}
     return len(known) > 1 and (len(wind) < 2 or wind == {"u", "v"})
@@ -213,7 +218,7 @@ def _list_points(one: xr.DataArray, ds: xr.Dataset, grid: Grid) -> list[str]:
 def _rename(field: xr.DataArray, layout: Layout) -> xr.DataArray:
     """The field with the grid's names of its dimensions, and the coordinates of its own points."""
     names = {dim: new for dim, new in layout.other_names.items() if dim in field.dims}
-    horizontal = {*layout.x.values(), *layout.y.values()}
+    horizontal = {*layout.grid.x.values(), *layout.grid.y.values()}
     # Points of two names are counted by both, so that their labels may differ; levels are the same.
     other = [dim for dim, new in names.items() if new in horizontal and dim in field.coords]
     if len(horizontal) == 2:
@@ -225,7 +230,7 @@ def _rename(field: xr.DataArray, layout: Layout) -> xr.DataArray:
 
 def _label(result: R, ds: xr.Dataset, layout: Layout) -> R:
     """The result with the coordinates of its points, where dimensions tell these."""
-    own = {*layout.x.values(), *layout.y.values(), *layout.other_names}
+    own = {*layout.grid.x.values(), *layout.grid.y.values(), *layout.other_names}
     if len(own) < 4:
         return result
     arrays = result.data_vars.values() if isinstance(result, xr.Dataset) else [result]

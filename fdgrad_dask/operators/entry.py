@@ -25,7 +25,7 @@ from fdgrad_dask.operators.faces import has_faces, solve_across_faces
 from fdgrad_dask.operators.fold import has_fold, solve_across_fold
 from fdgrad_dask.operators.interpolation import place_fields
 from fdgrad_dask.operators.options import public_signature
-from fdgrad_dask.operators.staggered_fold import goes_around, solve_around
+from fdgrad_dask.operators.staggered_ghosts import goes_around, solve_around
 from fdgrad_dask.operators.terms import COORDINATES
 
 P = ParamSpec("P")

@@ -1,36 +1,27 @@
-"""Operators across the fold of a tripolar grid.
-
-The fields, their coordinates and the arrays of the geometry get some rows more, which are slices of
-their own last rows: of dask arrays only the last chunks are touched for them.
-"""
+"""Operators across the fold of a tripolar grid, as the option ``boundary`` names it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
-import numpy as np
 import xarray as xr
 
 from fdgrad_dask.errors import CoordinateError, OptionError
 from fdgrad_dask.grids.coordinate import select_for_axis
 from fdgrad_dask.grids.fold import Fold, find_fold, make_fold
-from fdgrad_dask.grids.geometry import Curvilinear, Geometry, HorizontalGrid
+from fdgrad_dask.grids.geometry import Curvilinear, HorizontalGrid
 from fdgrad_dask.grids.horizontal import find_horizontal_grid
 from fdgrad_dask.grids.places import list_candidates
 from fdgrad_dask.grids.staggered import Grid
-from fdgrad_dask.halo.compute import is_dask, scale
-from fdgrad_dask.operators.ghosts import (
-    Dims,
-    extend_arrays,
-    extend_field,
-    find_vectors,
+from fdgrad_dask.halo.compute import is_dask
+from fdgrad_dask.operators.extended import (
     ghost_width,
-    half_turn,
-    join,
+    list_centers,
     require_horizontal,
-    restore,
+    solve_at_centers,
 )
+from fdgrad_dask.operators.ghosts import Ghosts
 from fdgrad_dask.operators.terms import COORDINATES
 from fdgrad_dask.stencils.boundary import boundary_pair
 
@@ -72,8 +63,7 @@ def solve_across_fold(
     arrays = [*fields, *COORDINATES]
     named = {name: given[name] for name in arrays if isinstance(given.get(name), xr.DataArray)}
     first = next(iter(named.values()))
-    geometry: Geometry | None = given.get("geometry")
-    grid = find_horizontal_grid(first, geometry, boundary)
+    grid = find_horizontal_grid(first, given.get("geometry"), boundary)
     if not select_for_axis({key: True}, grid.y, first) or not isinstance(
         grid.geometry, Curvilinear
     ):
@@ -88,22 +78,12 @@ def solve_across_fold(
             f"the first and last columns of {first.name!r} along {grid.x.dim!r} are the same, so "
             f"{grid.x.dim!r} is periodic: boundary={{{grid.x.dim!r}: 'periodic', …}}"
         )
-    dims = grid.y.dim, grid.x.dim
-    width = ghost_width(given)
-    rows = first.sizes[grid.y.dim] + width
-    if rows - fold.height > fold.height - 2:
-        raise CoordinateError(
-            f"{first.name!r} has {first.sizes[grid.y.dim]} points along {grid.y.dim!r}, but "
-            f"{width} more are needed beyond the fold; lower the accuracy"
-        )
-    across = Across(fold, dims, rows)
-    along = find_vectors(named, grid)
-    made = operator(
-        **{**given, "boundary": boundary, "geometry": extend_arrays(geometry, across.extend_array)}
-        | {name: across.extend(one, name in along) for name, one in named.items()}
-    )
+    links, end = fold.connect()
+    points = list_centers(first, grid, {"y": end, "x": 2 * fold.width})
+    width = {"y": ghost_width(given), "x": 0}
+    ghosts = Ghosts(links, points, width, before=fold.first)
     decided = {"fold": f"{grid.y.name}, {fold.pivot} pivot"}
-    return restore(made, first, dims, lambda one: across.cut(one, first), decided)
+    return solve_at_centers(operator, given, ghosts, named, grid, lambda _: boundary, decided)
 
 
 def _without_fold(boundary: Any) -> tuple[Hashable, str, dict[Any, Any]]:
@@ -161,52 +141,3 @@ def _recognise(field: xr.DataArray, grid: HorizontalGrid, pivot: str) -> Fold:
             f"{fold.pivot} pivot; say 'fold'"
         )
     return fold
-
-
-class Across:
-    """Arrays over y and x, extended across a fold to a number of ``rows``."""
-
-    def __init__(self, fold: Fold, dims: Dims, rows: int) -> None:
-        self.fold, self.dims, self.rows = fold, dims, rows
-
-    def extend(self, field: xr.DataArray, is_along: bool = False) -> xr.DataArray:
-        """A field beyond the fold; components along the grid point backwards there."""
-        y, x = self.dims
-        first, n = self.fold.first, self.fold.width
-        field = field.isel({x: slice(first, first + n)} if field.sizes.get(x, 1) > 1 else {})
-        ghosts = {y: (0, self.rows - field.sizes.get(y, self.rows))}
-        variable = self._extend(field.variable, -1 if is_along else 1)
-        return extend_field(field, self.dims, ghosts, lambda _, one: self._extend(one), variable)
-
-    def extend_array(self, name: str, array: xr.DataArray) -> xr.DataArray:
-        """Lengths, or an angle: x points the other way beyond the fold."""
-        made = self.extend(array)
-        if name == "angle" and self.dims[0] in made.dims:
-            is_beyond = np.arange(self.rows) >= self.fold.height
-            turned = made.variable + xr.Variable(self.dims[:1], half_turn(array) * is_beyond)
-            made = made.copy(data=turned.transpose(*made.dims).data)
-        return made
-
-    def _extend(self, one: xr.Variable, sign: int = 1) -> xr.Variable:
-        y, x = self.dims
-        if one.sizes.get(y, 1) == 1:
-            return one
-        last = self.fold.rows - self.fold.height
-        ghost = one.isel({y: slice(last, last - (self.rows - self.fold.height), -1)})
-        if one.sizes.get(x, 1) > 1:
-            c = self.fold.columns
-            turned = [ghost.isel({x: part}) for part in (slice(c, None, -1), slice(None, c, -1))]
-            ghost = join(turned, x, turned[0])
-        if sign == -1:
-            ghost = xr.Variable(ghost.dims, scale(ghost.data, -1))
-        core = one.isel({y: slice(self.fold.height)})
-        return join([core, ghost], y, core)
-
-    def cut(self, made: xr.DataArray, field: xr.DataArray) -> xr.Variable:
-        """A result at the points of ``field``: those that are there twice have one value."""
-        y, x = self.dims
-        one = made.variable.isel({y: slice(field.sizes[y])})
-        before = self.fold.first
-        behind = field.sizes[x] - before - self.fold.width
-        ends = one.isel({x: slice(self.fold.width - before, None)}), one.isel({x: slice(behind)})
-        return join([ends[0], one, ends[1]], x, one)

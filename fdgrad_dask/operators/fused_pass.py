@@ -19,7 +19,7 @@ from fdgrad_dask.grids.attributes import check_result_name
 from fdgrad_dask.grids.coordinate import Axis
 from fdgrad_dask.grids.times import as_numbers
 from fdgrad_dask.grids.vertical import describe_not_monotonic
-from fdgrad_dask.halo.compute import compute, concatenate
+from fdgrad_dask.halo.compute import compute, concatenate, expand
 from fdgrad_dask.operators.expression import (
     Derivative,
     Expression,
@@ -129,7 +129,7 @@ class FusedPass:
         if isinstance(leaf, Factor):
             if id(leaf.values) not in self._factors:
                 self._factors[id(leaf.values)] = leaf.values, len(self.data)
-                self.data.append(self._spread(leaf.values, leaf.axes or self.plane))
+                self.data.append(self._expand(leaf.values, leaf.axes or self.plane))
             return self._factors[id(leaf.values)][1]
         operand = leaf.operand
         if operand not in self._operand_numbers:  # a sum of fields, each times a factor
@@ -144,17 +144,15 @@ class FusedPass:
         self._derivatives.append(planned)
         return len(self._derivatives) - 1
 
-    def _spread(self, values: Any, axes: tuple[Axis, ...]) -> Any:
+    def _expand(self, values: Any, axes: tuple[Axis, ...]) -> Any:
         """An array that varies along ``axes``, over the dimensions of the fields."""
         if values.size == 1:
             # XLA multiplies a number by the step of an even axis first, which rounds otherwise;
             # a column it multiplies in the order of the equation.
             axes = self.plane[:1]
             values = np.broadcast_to(values.reshape(1), self.template.sizes[axes[0].dim])
-        order = sorted(range(len(axes)), key=lambda i: axes[i].number)
-        sizes = {axis.number: n for axis, n in zip(axes, values.shape, strict=True)}
-        shape = [sizes.get(number, 1) for number in range(self.template.ndim)]
-        return values.transpose(order).reshape(shape)
+        numbers = tuple(axis.number for axis in axes)
+        return expand(values, numbers, self.template.ndim)
 
     def label(self, data: Any, name: Hashable, attrs: dict[str, Any]) -> xr.DataArray:
         """One output with the labels of the fields.

@@ -7,10 +7,10 @@ from typing import Any
 
 import xarray as xr
 
-from fdgrad_dask.grids.cells import Cells, across, is_on_face
+from fdgrad_dask.grids.cells import Cells
 from fdgrad_dask.grids.geometry import Curvilinear
 from fdgrad_dask.grids.places import LATITUDES, find_1d, find_2d
-from fdgrad_dask.grids.staggered import Grid, find_point
+from fdgrad_dask.grids.staggered import Grid, across, find_point, is_on_face
 from fdgrad_dask.operators.staggered import StaggeredPass
 
 # What is computed where the grid has it. All others are on fields at the same points.

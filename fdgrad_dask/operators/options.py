@@ -179,12 +179,12 @@ class Options:
     def make_table_on(self, grid: HorizontalGrid, axis: Axis, field: xr.DataArray) -> StencilTable:
         """`make_table`, where a longitude around the globe and an even plane have a period."""
         options = self
-        low, _ = boundary_pair(select_for_axis(self.boundary, axis, field))
+        low, high = boundary_pair(select_for_axis(self.boundary, axis, field))
         if not isinstance(grid.geometry, Curvilinear) and (axis is grid.x or axis is grid.y):
             if grid.periodic[1] and axis is grid.x:
                 options = replace(self, boundary="periodic", period=360.0)
             elif low == "periodic" and axis.period is None:
-                options = replace(self, boundary="periodic", period=_full_period(axis))
+                options = replace(self, boundary=(low, high), period=_full_period(axis))
         return options.make_table(axis, field)
 
     def make_level_table(

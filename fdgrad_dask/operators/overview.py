@@ -9,7 +9,8 @@ from __future__ import annotations
 import inspect
 import re
 import warnings
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,21 +18,20 @@ import xarray as xr
 
 from fdgrad_dask import operators
 from fdgrad_dask.grids.coordinate import Axis, find_axis
-from fdgrad_dask.grids.geometry import HorizontalGrid, Plane, Sphere
+from fdgrad_dask.grids.geometry import Curvilinear, HorizontalGrid, Plane, Sphere
 from fdgrad_dask.grids.horizontal import find_horizontal_grid
 from fdgrad_dask.grids.parametric import carry_terms, list_terms
-from fdgrad_dask.grids.places import carry_places
 from fdgrad_dask.grids.projections import carry_grid_mapping, find_grid_mapping
 from fdgrad_dask.grids.units import kelvin_conversion
-from fdgrad_dask.operators.datasets import (
-    call_on,
-    describe_layout,
-    list_parts_of_grid,
-    select_cells,
-)
+from fdgrad_dask.operators.datasets import call_on, find_place, select_cells
+from fdgrad_dask.operators.extended import get_sizes
 from fdgrad_dask.operators.fold import suggest_fold
 from fdgrad_dask.operators.options import required_fields
-from fdgrad_dask.operators.overview_data import describe_data
+from fdgrad_dask.operators.overview_data import (
+    describe_data,
+    describe_layout,
+    list_parts_of_grid,
+)
 from fdgrad_dask.operators.overview_page import Overview
 from fdgrad_dask.operators.roles import choose_components
 from fdgrad_dask.operators.verticals import find_vertical_axis
@@ -48,16 +48,19 @@ class _Known:
     """A field and its horizontal grid, or the reason why it has none."""
 
     def __init__(
-        self, field: xr.DataArray, found: dict[Any, tuple[HorizontalGrid | None, str]]
+        self,
+        field: xr.DataArray,
+        found: dict[Any, tuple[HorizontalGrid | None, str]],
+        geometry: Curvilinear | None = None,
     ) -> None:
-        self.field = field
+        self.field, self.geometry = field, geometry
         self.name = "unnamed" if field.name is None else str(field.name)
         # Recognising a grid may mean reading large coordinates: once for all fields on it.
         mapping = field.attrs.get("grid_mapping"), field.encoding.get("coordinates")
-        place = (field.dims, *map(str, mapping), *map(str, field.coords))
+        place = (field.dims, geometry, *map(str, mapping), *map(str, field.coords))
         if place not in found:
             try:
-                found[place] = find_horizontal_grid(field), ""
+                found[place] = find_horizontal_grid(field, geometry), ""
             except Exception as error:
                 found[place] = None, _sentence(error)
         self.grid, self.reason = found[place]
@@ -96,10 +99,14 @@ def list_fields(dataset: xr.Dataset) -> list[_Known]:
     terms = [name for name in list_terms(dataset, dataset) if dataset[name].ndim > 1]
     lazy = dataset.assign({n: dataset.variables[n].chunk() for n in terms})  # and stay unread
     parts = list_parts_of_grid(dataset)
-    return [
-        _Known(carry_terms(carry_grid_mapping(carry_places(field, dataset), dataset), lazy), found)
+    fields = [
+        find_place(field, dataset)
         for field in dataset.data_vars.values()
         if field.dtype.kind in "iufcmM" and field.ndim and field.name not in parts
+    ]
+    return [
+        _Known(carry_terms(carry_grid_mapping(field, dataset), lazy), found, geometry)
+        for field, geometry in fields
     ]
 
 
@@ -241,7 +248,13 @@ def _failure(
                 call_on(on, operator, [on[known.field.name] for known in fields], {})
             else:
                 few = [_few_points(known, _is_global(name)) for known in fields]
-                operator(*few, *dim)
+                sizes = None if dim else fields[0].geometry
+                if sizes and not _is_global(name):
+                    few_of: dict[str, Any] = {
+                        n: a.isel(_first(a.dims)) for n, a in get_sizes(sizes).items()
+                    }
+                    sizes = replace(sizes, **few_of)
+                operator(*few, *dim, **({} if sizes is None else {"geometry": sizes}))
     except Exception as error:
         return _sentence(error)
     return None
@@ -259,13 +272,17 @@ def _few_points(known: _Known, is_global: bool) -> xr.DataArray:
     """
     field, grid = known.field, known.grid
     kept = {grid.x.dim, grid.y.dim} if is_global and grid is not None else set()
-    few = field.isel({dim: slice(_TRIED) for dim in field.dims if dim not in kept})
+    few = field.isel(_first(dim for dim in field.dims if dim not in kept))
     units = getattr(field.variable._data, "units", None)  # of a quantity
     attrs = field.attrs if units is None else field.attrs | {"units": str(units)}
     ones = np.broadcast_to(np.ones((), field.dtype), few.shape)
     made = xr.DataArray(ones, coords=few.coords, dims=few.dims, name=field.name, attrs=attrs)
     made.encoding = field.encoding
     return made.copy(data=made.chunk(token="ones").data) if kept else made
+
+
+def _first(dims: Iterable[Hashable]) -> dict[Hashable, slice]:
+    return {dim: slice(_TRIED) for dim in dims}
 
 
 def _sentence(error: Exception) -> str:

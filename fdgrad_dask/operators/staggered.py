@@ -16,11 +16,11 @@ import xarray as xr
 from fdgrad_dask.blocks.device import is_jax
 from fdgrad_dask.errors import OptionError
 from fdgrad_dask.grids.attributes import check_result_name, derive_attributes
-from fdgrad_dask.grids.cells import EXTRA, IS_BELOW, Cells, is_on_face
+from fdgrad_dask.grids.cells import Cells
 from fdgrad_dask.grids.coordinate import Axis, index_axis
 from fdgrad_dask.grids.metric_terms import inverse
 from fdgrad_dask.grids.places import has_same_values
-from fdgrad_dask.grids.staggered import Grid, find_point
+from fdgrad_dask.grids.staggered import EXTRA, IS_BELOW, Grid, find_point, is_on_face
 from fdgrad_dask.grids.units import divide_units
 from fdgrad_dask.halo.compute import concatenate, is_dask
 from fdgrad_dask.operators.expression import Derivative, Expression, Factor

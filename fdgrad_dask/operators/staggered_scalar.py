@@ -11,7 +11,7 @@ from typing import Any
 import xarray as xr
 
 from fdgrad_dask.grids.attributes import choose_long_name, name_derivative
-from fdgrad_dask.grids.cells import across, is_on_face
+from fdgrad_dask.grids.staggered import across, is_on_face
 from fdgrad_dask.operators.expression import hypot
 from fdgrad_dask.operators.fused_pass import choose_name
 from fdgrad_dask.operators.options import Options

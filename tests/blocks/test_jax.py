@@ -90,9 +90,9 @@ def test_axes_as_in_numpy(axis):
         assert_allclose(ours, numpys, rtol=1e-5)
 
 
-@pytest.mark.parametrize("args", [(), (0.5,), (jnp.asarray(X, "f4"),)], ids=["none", "step", "x"])
-def test_jnp_gradient_agrees_where_it_is_right(args):
-    assert_allclose(gradient(jnp.asarray(F), *args), jnp.gradient(F, *args), **TOLERANCE)
+def test_jnp_gradient_agrees_where_it_is_right():
+    for args in ((), (0.5,), (jnp.asarray(X, "f4"),)):
+        assert_allclose(gradient(jnp.asarray(F), *args), jnp.gradient(F, *args), **TOLERANCE)
 
 
 def test_weights_of_a_concrete_coordinate_are_formed_in_float64_and_jnps_are_not():

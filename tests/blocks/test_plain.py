@@ -155,14 +155,12 @@ def test_what_is_many_dimensional():
 # -- beside numbers of JAX: as whatever JAX would make of them ---------------------------------
 
 
-@pytest.mark.parametrize(
-    "end", [np.array(1.0), jnp.float32(1), jnp.bfloat16(1), np.int8(1)], ids=repr
-)
-def test_what_stands_outside_may_be_any_number(end):
+@pytest.mark.parametrize("number", [np.array, jnp.float32, jnp.bfloat16, np.int8])
+def test_what_stands_outside_may_be_any_number(number):
     f = np.arange(6.0) ** 2
     want = gradient(f, boundary=(1.0, "extend"))
     for data in (f, da.from_array(f, chunks=2), jnp.asarray(f)):
-        np.testing.assert_array_equal(gradient(data, boundary=(end, "extend")), want)
+        np.testing.assert_array_equal(gradient(data, boundary=(number(1.0), "extend")), want)
 
 
 def test_what_stands_outside_may_have_no_value_yet():

@@ -10,7 +10,8 @@ import xarray as xr
 
 import fdgrad_dask as fd
 from fdgrad_dask.errors import CoordinateError, OptionError
-from fdgrad_dask.grids.models import find_layout, recognise_grid
+from fdgrad_dask.grids.model_cells import ModelCells
+from fdgrad_dask.grids.models import find_layout
 from fdgrad_dask.grids.staggered import find_point
 
 ALL = {**cases.C_GRIDS, **cases.B_GRIDS}
@@ -44,14 +45,23 @@ def test_positions_and_cell_sizes(model, tmp_path):
                 np.testing.assert_allclose(got, true, rtol=0.06)
 
 
+def recognise_grid(ds):
+    return ModelCells(ds, find_layout(ds)).grid()
+
+
+def refuse(*_, **__):
+    raise AssertionError("computed")
+
+
 def measure(model, ny, name):
     """The mean error of an operator of u and v between 40° S and N, over the largest value.
 
     Only the outermost rows and columns may be unknown. A B grid has both at centres.
     """
     case = ALL[model](ny)
-    scalars = [case.scalar] if name in ("advection", "gradient_magnitude") else []
-    winds = [] if name == "gradient_magnitude" else [case.u, case.v]
+    of_scalar = name in ("gradient_magnitude", "laplacian")
+    scalars = [case.scalar] if name == "advection" or of_scalar else []
+    winds = [] if of_scalar else [case.u, case.v]
     made = getattr(case.ds.fdgrad, name)(*winds, *scalars)
     around = "corner" if name == "vorticity" and model in cases.C_GRIDS else "center"
     lon, lat = case.cells.at(around)
@@ -71,21 +81,69 @@ def test_operators_are_of_second_order(model):
         assert np.log2(coarse / fine) > 1.8, (name, coarse, fine)
 
 
-# Their scalars have no latitude and longitude of two dimensions: NEMO's lie among several in its
-# mesh, xnemogcm's nowhere, WRF's over times.
-WITHOUT_PLACES = ("NEMO", "xnemogcm", "WRF")
-
-
+@pytest.mark.parametrize("name", ["gradient_magnitude", "laplacian"])
 @pytest.mark.parametrize("model", ALL)
-def test_the_gradient_of_a_scalar(model):
-    """Exact where places are differenced in space, of which this temperature is linear."""
-    if model in WITHOUT_PLACES:
-        with pytest.raises(CoordinateError, match=r"give them units|geometry=|isel"):
-            measure(model, 12, "gradient_magnitude")
-        return
-    coarse, fine = (measure(model, ny, "gradient_magnitude") for ny in (12, 24))
+def test_derivatives_of_a_scalar_are_of_second_order(model, name):
+    """The gradient is exact where places are differenced in space: there it is linear."""
+    coarse, fine = (measure(model, ny, name) for ny in (12, 24))
     assert fine < 0.003
     assert coarse < 1e-13 or np.log2(coarse / fine) > 1.8
+
+
+@pytest.mark.parametrize("model", ["NEMO", "xnemogcm", "WRF"])
+def test_the_two_derivatives_of_a_scalar(model):
+    """To the east and north where the mesh says where cells lie, else along x and y."""
+    errors = []
+    for ny in (12, 24):
+        case = ALL[model](ny)
+        made = case.ds.fdgrad.horizontal_gradient(case.scalar)
+        lon, lat = case.cells.at("center")
+        inside = (abs(lat) < 40.1) & (lon > 40) & (lon < 120)
+        exact = cases.slopes(lon, lat)
+        got = [one.values.reshape(-1, *lon.shape)[-1] for one in made.values()]
+        errors.append(max(abs(g - e)[inside].max() for g, e in zip(got, exact, strict=True)) / 1e-6)
+        assert {*made.coords} == {*case.ds[case.scalar].coords}
+        xr.testing.assert_identical(
+            case.ds.chunk(7).fdgrad.horizontal_gradient(case.scalar).compute(), made
+        )
+    assert errors[1] < 0.02
+    assert errors[0] < 1e-12 or np.log2(errors[0] / errors[1]) > 1.8
+
+
+def test_a_mesh_says_where_fields_lie_without_attributes():
+    """As xnemogcm merges it: each point has its own."""
+    case, mesh = cases.xnemogcm(12), cases.nemo(12).ds.squeeze()
+    dims = {letter: case.ds[f"e1{letter}"].dims for letter in "tuvf"}
+    names = [f"{place}{letter}" for place in ("glam", "gphi") for letter in dims]
+    ds = case.ds.assign({name: (dims[name[-1]], mesh[name].values) for name in names})
+    exact = cases.gradient_magnitude(*case.cells.at("center"))
+    made = ds.fdgrad.gradient_magnitude("thetao")
+    np.testing.assert_allclose(made[1:-1, 1:-1], exact[1:-1, 1:-1], rtol=1e-9)
+    assert made.dims == ("y_c", "x_c")
+    twice = ds.fdgrad.gradient_magnitude(2 * ds.thetao)
+    np.testing.assert_allclose(twice, 2 * made, rtol=1e-14)
+    with pytest.raises(CoordinateError, match="units"):  # of some cells: which is not known
+        ds.fdgrad.gradient_magnitude(ds.thetao[3:, 3:].drop_vars(["x_c", "y_c"]))
+
+
+def test_places_that_are_the_same_at_all_times():
+    case = cases.wrf(12)
+    made = case.ds.T2.fdgrad.gradient_magnitude()
+    xr.testing.assert_identical(case.ds.fdgrad.gradient_magnitude("T2"), made)
+    assert made.XLAT.dims == ("Time", "south_north", "west_east")
+    moved = case.ds.XLAT + xr.DataArray([0.0, 0.5], dims="Time")
+    nest = case.ds.assign_coords(XLAT=moved.assign_attrs(case.ds.XLAT.attrs))
+    with pytest.raises(CoordinateError, match=r"stands still; select one .*isel\(Time=0\)"):
+        nest.fdgrad.gradient_magnitude("T2")
+    still = nest.isel(Time=0).fdgrad.gradient_magnitude("T2")
+    np.testing.assert_array_equal(still, made[0])
+    lazy = nest.chunk(5)
+    with dask.config.set(scheduler=refuse):
+        made = lazy.fdgrad.gradient_magnitude("T2")
+    assert np.isnan(made).all()
+    members = case.ds.rename(Time="member").chunk(5)
+    with pytest.raises(CoordinateError, match=r"isel\(member=0, drop=True\)"):
+        members.fdgrad.gradient_magnitude("T2")
 
 
 @pytest.mark.parametrize(("model", "names"), [("hrrr", ("u10", "v10")), ("cordex", ("uas", "vas"))])
@@ -151,6 +209,18 @@ def test_nominal_labels_are_no_places():
     np.testing.assert_allclose(made[1:-1, 1:-1], merged[1:-1, 1:-1], rtol=0.02, atol=1e-8)
 
 
+def test_fields_with_other_labels_than_the_cell_sizes():
+    """Nominal labels are no places, but say which cells a field is of."""
+    ds = cases.mom6(12).ds
+    shifted = ds.uo.roll(xq=1, roll_coords=True)
+    with pytest.raises(CoordinateError, match=r"different labels along 'xq'.*ds\.isel\(xq="):
+        ds.fdgrad.vorticity(shifted, "vo")
+    with pytest.raises(CoordinateError, match="different labels along 'yq'"):
+        ds.fdgrad.divergence("uo", ds.vo.isel(yq=slice(3, 9)))
+    made = ds.isel(yh=slice(3, 8), yq=slice(3, 9)).fdgrad.divergence("uo", "vo")
+    np.testing.assert_array_equal(made, ds.fdgrad.divergence("uo", "vo")[3:8])
+
+
 def test_nemo_without_a_word_of_where_fields_lie():
     case = cases.nemo_xios(12)
     ds = case.ds.copy()
@@ -165,13 +235,43 @@ def test_nemo_without_a_word_of_where_fields_lie():
     np.testing.assert_array_equal(ds.fdgrad.vorticity(case.u, case.v), true)
 
 
+@pytest.mark.parametrize("names", [("uo", "vo"), ("uos", "vos"), ("vozocrtx", "vomecrty")])
+def test_currents_of_nemo_merged_without_its_mesh(names):
+    """They are half a cell off the one latitude that is left, by an error of first order."""
+    case, mesh = cases.nemo_files(12, *names), cases.nemo(12)
+    is_certain = names == ("vozocrtx", "vomecrty")  # names that nothing but NEMO has
+    words = "the mesh_mask, which has its cell sizes" if is_certain else "nothing says on which"
+    with pytest.raises(CoordinateError, match=words):
+        case.ds.fdgrad.vorticity(*names)
+    merged = case.ds.merge(mesh.ds.drop_vars(["uo", "vo", "thetao"]))
+    if not is_certain:
+        with pytest.raises(CoordinateError, match="name the coordinates of each"):
+            merged.fdgrad.vorticity(*names)
+        for name, own in zip(names, ("glamu gphiu", "glamv gphiv"), strict=True):
+            merged[name].encoding["coordinates"] = own
+    made = merged.fdgrad.vorticity(*names)
+    np.testing.assert_array_equal(made, mesh.ds.fdgrad.vorticity("uo", "vo")[0])
+
+
+def test_currents_that_are_on_the_same_points():
+    """Turned to the east and north, which is done at the centres of cells; or as the user says."""
+    case = cases.nemo_files(12, "uo", "vo")
+    ds = case.ds.drop_attrs().assign_coords(case.ds.coords)
+    for name, way in (("uo", "east"), ("vo", "north")):
+        ds[name].attrs["standard_name"] = f"{way}ward_sea_water_velocity"
+    assert find_layout(ds) is None
+    z = ds.fdgrad.vorticity("uo", "vo")
+    same = case.ds.fdgrad.vorticity("uo", "vo", geometry=fd.Curvilinear(components="earth"))
+    np.testing.assert_array_equal(z, same)
+
+
 def test_points_with_dimensions_of_two_names():
     """XIOS counts each grid of NEMO by dimensions of its own, of which some are the same."""
     u = (("y_grid_U", "x_grid_U"), np.zeros((4, 5)))
     ds = xr.Dataset({"uo": u, "vo": (("y_grid_V", "x_grid_V"), u[1])})
     layout = find_layout(ds)
-    assert layout.x == {"center": "x_grid_V", "right": "x_grid_U"}
-    assert layout.y == {"center": "y_grid_U", "right": "y_grid_V"}
+    assert layout.grid.x == {"center": "x_grid_V", "right": "x_grid_U"}
+    assert layout.grid.y == {"center": "y_grid_U", "right": "y_grid_V"}
     with_t = find_layout(ds.assign(thetao=(("y_grid_T", "x_grid_T"), u[1])))
     assert with_t.other_names == {"x_grid_V": "x_grid_T", "y_grid_U": "y_grid_T"}
     assert find_layout(ds.isel(x_grid_V=slice(3))) is None
@@ -231,10 +331,6 @@ def test_a_cube_is_one_face_at_a_time():
 @pytest.mark.parametrize("model", ["WRF", "NEMO"])
 def test_nothing_is_computed_before_it_is_asked_for(model):
     case = ALL[model](12)
-
-    def refuse(*_, **__):
-        raise AssertionError("computed")
-
     lazy = case.ds.chunk(7)
     with dask.config.set(scheduler=refuse):
         repr(lazy[[case.u, case.v]].fdgrad)

@@ -16,8 +16,9 @@ from fdgrad_dask import gradient
 from fdgrad_dask.blocks import compute as blocks
 from fdgrad_dask.errors import ChunkError
 from fdgrad_dask.halo import tasks
-from fdgrad_dask.halo.chunks import MECHANISMS, merge
+from fdgrad_dask.halo.chunks import MECHANISMS
 from fdgrad_dask.halo.compute import differentiate
+from fdgrad_dask.halo.fields import merge_chunks
 from fdgrad_dask.stencils.table import stencil
 
 pytestmark = pytest.mark.usefixtures("kernels")
@@ -328,7 +329,7 @@ def test_unknown_chunks_along_another_axis_are_named_where_a_halo_has_to_be_cut(
     st.integers(1, 5),
 )
 def test_merge_joins_what_is_too_small_and_leaves_the_rest(sizes, first, inner, last):
-    merged = merge(sizes, first, inner, last)
+    merged = merge_chunks(sizes, first, inner, last)
     cuts, old = np.cumsum(merged), np.cumsum(sizes)
     assert set(cuts) <= set(old)
     assert cuts[-1] == old[-1]
@@ -356,7 +357,7 @@ def test_merge_joins_what_is_too_small_and_leaves_the_rest(sizes, first, inner, 
     ],
 )
 def test_merge_by_hand(sizes, least, want):
-    assert merge(sizes, *least) == want
+    assert merge_chunks(sizes, *least) == want
 
 
 @pytest.mark.parametrize("mechanism", MECHANISMS)

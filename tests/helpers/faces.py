@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 import xarray as xr
-from curved import DEGREE, closed_forms
+from curved import DEGREE, A, closed_forms
 from tripolar import EAST, NORTH, in_space
 
 DIMS = ("face", "j", "i")
@@ -54,10 +54,11 @@ def conformal_cube(n):
     return np.arcsin(z) / DEGREE, np.arctan2(y, x) / DEGREE
 
 
-def lat_lon_cap(n):
+def lat_lon_cap(n, point="center"):
     """Latitude, longitude and the angle from east to x of the cells of an LLC grid, (13, n, n)."""
-    line = np.pi / 4 * ((2 * np.arange(n) + 1) / n - 1)
-    xi, eta = np.meshgrid(line, line)
+    half = point in ("u", "corner"), point in ("v", "corner")  # faces lie below their cells
+    lines = (np.pi / 4 * ((2 * np.arange(n) + 1 - shift) / n - 1) for shift in half)
+    xi, eta = np.meshgrid(*lines)
     faces, along = [], []
     for face in range(13):
         # Outwards from the cap, and along its edge; sectors lie on its left, below, right, above.
@@ -70,7 +71,7 @@ def lat_lon_cap(n):
         faces.append(turn * w)
         along.append(turn * (w**4 + 1) ** 0.25 * (1j if face < 6 else 1))
     w = np.stack(faces)
-    angle = np.angle(np.stack(along) / (1j * w))  # east is i w
+    angle = np.angle(np.stack(along) * (1j * w).conj())  # east is i w
     return 90 - 2 * np.arctan(CAP * abs(w)) / DEGREE, np.angle(w) / DEGREE, angle
 
 
@@ -101,6 +102,12 @@ def join(faces, shape, turns):
     for (j, i), face, turn in zip(starts, faces, turns, strict=True):
         values[j : j + m, i : i + m] = np.rot90(face, -turn)
     return values
+
+
+def size_of_cells(n, lat, lon):
+    """The length of both sides of the cells of an LLC grid, at points."""
+    w = np.tan(np.deg2rad(90 - lat) / 2) / CAP * np.exp(1j * np.deg2rad(lon))
+    return np.pi / 2 / n * CAP * abs(w**4 + 1) ** 0.25 * 2 * A / (1 + (CAP * abs(w)) ** 2)
 
 
 def connect(lat, lon):

@@ -43,7 +43,7 @@ def scalar(lon: Any, lat: Any) -> Any:
     return 290 + 10 * np.cos(y) * np.cos(x) + 5 * np.sin(y)
 
 
-def _slopes(lon: Any, lat: Any) -> tuple[Any, Any]:
+def slopes(lon: Any, lat: Any) -> tuple[Any, Any]:
     """Those of that temperature to the east and north, in K m-1."""
     x, y = np.deg2rad([lon, lat])
     return -10 * np.sin(x) / A, (5 * np.cos(y) - 10 * np.sin(y) * np.cos(x)) / A
@@ -51,13 +51,18 @@ def _slopes(lon: Any, lat: Any) -> tuple[Any, Any]:
 
 def advection(lon: Any, lat: Any) -> Any:
     """−u ∂T/∂x − v ∂T/∂y of that temperature."""
-    slope_x, slope_y = _slopes(lon, lat)
+    slope_x, slope_y = slopes(lon, lat)
     return -(u(lon, lat) * slope_x + v(lon, lat) * slope_y)
 
 
 def gradient_magnitude(lon: Any, lat: Any) -> Any:
     """|∇T| of that temperature."""
-    return np.hypot(*_slopes(lon, lat))
+    return np.hypot(*slopes(lon, lat))
+
+
+def laplacian(lon: Any, lat: Any) -> Any:
+    """−2 (T − 290) / a² of that temperature, a spherical harmonic of degree 1."""
+    return -2 / A**2 * (scalar(lon, lat) - 290)
 
 
 class Cells:
@@ -262,6 +267,19 @@ def nemo_xios(ny: int) -> Case:
         ds = ds.rename(own).set_coords(list(own.values()))
         ds[name].encoding["coordinates"] = " ".join(own.values())
     return case._replace(ds=ds)
+
+
+def nemo_files(ny: int, u_name: str, v_name: str) -> Case:
+    """Files of grid_U and grid_V of XIOS, merged by hand: the nav_lat of one of them is left."""
+    case, files = nemo_xios(ny), []
+    for name, point, way in ((u_name, "u", "x"), (v_name, "v", "y")):
+        lon, lat = case.cells.at(point)
+        places = {"nav_lat": (("y", "x"), lat, NORTH), "nav_lon": (("y", "x"), lon, EAST)}
+        own = {"standard_name": f"sea_water_{way}_velocity", **SPEED, "online_operation": "average"}
+        values = case.ds[case.u if way == "x" else case.v].values
+        files.append(xr.Dataset({name: (("y", "x"), values, own)}, places))
+        files[-1][name].encoding["coordinates"] = "nav_lat nav_lon"
+    return case._replace(ds=xr.merge(files, compat="override"), u=u_name, v=v_name)
 
 
 def xnemogcm(ny: int) -> Case:

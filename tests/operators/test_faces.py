@@ -8,7 +8,17 @@ import pytest
 import xarray as xr
 from counting import Source
 from curved import U0, UNITS, A, assert_order, outputs
-from faces import CAP, DIMS, LLC, conformal_cube, connect, cut, join, lat_lon_cap, on_faces
+from faces import (
+    DIMS,
+    LLC,
+    conformal_cube,
+    connect,
+    cut,
+    join,
+    lat_lon_cap,
+    on_faces,
+    size_of_cells,
+)
 from numpy.testing import assert_allclose, assert_array_equal
 from tripolar import FOLDED, tripolar
 
@@ -114,9 +124,7 @@ def test_lengths_and_angles_turn_too():
     """dx, dy and the angle of each face, without latitude and longitude."""
     lat, lon, angle = lat_lon_cap(24)
     ds, exact = on_faces(lat, lon, angle)
-    w = np.tan(np.deg2rad(90 - lat) / 2) / CAP * np.exp(1j * np.deg2rad(lon))
-    size = np.pi / 48 * CAP * abs(w**4 + 1) ** 0.25 * 2 * A / (1 + (CAP * abs(w)) ** 2)
-    d = xr.DataArray(size, dims=DIMS)
+    d = xr.DataArray(size_of_cells(24, lat, lon), dims=DIMS)
     turned = xr.DataArray(np.rad2deg(angle), dims=DIMS)
     bare = ds.drop_vars(["XC", "YC"])
     geometry = fd.Curvilinear(dx=d, dy=d, angle=turned, components="grid")
@@ -229,7 +237,7 @@ def test_what_cannot_be_right_is_refused_with_a_way_out():
         with pytest.raises(error, match=words):
             ds.s.fdgrad.gradient_magnitude(boundary=boundary)
     grid = fd.Grid({"center": "i", "left": "i_g"}, {"center": "j", "left": "j_g"})
-    with pytest.raises(OptionError, match="each face is one of its own"):
+    with pytest.raises(OptionError, match="give the connections there"):
         ds.s.fdgrad.gradient_magnitude(boundary=LLC, geometry=grid)
     with pytest.raises(CoordinateError, match="lower the accuracy"):
         ds.s.fdgrad.gradient_magnitude(boundary=LLC, accuracy=4)

@@ -208,13 +208,26 @@ def test_lazy_lengths_and_areas_stay_lazy(lazily):
     xr.testing.assert_identical(made.compute(), op.kinematics(u, v, geometry=case.grid))
 
 
+def tasks_beside_sources(made):
+    """The keys of a graph but those of the arrays that `from_source` cuts into chunks."""
+    return [key for key in dict(made.data.__dask_graph__()) if "array" not in str(key)]
+
+
 def test_tasks_a_chunk_are_those_of_any_operator():
-    """Two with edge rows and one that computes; and edge rows of dx and dy, for all times once."""
+    """Two with edge rows and one that computes; and edge rows of dx and dy, for all times once.
+
+    Of lengths and areas in chunks no other task is made but that of one over the area.
+    """
     case = Case("left", (0.0, "periodic"), shape=(12, 18))
-    _, fields = zip(*map(from_source, wind(case, "t")), strict=True)
-    graph = dict(op.divergence(*fields, geometry=case.grid).data.__dask_graph__())
-    ours = [key for key in graph if "fdgrad" in str(key)]
-    assert len(ours) == (2 + 1) * 2 * 9 + 2 * 9
+    fields = wind(case, "t")
+    _, lazy = zip(*map(from_source, fields), strict=True)
+    edges_and_blocks = (2 + 1) * 2 * 9 + 2 * 9
+    assert len(tasks_beside_sources(op.divergence(*lazy, geometry=case.grid))) == edges_and_blocks
+    sizes = {kind: getattr(case.grid, kind) for kind in ("dx", "dy", "area")}
+    cut = {kind: {p: from_source(one)[1] for p, one in of.items()} for kind, of in sizes.items()}
+    made = op.divergence(*lazy, geometry=replace(case.grid, **cut))
+    assert len(tasks_beside_sources(made)) == edges_and_blocks + 9
+    xr.testing.assert_identical(made.compute(), op.divergence(*fields, geometry=case.grid))
 
 
 def test_kernels_have_the_bits_of_numpy(monkeypatch):

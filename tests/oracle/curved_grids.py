@@ -43,10 +43,11 @@ def lines_of(
 
 
 def _too_short(lines: list[Line], order: int) -> bool:
-    """The grid itself is differentiated once, in a laplacian twice."""
+    """Fields, and the grid: once, or at accuracy 2 twice in a laplacian, for its half steps."""
     y, of_y, x, of_x = lines
     return any(len(a.points) < a.needs(order) for a in (y, x)) or any(
-        len(a.points) < replace(a, edge_order=1).needs(order) for a in (of_y, of_x)
+        len(a.points) < replace(a, edge_order=1).needs(order if a.accuracy == 2 else 1)
+        for a in (of_y, of_x)
     )
 
 
@@ -91,7 +92,7 @@ def draw_places(rng: Random) -> Grid:
         too_short=lambda order: _too_short(lines, order),
         names_of_wind=wind.get("standard_name", ()),
         margins=margins(lines, along_grid),
-        words=f"{lat!r} {lon!r}",
+        words=lambda: f"{lat!r} {lon!r}",
     )
 
 
@@ -164,5 +165,5 @@ def draw_steps(rng: Random) -> Grid:
         {},
         options | {"geometry": geometry},
         too_short=lambda order: _too_short(lines, order),
-        words=f"{given} {angle}",
+        words=lambda: f"{given} {angle}",
     )

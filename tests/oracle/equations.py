@@ -66,7 +66,10 @@ def frontogenesis(grid: Any, u: Sized, v: Sized, s: Sized) -> Results:
     u_x, u_y, v_x, v_y = grid.shear(u, v)
     x, y = grid.gradient(s)
     size = hypot(x, y)
-    return {"": -((x * x * u_x + y * y * v_y + x * y * (v_x + u_y)) / size)}
+    made = -((x * x * u_x + y * y * v_y + x * y * (v_x + u_y)) / size)
+    # Where rounding may make a gradient vanish, it may also have no direction.
+    made.size = np.where(size.value < 1e-6 * size.size, np.inf, made.size)
+    return {"": made}
 
 
 def q_vector(grid: Any, u: Sized, v: Sized, t: Sized, pascals: Any) -> Results:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
-from oracle.lines import Line, differentiate, extended, weights
+from oracle.lines import Line, choose_windows, extended, weights
 from oracle.sized import LONG, Sized
 
 
@@ -23,20 +21,21 @@ def around_gaps(f: Sized, line: Line, order: int) -> Sized:
     value = np.full(f.value.shape, np.nan, LONG)
     size = np.zeros(f.value.shape, LONG)
     shift = 1 + abs(x).max() / abs(np.diff(x)).min()
-    for i in range(n):
-        done = np.zeros(f.value.shape[:-1], bool)
-        for window in windows:
-            read = before + i + np.array(window)
-            if read[0] < 0 or read[-1] >= len(x):
-                continue
-            parts = v.value[..., read]
-            fits = ~np.isnan(parts).any(-1) & ~done
-            w, s = weights(x[read][None], x[[before + i]], order)
-            value[..., i] = np.where(fits, (w[0] * parts).sum(-1), value[..., i])
-            new = (s[0] * shift * v.size[..., read]).sum(-1)
-            size[..., i] = np.where(fits, new, size[..., i])
-            done |= fits
-    return Sized(value, size)
+    known = ~np.isnan(v.value)
+    done = np.zeros(f.value.shape, bool)
+    for window in windows:
+        at = np.arange(n) + before
+        at = at[(at + window[0] >= 0) & (at + window[-1] < len(x))]
+        if not len(at):
+            continue
+        read, own = at[:, None] + np.array(window), at - before
+        w, s = weights(x[read], x[at], order)
+        fits = known[..., read].all(-1) & ~done[..., own]
+        made, new = (w * v.value[..., read]).sum(-1), (s * shift * v.size[..., read]).sum(-1)
+        value[..., own] = np.where(fits, made, value[..., own])
+        size[..., own] = np.where(fits, new, size[..., own])
+        done[..., own] |= fits
+    return Sized.of(value, size)
 
 
 def straight(points: np.ndarray, values: np.ndarray, slope: float, order: int) -> Sized:
@@ -60,9 +59,17 @@ def straight(points: np.ndarray, values: np.ndarray, slope: float, order: int) -
 
 def along_levels(f: Sized, z: np.ndarray, line: Line, order: int) -> Sized:
     """∂f/∂z along the last axis, where each column has levels of its own."""
-    value, size = np.empty(f.value.shape, LONG), np.empty(f.value.shape, LONG)
-    for at in np.ndindex(f.value.shape[:-1]):
-        own = replace(line, points=z[at])
-        made = differentiate(f[at], -1, own, order)
-        value[at], size[at] = made.value, made.size
-    return Sized(value, size)
+    x = z.astype(LONG).reshape(-1, z.shape[-1])
+    steps = np.diff(z.reshape(x.shape))
+    even = (steps == steps[:, :1]).all(1)  # there the value at the centre is not read
+    values, sizes = (a.reshape(x.shape) for a in (f.value, f.size))
+    value, size = np.empty_like(values), np.empty_like(sizes)
+    shift = 1 if not line.is_rounded else 1 + abs(x).max(1) / abs(np.diff(x)).min(1)
+    for own, read, is_centred in choose_windows(line, order, x.shape[1], 0):
+        nodes = x[:, read].reshape(-1, read.shape[1])
+        w, s = (a.reshape(-1, *read.shape) for a in weights(nodes, x[:, own].ravel(), order))
+        terms, parts = w * values[:, read], s * sizes[:, read]
+        if is_centred and order == 1:
+            terms[even, :, line.accuracy // 2] = parts[even, :, line.accuracy // 2] = 0
+        value[:, own], size[:, own] = terms.sum(-1), parts.sum(-1) * np.reshape(shift, (-1, 1))
+    return Sized.of(value.reshape(z.shape), size.reshape(z.shape))

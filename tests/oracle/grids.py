@@ -36,7 +36,7 @@ class Grid:
     is_doubtful: bool = False  # without units, and so small that it may be in radians
     names_of_wind: tuple[str, ...] = ()
     margins: Callable[[str], tuple[int, int]] = lambda operator: (0, 0)
-    words: str = ""
+    words: Callable[[], str] = str
     shape: tuple[int, int] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -113,7 +113,7 @@ def draw_plane(rng: Random) -> Grid:
         {names[0]: (names[0], y, attrs["y"]), names[1]: (names[1], x, attrs["x"])},
         options | boundary | geometry,
         too_short=lambda order: _is_short(surface, order),
-        words=f"{y!r} {x!r} {unit}",
+        words=lambda: f"{y!r} {x!r} {unit}",
     )
 
 
@@ -221,5 +221,5 @@ def draw_sphere(rng: Random) -> Grid:
         too_short=lambda order: _is_short(surface, order),
         is_doubtful=units == (None, None)
         and bool(abs(lat.astype(float)).max() < np.pi / 2 and abs(lon).max() < 2 * np.pi),
-        words=f"{lat!r} {lon!r}",
+        words=lambda: f"{lat!r} {lon!r}",
     )

@@ -6,7 +6,7 @@ The weights are those of Lagrange's polynomials, multiplied out: Π (t − d_k) 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -33,6 +33,7 @@ class Line:
     zero_low: float | None = None
     zero_high: float | None = None
     is_rounded: bool = False  # the points themselves are known to their rounding
+    known: dict[Any, Any] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     @property
     def is_even(self) -> bool:
@@ -63,55 +64,93 @@ def weights(x: Array, at: Any, order: int) -> tuple[Array, Array]:
     And their sizes: what the terms of a weight amount to.
     """
     d = x - at[:, None]
-    k = x.shape[1]
-    value, size = np.zeros((3, *x.shape), LONG), np.zeros((3, *x.shape), LONG)
-    value[0] = size[0] = 1
-    below = np.ones(x.shape, LONG)
-    for m in range(k):
-        others = np.arange(k) != m
-        root = d[:, m : m + 1]
-        for c, r in ((value, -root), (size, abs(root))):
-            one = c[:, :, others]
-            c[2][:, others] = r * one[2] + one[1]
-            c[1][:, others] = r * one[1] + one[0]
-            c[0][:, others] = r * one[0]
-        below[:, others] *= d[:, others] - root
-    return order * value[order] / below, order * size[order] / abs(below)
+    own = np.eye(x.shape[1], dtype=bool)
+    roots = np.where(own, 0, np.stack([-d, abs(d)])[..., None])
+    # The coefficients of 1, t and t² in the product; the point's own factor is left out of it.
+    ones, factors = (~own).astype(LONG), roots + own
+    zero = np.zeros((2, *x.shape), LONG)
+    c0, c1, c2 = zero + 1, zero, zero
+    for m in range(x.shape[1]):
+        r, t = factors[..., m, :], ones[m]
+        if order == 2:
+            c2 = r * c2 + t * c1
+        c1 = r * c1 + t * c0
+        c0 = r * c0
+    below = np.where(own, 1, d[:, :, None] - d[:, None, :]).prod(2)
+    value, size = c1 if order == 1 else 2 * c2
+    return value / below, size / abs(below)
 
 
-def extended(f: Sized, line: Line, count: int) -> tuple[Array, Sized, int]:
-    """Points and values (…, n) with the ghosts beyond closed ends, and how many lie before."""
+@dataclass(frozen=True)
+class Ghosts:
+    """An axis with the points beyond its closed ends.
+
+    ``take`` are the rows of the field that stand at ``points``; ``low`` and ``high`` the places
+    where something given stands instead, or None.
+    """
+
+    points: Array
+    before: int
+    take: Array
+    low: slice | None
+    high: slice | None
+
+
+def _extend(line: Line, count: int) -> Ghosts:
     x, n = line.points.astype(LONG), len(line.points)
-    values, sizes, points = [f.value], [f.size], [x]
+    points, rows = [x], [np.arange(n)]
+    given: list[bool] = []
     before = 0
     ends = (line.low, 0, 1, line.zero_low), (line.high, n - 1, -1, line.zero_high)
     for fill, end, inward, zero in ends:
-        rows = [end + inward * j for j in range(1, count + 1)]
-        places = 2 * x[end] - x[rows] if fill != "periodic" and fill is not None else None
+        read = end + inward * np.arange(1, count + 1)
+        places = 2 * x[end] - x[read] if fill != "periodic" and fill is not None else None
+        given.append(zero is not None or not (fill is None or isinstance(fill, str)))
         if zero is not None:
-            rows, places, given = [end], np.array([zero], LONG), 0.0
+            read, places = np.array([end]), np.array([zero], LONG)
         elif fill is None:
             continue
         elif fill == "periodic":
-            rows = [(end - inward * j) % n for j in range(1, count + 1)]
+            read = (end - inward * np.arange(1, count + 1)) % n
             side = np.sign(x[-1] - x[0]) * -inward
-            places, given = x[rows] + side * LONG(line.turn), None
-        else:
-            given = None if isinstance(fill, str) else fill
-            rows = [end] * count if fill == "extend" else rows
-        value, size = f.value[..., rows], f.size[..., rows]
-        if isinstance(given, Sized):
-            value, size = (np.repeat(a, len(rows), -1) for a in (given.value, given.size))
-        elif given is not None:
-            value, size = np.full_like(value, given), np.full_like(size, abs(given))
+            places = x[read] + side * LONG(line.turn)
+        elif fill != "reflect":
+            read = np.full(count, end)
         flip = slice(None, None, -1) if inward == 1 else slice(None)
-        at = 0 if inward == 1 else len(values)
-        for parts, new in ((values, value[..., flip]), (sizes, size[..., flip])):
-            parts.insert(at, new)
+        at = 0 if inward == 1 else len(rows)
+        rows.insert(at, read[flip])
         points.insert(at, places[flip])
-        before += len(rows) if inward == 1 else 0
-    joined = Sized(np.concatenate(values, -1), np.concatenate(sizes, -1))
-    return np.concatenate(points), joined, before
+        before += len(read) if inward == 1 else 0
+    low = slice(before) if given[0] else None
+    high = slice(before + n, None) if given[1] else None
+    return Ghosts(np.concatenate(points), before, np.concatenate(rows), low, high)
+
+
+def extended(
+    f: Sized, line: Line, count: int, outside: tuple[Any, Any] = (None, None)
+) -> tuple[Array, Sized, int]:
+    """Points and values (…, n) with the ghosts beyond closed ends, and how many lie before.
+
+    ``outside`` may have rows that stand where a number is beyond an end.
+    """
+    key = "ghosts", count
+    if key not in line.known:
+        line.known[key] = _extend(line, count)
+    ghosts: Ghosts = line.known[key]
+    if len(ghosts.points) == len(line.points):
+        return ghosts.points, f, 0
+    value, size = f.value[..., ghosts.take], f.size[..., ghosts.take]
+    ends = (ghosts.low, line.low, line.zero_low), (ghosts.high, line.high, line.zero_high)
+    for (place, fill, zero), row in zip(ends, outside, strict=True):
+        if place is None:
+            continue
+        if zero is not None:
+            value[..., place], size[..., place] = 0, 0
+        elif row is not None:
+            value[..., place], size[..., place] = row.value, row.size
+        else:
+            value[..., place], size[..., place] = fill, abs(fill)
+    return ghosts.points, Sized.of(value, size), ghosts.before
 
 
 def differentiate(
@@ -127,19 +166,21 @@ def differentiate(
 
     ``outside`` are rows, of length 1 along ``axis``, that stand where a number is beyond an end.
     """
-    moved = _at_last(f, axis)
-    rows = [None if row is None else _at_last(row, axis) for row in outside]
-    line = replace(
-        line,
-        low=line.low if rows[0] is None else rows[0],
-        high=line.high if rows[1] is None else rows[1],
-    )
-    made = _along_last(moved, line, order, points_of or order)
-    return Sized(np.moveaxis(made.value, -1, axis), np.moveaxis(made.size, -1, axis))
+    rows = tuple(None if row is None else _at_last(row, axis) for row in outside)
+    _, v, _ = extended(_at_last(f, axis), line, line.accuracy // 2, rows)
+    key = "rows", order, points_of or order
+    if key not in line.known:
+        line.known[key] = _weigh_rows(line, order, points_of or order)
+    made: Rows = line.known[key]
+    terms, sizes = made.weights * v.value[..., made.read], made.sizes * v.size[..., made.read]
+    if made.unseen is not None:
+        terms[..., made.unseen], sizes[..., made.unseen] = 0, 0
+    total, most = terms.sum(-1), sizes.sum(-1)
+    return Sized.of(np.moveaxis(total, -1, axis), np.moveaxis(most, -1, axis))
 
 
 def _at_last(f: Sized, axis: int) -> Sized:
-    return Sized(np.moveaxis(f.value, axis, -1), np.moveaxis(f.size, axis, -1))
+    return Sized.of(np.moveaxis(f.value, axis, -1), np.moveaxis(f.size, axis, -1))
 
 
 def flux(make: Callable[..., Sized], fields: Sequence[Sized], axis: int, line: Line) -> Sized:
@@ -158,38 +199,52 @@ def flux(make: Callable[..., Sized], fields: Sequence[Sized], axis: int, line: L
     return differentiate(make(*fields), axis, line, outside=(rows[0], rows[1]))
 
 
-def _along_last(f: Sized, line: Line, order: int, points_of: int) -> Sized:
+@dataclass(frozen=True)
+class Rows:
+    """What each point reads (n, k), and by which weights; ``unseen`` are not read at all."""
+
+    read: Array
+    weights: Array
+    sizes: Array
+    unseen: Array | None
+
+
+def _weigh_rows(line: Line, order: int, points_of: int) -> Rows:
     n, half = len(line.points), line.accuracy // 2
-    x, v, before = extended(f, line, half)
-    width = points_of + (line.edge_order if line.accuracy == 2 else line.accuracy)
+    ghosts: Ghosts = line.known["ghosts", half]
+    x, before = ghosts.points, ghosts.before
     # Beyond the ends places are known to the rounding of the largest of them.
     inside = (np.arange(len(x)) >= before) & (np.arange(len(x)) < before + n)
-    zeros = np.zeros(len(x), bool)
-    zeros[0], zeros[-1] = line.zero_low is not None, line.zero_high is not None
     shift = 1 + abs(x).max() / abs(np.diff(x)).min()
-    value, size = np.empty_like(v.value[..., :n]), np.empty_like(v.size[..., :n])
-    rows = np.arange(n) + before
-    centred = (rows >= half) & (rows + half < len(x))
-    for kind in (True, False):
-        own = rows[centred == kind]
-        if not len(own):
-            continue
-        if kind:
-            read = own[:, None] + np.arange(-half, half + 1)
-        else:
-            start = np.where(own < half, 0, len(x) - width)
-            read = start[:, None] + np.arange(width)
+    kinds = choose_windows(line, points_of, len(x), before)
+    shape = n, max(read.shape[1] for _, read, _ in kinds)
+    all_read, unseen = np.zeros(shape, int), np.ones(shape, bool)
+    all_weights, all_sizes = np.zeros(shape, LONG), np.zeros(shape, LONG)
+    for own, read, is_centred in kinds:
         w, s = weights(x[read], x[own], order)
         s = s * np.where(inside[read].all(1) & (not line.is_rounded), 1, shift)[:, None]
         seen = np.ones(read.shape, bool)
-        if kind and order == 1 and line.is_even:  # the centre has no weight, and is not read
-            seen[:, half] = (zeros[read]).any(1)
-        total, most = 0, 0
-        for t in range(read.shape[1]):
-            total = total + np.where(seen[:, t], w[:, t] * v.value[..., read[:, t]], 0)
-            most = most + np.where(seen[:, t], s[:, t] * v.size[..., read[:, t]], 0)
-        value[..., own - before], size[..., own - before] = total, most
-    return Sized(value, size)
+        if is_centred and order == 1 and line.is_even:  # the centre has no weight: it is not read
+            zero = (own + half == len(x) - 1) & (line.zero_high is not None)
+            seen[:, half] = zero | ((own == half) & (line.zero_low is not None))
+        at = own - before, slice(read.shape[1])
+        all_read[at], all_weights[at], all_sizes[at], unseen[at] = read, w, s, ~seen
+    return Rows(all_read, all_weights, all_sizes, unseen if unseen.any() else None)
+
+
+def choose_windows(
+    line: Line, points_of: int, count: int, before: int
+) -> list[tuple[Array, Array, bool]]:
+    """Rows, what they read of ``count`` points, and whether they are at the centre of it."""
+    n, half = len(line.points), line.accuracy // 2
+    width = points_of + (line.edge_order if line.accuracy == 2 else line.accuracy)
+    rows = np.arange(n) + before
+    centred = (rows >= half) & (rows + half < count)
+    own, edge = rows[centred], rows[~centred]
+    start = np.where(edge < half, 0, count - width)
+    kinds = [(own, own[:, None] + np.arange(-half, half + 1), True)]
+    kinds.append((edge, start[:, None] + np.arange(width), False))
+    return [kind for kind in kinds if len(kind[0])]
 
 
 def closed_at(line: Line, low: float | None, high: float | None) -> Line:

@@ -14,7 +14,7 @@ from oracle.drawn import (
     EPSILON,
     Case,
     as_kind,
-    pick_chunks,
+    pick_all_chunks,
     pick_kind,
     pick_line,
     pick_points,
@@ -40,7 +40,7 @@ def draw(rng: Random) -> Case:
     lines, spacings = _pick_spacings(rng, [shape[number] for number in axes])
     options, lines = _pick_options(rng, axes, lines, axis, ndim)
     kind = pick_kind(rng, values)
-    f = as_kind(rng, values, kind, tuple(pick_chunks(rng, n) for n in shape))
+    f = as_kind(rng, values, kind, pick_all_chunks(rng, shape))
     if kind == "numpy" and rng.random() < 0.02:
         f = values.tolist() if dtype == "f8" else f
 
@@ -66,7 +66,7 @@ def draw(rng: Random) -> Case:
         compute,
         expect,
         EPSILON.get(native.str[1:], 2.0**-53),
-        f"{dtype}{shape} axis={axis} spacing={spacings} {options} holes={holes}",
+        lambda: f"{dtype}{shape} axis={axis} spacing={spacings} {options} holes={holes}",
         dtype=native if native.kind in "fc" else np.dtype("f8"),
         refused=(ValueError,) if is_short or is_unknown else (),
         exact_infinities=all(x.accuracy == 2 and x.low is x.high is None for x in lines),

@@ -12,7 +12,7 @@ import xarray as xr
 from fdgrad_dask import operators as op
 from oracle import equations as eq
 from oracle.curved_grids import draw_places, draw_steps
-from oracle.drawn import RARE, Case, as_kind, pick_chunks, pick_kind, pick_values
+from oracle.drawn import RARE, Case, as_kind, pick_all_chunks, pick_kind, pick_values
 from oracle.grids import Grid, draw_plane, draw_sphere
 from oracle.levels import Levels, draw_levels, with_options
 from oracle.lines import differentiate
@@ -43,9 +43,8 @@ class Fields:
         self.order = tuple(rng.sample(self.dims, len(self.dims)))
         if rng.random() < 0.5:
             self.order = self.dims
-        self.chunks = {
-            dim: pick_chunks(rng, n) for dim, n in zip(self.dims, self.shape, strict=True)
-        }
+        chunks = pick_all_chunks(rng, self.shape)
+        self.chunks = dict(zip(self.dims, chunks, strict=True))
         self.kind = pick_kind(rng, np.empty(0))
         self.dtype = rng.choice(["f8"] * 6 + ["f4"] * 3 + ["f2", "i2", ">f8"])
         if self.kind in RARE:
@@ -53,6 +52,7 @@ class Fields:
         self.holes = rng.choice(("", "", "nan"))
         self.values: dict[str, np.ndarray] = {}
         self.labelled: dict[str, xr.DataArray] = {}
+        self.first: xr.DataArray | None = None  # whose coordinates most fields share
 
     def add(self, rng: Random, name: str, attrs: dict[str, Any], offset: float = 0.0) -> None:
         dtype = self.dtype
@@ -63,15 +63,19 @@ class Fields:
             values = (values % 50 + offset).astype(dtype)
         if self.grid.repeats:
             values[..., -1] = values[..., 0]
-        coords = dict(self.grid.coords)
-        if self.levels is not None:
-            coords |= self.levels.coords
-        made = xr.DataArray(values, dims=self.dims, name=name, attrs=attrs, coords=coords)
-        made = made.transpose(*(self.dims if self.labelled and rng.random() < 0.1 else self.order))
-        chunks = tuple(self.chunks[dim] for dim in made.dims)
+        order = self.dims if self.labelled and rng.random() < 0.1 else self.order
+        if self.first is None or order != self.first.dims or rng.random() < 0.1:
+            coords = dict(self.grid.coords)
+            if self.levels is not None:
+                coords |= self.levels.coords
+            blank = xr.DataArray(values, dims=self.dims, coords=coords)
+            self.first = blank.transpose(*order)
+        turned = values.transpose([self.dims.index(dim) for dim in order])
+        data = as_kind(rng, turned, self.kind, tuple(self.chunks[dim] for dim in order))
         # `copy` keeps what is not NumPy as it is.
-        self.values[name] = values
-        self.labelled[name] = made.copy(data=as_kind(rng, made.values, self.kind, chunks))
+        made = self.first.copy(deep=False, data=data)
+        made.name, made.attrs = name, attrs
+        self.values[name], self.labelled[name] = values, made
 
     def sized(self, *names: str) -> list[Sized]:
         """As the oracle takes them, without a column that repeats."""
@@ -131,7 +135,7 @@ def draw(rng: Random) -> Case:
         call,
         lambda: {name: _known(operator, grid, one) for name, one in expect().items()},
         2.0**-24 if fields.result == np.dtype("f4") else 2.0**-53,
-        f"{grid.words} {grid.options} {fields.dtype} {fields.order} holes={fields.holes}",
+        lambda: f"{grid.words()} {grid.options} {fields.dtype} {fields.order} holes={fields.holes}",
         fields.dims,
         like,
         fields.result,

@@ -19,7 +19,7 @@ from oracle.drawn import (
     RARE,
     Case,
     as_kind,
-    pick_chunks,
+    pick_all_chunks,
     pick_kind,
     pick_line,
     pick_values,
@@ -29,14 +29,21 @@ from oracle.sized import Sized
 
 
 def draw(rng: Random) -> Case:
+    how = rng.choice(("plain", "plain", "plain", "several", "gaps", "levels"))
     ndim = rng.choice((1, 2, 2, 3))
     sizes = [rng.choice((2, 3, 4, 5, 6, 7, 9, 12)) for _ in range(ndim)]
+    # Levels at accuracies above 2 are compiled for each shape; so these have few, and are few.
+    compiled = how == "levels" and rng.random() < 0.03
+    if compiled:
+        sizes = rng.choice(([10], [4, 10]))
+        ndim = len(sizes)
     axes = [draw_axis(rng, dim, n) for dim, n in zip("abc", sizes, strict=False)]
-    how = rng.choice(("plain", "plain", "plain", "several", "gaps", "levels"))
     dtype = rng.choice(DTYPES)
     if how in ("gaps", "levels"):
         dtype = rng.choice(("f8", "f4", "f8", "i4"))
     kind = pick_kind(rng, np.empty(0))
+    if compiled:
+        kind, dtype = "numpy", rng.choice(("f8", "f4"))
     if kind in RARE:
         dtype = rng.choice(("f8", "f4"))
     holes = rng.choice(("", "nan", "inf"))
@@ -46,7 +53,7 @@ def draw(rng: Random) -> Case:
     if np.dtype(dtype).kind in "iu":
         holes = ""
     values = pick_values(rng, tuple(sizes), dtype, holes=holes)
-    chosen = rng.randrange(ndim)
+    chosen = ndim - 1 if compiled else rng.randrange(ndim)
     asked = [chosen]
     if how == "several":
         asked = rng.sample(range(ndim), rng.randint(1, ndim))
@@ -54,6 +61,8 @@ def draw(rng: Random) -> Case:
     common = pick_line(rng, axes[chosen].points, ends=False)
     if common.accuracy + 2 > min(sizes[i] for i in asked) and rng.random() < 0.9:
         common = replace(common, accuracy=2)
+    if how == "levels":
+        common = replace(common, accuracy=rng.choice((4, 6, 8)) if compiled else 2)
     order = rng.choice((1, 1, 2))
     for i in asked:
         points = in_unit(axes[i], unit)[0]
@@ -176,14 +185,17 @@ class Plan:
     ) -> Case:
         rng, dims = self.rng, tuple(axis.dim for axis in self.axes)
         attrs = {} if units is None else {"units": units}
-        made = xr.DataArray(self.values, coords, dims, "f", attrs)
-        made = made.transpose(*rng.sample(dims, len(dims)))
-        chunks = tuple(pick_chunks(rng, n) for n in made.shape)
+        turned = rng.sample(range(len(dims)), len(dims))
+        values = self.values.transpose(turned)
+        made = xr.DataArray(values, coords, [dims[i] for i in turned], "f", attrs)
         if how == "levels":
             self.options["coordinate"] = xr.DataArray(
                 self.levels, dims=dims, name="z", attrs={"units": "m"}
             ).transpose(*rng.sample(dims, len(dims)))
-        made = made.copy(data=as_kind(rng, made.values, self.kind, chunks))
+        if self.kind != "numpy":
+            # `copy` keeps what is not NumPy as it is.
+            data = as_kind(rng, values, self.kind, pick_all_chunks(rng, values.shape))
+            made = made.copy(deep=False, data=data)
         names, below = {}, {}
         for i in asked:
             axis = self.axes[i]
@@ -201,8 +213,10 @@ class Plan:
             self._call(made, [rng.choice(self.axes[i].asked) for i in asked], how),
             lambda: {names[i]: self.expect(i) for i in asked},
             EPSILON.get(native.str[1:], 2.0**-53),
-            f"{native} {made.dims} {[(a.name, a.points) for a in self.axes]} {asked} "
-            f"{ {k: v for k, v in self.options.items() if k != 'coordinate'} }",
+            lambda: (
+                f"{native} {made.dims} {[(a.name, a.points) for a in self.axes]} {asked} "
+                f"{ {k: v for k, v in self.options.items() if k != 'coordinate'} }"
+            ),
             dims,
             made,
             native if native.kind in "fc" else np.dtype("f8"),

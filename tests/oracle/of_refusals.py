@@ -134,7 +134,7 @@ def draw(rng: Random) -> Case:
         lambda: {"": getattr(op, operator)(*fields, **options)},
         dict,
         1.0,
-        words,
+        lambda: words,
         refused=(FdgradError, *also),
     )
 

@@ -25,24 +25,32 @@ class Sized:
         self.value = value.astype(np.clongdouble if value.dtype.kind == "c" else LONG)
         self.size = abs(self.value) if size is None else np.asarray(size, LONG)
 
+    @staticmethod
+    def of(value: Any, size: Any) -> Sized:
+        """Long doubles as they are."""
+        made = object.__new__(Sized)
+        made.value, made.size = value, size
+        return made
+
     def __add__(self, other: Any) -> Sized:
         other = sized(other)
-        return Sized(self.value + other.value, self.size + other.size)
+        return Sized.of(self.value + other.value, self.size + other.size)
 
     def __sub__(self, other: Any) -> Sized:
-        return self + -sized(other)
+        other = sized(other)
+        return Sized.of(self.value - other.value, self.size + other.size)
 
     def __mul__(self, other: Any) -> Sized:
         other = sized(other)
-        return Sized(self.value * other.value, self.size * other.size)
+        return Sized.of(self.value * other.value, self.size * other.size)
 
     def __truediv__(self, other: Any) -> Sized:
         other = sized(other)
         size = abs(other.value)
-        return Sized(self.value / other.value, self.size / size * (other.size / size))
+        return Sized.of(self.value / other.value, self.size / size * (other.size / size))
 
     def __neg__(self) -> Sized:
-        return Sized(-self.value, self.size)
+        return Sized.of(-self.value, self.size)
 
     __radd__, __rmul__ = __add__, __mul__
 
@@ -50,11 +58,11 @@ class Sized:
         return sized(other) / self
 
     def __getitem__(self, at: Any) -> Sized:
-        return Sized(self.value[at], self.size[at])
+        return Sized.of(self.value[at], self.size[at])
 
     def mean(self, axis: int) -> Sized:
         """The mean along an axis, which stays with length 1."""
-        return Sized(self.value.mean(axis, keepdims=True), self.size.mean(axis, keepdims=True))
+        return Sized.of(self.value.mean(axis, keepdims=True), self.size.mean(axis, keepdims=True))
 
 
 def sized(given: Any) -> Sized:
@@ -62,11 +70,11 @@ def sized(given: Any) -> Sized:
 
 
 def hypot(a: Sized, b: Sized) -> Sized:
-    return Sized(np.hypot(a.value, b.value), a.size + b.size)
+    return Sized.of(np.hypot(a.value, b.value), a.size + b.size)
 
 
 def where(condition: Any, a: Sized, b: Sized) -> Sized:
-    return Sized(np.where(condition, a.value, b.value), np.where(condition, a.size, b.size))
+    return Sized.of(np.where(condition, a.value, b.value), np.where(condition, a.size, b.size))
 
 
 def radians(degrees: Any) -> Any:

@@ -80,6 +80,10 @@ REFUSED = {
         "different points",
     ),
     "dates as a wind": (lambda u, v: op.divergence(u, v.astype("datetime64[s]")), "datetime64"),
+    "latitudes periodic at one end": (
+        lambda u, v: op.vorticity(u, v, boundary={"lat": ("periodic", 0.0)}),
+        "at both ends",
+    ),
     "one latitude of it": (lambda u, v: op.vorticity(u, v.isel(lat=0)), "at one 'lat'"),
 }
 
@@ -91,3 +95,26 @@ def test_what_cannot_be_right_is_refused(case):
     u, v = sphere(10.0 + np.arange(5), 20.0 * np.arange(6), "u", "v")
     with pytest.raises(FdgradError, match=words):
         call(u, v)
+
+
+@pytest.mark.parametrize("sizes", [(3, 4), (1,) * 7])
+def test_factors_along_other_axes_are_cut_where_no_halo_is_needed(sizes):
+    """Of one chunk along the only axis of a difference they were whole, beside a part of a field.
+
+    A chunk of one point was broadcast to all of theirs, so that the result had too many.
+    """
+    made = np.random.default_rng(3)
+    dims = {"u": ("yc", "xf"), "v": ("yf", "xc"), "center": ("yc", "xc"), "corner": ("yf", "xf")}
+    u, v = (xr.DataArray(made.standard_normal((7, 5)), dims=dims[at], name=at) for at in "uv")
+    length = {at: xr.DataArray(1 + made.random((7, 5)), dims=dims[at]) for at in dims}
+    grid = fd.Grid(
+        x={"center": "xc", "left": "xf"},
+        y={"center": "yc", "right": "yf"},
+        dx=length,
+        dy=length,
+        boundary={"x": "periodic", "y": "periodic"},
+    )
+    (want,) = op.kinematics(u, v, geometry=grid, which=["total_deformation"]).values()
+    lazy = u.chunk(yc=sizes), v.chunk(yf=sizes)
+    (found,) = op.kinematics(*lazy, geometry=grid, which=["total_deformation"]).values()
+    np.testing.assert_array_equal(found.compute().values, want.values)

@@ -410,7 +410,8 @@ def test_of_two_drivers_one_waits_and_is_refused(
     assert said[0].startswith(f"{OUT} is locked by elsewhere:7; waiting up to 1")
     assert f"the target {OUT} is locked by elsewhere:7 since " in told
     assert f"(if it is surely gone, delete {OUT}.journal/lock.json)" in told
-    # Once its lease is over it is taken for dead.
+    # Once its lease is over, and nothing is heard for a while, it is taken for dead.
+    monkeypatch.setattr(lock, "_WATCH", 0.1)
     place.write("lock.json", json.dumps({**other, "seen": now - 1000}).encode())
     code, _, told = fdgrad("run", to_bucket())
     assert code == 0, told

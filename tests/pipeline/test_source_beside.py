@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,7 @@ from fdgrad_dask.errors import InputError
 from fdgrad_dask.pipeline.config.schema import load
 from fdgrad_dask.pipeline.config.source import Source, Stored
 from fdgrad_dask.pipeline.planning import steps
+from fdgrad_dask.pipeline.planning.job import looked_at
 from fdgrad_dask.pipeline.source.open import open_files
 
 Called = Callable[..., tuple[int, str, str]]
@@ -69,6 +72,29 @@ def test_what_a_field_names_is_a_coordinate_and_nothing_else() -> None:
     assert found.gphit.dims == ("y", "i")
     assert found.tmask.dims == ("level", "y", "i")
     assert found.sizes["time_counter"] == 2
+
+
+@pytest.mark.parametrize("beside", [False, True])
+def test_a_file_that_was_rewritten_is_read_as_it_is_now(
+    beside: bool, mesh: xr.Dataset, write: Write
+) -> None:
+    """HDF5 still has it open, in what waits for the collector; beside a store of Zarr too."""
+    mesh.e1t.to_dataset().to_zarr("in.zarr", zarr_format=3, consolidated=False)
+    source = {"path": "in.zarr", "coordinates": "mesh_mask.nc"} if beside else "mesh_mask.nc"
+    step = {"operator": "gradient", "inputs": ["e1t"], "options": {"dim": "x"}}
+    config = load(write(source=source if beside else {"path": source}, steps=[step]))
+    gc.disable()
+    try:
+        for latitude in (0.1, 0.2):
+            mesh.assign(gphit=mesh.gphit * latitude).to_netcdf("new.nc")
+            Path("mesh_mask.nc").write_bytes(Path("new.nc").read_bytes())
+            cycle: list[Any] = [looked_at(config)]
+            cycle.append(cycle)
+            found = cycle[0].source.gphit.values
+            np.testing.assert_allclose(found.squeeze(), latitude * mesh.gphit.values[0])
+            del cycle
+    finally:
+        gc.enable()
 
 
 def test_the_file_of_the_fields_comes_first(mesh: xr.Dataset) -> None:

@@ -226,7 +226,7 @@ SAID: list[tuple[OSError, str]] = [
     ),
     (OSError(errno.EDQUOT, "Quota"), r"out.zarr.partial cannot be written: the disk is full"),
     (PermissionError(errno.EACCES, "Permission denied"), r"permission denied; fix the permissions"),
-    (OSError(errno.EROFS, "Read-only file system"), r"permission denied; fix the permissions"),
+    (OSError(errno.EROFS, "Read-only file system"), r"its file system is read-only; mount it"),
     (OSError(errno.EFBIG, "File too large"), r"File too large; fix the path, or name another"),
     (OSError("no number"), r"no number; fix the path"),
 ]

@@ -34,6 +34,8 @@ def test_one_condition_is_that_of_both_ends():
         for end in boundary_pair(number) + boundary_pair((number, number)):
             assert isinstance(end, np.number)
             assert end == number
+    assert type(boundary_pair(np.array(2.5, "f4"))[0]) is np.float32
+    assert type(boundary_pair(jnp.array(2.5, "bfloat16"))[0]) is np.float64
     for other in (np.array([1.0, 2.0]), np.array(True), np.float32(2), Decimal(2)):
         assert boundary_pair((None, other))[1] is other
     with pytest.raises(OptionError, match="a pair for two"):

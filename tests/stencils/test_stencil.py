@@ -13,7 +13,7 @@ from fdgrad_dask.halo.compute import differentiate
 from fdgrad_dask.stencils.edge_rows import smooth_ends
 from fdgrad_dask.stencils.flux import flux_stencil
 from fdgrad_dask.stencils.table import stencil
-from fdgrad_dask.stencils.weights import inverse_power, power_of_two, weigh
+from fdgrad_dask.stencils.weights import inverse_power, power_of_two, weigh, weigh_scaled
 
 UNEVEN = np.array([0.0, 0.3, 1.0, 1.2, 2.1, 2.9, 3.3, 4.4, 4.9, 5.1, 6.0, 6.8])
 N = len(UNEVEN)
@@ -373,6 +373,13 @@ SHORT = [
         "has 5 points, but accuracy 4 of the second derivative needs 6; lower accuracy to 2, or "
         "give a longer axis",
     ),
+    (2, {"accuracy": 4}, "has 2 points, but accuracy 4 needs 5; lower accuracy to 2, or give a "),
+    (1, {"edge_order": 2}, "has 1 point, but edge order 2 needs 3; give a longer axis"),
+    (
+        5,
+        {"order": 2, "accuracy": 4, "skipna": True, "boundary": ("extend", "extend")},
+        "has 5 points, but accuracy 4 of the second derivative needs 6; ",
+    ),
     (1, {"boundary": ("extend", "extend")}, "has 1 point, but boundary 'extend' needs 3; "),
     (2, {"boundary": PERIODIC}, "has 2 points, but boundary 'periodic' needs 3; "),
 ]
@@ -418,6 +425,18 @@ def test_smooth_ends_have_the_error_of_the_interior(accuracy):
     assert smooth_ends(short, n - 1, accuracy) is short
 
 
+def test_smooth_ends_mirror_each_other_and_read_nothing_further_inside():
+    for accuracy in (2, 4):
+        n = 2 * accuracy + 2
+        smooth = smooth_ends(stencil(1.0, n, accuracy=accuracy), n, accuracy)
+        f = np.sin(np.arange(n) ** 2.0)
+        got = differentiate(f, 0, smooth)
+        assert_array_equal(differentiate(f[::-1], 0, smooth), -got[::-1])
+        f[-1] = np.nan
+        ends = slice(accuracy // 2)
+        assert_array_equal(differentiate(f, 0, smooth)[ends], got[ends])
+
+
 def test_what_is_closed_otherwise_keeps_its_ends():
     held = stencil(1.0, N, boundary=("reflect", "reflect"))
     assert smooth_ends(held, N, 2) is held
@@ -433,6 +452,17 @@ def test_a_power_of_two_is_exact(dtype):
     inverse, k = inverse_power(sizes)
     assert_array_equal(k, np.floor(np.log2(sizes.astype("f8"))))
     assert_array_equal(inverse, 2.0**-k)
+    inverse, k = inverse_power(np.array([np.finfo(dtype).max, np.inf, 0], dtype))
+    most = np.finfo(dtype).maxexp - 2
+    assert_array_equal(k, [most, most, -most])  # so that the inverse is not subnormal
+    assert_array_equal(inverse, 2.0**-k)
+
+
+def test_scaled_weights_are_in_units_of_the_longest_distance():
+    nodes = [np.array([x]) for x in (8.0, 9.0, 10.0)]
+    weights, exponent = weigh_scaled(nodes, 0, 1)
+    assert exponent == -1
+    assert_array_equal(np.ravel(weights) * 2.0**exponent, [-1.5, 2, -0.5])
 
 
 def flux_table(x, rate, **options):

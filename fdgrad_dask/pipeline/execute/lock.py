@@ -26,6 +26,7 @@ from fdgrad_dask.pipeline.store.open import Place
 _KEY = "lock.json"
 _BEAT = 15.0  # seconds between two signs of life
 _LEASE = 180.0  # seconds without one, after which an owner elsewhere is taken for dead
+_WATCH = 3 * _BEAT  # seconds of silence, by our own clock: two hosts may differ in what time it is
 _TORN = 5.0  # seconds in which a lock that cannot be read may be one that is being written
 _POLL = 0.5  # seconds
 
@@ -37,7 +38,8 @@ class Owner:
     host: str
     pid: int
     born: float
-    """When the process began: a number is given to another process some day."""
+    """Seconds between the start of the machine and that of the process, whose number is given to
+    another some day; by no clock that somebody sets."""
     since: float
     seen: float
     token: str
@@ -54,7 +56,7 @@ def locked(place: Place, shown: str) -> Iterator[Callable[[], None]]:
     OutputError: another run has it, and lives.
     """
     now, pid = time.time(), os.getpid()
-    mine = Owner(socket.gethostname(), pid, _born(pid) or now, now, now, uuid4().hex, _space())
+    mine = Owner(socket.gethostname(), pid, _born(pid) or 0.0, now, now, uuid4().hex, _space())
     _acquire(place, mine, shown)
     over = threading.Event()
     beating = threading.Thread(target=_beat, args=(place, mine, over), daemon=True)
@@ -105,6 +107,8 @@ def _acquire(place: Place, mine: Owner, shown: str) -> None:
         if held != waited_for:
             other, before = owner_in(held), owner_in(waited_for)
             left = _left(other)
+            if other and not _is_here(other):
+                left = max(left, _WATCH)
             if other and (left == math.inf or (before and other.token == before.token)):
                 since = datetime.fromtimestamp(other.since, UTC)
                 raise OutputError(
@@ -128,11 +132,16 @@ def _left(other: Owner | None) -> float:
     """Seconds until an owner is taken for dead, for ever where it is seen alive."""
     if other is None:
         return _TORN
-    if other.host == socket.gethostname() and other.space in ("", _space()):
+    if _is_here(other):
         born = _born(other.pid)
         return math.inf if born is not None and abs(born - other.born) < 2 else 0.0
     # Its clock may differ from ours.
     return min(max(0.0, _LEASE - (time.time() - other.seen)), _LEASE)
+
+
+def _is_here(other: Owner) -> bool:
+    """Whether its process is one of those that we see."""
+    return other.host == socket.gethostname() and other.space in ("", _space())
 
 
 def _held_by(place: Place, mine: Owner) -> bytes | None:
@@ -150,12 +159,13 @@ def _beat(place: Place, mine: Owner, over: threading.Event) -> None:
 
 
 def _born(pid: int) -> float | None:
-    """When a process began; None where it is gone, or dead and only not yet waited for."""
+    """See `Owner.born`; None where it is gone, or dead and only not yet waited for."""
     try:
+        started = psutil.boot_time()  # first: both move when the clock is set
         process = psutil.Process(pid)
         if process.status() in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD):
             return None
-        return float(process.create_time())
+        return float(process.create_time()) - started
     except psutil.NoSuchProcess:
         return None
 

@@ -9,7 +9,7 @@ from itertools import pairwise
 import xarray as xr
 from dask.utils import format_bytes
 
-from fdgrad_dask.operators.datasets import describe_layout
+from fdgrad_dask.operators.overview_data import describe_layout
 from fdgrad_dask.pipeline.planning.cutting import outwards
 from fdgrad_dask.pipeline.planning.graph import Region, culled, stored_chunks
 from fdgrad_dask.pipeline.planning.job import Job, shape

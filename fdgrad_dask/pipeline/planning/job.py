@@ -15,7 +15,7 @@ from fdgrad_dask.errors import ClusterError, ConfigError
 from fdgrad_dask.pipeline.cluster.resources import bytes_per_worker
 from fdgrad_dask.pipeline.config.operators import require_known
 from fdgrad_dask.pipeline.config.schema import Config
-from fdgrad_dask.pipeline.config.source import Source, Target
+from fdgrad_dask.pipeline.config.source import Source, Stored, Target
 from fdgrad_dask.pipeline.planning import identity, steps
 from fdgrad_dask.pipeline.planning import regions as plan
 from fdgrad_dask.pipeline.planning.cutting import Chunks, Halo
@@ -23,7 +23,7 @@ from fdgrad_dask.pipeline.planning.graph import field_of, found_halos, pieces_of
 from fdgrad_dask.pipeline.planning.regions import Plan, Workload
 from fdgrad_dask.pipeline.planning.steps import with_grid
 from fdgrad_dask.pipeline.source.open import Inputs, chunked, open_files, pinned
-from fdgrad_dask.pipeline.source.remote import files_of
+from fdgrad_dask.pipeline.source.remote import files_of, format_of
 from fdgrad_dask.pipeline.source.versions import recording
 
 FULL = 0.95  # of its memory limit: a worker that holds more is killed
@@ -172,8 +172,13 @@ def looked_at(config: Config) -> Job:
     """The job of a config; wrong names, options and coordinates are refused here."""
     config = config.model_copy(update={"source": pinned(config.source)})
     files = tuple(files_of(config.source))
-    # HDF5 hands out again what this process still has open, though the file was rewritten since.
-    gc.collect()
+    beside = config.source.coordinates
+    found: list[tuple[str, Stored]] = [(file, config.source) for file in files]
+    found += [(file, beside) for file in files_of(beside)] if beside else []
+    if any(format_of(file, stored) == "netcdf" for file, stored in found):
+        # HDF5 hands out again what this process still has open, though the file was rewritten
+        # since.
+        gc.collect()
     with recording() as read:
         return prepare(config, with_grid(config, open_files(config.source, files)), files, read)
 

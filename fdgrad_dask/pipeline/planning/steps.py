@@ -160,7 +160,7 @@ def with_grid(config: Config, source: xr.Dataset) -> xr.Dataset:
     shares = {name for grid in grids for name in (grid.fraction or {}).values()}
     named = {name for grid in grids for name in grid.names} & {*source.variables}
     if on_grid and (layout := find_layout(source)):
-        sizes = ModelCells(source, layout.grid({}), layout.other_names).find()
+        sizes = ModelCells(source, layout).find()
         named |= {name for kind, _, name in sizes if kind != "fraction"}
     inputs = {name for step in config.steps for name in step.inputs} if on_grid else set()
     fields = [source[name] for name in sorted(inputs & {*source.variables})]

@@ -11,14 +11,16 @@ import tempfile
 import threading
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from functools import cache
 from importlib.util import find_spec
 from typing import Any, BinaryIO
 
+from dask.utils import parse_timedelta
 from zarr.abc.store import Store
 from zarr.storage import FsspecStore, ObjectStore, ZipStore
 
-from fdgrad_dask.errors import InputError
+from fdgrad_dask.errors import ConfigError, InputError
 from fdgrad_dask.pipeline.config.operators import did_you_mean
 from fdgrad_dask.pipeline.config.redaction import without_secrets
 from fdgrad_dask.pipeline.config.section import SAMPLE
@@ -60,7 +62,7 @@ def zarr_store(url: str, options: dict[str, Any]) -> Store:
 
 def objects(url: str, options: dict[str, Any]) -> Any:
     """What obstore makes of the URL of a bucket and of the keys in it that begin alike."""
-    with _installed(url):
+    with _installed(url), _known_options(url):
         from obstore.store import from_url
 
         return from_url(url, **_for_obstore(options))
@@ -68,7 +70,7 @@ def objects(url: str, options: dict[str, Any]) -> Any:
 
 def file_system(url: str, options: dict[str, Any]) -> tuple[Any, str]:
     """The fsspec file system of a URL, and the path on it."""
-    with _installed(url):
+    with _installed(url), _known_options(url):
         if is_bucket(url):  # not by fsspec's register: others may use their own
             from obstore.fsspec import FsspecStore as Buckets
 
@@ -92,13 +94,41 @@ def _installed(url: str) -> Iterator[None]:
         ) from error
 
 
+@contextmanager
+def _known_options(url: str) -> Iterator[None]:
+    """Says that options are wrong which obstore or fsspec cannot take."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        raise ConfigError(
+            f"storage_options of {without_secrets(url)} cannot be used: {cause_of(error)}; write "
+            "names and values as the pages of obstore (s3://, gs://, az://) or fsspec have them"
+        ) from error
+
+
 def _for_obstore(options: dict[str, Any]) -> dict[str, Any]:
-    """``allow_http`` is an option of the client; elsewhere obstore panics at it."""
-    if "allow_http" not in options:
-        return options
-    others = {name: value for name, value in options.items() if name != "allow_http"}
-    client = {**others.get("client_options", {}), "allow_http": options["allow_http"]}
-    return {**others, "client_options": client}
+    """``allow_http`` is an option of the client; elsewhere obstore panics at it.
+
+    YAML has no durations, which ``retry_config`` has: there they are seconds, or like ``30 s``.
+    """
+    made = dict(options)
+    if "allow_http" in made:
+        client = made.get("client_options", {})
+        made["client_options"] = {**client, "allow_http": made.pop("allow_http")}
+    if isinstance(retry := made.get("retry_config"), dict):
+        made["retry_config"] = _with_durations(retry)
+    return made
+
+
+def _with_durations(options: dict[str, Any]) -> dict[str, Any]:
+    """Options of retries, whose durations are Python's."""
+    made = dict(options)
+    for name in {"retry_timeout", "init_backoff", "max_backoff"} & made.keys():
+        if not isinstance(made[name], timedelta):
+            made[name] = timedelta(seconds=parse_timedelta(made[name]))
+    if isinstance(backoff := made.get("backoff"), dict):
+        made["backoff"] = _with_durations(backoff)
+    return made
 
 
 def without_keys(error: Exception, url: str) -> str | None:

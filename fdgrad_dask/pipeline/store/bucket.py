@@ -169,6 +169,7 @@ def answering(url: str) -> Iterator[None]:
             raise
         else:
             advice = remote.without_keys(error, url) or (
-                f"{remote.cause_of(error)}; fix the URL or target.storage_options"
+                f"{remote.cause_of(error)}; run again once it answers, or fix the URL or "
+                "target.storage_options"
             )
         raise OutputError(f"{url} cannot be reached: {advice}") from error

@@ -49,7 +49,9 @@ def advice(error: Exception, path: str) -> str:
     if number in (errno.ENOSPC, errno.EDQUOT) or (number is None and room(path) < _FULL):
         free = format_bytes(room(path))
         return f"the disk is full, {free} are free; make room, or name a target on another disk"
-    if number in (errno.EACCES, errno.EPERM, errno.EROFS):
+    if number == errno.EROFS:
+        return "its file system is read-only; mount it for writing, or name another target"
+    if number in (errno.EACCES, errno.EPERM):
         return "permission denied; fix the permissions of the folder, or name another target"
     reason = error.strerror if isinstance(error, OSError) else None
     return f"{reason or error}; fix the path, or name another target"

@@ -1,0 +1,222 @@
+"""Operators on staggered grids across a fold, and across the faces of an LLC grid or a cube."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from fdgrad_dask.errors import CoordinateError, OptionError
+from fdgrad_dask.grids.cells import Cells
+from fdgrad_dask.grids.faces import is_regular_corner
+from fdgrad_dask.grids.fold import Fold, count_repeated_columns, find_fold
+from fdgrad_dask.grids.places import find_2d
+from fdgrad_dask.grids.staggered import EXTRA, IS_BELOW, POINTS, Grid, find_point, is_on_face
+from fdgrad_dask.halo.compute import is_dask
+from fdgrad_dask.operators.extended import (
+    extend_all,
+    find_components,
+    ghost_width,
+    restore,
+    solve_extended,
+)
+from fdgrad_dask.operators.faces import connect_faces, has_faces, match_across, open_ends
+from fdgrad_dask.operators.ghosts import Ghosts, Points, list_varying
+
+# What is made of circulations around corners, also where only three cells meet.
+_AROUND = {"absolute_vorticity", "kinematics", "vorticity"}
+
+
+def goes_around(geometry: Any) -> bool:
+    """True for a staggered grid with faces, or whose x is periodic: it may have a fold then."""
+    return isinstance(geometry, Grid) and (
+        "periodic" in geometry.ends("x")
+        or geometry.ends("y")[1] == "fold"
+        or has_faces(geometry.boundary)
+    )
+
+
+def solve_around(operator: Callable[..., Any], fields: list[str], given: Mapping[str, Any]) -> Any:
+    """What ``operator`` makes of its arguments ``given``, whose geometry goes around the globe."""
+    grid: Grid = given["geometry"]
+    named = {name: given[name] for name in fields if isinstance(given.get(name), xr.DataArray)}
+    if is_faced := has_faces(grid.boundary):
+        named = match_across(named, {*grid.x.values(), *grid.y.values()})
+    points = {name: find_point(one, grid) for name, one in named.items()}
+    cells = Cells(grid, list(named.values()), list(points.values()))
+    connect = _connect_faces if is_faced else _connect_circle
+    ghosts, decided = connect(grid, cells, named, ghost_width(given))
+    if ghosts is None:
+        return operator(**given)
+    along = find_components(named, ghosts, points) if decided else {}
+    if is_faced and along and (points["u"], points["v"]) not in (("u", "v"), ("center", "center")):
+        raise OptionError(
+            f"{named['u'].name!r} lies at {points['u']!r} and {named['v'].name!r} at "
+            f"{points['v']!r}, but across faces components are needed at 'u' and 'v', or both at "
+            "the centres of cells; interpolate them on each face first: interpolate"
+        )
+
+    def change(face: Hashable, extended: dict[str, xr.DataArray]) -> dict[str, Any]:
+        made: dict[str, Any] = {"geometry": _extend_grid(ghosts, grid, face)}
+        if is_faced and points.get("u") == "u" and operator.__name__ in _AROUND:
+            # The edge that two other faces have lies beyond both sides here, and counts once.
+            made["u"] = _replace_at_corners(ghosts, face, extended["u"], "u", 0.0)
+        return made
+
+    made = solve_extended(operator, given, ghosts, named, along, change, points)
+    first = next(iter(named.values()))
+    coords = list_varying(first, [ghosts.dim])
+    for point in reversed(POINTS):
+        coords |= cells.coords(point)
+    return restore(ghosts, made, first, coords, decided)
+
+
+def _connect_faces(
+    grid: Grid, cells: Cells, named: Mapping[str, xr.DataArray], width: int
+) -> tuple[Ghosts, dict[str, str]]:
+    """What lies beyond the faces that the boundary of the grid connects."""
+    if len({grid.dims(point) for point in POINTS}) < len(POINTS) or "fold" in grid.ends("y"):
+        raise OptionError(
+            "boundary connects faces, but points of cells share their dimensions, or y has a fold; "
+            "rename those of u, v and corners, as MITgcm has them, i and i_g, j and j_g, and "
+            "connect the face with itself instead of a fold"
+        )
+    ends = {axis: 2 * n for axis, n in cells.counts.items()}
+    points = {p: _list_points(grid, cells, p, ends) for p in POINTS}
+    sizes = (*grid.area.values(), *grid.dx.values(), *grid.dy.values())
+    ghosts = connect_faces(grid.boundary, named, points, width, sizes)
+    return ghosts, {"faces": str(ghosts.dim)}
+
+
+def _connect_circle(
+    grid: Grid, cells: Cells, _: Any, width: int
+) -> tuple[Ghosts | None, dict[str, str]]:
+    """What lies beyond a fold, and which columns are others once more; None if none are."""
+    is_folded = grid.ends("y")[1] == "fold"
+    found = (_find_fold if is_folded else _find_circle)(grid, cells)
+    if found is None:
+        return None, {}
+    fold, at = found
+    _check_columns(grid, fold, cells)
+    links, end = fold.connect(*(_first(grid, at, axis) for axis in "yx"))
+    ends = {"y": end if is_folded else 2 * cells.counts["y"], "x": 2 * fold.width}
+    points = {p: _list_points(grid, cells, p, ends, fold.width) for p in POINTS}
+    ghosts = Ghosts(links, points, {"y": width * is_folded, "x": 0}, before=fold.first)
+    return ghosts, {"fold": f"y, {fold.pivot} pivot"} if is_folded else {}
+
+
+def _extend_grid(ghosts: Ghosts, grid: Grid, face: Hashable) -> Grid:
+    """The grid of one face with ghost points, beyond which nothing is known."""
+    lengths = {(axis, p): one for axis in "xy" for p, one in getattr(grid, f"d{axis}").items()}
+    made = extend_all(ghosts, face, lengths, "length")
+    changes: dict[str, Any] = {
+        f"d{axis}": {p: one for (own, p), one in made.items() if own == axis} for axis in "xy"
+    }
+    if ghosts.dim is not None and "corner" in grid.dx:
+        # Where three cells meet, an area is none of two lengths, and nothing has a direction.
+        hidden = _replace_at_corners(ghosts, face, changes["dx"]["corner"], "corner", np.nan)
+        changes["dx"]["corner"] = hidden
+    for kind in ("area", "fraction"):
+        arrays = {("", point): one for point, one in getattr(grid, kind).items()}
+        made = extend_all(ghosts, face, arrays, "length")
+        changes[kind] = {point: one for (_, point), one in made.items()}
+    ends = open_ends(ghosts, face, {axis: grid.ends(axis) for axis in "yx"})
+    return replace(grid, boundary=ends, **changes)
+
+
+def _replace_at_corners(
+    ghosts: Ghosts, face: Hashable, array: xr.DataArray, point: str, value: float
+) -> xr.DataArray:
+    """An extended array with another value where three faces meet.
+
+    Of an array at the corners of cells that is the corner itself, of one at ``"u"`` the points on
+    its line beyond y.
+    """
+    points = ghosts.points[point]
+    y, x = (
+        points.first[axis] + 2 * (np.arange(array.sizes[dim]) - ghosts.count(face, axis)[0])
+        for axis, dim in points.dims.items()
+    )
+    is_there = np.zeros((len(y), len(x)), bool)
+    for end, at in ((0, 0), (0, 1), (1, 0), (1, 1)):
+        sides = (face, "y", end), (face, "x", at)
+        if {*sides} <= ghosts.links.keys() and not is_regular_corner(ghosts.links, sides[0], at):
+            edge = end * points.ends["y"]
+            rows = y == edge if point == "corner" else y > edge if end else y < edge
+            is_there |= rows[:, None] & (x == at * points.ends["x"])
+    if not is_there.any():
+        return array
+    return array.where(xr.DataArray(~is_there, dims=tuple(points.dims.values())), value)
+
+
+def _find_fold(grid: Grid, cells: Cells) -> tuple[Fold, str]:
+    """The fold, from latitude and longitude at any point, and that point."""
+    for point, lat, lon in _places(cells):
+        fold = find_fold(lat, lon)
+        if fold is None:
+            raise CoordinateError(
+                f"no fold is found beyond the last row of {grid.dims(point)}: as points in space, "
+                "its last rows neither repeat one another, mirrored along x, nor go on as one "
+                "another; give fields with all columns and the last rows, or leave that end open: "
+                "Grid(…, boundary={'y': (…, None)})"
+            )
+        return fold, point
+    raise CoordinateError(
+        "the pivot of a tripolar fold is found from latitude and longitude, and no field, length "
+        "or area has them over two dimensions in memory; give one these coordinates, or load them"
+    )
+
+
+def _find_circle(grid: Grid, cells: Cells) -> tuple[Fold, str] | None:
+    """Columns that repeat others, as files of NEMO have, on a grid without a fold."""
+    for point, lat, lon in _places(cells) if EXTRA[grid.face("x")] == 0 else ():
+        repeated = count_repeated_columns(lat, lon)
+        return (Fold(0, 0, repeated // 2, lat.shape[1] - repeated), point) if repeated else None
+    return None
+
+
+def _places(cells: Cells) -> Iterator[tuple[str, Any, Any]]:
+    """The points of a cell whose 2-D latitude and longitude are in memory, with these."""
+    for point in POINTS:
+        here = cells.template(point)
+        names = [find_2d(here, key) for key in ("latitude", "longitude")]
+        if None not in names:
+            found = [here.coords.variables[name].transpose(*here.dims) for name in names]
+            if not any(is_dask(one._data) for one in found):
+                yield point, found[0].data, found[1].data
+
+
+def _first(grid: Grid, point: str, axis: str) -> int:
+    """Where the first point lies along an axis, in half steps from the end of the first cell."""
+    if not is_on_face(point, axis):
+        return 1
+    return 0 if IS_BELOW[grid.face(axis)] else 2
+
+
+def _list_points(
+    grid: Grid, cells: Cells, point: str, ends: Mapping[str, int], columns: int = 0
+) -> Points:
+    """One kind of points; so many ``columns`` differ on a grid that goes around the globe."""
+    dims = dict(zip("yx", grid.dims(point), strict=True))
+    first = {axis: _first(grid, point, axis) for axis in "yx"}
+    counts = {axis: cells.size(point, axis) for axis in "yx"}
+    is_closed = bool(columns) and EXTRA[grid.face("x")] == 1 and is_on_face(point, "x")
+    differing = counts | ({"x": columns} if columns else {})
+    return Points(dims, first, differing, ends, counts["x"], is_closed, has_labels=False)
+
+
+def _check_columns(grid: Grid, fold: Fold, cells: Cells) -> None:
+    """Raise unless the columns of a grid that goes around the globe can be told apart."""
+    if fold.width < cells.counts["x"] and EXTRA[grid.face("x")]:
+        raise CoordinateError(
+            "the first and last columns of the centres are the same, but faces across x are "
+            f"at {grid.face('x')!r}; leave out the columns that repeat others"
+        )
+    if grid.ends("x")[0] != "periodic":
+        raise CoordinateError(
+            "the grid has a fold, so it goes around the globe; let x be periodic too: "
+            "Grid(…, boundary={'x': 'periodic', 'y': (…, 'fold')})"
+        )
