@@ -66,8 +66,6 @@ def takes_variable(option: inspect.Parameter) -> bool:
 def described(name: str) -> str:
     """An operator in lines: what comes out, its inputs, its options with their defaults.
 
-    Examples
-    --------
     >>> print(described("gradient").splitlines()[1])
       inputs   field
     """

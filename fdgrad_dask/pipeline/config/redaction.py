@@ -54,8 +54,6 @@ def hide_url(url: str) -> None:
 def without_secrets(url: str) -> str:
     """``url`` without user, password and the values of its query; a path as it is.
 
-    Examples
-    --------
     >>> without_secrets("https://me:pass@host/a.zarr?token=abc")
     'https://***@host/a.zarr?***'
     """

@@ -103,8 +103,6 @@ def _definite(limit: str) -> str:
 def seconds(time: str) -> int:
     """The seconds of a duration as batch queues or as people write it.
 
-    Examples
-    --------
     >>> seconds("1-02:00:00"), seconds("90 min")
     (93600, 5400)
     """

@@ -132,8 +132,6 @@ def parse(text: str, parameters: Mapping[str, str] | None = None, path: Path = (
 
     ConfigError: the text is not YAML, or holds a duplicate key, a tag, or no mapping.
 
-    Examples
-    --------
     >>> parse("step: 1e-5").values
     {'step': 1e-05}
     """

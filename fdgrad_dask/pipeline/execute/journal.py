@@ -96,8 +96,6 @@ class RunRecord:
 def key_of(span: Span) -> str:
     """What a region is known by, which stays the same where others come to lie beside it.
 
-    Examples
-    --------
     >>> key_of({"time": (0, 24), "latitude": (0, 5)})
     '{"time": [0, 24], "latitude": [0, 5]}'
     """

@@ -68,13 +68,7 @@ class History:
 
 
 def summarize(records: Sequence[RegionRecord]) -> History:
-    """Leave the interruptions of a run out, and count its workers.
-
-    Parameters
-    ----------
-    records : sequence of RegionRecord
-        At least one.
-    """
+    """Leave the interruptions of a run of at least one region out, and count its workers."""
     regions = pd.DataFrame([vars(record) for record in records])
     regions = regions.sort_values("began", kind="stable", ignore_index=True)
     began, ended = regions.began, regions.began + regions.seconds
@@ -220,10 +214,7 @@ def take_preview(array: xr.DataArray) -> tuple[xr.DataArray, str]:
     Of other dimensions the middle; of a large map every n-th point; and a window around the middle
     where that would still decode too many chunks: a result may have a petabyte.
 
-    Returns
-    -------
-    (xarray.DataArray, str)
-        The part, in memory, and in words which part it is: empty where it is all.
+    The part, in memory, and in words which part it is: empty where it is all.
     """
     array = array.reset_coords(drop=True)
     map_dims = [

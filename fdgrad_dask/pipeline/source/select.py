@@ -66,8 +66,6 @@ def labelled(dataset: xr.Dataset, source: Source) -> xr.Dataset:
 def named_in(dataset: xr.Dataset) -> set[str]:
     """The names that attributes of the dataset's variables refer to, whether there or not.
 
-    Examples
-    --------
     >>> named_in(xr.Dataset({"t": ((), 0.0, {"grid_mapping": "crs: x y"})})) >= {"crs", "x"}
     True
     """

@@ -54,8 +54,6 @@ def checksum_of(stored: NDArray[Any] | bytes) -> str:
     From the beginning it would say nothing. Chunks end in their own crc32c: over both it is the
     same whatever they hold, and over a shard of such chunks it depends on their lengths alone.
 
-    Examples
-    --------
     >>> checksum_of(b"123456789")
     'r01ecb845'
     """
@@ -151,8 +149,6 @@ class Store(Protocol):
 def is_of_arrays(key: str, names: Collection[str]) -> bool:
     """Whether a key is one of the group, or of the metadata or a chunk of one of these arrays.
 
-    Examples
-    --------
     >>> [is_of_arrays(key, ["t"]) for key in ("zarr.json", "t/c/0/1", "t/notes.txt", "q/c/0")]
     [True, True, False, False]
     """
