@@ -153,7 +153,7 @@ class _Workers:
             self._straggling.look(self._client.processing)
         return self._width
 
-    def _submit(self, tasks: Sequence[Attempts]) -> list[Future[Results]]:
+    def _submit(self, tasks: Sequence[Attempts]) -> "list[Future[Results]]":
         keys = [f"region-{self._run}-{each[0].region}-{next(self._names)}" for each in tasks]
         for key, attempts in zip(keys, tasks, strict=True):
             self._straggling.begin(key, [each.region for each in attempts])
@@ -164,7 +164,7 @@ class _Workers:
             future.add_done_callback(lambda done: self._straggling.end(done.key))
         return futures
 
-    def _gather(self, futures: Sequence[Future[Results]]) -> Iterator[Results | Exception]:
+    def _gather(self, futures: "Sequence[Future[Results]]") -> Iterator[Results | Exception]:
         """By one request for them all: each takes its way through scheduler and worker and back."""
         given: dict[Any, Results] = {}
         with suppress(Exception):  # each says below what became of it
@@ -176,7 +176,7 @@ class _Workers:
                 yield from outcomes([future])
 
     def _failed(
-        self, future: Future[Results], attempts: Attempts, error: Exception
+        self, future: "Future[Results]", attempts: Attempts, error: Exception
     ) -> Exception | None:
         """What killed its worker is tried again."""
         if isinstance(error, KilledWorker):

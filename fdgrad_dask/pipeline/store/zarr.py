@@ -218,7 +218,7 @@ class ZarrWriter:
     def parcel(self) -> Any:
         return self._parcel
 
-    def opened(self, name: str) -> zarr.Array[Any]:
+    def opened(self, name: str) -> "zarr.Array[Any]":
         """The array that is written to."""
         with self._lock:
             if name not in self._arrays:
@@ -240,7 +240,7 @@ class _Summing(WrapperStore[ZarrHierarchy]):
         self.checksums[key] = checksum_of(value.as_numpy_array())
 
 
-def key_at(array: zarr.Array[Any], corner: tuple[int, ...]) -> str:
+def key_at(array: "zarr.Array[Any]", corner: tuple[int, ...]) -> str:
     """The key of the shard that begins at the point ``corner``."""
     shard = array.shards or array.chunks
     place = tuple(at // n for at, n in zip(corner, shard, strict=True))
