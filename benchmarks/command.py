@@ -56,8 +56,8 @@ class Ran:
 # Small regions travel together; thus each travels alone, as larger ones do.
 _ALONE = (
     "import sys; from fdgrad_dask import cli; "
-    "from fdgrad_dask.pipeline.execute import pending; "
-    "pending._MOST = 1; sys.exit(cli.main())"
+    "from fdgrad_dask.pipeline.execute import window; "
+    "window._MOST = 1; sys.exit(cli.main())"
 )
 
 

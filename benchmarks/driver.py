@@ -29,10 +29,9 @@ from benchmarks.machine import DEFAULT, environment
 from benchmarks.rows import Row, spread
 from fdgrad_dask.pipeline.cluster import open as clusters
 from fdgrad_dask.pipeline.config.cluster import Local
-from fdgrad_dask.pipeline.execute import pending
+from fdgrad_dask.pipeline.execute import window
 from fdgrad_dask.pipeline.execute.distributed import on_cluster
-from fdgrad_dask.pipeline.execute.journal import Journal
-from fdgrad_dask.pipeline.execute.record import RegionRecord, key_of
+from fdgrad_dask.pipeline.execute.journal import Journal, RegionRecord, key_of
 from fdgrad_dask.pipeline.execute.task import Attempt, Result
 from fdgrad_dask.pipeline.planning.cutting import Halo
 from fdgrad_dask.pipeline.planning.regions import Plan
@@ -100,9 +99,9 @@ def _apart(workers: int, regions: int, most: int) -> dict[str, Any]:
 
 def drive(workers: int, regions: int, most: int) -> dict[str, Any]:
     """What a region takes of this process from a tenth of them to half, and all that it keeps."""
-    pending._MOST = most
+    window._MOST = most
     plan = Plan({"x": regions}, {"x": 1}, 0, 0, 0, 0)
-    left = Pretended(), pending.Pending({"x": Halo()}, plan, range(regions))
+    left = Pretended(), window.Pending({"x": Halo()}, plan, range(regions))
     clusters.OPEN["local"] = _many
     me, tasks, done, memory = psutil.Process(), 0, 0, []
     looks: list[tuple[int, float, float]] = []

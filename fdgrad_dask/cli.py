@@ -4,8 +4,6 @@ Heavy imports wait until a config is read and found right, so that help and the 
 come at once.
 """
 
-from __future__ import annotations
-
 import argparse
 import gc
 import json
@@ -78,12 +76,8 @@ def _run(arguments: argparse.Namespace, called: str) -> int:
     except KeyboardInterrupt:
         return _failed(arguments, f"interrupted; again: {called}", 6)
     except Exception as error:
-        return _failed(
-            arguments,
-            f"{type(error).__name__}: {error}\nThis is a bug of fdgrad, not of your config; "
-            "please report it with what --debug shows",
-            _BUG,
-        )
+        bug = "This is a bug of fdgrad, not of your config; please report it with what --debug"
+        return _failed(arguments, f"{type(error).__name__}: {error}\n{bug} shows", _BUG)
 
 
 def _each(name: str, arguments: argparse.Namespace, called: str) -> Iterator[str]:
@@ -98,7 +92,7 @@ def _each(name: str, arguments: argparse.Namespace, called: str) -> Iterator[str
     options |= {key: given[key] for key in ("fresh", "repair", "sample", "draw") if key in given}
     do = getattr(pipeline, name)
     if name == "run":
-        from fdgrad_dask.pipeline.execute.threads import keep_to_cpu
+        from fdgrad_dask.pipeline.execute.window import keep_to_cpu
 
         keep_to_cpu()
         # A setting may hold a secret, which reading the config has made known.
@@ -121,18 +115,12 @@ def _each(name: str, arguments: argparse.Namespace, called: str) -> Iterator[str
 
 def _look(name: str, arguments: argparse.Namespace, called: str) -> Iterator[str]:
     """Open stores and say what is in them, or write a config for them."""
-    for store in [arguments.store] if name == "init" else arguments.store:
+    given = arguments.store
+    if not given:  # init alone
+        example = resources.files("fdgrad_dask.pipeline.config").joinpath("example.yaml")
+        yield example.read_text()
+    for store in [given] if isinstance(given, str) else given or ():
         yield getattr(pipeline, name)(store, arguments.set)
-
-
-def _init(arguments: argparse.Namespace, called: str) -> Iterable[str]:
-    if arguments.store:
-        return _look("init", arguments, called)
-    return [resources.files("fdgrad_dask.pipeline.config").joinpath("example.yaml").read_text()]
-
-
-def _describe_operators(arguments: argparse.Namespace, called: str) -> Iterable[str]:
-    return map(catalog.described, catalog.operator_names())
 
 
 def _print_schema(arguments: argparse.Namespace, called: str) -> Iterable[str]:
@@ -194,7 +182,8 @@ def _parser() -> argparse.ArgumentParser:
     what = "draw a region: what it computes, and what it reads for that"
     plan.add_argument("--draw", action="store_true", help=what)
     info = add("info", "show what a store holds and which operators apply", partial(_look, "info"))
-    init = add("init", "print a config to start from, made for a store if one is named", _init)
+    what = "print a config to start from, made for a store if one is named"
+    init = add("init", what, partial(_look, "init"))
     what = "Zarr, netCDF, Icechunk, a URL or sample:NAME; in quotes a pattern of files"
     setting = "put the YAML c at source.b, like source.group=model; repeatable"
     for command, number in ((info, "+"), (init, "?")):
@@ -202,7 +191,8 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument(
             "--set", action="append", default=[], metavar="source.b=c", help=setting
         )
-    add("operators", "list the operators that a step may name", _describe_operators)
+    what = "list the operators that a step may name"
+    add("operators", what, lambda *_: map(catalog.described, catalog.operator_names()))
     add("schema", "print the JSON schema of a config, for editors", _print_schema)
     return parser
 

@@ -41,18 +41,17 @@ ROOMS = {
     ),
     "pipeline.execute": (
         "halo pipeline.config pipeline.console pipeline.source pipeline.store pipeline.cluster "
-        "pipeline.planning pipeline.summary",
-        "dask distributed jax numpy psutil tblib tqdm xarray",
+        "pipeline.planning",
+        "dask distributed jax numpy psutil tqdm xarray",
     ),
     "pipeline.report": (
         "pipeline.config pipeline.source pipeline.store pipeline.execute",
         "dask jinja2 matplotlib numpy pandas xarray yaml",
     ),
-    "pipeline.summary": ("pipeline.planning", "xarray"),
     "pipeline.commands": (
         "pipeline.config pipeline.console pipeline.source pipeline.store pipeline.cluster "
-        "pipeline.planning pipeline.execute pipeline.report pipeline.summary",
-        "",
+        "pipeline.planning pipeline.execute pipeline.report",
+        "xarray",
     ),
     "cli": ("blocks pipeline pipeline.config pipeline.console pipeline.execute", "argcomplete"),
 }

@@ -87,8 +87,6 @@ ONE_CLAUSE = {
         "{*problems}",
         "{'\\n'.join([f'{name}: {count}'",
         "{name}: {error}",
-        "cluster {name}: {error}",
-        "{option} {key}: {error}",
         "source.select.{dim}: {error}",
         "{_too_short(",
     ],

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fdgrad_dask.pipeline.commands import check, plan, run
-    from fdgrad_dask.pipeline.execute.status import status
+    from fdgrad_dask.pipeline.execute.progress import status
     from fdgrad_dask.pipeline.execute.verify import verify
     from fdgrad_dask.pipeline.planning.starter import info, init
 
@@ -17,7 +17,7 @@ __all__ = ["check", "info", "init", "plan", "run", "status", "verify"]
 _HOMES = {
     "info": "planning.starter",
     "init": "planning.starter",
-    "status": "execute.status",
+    "status": "execute.progress",
     "verify": "execute.verify",
 }
 

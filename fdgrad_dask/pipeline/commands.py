@@ -1,39 +1,60 @@
 """The conductor: from a config to a finished target, in order; and what only looks at it."""
 
-from __future__ import annotations
-
 import logging
 import os
 import time
 from collections.abc import Generator, Sequence
 from contextlib import closing
+from dataclasses import dataclass, field
 from threading import Event
+
+import xarray as xr
 
 from fdgrad_dask.errors import InputError, Interrupted, OutputError
 from fdgrad_dask.pipeline.config.cluster import Threads
 from fdgrad_dask.pipeline.config.schema import AnyConfig, Config, load
 from fdgrad_dask.pipeline.console import log_into, say, warn
 from fdgrad_dask.pipeline.execute import progress
-from fdgrad_dask.pipeline.execute.journal import Journal
+from fdgrad_dask.pipeline.execute.journal import Journal, RunRecord
 from fdgrad_dask.pipeline.execute.lock import locked
-from fdgrad_dask.pipeline.execute.pending import Pending
-from fdgrad_dask.pipeline.execute.record import RunRecord
 from fdgrad_dask.pipeline.execute.resume import Beginning, Start
-from fdgrad_dask.pipeline.execute.sample import sampled
-from fdgrad_dask.pipeline.execute.task import Result, Task
-from fdgrad_dask.pipeline.execute.threads import in_threads
+from fdgrad_dask.pipeline.execute.task import Result, Task, sampled
 from fdgrad_dask.pipeline.execute.verify import everything_read
-from fdgrad_dask.pipeline.execute.window import stoppable
-from fdgrad_dask.pipeline.planning import describe, drawing
+from fdgrad_dask.pipeline.execute.window import Pending, in_threads, stoppable
+from fdgrad_dask.pipeline.planning import describe
+from fdgrad_dask.pipeline.planning.describe import Summary
 from fdgrad_dask.pipeline.planning.job import Job, looked_at
 from fdgrad_dask.pipeline.planning.regions import Plan
-from fdgrad_dask.pipeline.report import picture
-from fdgrad_dask.pipeline.report.page import reported, write
+from fdgrad_dask.pipeline.report import page
 from fdgrad_dask.pipeline.source.open import fingerprint
 from fdgrad_dask.pipeline.source.remote import is_bucket
 from fdgrad_dask.pipeline.store.base import Store
 from fdgrad_dask.pipeline.store.open import beside, store_of
-from fdgrad_dask.pipeline.summary import Checked, Finished, Planned
+
+
+@dataclass(frozen=True)
+class Checked(Summary):
+    """What a run would do."""
+
+    result: xr.Dataset = field(repr=False)
+    """Its results, lazy and in arrays of one chunk."""
+
+
+@dataclass(frozen=True)
+class Planned(Checked):
+    """What a run would cost."""
+
+    plan: Plan
+    """Its regions, the bytes that they read and write, and the memory that one needs."""
+
+
+@dataclass(frozen=True)
+class Finished(Summary):
+    """A target that is complete, with its regions, and those that this call computed."""
+
+    regions: int
+    computed: int
+    seconds: float
 
 
 def run(
@@ -85,7 +106,7 @@ def run(
             return Finished(text, path, start.plan.count, 0, time.monotonic() - began)
         if not is_bucket(path):
             log_into(os.path.join(journal.place.path, "run.log"))
-        with reported(config, journal):
+        with page.reported(config, journal):
             if start.todo:
                 _compute(job, start, store, journal, called, inputs)
             run = _require_whole(job, start.plan, store, journal)
@@ -96,10 +117,10 @@ def run(
             _publish(store, journal)
             journal.end()
     if config.picture:
-        picture.draw(config.picture, config.target)
+        page.draw(config.picture, config.target)
     lines = describe.what_is_read(job) + describe.what_is_written(job)
     pages = {"picture": config.picture, "report": config.report}
-    lines += [f"{name:<8} {page.path}" for name, page in pages.items() if page]
+    lines += [f"{name:<8} {made.path}" for name, made in pages.items() if made]
     seconds = time.monotonic() - began
     text = "\n".join([*lines, f"took     {seconds:.1f} s"])
     return Finished(text, path, start.plan.count, len(start.todo), seconds)
@@ -112,9 +133,9 @@ def _already(config: Config, store: Store, journal: Journal) -> str:
     if run is not None and run.ended is None:
         journal.end()
     if config.report and not os.path.lexists(config.report.path):
-        write(config, journal)
+        page.write(config, journal)
     if config.picture and not os.path.lexists(config.picture.path):
-        picture.draw(config.picture, config.target)
+        page.draw(config.picture, config.target)
     return f"{config.target.path} is already complete; nothing to do (use --fresh to recompute it)"
 
 
@@ -128,7 +149,7 @@ def _compute(
 ) -> None:
     """Fills the target; of what an interrupt leaves, it says how to go on."""
     total, finished, nbytes = start.plan.count, start.plan.count - len(start.todo), 0
-    before, shown = finished, progress.shown()
+    before, shown = finished, progress.Progress()
     given = (job.config, job.source, job.workload.shards, job.halos, job.pieces)
     task = Task(*given, job.config.cluster.threads, inputs, start.todo[0])
     pending = Pending(task.halos, start.plan, start.todo)
@@ -195,10 +216,10 @@ def _prepare(config: Config) -> Job:
     """The job of a config, once picture and report are known to be possible."""
     for section in ("picture", "report"):
         if getattr(config, section):
-            picture.require_matplotlib(section)
+            page.require_matplotlib(section)
     job = looked_at(config)
     if config.picture:
-        picture.require_drawable(config.picture, job.result)
+        page.require_drawable(config.picture, job.result)
     return job
 
 
@@ -227,6 +248,6 @@ def plan(
     """
     job = _prepare(load(config, settings))
     lines = describe.what_is_read(job) + describe.what_is_planned(job) + describe.regions(job)
-    lines += drawing.draw(job.workload, job.plan) if draw else []
+    lines += describe.draw(job.workload, job.plan) if draw else []
     text = "\n".join([*lines, *(sampled(job) if sample else [])])
     return Planned(text, job.config.target.path, job.result, job.plan)

@@ -6,14 +6,15 @@ listens to that logger as it likes. A reader that goes away (``fdgrad run … 2>
 no run: what it would have read is dropped from then on.
 """
 
-from __future__ import annotations
-
 import logging
 import os
 import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
+from io import TextIOWrapper
+from logging.handlers import MemoryHandler
 from typing import TextIO
 
 from fdgrad_dask.errors import OutputError
@@ -46,7 +47,8 @@ def listening(level: int = logging.INFO) -> Iterator[None]:
     handlers = (_Terminal(level), log)
     _LOGGER.setLevel(min(level, logging.INFO))
     for handler in handlers:
-        handler.addFilter(_is_ours if handler.level > logging.DEBUG else _is_ours_or_warns)
+        loud = logging.WARNING if handler.level <= logging.DEBUG else logging.CRITICAL + 1
+        handler.addFilter(partial(_is_shown, loud))
         root.addHandler(handler)
     logging.captureWarnings(True)
     try:
@@ -64,10 +66,7 @@ def log_into(path: str | None, *, chosen: bool = False) -> None:
 
     One that was ``chosen`` stays.
 
-    Raises
-    ------
-    OutputError
-        One that was chosen cannot be written.
+    OutputError: one that was chosen cannot be written.
     """
     for log in logging.getLogger().handlers:
         if isinstance(log, _Log) and not log.is_chosen:
@@ -108,51 +107,47 @@ class _Terminal(logging.Handler):
         write(record.getMessage(), sys.stderr)
 
 
-class _Log(logging.Handler):
-    """Keeps what is said until it is known where the log lies, and writes it there from then on."""
+class _Log(MemoryHandler):
+    """Keeps what is said until it is known where the log lies."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.setFormatter(logging.Formatter(_FORMAT, "%Y-%m-%dT%H:%M:%S%z"))
+        super().__init__(capacity=1, flushOnClose=False)
         self.is_chosen = False
-        self._kept: list[str] = []
-        self._file: TextIO | None = None
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self._kept.append(self.format(record))
-        if self._file:
-            self._write(self._file)
 
     def open(self, path: str | None) -> None:
         """Closes the file at hand and opens this one; None forgets what was kept."""
-        before, self._file = self._file, None
-        with suppress(OSError):
+        before, self.target = self.target, None
+        with suppress(OSError):  # of a full disk
             if before:
                 before.close()
-        if path:
-            self._file = open(path, "a", encoding="utf-8", opener=_privately)  # noqa: SIM115
-            self._write(self._file)
-        else:
-            self._kept.clear()
+        self.target = _LogFile(path) if path else None
+        self.flush()
+        if path is None:
+            self.buffer.clear()
 
-    def _write(self, file: TextIO) -> None:
-        with suppress(OSError):  # a full disk ends a run by what it writes there, not by its log
-            for line in self._kept:
-                print(_printable(line), file=file, flush=True)
-        self._kept.clear()
+
+class _LogFile(logging.FileHandler):
+    """A file that only its owner reads."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path, encoding="utf-8")
+        self.setFormatter(logging.Formatter(_FORMAT, "%Y-%m-%dT%H:%M:%S%z"))
+
+    def _open(self) -> TextIOWrapper:
+        private = partial(os.open, mode=0o600)
+        return open(self.baseFilename, "a", encoding="utf-8", opener=private)
+
+    def format(self, record: logging.LogRecord) -> str:
+        return _printable(super().format(record))
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        """A full disk ends a run by what it writes there, not by its log."""
 
 
 def _printable(text: str) -> str:
     return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", scrub(text))
 
 
-def _privately(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
-
-
-def _is_ours(record: logging.LogRecord) -> bool:
-    return record.name == _LOGGER.name
-
-
-def _is_ours_or_warns(record: logging.LogRecord) -> bool:
-    return _is_ours(record) or record.levelno >= logging.WARNING
+def _is_shown(loud: int, record: logging.LogRecord) -> bool:
+    """Whether a record is ours, or one of a library that is loud."""
+    return record.name == _LOGGER.name or record.levelno >= loud

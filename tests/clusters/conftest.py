@@ -20,8 +20,7 @@ import pytest
 import xarray as xr
 import yaml
 
-from fdgrad_dask.pipeline.execute.journal import Journal
-from fdgrad_dask.pipeline.execute.record import RegionRecord
+from fdgrad_dask.pipeline.execute.journal import Journal, RegionRecord
 from fdgrad_dask.pipeline.store.folder import Folder
 from tests.clusters.namespaces import Namespaces
 from tests.clusters.services import Slurm, Sshd

@@ -22,8 +22,8 @@ from fdgrad_dask import cli
 from fdgrad_dask.errors import OutputError
 from fdgrad_dask.pipeline.cluster import open as cluster
 from fdgrad_dask.pipeline.execute.journal import Journal
-from fdgrad_dask.pipeline.execute.pending import Pending
 from fdgrad_dask.pipeline.execute.task import Attempt, Task
+from fdgrad_dask.pipeline.execute.window import Pending
 from fdgrad_dask.pipeline.planning import job
 from fdgrad_dask.pipeline.store.folder import Folder
 

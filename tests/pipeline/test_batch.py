@@ -13,8 +13,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from fdgrad_dask.errors import ClusterError
 from fdgrad_dask.pipeline.cluster import batch, resources
-from fdgrad_dask.pipeline.cluster.memory import bytes_per_worker
 from fdgrad_dask.pipeline.cluster.open import opened
+from fdgrad_dask.pipeline.cluster.resources import bytes_per_worker
 from fdgrad_dask.pipeline.config.cluster import Batch, Cluster
 
 pytest.importorskip("dask_jobqueue", reason="pip install 'fdgrad_dask[jobqueue]'")

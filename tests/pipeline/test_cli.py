@@ -25,7 +25,7 @@ import xarray as xr
 from fdgrad_dask import cli, operators
 from fdgrad_dask.pipeline import commands as conductor
 from fdgrad_dask.pipeline.config import redaction
-from fdgrad_dask.pipeline.execute import threads
+from fdgrad_dask.pipeline.execute import window
 from fdgrad_dask.pipeline.execute.journal import Journal
 from fdgrad_dask.pipeline.source import open as sources
 from fdgrad_dask.pipeline.store.folder import Folder
@@ -97,9 +97,9 @@ def test_history_grows_and_the_cluster_may_come_from_a_file(
     fdgrad: Called, write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[int] = []
-    pool = threads.ThreadPoolExecutor
+    pool = window.ThreadPoolExecutor
     monkeypatch.setattr(
-        threads, "ThreadPoolExecutor", lambda size, **more: asked.append(size) or pool(size, **more)
+        window, "ThreadPoolExecutor", lambda size, **more: asked.append(size) or pool(size, **more)
     )
     Path("cluster.yaml").write_text("kind: threads\nworkers: 3")
     assert fdgrad("run", write(), "--cluster", "cluster.yaml")[0] == 0

@@ -18,9 +18,9 @@ from distributed.comm.core import CommClosedError
 from distributed.system import MEMORY_LIMIT
 
 from fdgrad_dask.errors import ClusterError, InputError
-from fdgrad_dask.pipeline.cluster import memory, resources, worker
 from fdgrad_dask.pipeline.cluster import open as cluster
-from fdgrad_dask.pipeline.cluster.local import workers
+from fdgrad_dask.pipeline.cluster import resources
+from fdgrad_dask.pipeline.cluster.machines import workers
 from fdgrad_dask.pipeline.config.cluster import Cluster, Gpu, Local
 
 ONE = Local(workers=1, threads=1, memory_limit="2 GiB")
@@ -78,7 +78,7 @@ def fails(*_: Any, **__: Any) -> None:
     raise ModuleNotFoundError("No module named 'jax'")
 
 
-def cannot_be_loaded(_: worker.Ready) -> tuple[Any, tuple[str]]:
+def cannot_be_loaded(_: cluster.Ready) -> tuple[Any, tuple[str]]:
     """Pickled here, it is imported where it arrives."""
     return importlib.import_module, ("jax.is_not_here",)
 
@@ -91,7 +91,7 @@ def cannot_be_loaded(_: worker.Ready) -> tuple[Any, tuple[str]]:
 def test_an_error_of_a_worker_reaches_the_driver(
     on_a_cluster: Any, monkeypatch: pytest.MonkeyPatch, method: str, does: Any
 ) -> None:
-    monkeypatch.setattr(worker.Ready, method, does)
+    monkeypatch.setattr(cluster.Ready, method, does)
     message = r"a worker cannot compute \(.*ModuleNotFoundError.*No module named 'jax.*; try"
     with pytest.raises(ClusterError, match=message), cluster.opened(ONE):
         pass
@@ -202,4 +202,4 @@ def test_client_and_cluster_are_closed(on_a_cluster: Any) -> None:
 
 
 def test_memory_is_counted_as_by_distributed() -> None:
-    assert memory.of_machine() == MEMORY_LIMIT
+    assert resources.of_machine() == MEMORY_LIMIT

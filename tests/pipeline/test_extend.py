@@ -216,7 +216,7 @@ def test_where_files_cannot_be_linked_they_are_copied(
         raise PermissionError("no links here")
 
     link = os.link
-    monkeypatch.setattr("fdgrad_dask.pipeline.store.keys.os.link", refused)
+    monkeypatch.setattr("fdgrad_dask.pipeline.store.base.os.link", refused)
     code, _, err = fdgrad("run", short)
     monkeypatch.setattr(os, "link", link)
     assert code == 0, err
@@ -255,7 +255,7 @@ cli.main(["run", sys.argv[1]])
 
 @pytest.mark.parametrize(
     ("module", "name", "after"),
-    [("keys", "os.link", 3), ("zarr", "ZarrWriter.write", 5)],
+    [("base", "os.link", 3), ("zarr", "ZarrWriter.write", 5)],
     ids=["while shards are linked", "while regions are written"],
 )
 def test_kill_9_leaves_the_old_target_whole(

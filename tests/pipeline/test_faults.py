@@ -42,7 +42,7 @@ THREADS = "{kind: threads, workers: 1, threads: 1}"
 SLOW = """
 import sys, time
 from fdgrad_dask import cli
-from fdgrad_dask.pipeline.execute import threads
+from fdgrad_dask.pipeline.execute import window
 
 def slowed(original):
     def slow(task, attempts):  # pickled by value, since it is of no module
@@ -52,7 +52,7 @@ def slowed(original):
 
 if __name__ == "__main__":
     if "kind: threads" in open("config.yaml").read():
-        threads.Task.compute = slowed(threads.Task.compute)
+        window.Task.compute = slowed(window.Task.compute)
     else:
         from fdgrad_dask.pipeline.execute import distributed
         distributed.compute = slowed(distributed.compute)

@@ -15,7 +15,7 @@ import fdgrad_dask as fd
 from fdgrad_dask.errors import ConfigError
 from fdgrad_dask.pipeline.config.schema import load
 from fdgrad_dask.pipeline.config.source import Source
-from fdgrad_dask.pipeline.planning.geometry import geometry_of
+from fdgrad_dask.pipeline.planning.steps import geometry_of
 from fdgrad_dask.pipeline.source.open import open_files
 
 Called = Callable[..., tuple[int, str, str]]

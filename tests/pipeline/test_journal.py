@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 from fdgrad_dask.errors import OutputError
-from fdgrad_dask.pipeline.execute.journal import Journal
-from fdgrad_dask.pipeline.execute.record import RegionRecord, RunRecord, key_of
+from fdgrad_dask.pipeline.execute.journal import Journal, RegionRecord, RunRecord, key_of
 from fdgrad_dask.pipeline.planning.regions import Plan
 from fdgrad_dask.pipeline.store.folder import Folder
 

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from fdgrad_dask.errors import ClusterError
-from fdgrad_dask.pipeline.cluster.kubernetes import manifest
+from fdgrad_dask.pipeline.cluster.batch import manifest
 from fdgrad_dask.pipeline.cluster.open import opened
 from fdgrad_dask.pipeline.config.cluster import Kubernetes
 

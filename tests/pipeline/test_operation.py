@@ -20,7 +20,7 @@ import pytest
 from fdgrad_dask import pipeline
 from fdgrad_dask.pipeline import commands, console
 from fdgrad_dask.pipeline.config.redaction import hide
-from fdgrad_dask.pipeline.execute import distributed, straggling
+from fdgrad_dask.pipeline.execute import distributed
 from fdgrad_dask.pipeline.execute.journal import Journal
 from fdgrad_dask.pipeline.execute.task import Task
 from fdgrad_dask.pipeline.store.folder import Folder
@@ -275,13 +275,13 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
-    monkeypatch.setattr(straggling, "time", made)
+    monkeypatch.setattr(distributed, "time", made)
     return made
 
 
 def test_a_straggler_is_told_once_with_its_worker(clock: Clock) -> None:
     notes: list[tuple[str, str]] = []
-    tasks = straggling.Straggling(lambda kind, text: notes.append((kind, text)))
+    tasks = distributed.Straggling(lambda kind, text: notes.append((kind, text)))
     processing = {"tcp://a": ["x", "y"], "tcp://b": ["z"]}
     for key, numbers in (("x", [7]), ("y", [8]), ("z", [9, 10])):
         tasks.begin(key, numbers)
@@ -307,7 +307,7 @@ def test_a_straggler_is_told_once_with_its_worker(clock: Clock) -> None:
 
 
 def test_what_takes_less_than_a_minute_is_no_straggler_and_nobody_is_asked(clock: Clock) -> None:
-    tasks = straggling.Straggling(lambda *_: pytest.fail("told"))
+    tasks = distributed.Straggling(lambda *_: pytest.fail("told"))
     tasks.begin("x", [1])
     tasks.finish("tcp://a", 0.01)
     clock.now = 59.0
@@ -332,8 +332,8 @@ def test_a_run_on_a_cluster_notes_its_straggler(
 
     monkeypatch.setattr(Task, "compute", slow)
     monkeypatch.setattr(Journal, "note", note)
-    monkeypatch.setattr(straggling, "_LEAST", 0.5)
-    monkeypatch.setattr(straggling, "_TIMES", 0)
+    monkeypatch.setattr(distributed, "_LEAST", 0.5)
+    monkeypatch.setattr(distributed, "_TIMES", 0)
     monkeypatch.setattr(distributed, "_LOOK", 0.1)
     code, _, err = fdgrad("run", write(target=FOUR, cluster=on_a_cluster))
     assert code == 0

@@ -16,8 +16,8 @@ from PIL import Image
 
 from fdgrad_dask.errors import ConfigError, OutputError
 from fdgrad_dask.pipeline.config.schema import Picture
-from fdgrad_dask.pipeline.config.target import Target
-from fdgrad_dask.pipeline.report import picture as pictures
+from fdgrad_dask.pipeline.config.source import Target
+from fdgrad_dask.pipeline.report import page as pictures
 from fdgrad_dask.pipeline.report.chart import draw_field
 from fdgrad_dask.pipeline.source import open as sources
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from fdgrad_dask.pipeline.config.schema import Config
 from fdgrad_dask.pipeline.execute.journal import Journal
-from fdgrad_dask.pipeline.planning import drawing, graph
+from fdgrad_dask.pipeline.planning import describe, graph
 from fdgrad_dask.pipeline.planning import regions as plan
 from fdgrad_dask.pipeline.planning.cutting import Field, Halo, cuts, outwards
 from fdgrad_dask.pipeline.planning.graph import Region
@@ -323,11 +323,11 @@ def test_a_region_is_drawn_to_scale_with_all_that_it_reads() -> None:
         inputs={"t": Field(("lat", "lon"), 4, {"lat": 8, "lon": 96})},
         outputs={"dt": Field(("lat", "lon"), 4, {"lat": 16, "lon": 96})},
     )
-    _, lat, lon, k = drawing.draw(work, plan.planned(work, {"lat": 16, "lon": 96, "k": 1}))
+    _, lat, lon, k = describe.draw(work, plan.planned(work, {"lat": 16, "lon": 96, "k": 1}))
     # Rows 48 to 64, of chunks from 40 to 72.
     bar = "." * 20 + "-" * 4 + "#" * 8 + "-" * 4 + "." * 12
     assert lat == f"         lat {bar} 48 to 64 of 96, reads 40 to 72"
     assert lon == f"         lon {'#' * 48} 0 to 96 of 96"
     assert k == f"         k   {'#' * 48} 0 to 1 of 1"
-    halves = drawing.draw(work, plan.planned(work, {"lat": 96, "lon": 48, "k": 1}))[2]
+    halves = describe.draw(work, plan.planned(work, {"lat": 96, "lon": 48, "k": 1}))[2]
     assert halves.endswith(f" {'-' * 24}{'#' * 24} 48 to 96 of 96, reads 0 to 96")

@@ -22,7 +22,7 @@ def test_lines_at_the_start_the_end_and_every_few_seconds(
     clock = iter([0.0, 1.0, 2.0, 6.5, 7.0, 10.0])
     # Its name for the module, not the module: the event loops of other threads read that clock.
     monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: next(clock)))
-    lines = progress.shown(io.StringIO())
+    lines = progress.Progress(io.StringIO())
     for done in (10, 20, 40, 45, 80):
         lines.show(done, 80, done - 10, (done - 10) * 2**20)
     lines.close()
@@ -35,7 +35,7 @@ def test_lines_at_the_start_the_end_and_every_few_seconds(
 
 def test_a_bar_has_rate_and_time_left() -> None:
     stream = Terminal()
-    bar = progress.shown(stream)
+    bar = progress.Progress(stream)
     bar.show(40, 80, 30, 2**20)
     bar.show(80, 80, 70, 2**30)
     bar.close()

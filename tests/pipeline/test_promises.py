@@ -137,7 +137,7 @@ def test_e1_a_path_is_absolute_once_it_is_read(
     assert read.report is not None
     assert read.report.path == f"{here}/report.html"
     monkeypatch.chdir(tmp_path)
-    from fdgrad_dask.pipeline.source.places import files_of
+    from fdgrad_dask.pipeline.source.remote import files_of
 
     only = read.source.model_copy(update={"path": read.source.path[:1]})
     assert files_of(only) == [f"{here}/a1.nc"]

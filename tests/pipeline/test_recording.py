@@ -13,10 +13,9 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from fdgrad_dask.pipeline.config.source import Source
-from fdgrad_dask.pipeline.config.target import Target
+from fdgrad_dask.pipeline.config.source import Source, Target
 from fdgrad_dask.pipeline.execute.task import _execute
-from fdgrad_dask.pipeline.planning.layout import Layout, template
+from fdgrad_dask.pipeline.planning.job import Layout, template
 from fdgrad_dask.pipeline.source import open as sources
 from fdgrad_dask.pipeline.source.open import chunked, open_files
 from fdgrad_dask.pipeline.source.versions import recording

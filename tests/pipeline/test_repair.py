@@ -167,7 +167,7 @@ def test_a_run_that_nothing_disturbed_does_not_look(
 ) -> None:
     """To list a target of a million files takes as long as to make sure that they are there."""
     looked: list[Any] = []
-    monkeypatch.setattr(zarr_target, "remove_leftovers", lambda *given: looked.append(given))
+    monkeypatch.setattr(zarr_target, "unlink", lambda *given: looked.append(given))
     assert fdgrad("run", write(target=TARGET))[0] == 0
     assert looked == []
 

@@ -18,11 +18,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from fdgrad_dask.errors import ConfigError, OutputError
 from fdgrad_dask.pipeline.config import schema as configs
-from fdgrad_dask.pipeline.execute.journal import Journal
-from fdgrad_dask.pipeline.execute.record import Event, RegionRecord, RunRecord
+from fdgrad_dask.pipeline.execute.journal import Event, Journal, RegionRecord, RunRecord
 from fdgrad_dask.pipeline.report import page as pages
-from fdgrad_dask.pipeline.report.preview import take_preview
-from fdgrad_dask.pipeline.report.stats import compute_rate, summarize
+from fdgrad_dask.pipeline.report.figures import compute_rate, summarize, take_preview
 from fdgrad_dask.pipeline.store.folder import Folder
 
 BEGAN = 1_000_000_000.0  # 9 September 2001, 01:46:40 UTC

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import xarray as xr
 
-from fdgrad_dask.pipeline.cluster import local, resources
+from fdgrad_dask.pipeline.cluster import machines, resources
 from fdgrad_dask.pipeline.config import redaction
 from fdgrad_dask.pipeline.config.cluster import Batch, Local, Ssh
 
@@ -117,8 +117,8 @@ def test_a_cluster_of_this_machine_is_on_loopback(monkeypatch: pytest.MonkeyPatc
         asked.extend([scheduler, *workers.values()])
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(local, "SpecCluster", refuse)
-    with pytest.raises(KeyboardInterrupt), local.local(Local(workers=2, threads=1)):
+    monkeypatch.setattr(machines, "SpecCluster", refuse)
+    with pytest.raises(KeyboardInterrupt), machines.local(Local(workers=2, threads=1)):
         pass
     assert len(asked) == 3
     for each in asked:

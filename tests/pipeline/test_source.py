@@ -117,7 +117,7 @@ def test_samples_open_by_name() -> None:
 def test_a_sample_needs_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InputError, match=r"no sample 'ostia.nc'; did you mean 'ostia_monthly.nc'"):
         opened("sample:ostia.nc")
-    monkeypatch.setattr("fdgrad_dask.pipeline.source.places.find_spec", lambda name: None)
+    monkeypatch.setattr("fdgrad_dask.pipeline.source.remote.find_spec", lambda name: None)
     with pytest.raises(
         InputError, match=r"needs the package iris-sample-data.*'fdgrad_dask\[samples\]'"
     ):

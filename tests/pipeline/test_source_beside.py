@@ -15,7 +15,7 @@ import xarray as xr
 from fdgrad_dask.errors import InputError
 from fdgrad_dask.pipeline.config.schema import load
 from fdgrad_dask.pipeline.config.source import Source, Stored
-from fdgrad_dask.pipeline.planning import geometry
+from fdgrad_dask.pipeline.planning import steps
 from fdgrad_dask.pipeline.planning.job import looked_at
 from fdgrad_dask.pipeline.source.open import open_files
 
@@ -138,7 +138,7 @@ def test_a_grid_that_was_replaced_is_noticed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """By its values where they are in memory, else by the version of its file."""
-    monkeypatch.setattr(geometry, "IN_MEMORY", held)
+    monkeypatch.setattr(steps, "IN_MEMORY", held)
     source = {"path": "in.nc", "coordinates": {"path": "mesh_mask.nc"}}
     config = write(source=source, grid={"dx": "e1t", "dy": "e2t"}, steps=[STEP])
     assert fdgrad("run", config)[0] == 0

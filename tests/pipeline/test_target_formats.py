@@ -17,8 +17,7 @@ import xarray as xr
 from failing import failing
 
 from fdgrad_dask.errors import OutputError
-from fdgrad_dask.pipeline.config.source import Source
-from fdgrad_dask.pipeline.config.target import Target
+from fdgrad_dask.pipeline.config.source import Source, Target
 from fdgrad_dask.pipeline.execute.task import Task
 from fdgrad_dask.pipeline.source.open import open_files
 from fdgrad_dask.pipeline.store import icechunk as icechunks

@@ -16,11 +16,10 @@ import xarray as xr
 import zarr
 
 from fdgrad_dask.errors import ConfigError, InputError, OutputError
-from fdgrad_dask.pipeline.config.source import Source
-from fdgrad_dask.pipeline.config.target import Target
-from fdgrad_dask.pipeline.planning.layout import laid_out, template
+from fdgrad_dask.pipeline.config.source import Source, Target
+from fdgrad_dask.pipeline.planning.job import laid_out, template
 from fdgrad_dask.pipeline.store.base import Held
-from fdgrad_dask.pipeline.store.files import writing
+from fdgrad_dask.pipeline.store.folder import writing
 from fdgrad_dask.pipeline.store.zarr import ZarrFolder
 
 TARGET = Target(path="deep/out.zarr")
@@ -49,7 +48,7 @@ def written(
     layout, store = laid(result, target, wanted)
     writer = store.writer()
     for name, array in result.data_vars.items():
-        whole = array.data.rechunk(layout.shards_of(array))
+        whole = array.data.rechunk(tuple(layout.shards[str(dim)] for dim in array.dims))
         for place in np.ndindex(whole.numblocks):
             corner = tuple(i * n for i, n in zip(place, whole.chunksize, strict=True))
             shard = writer.write(str(name), corner, whole.blocks[place].compute(scheduler="sync"))

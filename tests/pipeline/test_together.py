@@ -15,11 +15,10 @@ from distributed import KilledWorker
 
 from fdgrad_dask.errors import OutputError
 from fdgrad_dask.pipeline.config.schema import load
-from fdgrad_dask.pipeline.execute import pending
+from fdgrad_dask.pipeline.execute import window
 from fdgrad_dask.pipeline.execute.journal import Journal
-from fdgrad_dask.pipeline.execute.pending import Pending
 from fdgrad_dask.pipeline.execute.task import Attempt, Row, Task
-from fdgrad_dask.pipeline.execute.window import fly, outcomes
+from fdgrad_dask.pipeline.execute.window import Pending, fly, outcomes
 from fdgrad_dask.pipeline.planning import steps
 from fdgrad_dask.pipeline.planning.cutting import Halo
 from fdgrad_dask.pipeline.planning.job import looked_at
@@ -48,8 +47,8 @@ def tasks(on_a_cluster: Any, monkeypatch: pytest.MonkeyPatch) -> list[list[int]]
         return attempts
 
     monkeypatch.setattr(Pending, "take", told)
-    monkeypatch.setattr(pending, "_MOST", 5)
-    monkeypatch.setattr(pending, "_TASK", 1e6)
+    monkeypatch.setattr(window, "_MOST", 5)
+    monkeypatch.setattr(window, "_TASK", 1e6)
     return handed
 
 
@@ -68,7 +67,7 @@ def test_tasks_grow_along_rows_and_shrink_at_the_end(
 def test_regions_that_take_long_travel_alone(
     fdgrad: Called, write: Write, tasks: list[list[int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pending, "_TASK", 0.0)
+    monkeypatch.setattr(window, "_TASK", 0.0)
     assert fdgrad("run", write(target=TARGET, cluster=LOCAL))[0] == 0
     assert tasks == [[number] for number in range(40)]
 
@@ -217,7 +216,7 @@ def test_the_target_is_the_same_in_tasks_of_one_region_and_of_many(
     fdgrad: Called, write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1000000000")
-    monkeypatch.setattr(pending, "_TASK", 1e6)
+    monkeypatch.setattr(window, "_TASK", 1e6)
     stored: list[dict[str, bytes]] = []
     appended: list[int] = []
     append = Folder.append
@@ -228,7 +227,7 @@ def test_the_target_is_the_same_in_tasks_of_one_region_and_of_many(
 
     monkeypatch.setattr(Folder, "append", counted)
     for most in (1, 5):
-        monkeypatch.setattr(pending, "_MOST", most)
+        monkeypatch.setattr(window, "_MOST", most)
         config = write(target=TARGET)
         assert fdgrad("run", config)[0] == 0
         folder = Path("out.zarr")

@@ -10,7 +10,7 @@ import pytest
 from distributed import versions
 
 from fdgrad_dask.errors import ClusterError
-from fdgrad_dask.pipeline.cluster import worker
+from fdgrad_dask.pipeline.cluster import open as cluster
 from fdgrad_dask.pipeline.config.cluster import Local
 
 SECTION = Local(workers=1, threads=2, memory_limit="1 GiB")
@@ -31,7 +31,7 @@ class Told:
         told = {**here, "packages": here["packages"] | self._packages}
         return {"client": here, "workers": {"tls://10.0.0.2:1": told, "tls://10.0.0.3:1": told}}
 
-    def register_plugin(self, plugin: worker.Ready) -> None:
+    def register_plugin(self, plugin: cluster.Ready) -> None:
         raise AssertionError("nothing is sent to a worker that does not fit")
 
 
@@ -65,9 +65,9 @@ def test_a_worker_that_does_not_fit(
     packages: dict[str, Any], found: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ClusterError, match=message):
-        worker.make_ready(Told(packages, **found), SECTION)  # type: ignore[arg-type]
+        cluster.make_ready(Told(packages, **found), SECTION)  # type: ignore[arg-type]
 
 
 def test_versions_that_change_no_result_may_differ() -> None:
     newer = ".".join([*version("dask").split(".")[:2], "99"])
-    worker._require_versions(Told({"dask": newer}))  # type: ignore[arg-type]
+    cluster._require_versions(Told({"dask": newer}))  # type: ignore[arg-type]

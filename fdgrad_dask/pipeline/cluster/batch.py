@@ -1,14 +1,14 @@
-"""Clusters of a batch queue: the scheduler in this process, the workers in jobs."""
-
-from __future__ import annotations
+"""Clusters whose workers somebody else starts: jobs of a batch queue, or pods of Kubernetes."""
 
 import asyncio
+import getpass
 import importlib
 import inspect
 import logging
 import os
 import shlex
 import shutil
+import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -20,9 +20,11 @@ from distributed.deploy.spec import ProcessInterface
 
 from fdgrad_dask.errors import ClusterError, did_you_mean
 from fdgrad_dask.pipeline.cluster import resources
-from fdgrad_dask.pipeline.cluster.memory import bytes_per_worker
-from fdgrad_dask.pipeline.config.cluster import Batch
-from fdgrad_dask.pipeline.config.measures import seconds
+from fdgrad_dask.pipeline.cluster.resources import bytes_per_worker
+from fdgrad_dask.pipeline.config.cluster import Batch, Kubernetes
+from fdgrad_dask.pipeline.config.section import seconds
+
+_SCHEDULER = {"cpu": "1", "memory": "4Gi"}  # a few regions a worker are all it keeps
 
 
 @contextmanager
@@ -43,7 +45,12 @@ def batch(cluster: Batch) -> Iterator[Client]:
         made(**_keywords(cluster, security), job_cls=job) as running,
         Client(running) as client,
     ):
-        _submit(running, cluster.jobs)
+
+        async def submitted() -> None:
+            await running
+
+        running.scale(jobs=cluster.jobs)
+        running.sync(submitted)  # the queue has taken or refused them
         if refused:
             raise ClusterError(
                 f"{command} refuses the job: {refused[0]}; fix the section cluster, whose "
@@ -64,16 +71,6 @@ def _require_known(options: Iterable[str], *classes: type) -> None:
                 f"cluster.options.{name} is no keyword of dask-jobqueue; "
                 f"{did_you_mean(name, sorted(known))}"
             )
-
-
-def _submit(running: Any, jobs: int) -> None:
-    """Sends the jobs, and returns when the queue has taken or refused them."""
-
-    async def submitted() -> None:
-        await running
-
-    running.scale(jobs=jobs)
-    running.sync(submitted)
 
 
 def _class_of(cluster: Batch) -> Any:
@@ -193,3 +190,55 @@ class _Replacing(SpecCluster):
         names = [str(worker["name"]) for worker in self.scheduler_info["workers"].values()]
         if job in self.workers and not any(name.startswith(f"{job}-") for name in names):
             self._futures.add(asyncio.ensure_future(self.workers.pop(job).close()))
+
+
+@contextmanager
+def kubernetes(cluster: Kubernetes) -> Iterator[Client]:
+    """Pods for a scheduler and the workers; the operator takes them away at the end."""
+    made = manifest(cluster, f"fdgrad-{getpass.getuser()}-{uuid.uuid4().hex[:8]}")
+    from dask_kubernetes.operator import KubeCluster
+
+    with (
+        KubeCluster(custom_cluster_spec=made, namespace=cluster.namespace, quiet=True) as running,
+        Client(running) as client,
+    ):
+        yield client
+
+
+def manifest(cluster: Kubernetes, name: str) -> dict[str, Any]:
+    """The ``DaskCluster`` that the operator is handed."""
+    try:
+        from dask_kubernetes.operator import make_cluster_spec
+    except ImportError as error:
+        raise ClusterError(
+            "cluster.kind kubernetes needs the package dask-kubernetes; "
+            "pip install 'fdgrad_dask[kubernetes]'"
+        ) from error
+    made: dict[str, Any] = make_cluster_spec(
+        name,
+        image=cluster.image,
+        n_workers=cluster.workers,
+        env={**resources.allocator(cluster), **resources.libraries(cluster)},
+    )
+    # Not by its resources=, which would ask for a GPU for the scheduler too.
+    (scheduler,) = made["spec"]["scheduler"]["spec"]["containers"]
+    scheduler.update(env=[], resources={"requests": _SCHEDULER, "limits": _SCHEDULER})
+    pod = made["spec"]["worker"]["spec"]
+    (worker,) = pod["containers"]
+    memory = bytes_per_worker(cluster)
+    has = {"cpu": str(cluster.threads), "memory": str(memory)}
+    has |= {"nvidia.com/gpu": str(cluster.gpus)} if cluster.gpus else {}
+    worker.update(
+        args=[
+            *("dask", "worker", "--name", "$(DASK_WORKER_NAME)", "--nthreads", "1"),
+            *("--memory-limit", str(memory), "--dashboard-address", resources.HERE),
+            *(("--resources", "GPU=1") if cluster.gpus else ()),
+        ],
+        ports=[],
+        resources={"requests": has, "limits": has},
+        volumeMounts=[{"name": claim, "mountPath": path} for claim, path in cluster.claims.items()],
+    )
+    pod["volumes"] = [
+        {"name": claim, "persistentVolumeClaim": {"claimName": claim}} for claim in cluster.claims
+    ]
+    return made

@@ -1,26 +1,53 @@
 """What a worker has: memory, environment, a dashboard on loopback, credentials."""
 
-from __future__ import annotations
-
 import os
+import resource
 import shutil
 import socket
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from distributed import Security
+import psutil
+from dask.utils import parse_bytes
 
 from fdgrad_dask.errors import ClusterError
-from fdgrad_dask.pipeline.cluster.memory import bytes_per_worker
-from fdgrad_dask.pipeline.config.cluster import Batch, Cluster, Ssh, Tls
+from fdgrad_dask.pipeline.config.cluster import Batch, Cluster, Here, Ssh, Tls
 
 _DASHBOARD = 8787
 HERE = "127.0.0.1:0"  # a dashboard that only its own machine sees
 # A worker that died is started again. On a busy machine that takes longer than the 15 s after which
 # distributed closes its nanny too: a run would wait for ever once the last one is gone.
 PATIENT = {"distributed.deploy.lost-worker-timeout": "10 minutes"}
+
+
+def bytes_per_worker(cluster: Cluster) -> int:
+    """Memory of one worker in bytes."""
+    if isinstance(cluster, Batch):
+        return int(parse_bytes(cluster.memory) // cluster.processes)
+    if not isinstance(cluster, Here):
+        return int(parse_bytes(cluster.memory_limit))
+    if cluster.memory_limit == "auto":
+        return int(of_machine() // cluster.workers)
+    return int(min(parse_bytes(cluster.memory_limit), of_machine()))
+
+
+def of_machine() -> int:
+    """Bytes of this machine, or what a container or the shell lets this process have of them.
+
+    As distributed counts them, whose import takes a twentieth of a short run.
+    """
+    limits = [psutil.virtual_memory().total, resource.getrlimit(resource.RLIMIT_RSS)[0]]
+    for file in ("memory.max", "memory/memory.limit_in_bytes"):  # cgroups of version 2, and 1
+        with suppress(OSError, ValueError):  # it is not there, or says "max"
+            limits.append(int(Path("/sys/fs/cgroup", file).read_text()))
+    return min(limit for limit in limits if limit > 0)
+
+
+if TYPE_CHECKING:
+    from distributed import Security
 
 
 def allocator(cluster: Cluster) -> dict[str, str]:
@@ -66,7 +93,7 @@ def dashboard() -> str:
 
 
 @contextmanager
-def credentials(cluster: Batch | Ssh) -> Iterator[Security | None]:
+def credentials(cluster: Batch | Ssh) -> Iterator["Security | None"]:
     """Who may talk to the scheduler: the user's files, or some that live as long as the run.
 
     Files rather than keys in memory: whoever sees the command line of a worker sees a path.
@@ -84,8 +111,10 @@ def credentials(cluster: Batch | Ssh) -> Iterator[Security | None]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def security(tls: Tls) -> Security:
+def security(tls: Tls) -> "Security":
     """TLS and nothing else, with one certificate for every part."""
+    from distributed import Security
+
     ca, cert, key = files = [os.path.abspath(path) for path in (tls.ca, tls.cert, tls.key)]
     for path in files:
         if not os.path.isfile(path):
@@ -98,8 +127,10 @@ def security(tls: Tls) -> Security:
     )
 
 
-def _temporary(folder: Path) -> Security:
+def _temporary(folder: Path) -> "Security":
     """A certificate made now, in files that only this user can read."""
+    from distributed import Security
+
     try:
         made = Security.temporary()
     except ImportError as error:

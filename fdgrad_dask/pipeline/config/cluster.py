@@ -4,22 +4,32 @@ Each has ``workers`` processes with ``threads`` each, given or worked out from w
 asked for: jobs of a queue, hosts, GPUs.
 """
 
-from __future__ import annotations
-
 from typing import Annotated, Any, ClassVar, Literal
 
 from dask.system import CPU_COUNT
 from pydantic import BeforeValidator, Field, PositiveInt, ValidationInfo, field_validator
 
-from fdgrad_dask.pipeline.config.measures import (
+from fdgrad_dask.pipeline.config.read import named_clusters
+from fdgrad_dask.pipeline.config.section import (
     Duration,
+    FileName,
     Fraction,
+    Listed,
     Memory,
     MemoryOrAuto,
+    Section,
     visible_gpus,
 )
-from fdgrad_dask.pipeline.config.read import named_clusters
-from fdgrad_dask.pipeline.config.section import FileName, Listed, Section
+
+# What dask-jobqueue calls a key of the section, today or before.
+_NAMED_HERE = {
+    "project": "account",
+    "security": "tls",
+    "n_workers": "jobs",
+    **dict.fromkeys(("job_extra_directives", "job_extra"), "directives"),
+    **dict.fromkeys(("job_script_prologue", "env_extra"), "prologue"),
+    **dict.fromkeys(("log_directory", "shared_temp_directory"), "folder"),
+}
 
 
 class Tls(Section):
@@ -93,17 +103,6 @@ class _Remote(Section):
         if tls and not info.data.get("encrypted", True):
             raise ValueError("files are given, but encrypted is false; take one of the two away")
         return tls
-
-
-# What dask-jobqueue calls a key of the section, today or before.
-_NAMED_HERE = {
-    "project": "account",
-    "security": "tls",
-    "n_workers": "jobs",
-    **dict.fromkeys(("job_extra_directives", "job_extra"), "directives"),
-    **dict.fromkeys(("job_script_prologue", "env_extra"), "prologue"),
-    **dict.fromkeys(("log_directory", "shared_temp_directory"), "folder"),
-}
 
 
 class Batch(_Remote):

@@ -2,9 +2,7 @@
 ``fd.Sphere``, ``fd.Curvilinear`` and ``fd.Grid``.
 """
 
-from __future__ import annotations
-
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -37,14 +35,9 @@ _KEYS: dict[Kind, set[str]] = {
 }
 # What no other kind has, so that it need not be named.
 _TELLING = {
-    "staggering": "staggered",
-    "area": "staggered",
-    "fraction": "staggered",
-    "metres": "plane",
-    "dx": "curvilinear",
-    "dy": "curvilinear",
-    "angle": "curvilinear",
-    "components": "curvilinear",
+    "staggered": ("staggering", "area", "fraction"),
+    "plane": ("metres",),
+    "curvilinear": ("dx", "dy", "angle", "components"),
 }
 
 
@@ -90,8 +83,8 @@ class Grid(Section):
     @property
     def kind(self) -> str | None:
         """The geometry that is given, or that the other keys tell."""
-        given = (kind for key, kind in _TELLING.items() if getattr(self, key) is not None)
-        return self.geometry or next(given, None)
+        given = {key for key, value in self if value is not None}
+        return self.geometry or next((kind for kind in _TELLING if given & {*_TELLING[kind]}), None)
 
     @property
     def names(self) -> set[str]:
@@ -103,7 +96,7 @@ class Grid(Section):
         return found
 
     @model_validator(mode="after")
-    def _of_one_kind(self) -> Grid:
+    def _of_one_kind(self) -> Self:
         given = self.model_fields_set - {"geometry", "boundary"}
         given = {key for key in given if getattr(self, key) is not None}
         if self.kind is None and given:
@@ -117,10 +110,10 @@ class Grid(Section):
             raise FieldError(
                 (("staggering",), "is missing; say which dimensions hold which points")
             )
-        lacking = "by kind of point, like {center: e1t, u: e1u}"
-        for key in ("dx", "dy"):
-            value = getattr(self, key)
+        said = "only a staggered grid has it by point"
+        if by_point:
+            said = "give it by kind of point, like {center: e1t, u: e1u}"
+        for key, value in (("dx", self.dx), ("dy", self.dy)):
             if value is not None and isinstance(value, dict) != by_point:
-                said = f"give it {lacking}" if by_point else "only a staggered grid has it by point"
                 raise FieldError(((key,), f"{said}, got {value!r}"))
         return self

@@ -4,18 +4,27 @@ All of it is read off ``operators.__all__`` and the signatures found there, so t
 is known to the YAML, to ``fdgrad operators`` and to every message at once.
 """
 
-from __future__ import annotations
-
 import ast
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from fdgrad_dask.errors import ConfigError
 from fdgrad_dask.errors import did_you_mean as did_you_mean
 
 _LIST = Path(__file__).parents[2] / "operators" / "__init__.py"
+
+
+def require_known(
+    key: str, names: Iterable[str], known: Iterable[Any], what: str = "dimension"
+) -> None:
+    """Refuses what ``key`` of a config names where it is not known, with what may be meant."""
+    known = [str(each) for each in known]
+    for name in names:
+        if name not in known:
+            raise ConfigError(f"{key}: no {what} {name!r}; {did_you_mean(name, known)}")
 
 
 @cache
@@ -57,8 +66,6 @@ def takes_variable(option: inspect.Parameter) -> bool:
 def described(name: str) -> str:
     """An operator in lines: what comes out, its inputs, its options with their defaults.
 
-    Examples
-    --------
     >>> print(described("gradient").splitlines()[1])
       inputs   field
     """

@@ -1,11 +1,10 @@
 """A file on its way into a model: settings of the command, clusters by name, parameters, errors."""
 
-from __future__ import annotations
-
 import glob
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import product
 from pathlib import Path as FilePath
 from typing import Any, TypeVar, get_args
@@ -38,13 +37,17 @@ def read_text(
 ) -> dict[str, Model]:
     """Read a YAML into models, one for each combination of its parameters.
 
-    Raises
-    ------
-    ConfigError
-        With every error, each with its path and its line, or the option that gave the value.
+    ConfigError: with every error, each with its path and its line, or the option that gave the
+    value.
     """
     models = {}
-    for chosen in _combinations(_document(name, text, settings, {}).values):
+    found = _document(name, text, settings, {}).values.get(PARAMETERS)
+    given = found if isinstance(found, dict) else {}
+    lists = [each if isinstance(each, list) else [each] for each in given.values()]
+    if not all(each and all(isinstance(value, str) for value in each) for each in lists):
+        given, lists = {}, []  # what is wrong here is left to the model
+    for values in product(*lists):
+        chosen = dict(zip(given, values, strict=True))
         label = ", ".join(f"{key}={value}" for key, value in chosen.items())
         label = f"{name} ({label})" if label else name
         models[label] = _checked(label, _document(name, text, settings, chosen), model)
@@ -71,36 +74,31 @@ def _text(path: str) -> str:
         raise ConfigError(f"{path!r} cannot be read: {error}; give a YAML file") from error
 
 
-def _combinations(values: dict[str, Any]) -> Iterator[dict[str, str]]:
-    """The values of the variables that each run has; what is wrong here is left to the model."""
-    given = found if isinstance(found := values.get(PARAMETERS), dict) else {}
-    lists = [each if isinstance(each, list) else [each] for each in given.values()]
-    if not all(each and all(isinstance(value, str) for value in each) for each in lists):
-        given, lists = {}, []
-    for chosen in product(*lists):
-        yield dict(zip(given, chosen, strict=True))
-
-
 def _document(name: str, text: str, settings: Sequence[str], chosen: dict[str, str]) -> Document:
-    try:
+    with _named(name):
         document = parse(text, chosen)
-    except ConfigError as error:
-        raise ConfigError(f"{name}: {error}") from error
     _open_cluster(document, chosen)
     for setting in settings:
         key, equals, value = setting.partition("=")
         option = "--cluster" if key == "cluster" else "--set"
         path = tuple(int(part) if part.isdigit() else part for part in key.split("."))
-        try:
+        with _named(f"{option} {key}"):
             if not equals:
                 raise ConfigError("there is no = in it; write --set a.b=c")
             given = parse(value, chosen, path)
             given.places = dict.fromkeys(given.places, option)
             _put(document, path, given, option)
-        except ConfigError as error:
-            raise ConfigError(f"{option} {key}: {error}") from error
         _open_cluster(document, chosen)
     return document
+
+
+@contextmanager
+def _named(name: str) -> Iterator[None]:
+    """Says in what an error is."""
+    try:
+        yield
+    except ConfigError as error:
+        raise ConfigError(f"{name}: {error}") from error
 
 
 def _put(document: Document, path: Path, given: Document, place: str) -> None:
@@ -133,10 +131,8 @@ def _open_cluster(document: Document, chosen: dict[str, str]) -> None:
     file = os.path.expanduser(name) if is_file else named_clusters()[1].get(name)
     if file is None:  # the model says so, with all other errors
         return
-    try:
+    with _named(f"cluster {name}"):
         given = parse(_text(file), chosen, path)
-    except ConfigError as error:
-        raise ConfigError(f"cluster {name}: {error}") from error
     if not isinstance(given.values, dict):
         raise ConfigError(f"{file} holds no section of a cluster, such as `kind: local`")
     given.places = {at: f"{file} {line}" for at, line in given.places.items()}
@@ -150,12 +146,9 @@ def _checked(name: str, document: Document, model: type[Model]) -> Model:
         if not problems:
             return found
     except ValidationError as error:
-        unset = [path for path, _ in problems]
-        problems += [
-            (path, message)
-            for path, message in described(error, model)
-            if not any(path[: len(at)] == at for at in unset)
-        ]
+        for path, message in described(error, model):
+            if not any(path[: len(at)] == at for at, _ in document.problems):
+                problems.append((path, message))
     order = list(document.places)
     rows = []
     for path, message in problems:
@@ -183,11 +176,8 @@ def described(error: ValidationError, model: type[BaseModel]) -> Iterator[tuple[
         elif kind == "extra_forbidden":
             yield path, f"unknown key; {did_you_mean(str(path[-1]), _keys(model, place[:-1]))}"
         elif kind == "union_tag_invalid":
-            kinds = context["expected_tags"].replace("'", "").split(", ")
-            yield (
-                (*path, "kind"),
-                f"no kind {context['tag']!r}; {did_you_mean(context['tag'], kinds)}",
-            )
+            tag, kinds = context["tag"], context["expected_tags"].replace("'", "").split(", ")
+            yield (*path, "kind"), f"no kind {tag!r}; {did_you_mean(tag, kinds)}"
         elif kind == "missing":
             yield path, "is missing; write it"
         else:
@@ -199,16 +189,15 @@ def described(error: ValidationError, model: type[BaseModel]) -> Iterator[tuple[
 
 def _keys(model: type[BaseModel], place: Path) -> Iterable[str]:
     """The keys of a section inside a model; a cluster stands below its kind."""
+
+    def hint(section: type[BaseModel], name: str) -> Any:
+        return section.model_fields[name].annotation if name in section.model_fields else None
+
     sections = [model]
-    for name in place:
-        tagged = [each for each in sections if name in get_args(_hint(each, "kind"))]
-        if isinstance(name, str):
-            sections = tagged or list(_sections(_hint(sections[0], name)))
+    for name in filter(lambda part: isinstance(part, str), place):
+        tagged = [each for each in sections if name in get_args(hint(each, "kind"))]
+        sections = tagged or list(_sections(hint(sections[0], str(name))))
     return sections[0].model_fields
-
-
-def _hint(section: type[BaseModel], name: str) -> Any:
-    return section.model_fields[name].annotation if name in section.model_fields else None
 
 
 def _sections(hint: Any) -> Iterator[type[BaseModel]]:

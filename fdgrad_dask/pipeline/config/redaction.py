@@ -4,8 +4,6 @@ A value that comes from the environment is shown by the name of its variable. Of
 password and query are left out, whoever prints it.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -56,8 +54,6 @@ def hide_url(url: str) -> None:
 def without_secrets(url: str) -> str:
     """``url`` without user, password and the values of its query; a path as it is.
 
-    Examples
-    --------
     >>> without_secrets("https://me:pass@host/a.zarr?token=abc")
     'https://***@host/a.zarr?***'
     """

@@ -4,8 +4,6 @@ A section is one class. What pydantic cannot know (operators, their options, pat
 is checked beside the field it concerns, so that every message has a path and a line.
 """
 
-from __future__ import annotations
-
 import glob
 import json
 import os
@@ -21,8 +19,7 @@ from fdgrad_dask.pipeline.config.cluster import Cluster, Threads
 from fdgrad_dask.pipeline.config.grid import Grid
 from fdgrad_dask.pipeline.config.read import FieldError, described, read, read_text
 from fdgrad_dask.pipeline.config.section import SAMPLE, FileName, Listed, Section, absolute
-from fdgrad_dask.pipeline.config.source import Source
-from fdgrad_dask.pipeline.config.target import Target
+from fdgrad_dask.pipeline.config.source import Source, Target
 
 
 def _known_operator(name: str) -> str:
@@ -79,13 +76,12 @@ class Step(Section):
     @field_validator("options")
     @classmethod
     def _known_options(cls, options: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
-        operator = info.data.get("operator")
-        known = {*catalog.options_of(operator)} if operator else {*options}
-        known |= {*Grid.model_fields} if operator and catalog.takes_grid(operator) else set()
-        unknown = [name for name in options if name not in known]
-        if unknown:
-            message = f"{operator} has no such option; "
-            raise FieldError(*(((n,), message + did_you_mean(n, known)) for n in unknown))
+        if operator := info.data.get("operator"):
+            known = {*catalog.options_of(operator)}
+            known |= {*Grid.model_fields} if catalog.takes_grid(operator) else set()
+            if unknown := [name for name in options if name not in known]:
+                message = f"{operator} has no such option; "
+                raise FieldError(*(((n,), message + did_you_mean(n, known)) for n in unknown))
         return options
 
     @property
@@ -165,10 +161,8 @@ class Config(Section):
             try:
                 _merged(info.data.get("grid"), step)
             except ValidationError as error:
-                problems += [
-                    ((number, "options", *path), message)
-                    for path, message in described(error, Grid)
-                ]
+                at = number, "options"
+                problems += [((*at, *path), text) for path, text in described(error, Grid)]
         if problems:
             raise FieldError(*problems)
         return steps
@@ -204,10 +198,7 @@ AnyConfig = str | os.PathLike[str] | Mapping[str, Any] | Config
 def load(config: AnyConfig, settings: Sequence[str] = ()) -> Config:
     """The config of one run, checked: a YAML file, or its content; see ``load_all``.
 
-    Raises
-    ------
-    ConfigError
-        With every error, each with its line and path.
+    ConfigError: with every error, each with its line and path.
     """
     if isinstance(config, Config):
         return config
@@ -225,10 +216,8 @@ def load(config: AnyConfig, settings: Sequence[str] = ()) -> Config:
 def load_all(paths: Iterable[str], settings: Sequence[str] = ()) -> dict[str, Config]:
     """The configs in YAML files, by file and parameters; each setting is put into all of them.
 
-    Raises
-    ------
-    ConfigError
-        With every error of a file, each with its line and path, or two runs have one target.
+    ConfigError: with every error of a file, each with its line and path, or two runs have one
+    target.
     """
     configs: dict[str, Config] = {}
     targets: dict[str, str] = {}

@@ -8,8 +8,6 @@ In every value ``${NAME}`` is a variable, ``${NAME:-default}`` one that may be u
 in, so that ``workers: ${N:-4}`` is a number; in quotes it stays a string.
 """
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -105,8 +103,8 @@ class Document:
                 return default
             message = "'${' begins no variable; write ${NAME}, ${NAME:-default}, or $${ for itself"
             if name:
-                message = f"the environment variable {name!r} is not set; export it, or write "
-                message += f"${{{name}:-default}}"
+                advice = f"export it, or write ${{{name}:-default}}"
+                message = f"the environment variable {name!r} is not set; {advice}"
             self.problems.append((path, message))
             return found[0]
 
@@ -132,13 +130,8 @@ def parse(text: str, parameters: Mapping[str, str] | None = None, path: Path = (
 
     ``path`` is where the value belongs in a larger document, which is a mapping.
 
-    Raises
-    ------
-    ConfigError
-        The text is not YAML, or holds a duplicate key, a tag, or no mapping.
+    ConfigError: the text is not YAML, or holds a duplicate key, a tag, or no mapping.
 
-    Examples
-    --------
     >>> parse("step: 1e-5").values
     {'step': 1e-05}
     """

@@ -4,8 +4,6 @@ All labels of a dimension decide together how it is differentiated: where one st
 no longer evenly spaced, and the weights of all points are others, if only in their last bit.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Collection, Mapping
 
@@ -16,8 +14,7 @@ from dask.core import flatten
 from fdgrad_dask.errors import OutputError
 from fdgrad_dask.pipeline.config.source import Picked
 from fdgrad_dask.pipeline.console import say
-from fdgrad_dask.pipeline.execute.journal import Journal
-from fdgrad_dask.pipeline.execute.record import RegionRecord, RunRecord, key_of
+from fdgrad_dask.pipeline.execute.journal import Journal, RegionRecord, RunRecord, key_of
 from fdgrad_dask.pipeline.planning.cutting import Halo, Span
 from fdgrad_dask.pipeline.planning.graph import Region, culled, ends_of, middle_of
 from fdgrad_dask.pipeline.planning.job import Job, prepare
@@ -65,7 +62,11 @@ def keep_records(
         raise refuse_mixture(new, "extended", replaced)
     halo = new.halos[dim]
     stop = 0 if halo.around else before - halo.depth
-    if stop > 0 and not _agree(old, new, dim, stop):
+    # Whether both make the same bits, of values made up here, of some rows that end at ``stop``.
+    # To compare the graphs would be to know all that operators may put into them.
+    ends = {str(each): middle_of(size) for each, size in new.source.sizes.items()}
+    last_rows = {**ends, dim: (max(0, stop - _ROWS), stop)}
+    if stop > 0 and _bits(old, last_rows, new.halos) != _bits(new, last_rows, new.halos):
         say(f"the new labels of {dim} change the weights of the old ones: all is computed again")
         stop = 0
     spans = map(plan.span, range(plan.count))
@@ -88,16 +89,6 @@ def refuse_mixture(job: Job, done: str, changed: Collection[str]) -> OutputError
 def _old_end(job: Job, begun: RunRecord) -> tuple[str, int]:
     dim = str(job.config.target.extend)
     return dim, begun.plan["sizes"][dim]
-
-
-def _agree(old: Job, new: Job, dim: str, stop: int) -> bool:
-    """Whether both make the same bits, of values made up here, of some rows that end at ``stop``.
-
-    To compare the graphs would be to know all that operators may put into them.
-    """
-    ends = {str(each): middle_of(size) for each, size in new.source.sizes.items()}
-    span = {**ends, dim: (max(0, stop - _ROWS), stop)}
-    return _bits(old, span, new.halos) == _bits(new, span, new.halos)
 
 
 def _bits(job: Job, span: Span, halos: Mapping[str, Halo]) -> list[bytes]:

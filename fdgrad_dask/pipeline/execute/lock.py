@@ -5,8 +5,6 @@ machine is free at once; that of another machine is free when its lease is over,
 is waited for.
 """
 
-from __future__ import annotations
-
 import json
 import math
 import os
@@ -55,10 +53,7 @@ def locked(place: Place, shown: str) -> Iterator[Callable[[], None]]:
 
     What is yielded raises an OutputError where the lock was lost meanwhile.
 
-    Raises
-    ------
-    OutputError
-        Another run has it, and lives.
+    OutputError: another run has it, and lives.
     """
     now, pid = time.time(), os.getpid()
     mine = Owner(socket.gethostname(), pid, _born(pid) or 0.0, now, now, uuid4().hex, _space())
@@ -68,7 +63,7 @@ def locked(place: Place, shown: str) -> Iterator[Callable[[], None]]:
     beating.start()
 
     def require_held() -> None:
-        if not _holds(place, mine):
+        if not _held_by(place, mine):
             raise OutputError(
                 f"the lock {place.path}/{_KEY} was taken by another run while this one did not "
                 f"answer for {_LEASE:.0f} s; wait for that run, then run again"
@@ -79,22 +74,18 @@ def locked(place: Place, shown: str) -> Iterator[Callable[[], None]]:
     finally:
         over.set()
         beating.join()
-        if _holds(place, mine):
+        if _held_by(place, mine):
             place.delete(_KEY)
-
-
-def owner(place: Place) -> Owner | None:
-    """Who holds the lock; None where nobody does, or what is there is torn."""
-    return _owner_in(place.read(_KEY))
 
 
 def living_owner(place: Place) -> Owner | None:
     """Who holds the lock and lives, as far as can be seen from here."""
-    found = owner(place)
+    found = owner_in(place.read(_KEY))
     return found if found and _left(found) else None
 
 
-def _owner_in(held: bytes | None) -> Owner | None:
+def owner_in(held: bytes | None) -> Owner | None:
+    """Who holds a lock; None where nobody does, or what is there is torn."""
     try:
         return Owner(**json.loads(held or b""))
     except (ValueError, TypeError):
@@ -114,12 +105,17 @@ def _acquire(place: Place, mine: Owner, shown: str) -> None:
         if (held := place.read(_KEY)) is None:
             continue
         if held != waited_for:
-            other, before = _owner_in(held), _owner_in(waited_for)
+            other, before = owner_in(held), owner_in(waited_for)
             left = _left(other)
             if other and not _is_here(other):
                 left = max(left, _WATCH)
             if other and (left == math.inf or (before and other.token == before.token)):
-                raise _refused(place, other, shown)
+                since = datetime.fromtimestamp(other.since, UTC)
+                raise OutputError(
+                    f"the target {shown} is locked by {other.host}:{other.pid} since "
+                    f"{since:%Y-%m-%d %H:%M:%S} UTC; wait for that run, or stop it (if it is "
+                    f"surely gone, delete {place.path}/{_KEY})"
+                )
             if other and left:
                 warn(
                     f"{shown} is locked by {other.host}:{other.pid}; waiting up to {left:.0f} s "
@@ -148,24 +144,17 @@ def _is_here(other: Owner) -> bool:
     return other.host == socket.gethostname() and other.space in ("", _space())
 
 
-def _refused(place: Place, other: Owner, shown: str) -> OutputError:
-    return OutputError(
-        f"the target {shown} is locked by {other.host}:{other.pid} since "
-        f"{datetime.fromtimestamp(other.since, UTC):%Y-%m-%d %H:%M:%S} UTC; wait for that "
-        f"run, or stop it (if it is surely gone, delete {place.path}/{_KEY})"
-    )
-
-
-def _holds(place: Place, mine: Owner) -> bool:
-    held = owner(place)
-    return held is not None and held.token == mine.token
+def _held_by(place: Place, mine: Owner) -> bytes | None:
+    """What the lock holds, if it is ours."""
+    held = place.read(_KEY)
+    found = owner_in(held)
+    return held if found and found.token == mine.token else None
 
 
 def _beat(place: Place, mine: Owner, over: threading.Event) -> None:
     while not over.wait(_BEAT):
         with suppress(OSError, OutputError):
-            held = place.read(_KEY)
-            if (seen := _owner_in(held)) and held and seen.token == mine.token:
+            if held := _held_by(place, mine):
                 place.renew(_KEY, held, _alive(mine))
 
 

@@ -1,7 +1,5 @@
 """How a run begins: from the start, where it stopped, at broken shards; and what it refuses."""
 
-from __future__ import annotations
-
 import os
 import time
 from collections.abc import Mapping
@@ -15,9 +13,8 @@ from dask.utils import format_bytes
 from fdgrad_dask.errors import OutputError
 from fdgrad_dask.pipeline.console import say, warn
 from fdgrad_dask.pipeline.execute import extending, verify
-from fdgrad_dask.pipeline.execute.journal import Journal
-from fdgrad_dask.pipeline.execute.ownership import all_names, known, require_only_ours, require_ours
-from fdgrad_dask.pipeline.execute.record import RunRecord, key_of
+from fdgrad_dask.pipeline.execute.journal import Journal, RunRecord, key_of
+from fdgrad_dask.pipeline.execute.verify import all_names, known, require_only_ours, require_ours
 from fdgrad_dask.pipeline.planning import identity
 from fdgrad_dask.pipeline.planning.job import Job
 from fdgrad_dask.pipeline.planning.regions import Plan
@@ -52,12 +49,8 @@ class Beginning:
     def start(self, *, fresh: bool, repair: bool) -> Start:
         """The way on from what is there.
 
-        Raises
-        ------
-        OutputError
-            The target is not ours, or is of something else, or the disk is too small.
-        ClusterError
-            The regions of a run that was begun elsewhere do not fit these workers.
+        OutputError: the target is not ours, or is of something else, or the disk is too small.
+        ClusterError: the regions of a run that was begun elsewhere do not fit these workers.
         """
         job, path = self.job, self.job.config.target.path
         state, begun = require_ours(self.store, self.journal), self.journal.run()
@@ -76,10 +69,8 @@ class Beginning:
             return self._repair(begun)
         if fresh or state == "absent" or begun is None:
             return self._start_over()
-        is_complete, longer = (
-            state == "finished" and begun.laid_out,
-            extending.find_grown(job, begun),
-        )
+        is_complete = state == "finished" and begun.laid_out
+        longer = extending.find_grown(job, begun)
         if job.config.target.extend in longer:
             return self._extend(begun, is_complete)
         if state == "unfinished" and not begun.laid_out:
@@ -88,8 +79,14 @@ class Beginning:
         advice = f"append what is new by target.extend: {longer[0]}, " if can_extend else ""
         verify.require_config(begun.identity, job.identity, path, advice, is_complete=is_complete)
         if is_complete:
-            self._require_complete(begun)
-            return Start(Plan(**begun.plan), [], complete=True)
+            plan = Plan(**begun.plan)
+            if missing := self._find_missing(plan):
+                raise OutputError(
+                    f"{path} was complete, and shards of {len(missing)} regions are missing now; "
+                    "fdgrad run --repair computes them again"
+                )
+            verify.require_inputs(job.inputs, begun, self.journal, path)
+            return Start(plan, [], complete=True)
         if not begun.laid_out:  # it was stopped before it began to replace what is finished
             return self._start_over()
         return self._resume(begun)
@@ -188,16 +185,6 @@ class Beginning:
         self.journal.forget(key_of(plan.span(number)) for number in broken)
         warn(f"{len(found)} shards are broken, in {len(broken)} of {plan.count} regions")
         return Start(plan, broken, resumed=True)
-
-    def _require_complete(self, begun: RunRecord) -> None:
-        """Refuses to call a published target complete that has holes, or other inputs than now."""
-        path = self.job.config.target.path
-        if missing := self._find_missing(Plan(**begun.plan)):
-            raise OutputError(
-                f"{path} was complete, and shards of {len(missing)} regions are missing now; "
-                "fdgrad run --repair computes them again"
-            )
-        verify.require_inputs(self.job.inputs, begun, self.journal, path)
 
     def _find_missing(self, plan: Plan) -> list[int]:
         """Regions that are not finished, or of which something has vanished since."""

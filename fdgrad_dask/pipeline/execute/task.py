@@ -4,11 +4,11 @@ A small graph for each, on threads of its own, so that reading, computing and wr
 shard is written as soon as it is complete.
 """
 
-from __future__ import annotations
-
+import os
 import resource
 import socket
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -24,18 +24,24 @@ import jax
 import numpy as np
 import xarray as xr
 from dask.optimization import cull
+from dask.utils import format_bytes
 from numpy.typing import NDArray
 
 from fdgrad_dask.errors import InputError
 from fdgrad_dask.halo.transfer import has_room, is_accelerated
 from fdgrad_dask.pipeline.config.schema import Config
-from fdgrad_dask.pipeline.execute.record import RegionRecord, key_of
+from fdgrad_dask.pipeline.execute.journal import RegionRecord, key_of
 from fdgrad_dask.pipeline.planning.cutting import Chunks, Halo, Span
 from fdgrad_dask.pipeline.planning.graph import Region, culled
+from fdgrad_dask.pipeline.planning.job import Job, template
 from fdgrad_dask.pipeline.source.open import fingerprint
 from fdgrad_dask.pipeline.source.versions import ContextPool, recording
 from fdgrad_dask.pipeline.store.base import Shard, Store, Writer
 from fdgrad_dask.pipeline.store.open import store_of
+
+_building = threading.Lock()  # xarray and dask change settings of the process meanwhile
+Result = tuple[RegionRecord, Any]
+"""The record of a region, and what the target's store wants of it."""
 
 
 class Attempt(NamedTuple):
@@ -44,12 +50,6 @@ class Attempt(NamedTuple):
     region: int
     span: Span
     number: int = 1
-
-
-_building = threading.Lock()  # xarray and dask change settings of the process meanwhile
-
-Result = tuple[RegionRecord, Any]
-"""The record of a region, and what the target's store wants of it."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,11 @@ class Task:
         try:
             if any(each.region == self.first for each in attempts):
                 self._require_same_source()
-            for _, beside in groupby(attempts, self._shared):
+            # What the spans of regions in a row share: where a region reads another.
+            for _, beside in groupby(
+                attempts,
+                lambda each: [ends for d, ends in each.span.items() if not self.halos[d].alone],
+            ):
                 together = list(beside)
                 with _building, recording() as shared:  # labels are read once for them all
                     row = Row(self, [each.span for each in together])
@@ -97,10 +101,6 @@ class Task:
             if not done:
                 raise
         return done
-
-    def _shared(self, attempt: Attempt) -> list[tuple[int, int]]:
-        """What the spans of regions in a row have in common: where a region reads another."""
-        return [ends for dim, ends in attempt.span.items() if not self.halos[dim].alone]
 
     def _require_same_source(self) -> None:
         """Refuses a source that is another one here than where the driver is."""
@@ -144,10 +144,7 @@ class Row:
             worker=self._task.worker or threading.current_thread().name,
             began=self._began,
             seconds=time.perf_counter() - self._clock,
-            read_seconds=meter.read_seconds,
-            write_seconds=meter.write_seconds,
-            bytes_read=meter.bytes_read,
-            bytes_written=meter.bytes_written,
+            **meter.sums,
             peak_memory=peak_memory(),
             attempt=attempt.number,
             checksums={shard.key: shard.checksum for shard in shards},
@@ -176,7 +173,7 @@ class Row:
 
 
 def _execute(
-    tasks: dict[Any, Any], keys: list[Any], threads: int, on_device: bool, meter: _Meter
+    tasks: dict[Any, Any], keys: list[Any], threads: int, on_device: bool, meter: "_Meter"
 ) -> tuple[Shard, ...]:
     """What the tasks of ``keys`` give; where there is one thread it is that which waits."""
     shards: tuple[Shard, ...]
@@ -206,8 +203,8 @@ class _Meter:
     def __init__(self, region: Region) -> None:
         self._region = region
         self._began: dict[Any, float] = {}
-        self.bytes_read = self.bytes_written = 0
-        self.read_seconds = self.write_seconds = 0.0
+        self.sums: dict[str, Any] = {"read_seconds": 0.0, "write_seconds": 0.0}
+        self.sums |= {"bytes_read": 0, "bytes_written": 0}
 
     def begin(self, key: Any, dsk: Any, state: Any) -> None:
         """A task is about to run."""
@@ -217,11 +214,11 @@ class _Meter:
         """A task has run."""
         seconds = time.perf_counter() - self._began.pop(key)
         if key[0] in self._region.read:
-            self.read_seconds += seconds
-            self.bytes_read += self._region.decoded(key)
+            self.sums["read_seconds"] += seconds
+            self.sums["bytes_read"] += self._region.decoded(key)
         elif isinstance(result, Shard):
-            self.write_seconds += seconds
-            self.bytes_written += result.nbytes
+            self.sums["write_seconds"] += seconds
+            self.sums["bytes_written"] += result.nbytes
 
 
 def peak_memory() -> int:
@@ -232,3 +229,34 @@ def peak_memory() -> int:
     except (OSError, StopIteration):  # rusage is handed down by the parent, so it comes second
         unit = 1 if sys.platform == "darwin" else 1024
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def sampled(job: Job) -> list[str]:
+    """A table of what the first region takes, on one thread of this machine."""
+    lines = []
+    for compression in ("fast", "archive"):
+        with tempfile.TemporaryDirectory() as folder:
+            changes = {"path": os.path.join(folder, "out.zarr"), "compression": compression}
+            target = job.config.target.model_copy(update=changes)
+            config = job.config.model_copy(update={"target": target})
+            shards, halos, pieces = job.workload.shards, job.halos, job.pieces
+            task = Task(config, job.source, shards, halos, pieces, threads=1)
+            task.store.lay_out(template(job.result, job.layout, target))
+            for _ in range(2):  # the first time it compiles
+                [(record, _)] = task.compute([Attempt(0, job.plan.span(0))])
+            size = sum(os.path.getsize(f"{target.path}.partial/{key}") for key in record.checksums)
+        nbytes = record.bytes_written
+        line = _line(f"write {compression}", record.write_seconds, nbytes)
+        lines.append(f"{line}, {nbytes / size:.2f} : 1")
+    seconds = record.seconds - record.read_seconds - record.write_seconds
+    return [
+        f"sample   the first region, on one thread of this machine: {format_bytes(nbytes)}",
+        _line("read", record.read_seconds, record.bytes_read),
+        _line("compute", seconds, nbytes),
+        *lines,
+    ]
+
+
+def _line(what: str, seconds: float, nbytes: int) -> str:
+    rate = format_bytes(int(nbytes / max(seconds, 1e-9)))
+    return f"         {what:14} {seconds:8.3f} s  {format_bytes(nbytes):>12}  {rate:>12}/s"

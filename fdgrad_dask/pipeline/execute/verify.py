@@ -1,10 +1,10 @@
 """Proves a target complete and intact: every shard has the bytes that were written.
 
-And that it is what the config says, made of inputs that are still what they were.
+And that fdgrad wrote it, as the config says, of inputs that are still what they were. Nothing else
+is ever deleted or replaced, whatever it is called.
 """
 
-from __future__ import annotations
-
+import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -12,19 +12,57 @@ from dataclasses import dataclass
 
 from fdgrad_dask.errors import InputError, OutputError
 from fdgrad_dask.pipeline.config.schema import AnyConfig, Config, load
-from fdgrad_dask.pipeline.execute.journal import Journal
-from fdgrad_dask.pipeline.execute.ownership import known, require_ours
-from fdgrad_dask.pipeline.execute.record import RunRecord
+from fdgrad_dask.pipeline.execute.journal import Journal, RunRecord
 from fdgrad_dask.pipeline.planning import identity
+from fdgrad_dask.pipeline.planning.describe import Summary
 from fdgrad_dask.pipeline.planning.job import looked_at
-from fdgrad_dask.pipeline.source.inputs import Inputs
-from fdgrad_dask.pipeline.source.places import files_of
-from fdgrad_dask.pipeline.store.base import Store
+from fdgrad_dask.pipeline.source.open import Inputs
+from fdgrad_dask.pipeline.source.remote import files_of
+from fdgrad_dask.pipeline.store.base import State, Store
 from fdgrad_dask.pipeline.store.open import beside, store_of
-from fdgrad_dask.pipeline.summary import Verified
 
 _READERS = 8
 _SHOWN = 20
+
+
+def require_ours(store: Store, journal: Journal) -> State:
+    """Refuses what somebody else wrote, or of which nothing says that we did; what is there."""
+    state, run, beside = store.state(), journal.run(), journal.place.path
+    for each in store.held():
+        if each.digest in known(run) or (each.partial and run and not run.laid_out):
+            continue
+        why = f"{beside} is of another one" if run else f"it has no {beside}"
+        raise OutputError(
+            f"{each.path} exists, and nothing shows that fdgrad wrote it ({why}), so it is not "
+            "replaced; move it and run with --fresh, or name another target"
+        )
+    return state
+
+
+def require_only_ours(store: Store, run: RunRecord | None) -> None:
+    """Refuses to replace what somebody else has put something into."""
+    for each in store.held():
+        if os.path.islink(each.path):
+            raise OutputError(
+                f"{each.path} is a symbolic link, which fdgrad did not make, so it is not "
+                "replaced; name the target that it leads to, or another one"
+            )
+        names = known(run).get(each.digest or "", all_names(run))
+        if strange := next(iter(store.strangers(each, names)), None):
+            raise OutputError(
+                f"{each.path} holds {strange}, which fdgrad did not write, so it is not replaced; "
+                "move that away, or name another target"
+            )
+
+
+def known(run: RunRecord | None) -> dict[str, list[str]]:
+    """The targets that a journal is about, by digest, with the names of their arrays."""
+    return {} if run is None else {run.digest: run.names, **run.replaces}
+
+
+def all_names(run: RunRecord | None) -> list[str]:
+    """The arrays of them all: what is left where one was cut off that made room for another."""
+    return [name for names in known(run).values() for name in names]
 
 
 @dataclass(frozen=True)
@@ -44,26 +82,20 @@ def faults(store: Store, journal: Journal) -> list[Fault]:
     run, records = journal.run(), journal.numbered()
     if run is None:
         return []
-    written: list[tuple[str, str | None, int | None]] = [
-        (f"region {number}", None, number) for number in range(run.regions) if number not in records
-    ]
-    written += [(key, checksum, None) for key, checksum in run.labels.items()]
+    missing = [n for n in range(run.regions) if n not in records]
+    found = [Fault(f"region {number}", "was not finished", number) for number in missing]
+    written: list[tuple[str, str, int | None]] = [(*each, None) for each in run.labels.items()]
     for number, record in records.items():
-        written += [(key, checksum, number) for key, checksum in record.checksums.items()]
+        written += [(*each, number) for each in record.checksums.items()]
 
-    def compare(one: tuple[str, str | None, int | None]) -> Fault | None:
-        key, checksum, region = one
-        if checksum is None:
-            return Fault(key, "was not finished", region)
-        if (found := store.checksum(key)) is None:
-            return Fault(key, "is missing", region)
-        if found == checksum:
+    def compare(key: str, checksum: str, region: int | None) -> Fault | None:
+        if (stored := store.checksum(key)) == checksum:
             return None
         what = "is empty" if store.absent([key]) else "has other bytes than were written"
-        return Fault(key, what, region)
+        return Fault(key, "is missing" if stored is None else what, region)
 
     with ThreadPoolExecutor(_READERS) as readers:
-        return [fault for fault in readers.map(compare, written) if fault]
+        return found + [fault for fault in readers.map(lambda one: compare(*one), written) if fault]
 
 
 def everything_read(run: RunRecord, journal: Journal) -> list[Mapping[str, str]]:
@@ -98,6 +130,14 @@ def require_inputs(inputs: Inputs, run: RunRecord, journal: Journal, path: str) 
             f"{path} is complete, but its inputs have changed since: {inputs.shown(changed)}; run "
             "with --fresh to compute it again, or restore them"
         )
+
+
+@dataclass(frozen=True)
+class Verified(Summary):
+    """A target of which every stored byte is what was written."""
+
+    regions: int
+    shards: int
 
 
 def verify(config: AnyConfig, *, settings: Sequence[str] = ()) -> Verified:
@@ -145,7 +185,8 @@ def _require_same_job(config: Config, run: RunRecord, journal: Journal) -> str:
     try:
         job = looked_at(config)
     except InputError as error:
-        before = identity.in_file(run.identity)
+        known = run.identity.items()
+        before = {key: value for key, value in known if not key.startswith(identity.LOOKED_AT)}
         require_config(before, identity.of_config(config), path, is_complete=True)
         # A source that is gone says nothing against a target; one that was replaced does.
         files: list[str] = []

@@ -1,7 +1,5 @@
 """How a dimension is cut: into chunks of a source, regions, and the halos beside them."""
 
-from __future__ import annotations
-
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, field

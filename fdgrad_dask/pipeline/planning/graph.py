@@ -4,8 +4,6 @@ The whole domain stays in the graph, so edges, seams, poles and all that is deci
 coordinates are those of the operators on the whole; culled to the region, it reads little of it.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
@@ -52,39 +50,37 @@ class Region:
         on_device: bool = False,
     ) -> None:
         self.on_device = on_device
-        wanted = {
-            dim: _all_cuts(
-                [cuts(size, *ends, pieces.get(dim, size), halos.get(dim, Halo())) for ends in own]
-            )
-            for dim, size in _named(source).items()
-            for own in [{span.get(dim, (0, size)) for span in spans}]
-        }
+        self._sizes = _named(source)
+        wanted = {}
+        for dim, size in self._sizes.items():
+            ends = {
+                end
+                for own in {span.get(dim, (0, size)) for span in spans}
+                for end in accumulate(
+                    cuts(size, *own, pieces.get(dim, size), halos.get(dim, Halo()))
+                )
+            }
+            wanted[dim] = tuple(stop - start for start, stop in pairwise([0, *sorted(ends)]))
         self.span = {
             dim: (min(span[dim][0] for span in spans), max(span[dim][1] for span in spans))
             for dim in spans[0]
         }
         lazy = chunked(source, wanted)
-        self.read: dict[str, da.Array] = {
-            variable.data.name: variable.data
-            for variable in lazy.variables.values()
-            if variable.chunks
-        }
-        self._fields = {
-            variable.data.name: field_of(source.variables[name])
-            for name, variable in lazy.variables.items()
-            if variable.chunks
-        }
-        self._sizes = _named(source)
-        self._names = {
-            variable.data.name: (str(name), tuple(map(str, variable.dims)))
-            for name, variable in lazy.variables.items()
-            if variable.chunks
-        }
+        self.read: dict[str, da.Array] = {}
+        self._fields: dict[str, tuple[str, Field]] = {}
+        for name, variable in lazy.variables.items():
+            if variable.chunks:
+                self.read[variable.data.name] = variable.data
+                self._fields[variable.data.name] = str(name), field_of(source.variables[name])
+        if on_device:
+            # Those of other types are computed block by block, some of them on the host.
+            fields = [n for n, f in lazy.data_vars.items() if f.chunks and f.dtype in ("f4", "f8")]
+            lazy = lazy.assign({name: to_device(lazy[name]) for name in fields})
         names = {name for step in config.steps for name in step.inputs}
         self._inputs = [source.variables[name] for name in names & set(source.data_vars)]
         # Of 64 bits are also the results of integers beside JAX arrays.
         with dask.config.set(_STRAIGHT), jax.enable_x64(True) if on_device else nullcontext():
-            self.whole = steps.build(config, _put_there(lazy) if on_device else lazy)
+            self.whole = steps.build(config, lazy)
 
     def count_bytes(self, span: Span) -> int:
         """Bytes of the inputs and of the results in ``span``."""
@@ -113,40 +109,24 @@ class Region:
         """Which parts of which variables are read, counted from the graph."""
         for key in culled([part for _, _, part in self.results()]):
             name, place = (key[0], key[1:]) if isinstance(key, tuple) else (key, ())
-            if name in self._names:
-                variable, dims = self._names[name]
-                yield variable, dict(zip(dims, ends_of(self.read[name].chunks, place), strict=True))
+            if name in self._fields:
+                variable, each = self._fields[name]
+                ends = ends_of(self.read[name].chunks, place)
+                yield variable, dict(zip(each.dims, ends, strict=True))
 
     def decoded(self, key: tuple[Any, ...]) -> int:
         """Bytes that a task which reads decodes: whole chunks of the source."""
-        each = self._fields[key[0]]
+        _, each = self._fields[key[0]]
         ends = ends_of(self.read[key[0]].chunks, key[1:])
         return each.decoded(dict(zip(each.dims, ends, strict=True)), self._sizes)
-
-
-def _put_there(lazy: xr.Dataset) -> xr.Dataset:
-    """Fields in chunks that go to the device once they are read.
-
-    Those of other dtypes than float32 and float64 are computed block by block, some on the host.
-    """
-    fields = [name for name, f in lazy.data_vars.items() if f.chunks and f.dtype in ("f4", "f8")]
-    return lazy.assign({name: to_device(lazy[name]) for name in fields})
 
 
 def culled(arrays: list[da.Array]) -> dict[Any, Any]:
     """The tasks of some arrays and no others."""
     keys = list(flatten([array.__dask_keys__() for array in arrays]))
     graph = HighLevelGraph.merge(*(array.dask for array in arrays)).cull(set(keys))
-    tasks: dict[Any, Any] = cull(convert_legacy_graph(graph.to_dict()), keys)[
-        0
-    ]  # layers leave some
-    return tasks
-
-
-def _all_cuts(cuts_: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
-    """The chunks that end wherever those of one of ``cuts_`` do."""
-    ends = sorted({end for sizes in cuts_ for end in accumulate(sizes)})
-    return tuple(behind - before for before, behind in pairwise([0, *ends]))
+    tasks, _ = cull(convert_legacy_graph(graph.to_dict()), keys)  # layers leave some
+    return dict(tasks)
 
 
 def ends_of(chunks: tuple[tuple[int, ...], ...], place: tuple[int, ...]) -> list[tuple[int, int]]:

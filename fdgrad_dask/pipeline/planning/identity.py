@@ -4,8 +4,6 @@ Steps, source, layout, labels and the versions of what computes; not where it is
 what is drawn of it. So a run that began on a laptop may go on on a cluster.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os
@@ -14,18 +12,16 @@ from functools import cache
 from importlib import metadata
 from typing import Any
 
-import numpy as np
 import xarray as xr
 
 from fdgrad_dask.pipeline.config.redaction import scrub
 from fdgrad_dask.pipeline.config.schema import Config
 from fdgrad_dask.pipeline.config.section import SAMPLE
-from fdgrad_dask.pipeline.planning.layout import Layout
 
 _COMPUTING = ("fdgrad_dask", "jax", "jaxlib", "numpy")
 _WITH_IT = ("xarray", "dask", "distributed", "zarr", "numcodecs")
 _VERSION = "version of "
-_LOOKED_AT = ("layout.", "input ", "coordinate ", _VERSION)  # what the source decides, or we
+LOOKED_AT = ("layout.", "input ", "coordinate ", _VERSION)  # what the source decides, or we
 # How stored numbers become values; the rest of an encoding decides nothing.
 _DECODING = ("scale_factor", "add_offset", "_FillValue", "missing_value", "units", "calendar")
 # What decides nothing, or shows in the layout.
@@ -44,13 +40,18 @@ def versions() -> dict[str, str]:
 
 
 def identity(
-    config: Config, layout: Layout, source: xr.Dataset, read: set[str], result: xr.Dataset
+    config: Config,
+    chunks: Mapping[str, int],
+    shards: Mapping[str, int],
+    source: xr.Dataset,
+    read: set[str],
+    result: xr.Dataset,
 ) -> dict[str, str]:
     """Every key with a short value, long ones hashed."""
     keys: dict[str, Any] = dict(of_config(config))
-    keys.update(_flat("layout.chunks", layout.chunks))
-    if layout.shards != layout.chunks:
-        keys.update(_flat("layout.shards", layout.shards))
+    keys.update(_flat("layout.chunks", chunks))
+    if shards != chunks:
+        keys.update(_flat("layout.shards", shards))
     labels = {str(name) for name, held in source.variables.items() if held._in_memory}
     for name in sorted(read | labels):
         keys[f"input {name}"] = _described(source.variables[name])
@@ -86,11 +87,6 @@ def digest(keys: Mapping[str, str]) -> str:
     return hashlib.sha256(json.dumps(keys, sort_keys=True).encode()).hexdigest()
 
 
-def in_file(keys: Mapping[str, str]) -> dict[str, str]:
-    """Those of the keys that ``of_config`` gives."""
-    return {key: value for key, value in keys.items() if not key.startswith(_LOOKED_AT)}
-
-
 def without_versions(keys: Mapping[str, str]) -> dict[str, str]:
     """What a finished target is compared by: it stays what it is when a package is updated."""
     return {key: value for key, value in keys.items() if not key.startswith(_VERSION)}
@@ -120,13 +116,12 @@ def _flat(prefix: str, value: Any) -> Iterator[tuple[str, Any]]:
 
 def _described(variable: xr.Variable) -> list[Any]:
     held = variable.values if variable._in_memory else None
-    content = None if held is None else _hash(_bytes(held))
+    content = None
+    if held is not None:
+        is_object = held.dtype.hasobject
+        content = _hash(str(held.tolist()).encode() if is_object else held.tobytes())
     packing = {key: variable.encoding[key] for key in _DECODING if key in variable.encoding}
     return [variable.dims, variable.shape, str(variable.dtype), variable.attrs, packing, content]
-
-
-def _bytes(values: np.ndarray[Any, Any]) -> bytes:
-    return str(values.tolist()).encode() if values.dtype.hasobject else values.tobytes()
 
 
 def _hash(content: bytes) -> str:

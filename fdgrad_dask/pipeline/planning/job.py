@@ -1,32 +1,90 @@
 """From a config to all that is known before anything is computed: results, layout, regions."""
 
-from __future__ import annotations
-
 import gc
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
+import dask.array as da
 import xarray as xr
 from dask.utils import format_bytes
 
-from fdgrad_dask.errors import ClusterError
-from fdgrad_dask.pipeline.cluster.memory import bytes_per_worker
+from fdgrad_dask.errors import ClusterError, ConfigError
+from fdgrad_dask.pipeline.cluster.resources import bytes_per_worker
+from fdgrad_dask.pipeline.config.operators import require_known
 from fdgrad_dask.pipeline.config.schema import Config
-from fdgrad_dask.pipeline.config.source import Stored
+from fdgrad_dask.pipeline.config.source import Source, Stored, Target
 from fdgrad_dask.pipeline.planning import identity, steps
 from fdgrad_dask.pipeline.planning import regions as plan
 from fdgrad_dask.pipeline.planning.cutting import Chunks, Halo
-from fdgrad_dask.pipeline.planning.geometry import with_grid
 from fdgrad_dask.pipeline.planning.graph import field_of, found_halos, pieces_of
-from fdgrad_dask.pipeline.planning.layout import Layout, laid_out, template
 from fdgrad_dask.pipeline.planning.regions import Plan, Workload
-from fdgrad_dask.pipeline.source.inputs import Inputs
-from fdgrad_dask.pipeline.source.open import chunked, open_files, pinned
-from fdgrad_dask.pipeline.source.places import files_of, format_of
+from fdgrad_dask.pipeline.planning.steps import with_grid
+from fdgrad_dask.pipeline.source.open import Inputs, chunked, open_files, pinned
+from fdgrad_dask.pipeline.source.remote import files_of, format_of
 from fdgrad_dask.pipeline.source.versions import recording
 
 FULL = 0.95  # of its memory limit: a worker that holds more is killed
 _ROOM = 0.7  # of its memory limit: what a region is planned for
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Points of a chunk and of a shard, for every dimension of the results."""
+
+    chunks: dict[str, int]
+    shards: dict[str, int]
+
+
+def laid_out(
+    result: xr.Dataset, target: Target, source: Source, pieces: Mapping[str, Chunks]
+) -> Layout:
+    """The layout that the config asks for, elsewhere that in which the source is read."""
+    dims = {
+        str(dim): size for array in result.data_vars.values() for dim, size in array.sizes.items()
+    }
+    if dim := target.extend if target.extend in dims else None:  # so that it stays as it grows
+        dims[dim] = max(dims[dim], target.chunks[dim], target.shards.get(dim, 0))
+    for section in ("chunks", "shards", "regions"):
+        require_known(f"target.{section}", getattr(target, section), dims)
+    wanted: list[Any] = []
+    for dim in dims:
+        piece = {**source.chunks, **target.chunks}.get(dim, pieces.get(dim, "auto"))
+        wanted.append(max(piece) if isinstance(piece, tuple) else piece)
+    widest = max((array.dtype for array in result.data_vars.values()), key=lambda d: d.itemsize)
+    sizes = da.core.normalize_chunks(tuple(wanted), tuple(dims.values()), dtype=widest)
+    chunks = {dim: min(max(n), dims[dim]) for dim, n in zip(dims, sizes, strict=True)}
+    shards = {}
+    for dim, chunk in chunks.items():
+        points = target.shards.get(dim, chunk)
+        shards[dim] = min(points, math.ceil(dims[dim] / chunk) * chunk)
+        if shards[dim] % chunk:
+            raise ConfigError(
+                f"target.shards: {points} points along {dim!r} are no whole number of chunks of "
+                f"{chunk}; choose {max(1, points // chunk) * chunk}, or another target.chunks"
+            )
+    return Layout(chunks, shards)
+
+
+def template(result: xr.Dataset, layout: Layout, target: Target) -> xr.Dataset:
+    """The results with their labels and encoding, and one task in place of their values."""
+    arrays = {}
+    for name, array in result.data_vars.items():
+        dummy = da.zeros(array.shape, dtype=array.dtype, chunks=array.shape)
+        arrays[name] = array.copy(data=dummy)
+        encoding: dict[str, Any] = {"chunks": tuple(layout.chunks[str(d)] for d in array.dims)}
+        if layout.shards != layout.chunks and array.ndim:
+            encoding["shards"] = tuple(layout.shards[str(d)] for d in array.dims)
+        arrays[name].encoding = encoding
+        if target.round_bits is not None and array.dtype.kind == "f":
+            attribute = "_QuantizeBitRoundNumberOfSignificantBits"  # as the netCDF library has it
+            arrays[name].attrs[attribute] = target.round_bits
+    labelled = result.assign(arrays)
+    # In this thread, where versions are noted: threads of dask before 2026 would note nothing.
+    coords = {name: c.load(scheduler="sync") for name, c in labelled.coords.items()}
+    return labelled.assign_coords(coords)
 
 
 @dataclass(frozen=True)
@@ -56,7 +114,8 @@ class Job:
     @cached_property
     def identity(self) -> dict[str, str]:
         """What decides the result."""
-        return identity.identity(self.config, self.layout, self.source, self.read, self.result)
+        layout = self.layout.chunks, self.layout.shards
+        return identity.identity(self.config, *layout, self.source, self.read, self.result)
 
     @cached_property
     def template(self) -> xr.Dataset:

@@ -4,8 +4,6 @@ A region is a whole number of output shards, so no two tasks touch one shard. It
 points and a halo, rounded outwards to chunks of the source; that costs most where it is short.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -78,9 +76,8 @@ class Plan:
     @property
     def middle(self) -> Span:
         """Where a region lies that is like the most: it has others around it, if any has."""
-        counts = _counts(self.sizes, self.region)
         number = 0
-        for count in counts.values():
+        for count in _counts(self.sizes, self.region).values():
             number = number * count + count // 2
         return self.span(number)
 
@@ -160,10 +157,10 @@ def memory(work: Workload, region: Mapping[str, int]) -> int:
     }
     held = sum(_bytes(each, around) for each in work.inputs.values())
     made = sum(_bytes(each, region) for each in work.outputs.values())
-    chunk = max(
-        (_bytes(each, around if each.sliced else _largest(each)) for each in work.inputs.values()),
-        default=0,
-    )
+    chunk = 0
+    for each in work.inputs.values():
+        largest = {dim: c if isinstance(c, int) else max(c) for dim, c in each.chunks.items()}
+        chunk = max(chunk, _bytes(each, around if each.sliced else largest))
     shard = max((_bytes(each, work.shards) for each in work.outputs.values()), default=0)
     return work.base + held + made + work.threads * (chunk + 2 * shard)
 
@@ -227,7 +224,3 @@ def _counts(sizes: Mapping[str, int], region: Mapping[str, int]) -> dict[str, in
 
 def _bytes(each: Field, sizes: Mapping[str, int]) -> int:
     return each.itemsize * math.prod(sizes.get(dim, 1) for dim in each.dims)
-
-
-def _largest(each: Field) -> dict[str, int]:
-    return {dim: c if isinstance(c, int) else max(c) for dim, c in each.chunks.items()}

@@ -1,7 +1,5 @@
 """What a store holds, and a config to start from: both from metadata alone."""
 
-from __future__ import annotations
-
 import json
 import os
 import re
@@ -90,36 +88,31 @@ def init(store: str, settings: Sequence[str] = ()) -> str:
     source_lines = [f"  {key}: {_flow(value)}" for key, value in given.items()]
     if source.storage_options:
         source_lines.append("  # storage_options: {...}    as they were given; secrets as ${NAME}")
+    name = re.split(r"[/:]", without_secrets(source.path[0]).partition("?")[0].rstrip("/"))[-1]
+    stem = re.sub(r"\W+", "_", name.partition(".")[0]).strip("_") or "source"
+    # The overview down to the boundary: axes and grid, as a comment.
+    recognised = str(describe_dataset(dataset)).partition("\n  boundary ")[0]
     written = {
-        r"^(?=source:)": _recognised(dataset),
+        r"^(?=source:)": "".join(f"# {line}\n" for line in recognised.splitlines()) + "\n",
         r"^  path: sample:.*$": "\n".join(source_lines),
         r"^  - operator:(.|\n)*?(?=\n\n)": "\n".join(_steps(suggested, dataset)),
-        r"^  path: out/.*$": f"  path: {_flow(_target(source))}",
+        r"^  path: out/.*$": f"  path: {_flow(f'out/{stem}_derivatives.zarr')}",
     }
     if chunks:
         written[r"^  # chunks:.*$"] = f"  chunks: {_flow(chunks)} # as the source is stored"
     for pattern, text in written.items():
         text = text.replace("\\", r"\\")
         example = re.sub(pattern, text, example, count=1, flags=re.MULTILINE)
-    return _schema_line() + example.rstrip()
+    # Where editors find the schema, if it lies here: one that they miss is an error to them.
+    first = f"# For completion in editors: fdgrad schema > {SCHEMA}, then fdgrad init again.\n"
+    if os.path.exists(SCHEMA):
+        first = f"# yaml-language-server: $schema={SCHEMA}\n"
+    return first + example.rstrip()
 
 
 def _source(store: str, settings: Sequence[str]) -> Source:
     given = read_text(store, json.dumps({"source": {"path": store}}), _Given, settings)
     return next(iter(given.values())).source
-
-
-def _schema_line() -> str:
-    """Where editors find the schema, if it lies here: one that they miss is an error to them."""
-    if os.path.exists(SCHEMA):
-        return f"# yaml-language-server: $schema={SCHEMA}\n"
-    return f"# For completion in editors: fdgrad schema > {SCHEMA}, then fdgrad init again.\n"
-
-
-def _recognised(dataset: xr.Dataset) -> str:
-    """The overview of the dataset down to the boundary, its axes and grid, as a comment."""
-    lines = str(describe_dataset(dataset)).partition("\n  boundary ")[0].splitlines()
-    return "".join(f"# {line}\n" for line in lines) + "\n"
 
 
 def _steps(suggested: Sequence[Suggestion], dataset: xr.Dataset) -> Iterable[str]:
@@ -144,13 +137,6 @@ def _chunks(fields: Sequence[xr.DataArray]) -> dict[str, int]:
     shared = set.intersection(*(set(field.dims) for field in fields))
     stored = stored_chunks(fields[0].variable).items()
     return {dim: n if isinstance(n, int) else max(n) for dim, n in stored if dim in shared}
-
-
-def _target(source: Source) -> str:
-    """A name beside those of results, made of that of the source."""
-    name = re.split(r"[/:]", without_secrets(source.path[0]).partition("?")[0].rstrip("/"))[-1]
-    stem = re.sub(r"\W+", "_", name.partition(".")[0]).strip("_")
-    return f"out/{stem or 'source'}_derivatives.zarr"
 
 
 def _flow(value: Any) -> str:

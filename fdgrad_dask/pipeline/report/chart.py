@@ -1,7 +1,5 @@
 """Draws a field: robust colours, degrees and units where CF attributes state them."""
 
-from __future__ import annotations
-
 from typing import Any, Literal
 
 import numpy as np

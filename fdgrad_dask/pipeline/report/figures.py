@@ -1,21 +1,28 @@
-"""The figures of a report, as SVG elements of the page."""
-
-from __future__ import annotations
+"""The figures of a report, as SVG elements of the page, and the numbers that they show."""
 
 import io
+import math
 import re
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
+from fdgrad_dask.pipeline.execute.journal import RegionRecord
 from fdgrad_dask.pipeline.report import chart
-from fdgrad_dask.pipeline.report.stats import History, compute_rate
+from fdgrad_dask.pipeline.report.chart import get_units, is_time
 
+Array = np.ndarray[Any, np.dtype[np.float64]]
+
+_BINS = 120  # of a curve; a page has no room to show more
+_PAUSE = 10.0  # seconds; a longer time without any region means that the run was interrupted
 _WIDTH, _HEIGHT = 5.2, 2.6  # inches; a page shows figures at about this size
 _MAP = (2.4, 4.9)  # inches of height, with the colour bar
 _INK, _BLUE, _OCHRE = "#5b6770", "#2f6f9f", "#c5832b"
@@ -34,6 +41,63 @@ _STYLE: dict[Any, Any] = {
     "ytick.major.width": 0.6,
     "grid.color": "#e3e7ea",
 }
+_POINTS = 600  # along a dimension; a page has no more pixels for it
+_DECODED = 2**29  # bytes of the chunks that are decoded
+
+
+@dataclass(frozen=True)
+class History:
+    """When each region was computed, in seconds of run time, which excludes interruptions."""
+
+    regions: pd.DataFrame
+    """The fields of the records, with ``start`` and ``end`` in seconds of run time; one row per
+    region, in the order in which they began."""
+    resumed: Array
+    """Seconds of run time at which an interrupted run went on."""
+    seconds: float
+    """Run time, at least a millisecond."""
+    workers: int
+    """How many workers were in use at the same time."""
+    busy: float
+    """Share of the workers' run time that they spent on regions."""
+
+    @property
+    def edges(self) -> Array:
+        """Edges of the bins of a curve, in seconds of run time."""
+        return np.linspace(0, self.seconds, _BINS + 1)
+
+
+def summarize(records: Sequence[RegionRecord]) -> History:
+    """Leave the interruptions of a run of at least one region out, and count its workers."""
+    regions = pd.DataFrame([vars(record) for record in records])
+    regions = regions.sort_values("began", kind="stable", ignore_index=True)
+    began, ended = regions.began, regions.began + regions.seconds
+    session = (began - ended.cummax().shift() > _PAUSE).cumsum()
+    first, last = began.groupby(session).min(), ended.groupby(session).max()
+    length = last - first
+    before = length.cumsum() - length
+    regions["start"] = began - session.map(first - before)
+    regions["end"] = regions.start + regions.seconds
+    # A resumed run has other workers, so those of each session are counted for its time alone.
+    workers = regions.worker.groupby(session).nunique()
+    return History(
+        regions=regions,
+        resumed=before.to_numpy()[1:],
+        seconds=max(length.sum(), 1e-3),
+        workers=int(workers.max()),
+        busy=regions.seconds.sum() / max((workers * length).sum(), 1e-9),
+    )
+
+
+def compute_rate(regions: pd.DataFrame, column: str, edges: Array) -> Array:
+    """Amount per second in each bin, with that of a region spread evenly over its time."""
+    # What is done by a given time is linear between the starts and ends of regions.
+    rate = regions[column] / regions.seconds.clip(1e-6)
+    times = np.concatenate([regions.start, regions.start + regions.seconds.clip(1e-6)])
+    change = pd.Series(np.concatenate([rate, -rate]), times).sort_index()
+    slope, times = change.cumsum().to_numpy(), change.index.to_numpy()
+    done = np.concatenate([[0.0], np.cumsum(slope[:-1] * np.diff(times))])
+    return np.asarray(np.diff(np.interp(edges, times, done)) / np.diff(edges))
 
 
 def draw_result(field: xr.DataArray) -> str:
@@ -142,3 +206,56 @@ def _to_svg(figure: Figure) -> str:
     figure.savefig(text, format="svg", dpi=160, facecolor="none")
     svg = re.sub(r"(?s)<metadata>.*?</metadata>", "", text.getvalue())
     return re.sub(r'(?s).*?<svg[^>]*(viewBox="[^"]*")[^>]*>', r"<svg \1>", svg, count=1)
+
+
+def take_preview(array: xr.DataArray) -> tuple[xr.DataArray, str]:
+    """Read a map, else a section or a line, of a lazily opened array, at a bounded cost.
+
+    Of other dimensions the middle; of a large map every n-th point; and a window around the middle
+    where that would still decode too many chunks: a result may have a petabyte.
+
+    The part, in memory, and in words which part it is: empty where it is all.
+    """
+    array = array.reset_coords(drop=True)
+    map_dims = [
+        dim for dim in array.dims if get_units(array[dim]) in {"degrees_north", "degrees_east"}
+    ]
+    shown = map_dims if len(map_dims) == 2 else array.dims[-2:]
+    middle = {dim: size // 2 for dim, size in array.sizes.items() if dim not in shown}
+    words = [f"{dim} {_describe(array[dim], index)}" for dim, index in middle.items()]
+    parts = {}
+    for dim, (start, stop) in _choose_window(array, shown).items():
+        step = math.ceil((stop - start) / _POINTS)
+        parts[dim] = slice(start, stop, step)
+        if stop - start < array.sizes[dim]:
+            first, last = (_describe(array[dim], index) for index in (start, stop - 1))
+            words.append(f"{dim} {first} to {last}")
+        if step > 1:
+            words.append(f"{dim} in steps of {step}")
+    return array.isel({**middle, **parts}).load(), ", ".join(words)
+
+
+def _choose_window(
+    array: xr.DataArray, shown: Sequence[Hashable]
+) -> dict[Hashable, tuple[int, int]]:
+    """All of the dimensions shown, or as many chunks around the middle as may be decoded."""
+    stored = array.encoding.get("chunks") or array.encoding.get("chunksizes") or array.shape
+    chunks = dict(zip(array.dims, stored, strict=True))
+    counts = {dim: math.ceil(array.sizes[dim] / chunks[dim]) for dim in shown}
+    budget = max(1, _DECODED // (math.prod(stored) * array.dtype.itemsize))
+    window = {}
+    for number, dim in enumerate(sorted(shown, key=counts.__getitem__)):
+        count = min(counts[dim], max(1, int(budget ** (1 / (len(shown) - number)))))
+        budget //= count
+        start = (counts[dim] - count) // 2 * chunks[dim]
+        window[dim] = (start, min(start + count * chunks[dim], array.sizes[dim]))
+    return window
+
+
+def _describe(points: xr.DataArray, index: int) -> str:
+    """A value of a coordinate, as a reader would write it."""
+    value = points.values[index]
+    if is_time(points):
+        return str(value).replace("T", " ")[:16].removesuffix(" 00:00")
+    text = f"{value:g}" if points.dtype.kind in "iuf" else str(value)
+    return f"{text} {get_units(points)}".rstrip()

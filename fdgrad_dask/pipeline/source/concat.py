@@ -4,8 +4,6 @@ Every file is opened once, for its labels; after that a file is opened when rows
 and few are open at a time. So ten thousand files are ten thousand names, not a graph of them.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
@@ -35,20 +33,19 @@ class Files:
         self, names: Sequence[str], source: Source, versions: dict[int, str | None] | None = None
     ) -> None:
         self.names, self.source, self.versions = tuple(names), source, versions or {}
-        self.dataset = lru_cache(_KNOWN)(self._opened)
+        # A file is what it was when it was opened first, on the driver.
+        self.dataset = lru_cache(_KNOWN)(
+            lambda number: opened(self.names[number], source, number, self.versions)
+        )
 
-    def __reduce__(self) -> tuple[type[Files], tuple[Any, ...]]:
+    def __reduce__(self) -> tuple[type["Files"], tuple[Any, ...]]:
         return Files, (self.names, self.source, self.versions)
-
-    def _opened(self, number: int) -> xr.Dataset:
-        """A file is what it was when it was opened first, on the driver."""
-        return opened(self.names[number], self.source, number, self.versions)
 
 
 class Joined(BackendArray):
     """A variable whose rows along one axis lie in many files, each opened when it is read."""
 
-    def __init__(self, files: Files, parts: Sequence[Part], name: str, dim: str) -> None:
+    def __init__(self, files: Files, parts: Sequence["Part"], name: str, dim: str) -> None:
         dims, shape, _ = parts[0].variables[name]
         self.files, self.name, self.axis = files, name, dims.index(dim)
         self.numbers = [part.number for part in parts]
@@ -106,7 +103,9 @@ def joined(names: Sequence[str], source: Source) -> xr.Dataset:
         groups.setdefault(part.fields, []).append(part)
     try:
         datasets = [_followed(files, group) for group in groups.values()]
-        apart = _in_which_differ(datasets)
+        held = [(n, c.variable) for each in datasets for n, c in each.coords.items() if c.ndim == 2]
+        first_of: dict[Hashable, xr.Variable] = {}
+        apart = [name for name, one in held if not first_of.setdefault(name, one).equals(one)]
         datasets = [each.drop_vars(apart, errors="ignore") for each in datasets]
         return xr.merge(datasets, compat="override", join="exact", combine_attrs="override")
     except ValueError as error:
@@ -116,29 +115,18 @@ def joined(names: Sequence[str], source: Source) -> xr.Dataset:
         ) from error
 
 
-def _in_which_differ(datasets: Sequence[xr.Dataset]) -> list[Hashable]:
-    """The coordinates over two dimensions that have not the same values in all that have them."""
-    first: dict[Hashable, xr.Variable] = {}
-    held = [(n, c.variable) for each in datasets for n, c in each.coords.items() if c.ndim == 2]
-    return [name for name, one in held if not first.setdefault(name, one).equals(one)]
-
-
-def _labels(dataset: xr.Dataset) -> dict[Hashable, Any]:
-    """The index of each dimension; where it has no labels, the dates along it, as XTIME of WRF."""
+def _part(files: Files, number: int, known: dict[str, Any]) -> Part:
+    dataset = files.dataset(number)
+    # The index of each dimension; where it has no labels, the dates along it, as XTIME of WRF.
     dated = {
         coord.dims[0]: coord.to_index()
         for coord in dataset.coords.values()
         if coord.ndim == 1 and coord.dtype.kind == "M"
     }
-    return {**dated, **dataset.indexes}
-
-
-def _part(files: Files, number: int, known: dict[str, Any]) -> Part:
-    dataset = files.dataset(number)
     points = {
         # One object for the labels that are the same in each file.
         str(dim): known[str(dim)] if str(dim) in known and known[str(dim)].equals(own) else own
-        for dim, own in _labels(dataset).items()
+        for dim, own in {**dated, **dataset.indexes}.items()
     }
     own = {dim for dim in points if points[dim] is not known.get(dim)}
     held = {

@@ -1,7 +1,7 @@
 """One file or store, opened: a lazy Dataset whose variables say where they lie when they fail."""
 
-from __future__ import annotations
-
+import math
+import os
 import re
 import threading
 import warnings
@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import xarray as xr
@@ -19,13 +19,14 @@ from xarray.core import indexing
 from fdgrad_dask.errors import FdgradError, InputError
 from fdgrad_dask.pipeline.config.redaction import without_secrets
 from fdgrad_dask.pipeline.config.source import Stored
-from fdgrad_dask.pipeline.source import netcdf, remote, versions
-from fdgrad_dask.pipeline.source.places import format_of
+from fdgrad_dask.pipeline.source import remote, versions
+from fdgrad_dask.pipeline.source.remote import format_of
 from fdgrad_dask.pipeline.source.select import with_related_coords
 from fdgrad_dask.pipeline.source.zarr import Guarded, zarr_store
 
 _opening = threading.Lock()  # what is said of warnings holds for the whole process
 _TIMES = re.compile(r"decod|since|calendar", re.IGNORECASE)  # what xarray says of bad times
+_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 4, 6: 8, 7: 1, 8: 2, 9: 4, 10: 8, 11: 8}  # bytes of a type
 
 
 class StoredArray(BackendArray):
@@ -53,19 +54,13 @@ class StoredArray(BackendArray):
             ours = isinstance(error, FdgradError)
             cause = str(error) if ours else f"{type(error).__name__}: {error}"
             advice = "" if ours else "; the file is damaged there, fetch it again"
-            place = ", ".join(map(_shown, key, self.shape))
+            rows = [np.arange(size)[part] for part, size in zip(key, self.shape, strict=True)]
+            ends = (f"{r.min()}:{r.max() + 1}" if r.size and r.ndim else str(r) for r in rows)
+            place = ", ".join(ends)
             raise InputError(
                 f"{self.name}[{place}] of {without_secrets(self.path)} cannot be read ({cause})"
                 f"{advice}"
             ) from error
-
-
-def _shown(part: int | slice | np.ndarray[Any, Any], size: int) -> str:
-    """The rows that an index takes, from the first to the last of them."""
-    rows = np.arange(size)[part]
-    if not rows.ndim:
-        return str(rows)
-    return f"{rows.min()}:{rows.max() + 1}" if rows.size else "0:0"
 
 
 def opened(
@@ -90,14 +85,25 @@ def opened(
     look = None
     if version is not None:
         look = partial(versions.require_same, str(number), path, version, options)
-    return _name_when_read(with_related_coords(dataset), path, look)
+    dataset = with_related_coords(dataset)
+
+    def wrap(name: str) -> xr.Variable:
+        """In an array that names it when it is read."""
+        variable = dataset.variables[name]
+        data = indexing.LazilyIndexedArray(StoredArray(variable, name, path, look))
+        return xr.Variable(variable.dims, data, variable.attrs, variable.encoding)
+
+    fields = {name: wrap(name) for name in map(str, dataset.data_vars)}
+    # Indexes are in memory already.
+    labels = {name: wrap(name) for name in map(str, dataset.coords) if name not in dataset.indexes}
+    return dataset.assign(fields).assign_coords(labels)
 
 
 def _lazy(path: str, source: Stored, number: int) -> xr.Dataset:
     """As xarray opens it."""
     what: Any
     if format_of(path, source) == "netcdf":
-        what, engine = netcdf.opening(path, source.storage_options)
+        what, engine = open_netcdf(path, source.storage_options)
     else:
         what, engine = Guarded(zarr_store(path, source), path, source, number), "zarr"
     with _opening, warnings.catch_warnings():
@@ -117,7 +123,14 @@ def _lazy(path: str, source: Stored, number: int) -> xr.Dataset:
 
 def _refused(error: Exception, path: str, source: Stored) -> InputError:
     """What went wrong, and what to do: a remedy that was tried where that can be done."""
-    advice = _advice(path, source)
+    kind = format_of(path, source)
+    advice = "give a Zarr folder or a netCDF file that is complete"
+    if kind == "netcdf" and find_spec("netCDF4") is None:
+        advice = "netCDF4 is not installed: pip install 'fdgrad_dask[netcdf]'"
+    elif source.group:
+        advice = f"give one that is complete and holds the group {source.group!r}"
+    elif remote.is_url(path):
+        advice = f"give the URL of complete {kind}, or set source.format and storage_options"
     if source.decode_times and _TIMES.search(str(error)):
         with suppress(FdgradError, MemoryError):
             opened(path, source.model_copy(update={"decode_times": False}))
@@ -128,25 +141,89 @@ def _refused(error: Exception, path: str, source: Stored) -> InputError:
     return remote.refusal(error, path, "opened", advice)
 
 
-def _advice(path: str, source: Stored) -> str:
-    kind = format_of(path, source)
-    if kind == "netcdf" and find_spec("netCDF4") is None:
-        return "netCDF4 is not installed: pip install 'fdgrad_dask[netcdf]'"
-    if source.group:
-        return f"give one that is complete and holds the group {source.group!r}"
-    if remote.is_url(path):
-        return f"give the URL of complete {kind}, or set source.format and storage_options"
-    return "give a Zarr folder or a netCDF file that is complete"
+def open_netcdf(file: str, options: dict[str, Any]) -> tuple[str | BinaryIO, str | None]:
+    """What xarray opens, and by which engine."""
+    if not remote.is_url(file):
+        with open(file, "rb") as header:
+            _require_whole(header, os.path.getsize(file), file)
+        return file, None
+    handle, size = remote.reading(file, options)
+    if not _require_whole(handle, size, file):
+        handle.seek(0)
+        return handle, "h5netcdf"
+    # Only the C library reads netCDF-3 piece by piece, and from disk.
+    return remote.local_copy(file, options), None
 
 
-def _name_when_read(dataset: xr.Dataset, path: str, look: Callable[[], None] | None) -> xr.Dataset:
-    """Each variable in an array that names it; indexes are in memory already."""
+def _require_whole(header: BinaryIO, size: int, name: str) -> bool:
+    """Refuses a netCDF-3 file that is shorter than its header says; whether it is netCDF-3.
 
-    def wrap(name: str) -> xr.Variable:
-        variable = dataset.variables[name]
-        data = indexing.LazilyIndexedArray(StoredArray(variable, name, path, look))
-        return xr.Variable(variable.dims, data, variable.attrs, variable.encoding)
+    It would open without an error and read as zeros. HDF5 itself refuses what was cut short.
+    """
+    magic = header.read(4)
+    if magic not in (b"CDF\1", b"CDF\2", b"CDF\5"):
+        return magic.startswith(b"CDF")
+    says = ""
+    try:
+        if size < (promised := _promised(header, magic[3])):
+            says = f", its header promises {promised}"
+    except EOFError:
+        says = " and ends inside its header"
+    if says:
+        raise InputError(f"{name} is {size} bytes{says}: it was cut short; fetch it again")
+    return True
 
-    fields = {name: wrap(name) for name in map(str, dataset.data_vars)}
-    labels = {name: wrap(name) for name in map(str, dataset.coords) if name not in dataset.indexes}
-    return dataset.assign(fields).assign_coords(labels)
+
+def _promised(header: BinaryIO, version: int) -> int:
+    """Where the last value ends: of a variable, or of the last record.
+
+    As in Unidata's NetCDF Classic Format Specification: CDF-1, 2 and 5.
+    """
+    wide = 8 if version == 5 else 4
+
+    def take(size: int) -> bytes:
+        held = header.read(size)
+        if len(held) < size:
+            raise EOFError
+        return held
+
+    def number(width: int = wide) -> int:
+        return int.from_bytes(take(width), "big")
+
+    def skip_padded(size: int) -> None:
+        take(size + -size % 4)
+
+    def listed() -> range:
+        number(4)  # says of what; an absent list is a list of none
+        return range(number())
+
+    def skip_attributes() -> None:
+        for _ in listed():
+            skip_padded(number())
+            item = _SIZES[number(4)]
+            skip_padded(number() * item)
+
+    def dimension() -> int:
+        skip_padded(number())
+        return number()
+
+    records = number()
+    lengths = [dimension() for _ in listed()]
+    skip_attributes()
+    ends, by_record = [0], []
+    for _ in listed():
+        skip_padded(number())
+        shape = [lengths[number()] for _ in range(number())]
+        skip_attributes()
+        item = _SIZES[number(4)]
+        number()  # its size, which has no room for that of a large one
+        begin = number(4 if version == 1 else 8)
+        if shape[:1] == [0]:  # the record dimension
+            by_record.append((begin, math.prod(shape[1:]) * item))
+        else:
+            ends.append(begin + math.prod(shape) * item)
+    if by_record and records not in (0, 256**wide - 1):  # unlimited, while a file is written
+        # A record is padded to four bytes a variable, but not where there is only one.
+        step = sum(held + (-held % 4 if by_record[1:] else 0) for _, held in by_record)
+        ends += [begin + (records - 1) * step + held for begin, held in by_record]
+    return max(ends)

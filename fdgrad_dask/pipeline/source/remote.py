@@ -1,19 +1,19 @@
-"""What lies behind a URL: buckets by obstore, everything else by fsspec.
+"""Where a source lies: here, or behind a URL: buckets by obstore, everything else by fsspec.
 
 The scheme decides, not what happens to be installed, so that a config means the same everywhere.
 """
 
-from __future__ import annotations
-
 import atexit
+import glob
 import os
 import shutil
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import cache
+from importlib.util import find_spec
 from typing import Any, BinaryIO
 
 from dask.utils import parse_timedelta
@@ -21,8 +21,10 @@ from zarr.abc.store import Store
 from zarr.storage import FsspecStore, ObjectStore, ZipStore
 
 from fdgrad_dask.errors import ConfigError, InputError
+from fdgrad_dask.pipeline.config.operators import did_you_mean
 from fdgrad_dask.pipeline.config.redaction import without_secrets
-from fdgrad_dask.pipeline.config.source import STORES
+from fdgrad_dask.pipeline.config.section import SAMPLE
+from fdgrad_dask.pipeline.config.source import STORES, Stored
 
 # What the errors of obstore hold where it found no key and asked the machine, or was turned away.
 _NO_KEYS = (
@@ -34,6 +36,7 @@ _VARIABLES = {  # by the first letter of the scheme
     "g": "GOOGLE_APPLICATION_CREDENTIALS",
     "a": "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY",
 }
+_NETCDF = (".nc", ".nc4", ".cdf", ".netcdf", ".h5", ".hdf5")
 
 
 def is_url(path: str) -> bool:
@@ -197,3 +200,61 @@ def _copies() -> str:
     folder = tempfile.mkdtemp(prefix="fdgrad-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder
+
+
+def files_of(source: Stored) -> list[str]:
+    """Every file, folder or URL of a source, patterns and samples replaced by what they name."""
+    return [file for path in source.path for file in _named(path, source.storage_options)]
+
+
+def is_repository(found: Collection[str]) -> bool:
+    """Whether a folder with these names in it is an Icechunk repository."""
+    return {"snapshots", "refs"} <= {*found}
+
+
+def format_of(file: str, source: Stored) -> str:
+    """What a file is, by its name and what it looks like."""
+    if source.format != "auto":
+        return source.format
+    name = file.rstrip("/").lower()
+    if source.branch or source.tag or source.snapshot or name.endswith(".icechunk"):
+        return "icechunk"
+    if name.endswith(".json"):
+        return "kerchunk"
+    if is_url(file):
+        return "netcdf" if name.endswith(_NETCDF) else "zarr"
+    if os.path.isdir(file):
+        return "icechunk" if is_repository(os.listdir(file)) else "zarr"
+    return "zarr" if name.endswith(".zip") else "netcdf"
+
+
+def _named(path: str, options: dict[str, Any]) -> list[str]:
+    if path.startswith(SAMPLE):
+        return [_sample(path.removeprefix(SAMPLE))]
+    if is_url(path):
+        return matching(path, options) if "*" in path else [path]
+    if os.path.exists(path):
+        return [path]
+    found = sorted(glob.glob(path))
+    if not found:
+        folder = os.path.dirname(path) or "."
+        if not os.path.isdir(folder):
+            raise InputError(f"no source {path!r}: there is no folder {folder!r}; fix the path")
+        what = "no file matches" if glob.has_magic(path) else "no source"
+        inside = sorted(os.listdir(folder))
+        raise InputError(f"{what} {path!r}; {did_you_mean(os.path.basename(path), inside)}")
+    return found
+
+
+def _sample(name: str) -> str:
+    spec = find_spec("iris_sample_data")
+    if spec is None or spec.origin is None:
+        raise InputError(
+            f"{SAMPLE}{name} needs the package iris-sample-data, which is not installed; "
+            "pip install 'fdgrad_dask[samples]'"
+        )
+    folder = os.path.join(os.path.dirname(spec.origin), "sample_data")
+    names = sorted(file for file in os.listdir(folder) if file.endswith(".nc"))
+    if name not in names:
+        raise InputError(f"no sample {name!r}; {did_you_mean(name, names)}")
+    return os.path.join(folder, name)

@@ -4,8 +4,6 @@ Nothing is read for it. What ``encoding`` says of chunks is kept true of the par
 begins in the middle of a stored chunk begins with the rest of that chunk.
 """
 
-from __future__ import annotations
-
 import re
 import warnings
 from collections.abc import Hashable, Mapping
@@ -16,7 +14,7 @@ import numpy as np
 import xarray as xr
 
 from fdgrad_dask.errors import ConfigError
-from fdgrad_dask.pipeline.config.operators import did_you_mean
+from fdgrad_dask.pipeline.config.operators import did_you_mean, require_known
 from fdgrad_dask.pipeline.config.source import Label, Picked, Selection, Source
 
 ATTRIBUTES = ("grid_mapping", "bounds", "climatology")
@@ -51,13 +49,8 @@ def renamed(dataset: xr.Dataset, names: Mapping[str, str]) -> xr.Dataset:
 
 def labelled(dataset: xr.Dataset, source: Source) -> xr.Dataset:
     """``dataset`` with the coordinates and attributes that ``coords`` and ``attrs`` name."""
-    for key, names in (("coords", source.coords), ("attrs", source.attrs)):
-        for name in names:
-            if name not in dataset.variables:
-                known = map(str, dataset.variables)
-                raise ConfigError(
-                    f"source.{key}: no variable {name!r}; {did_you_mean(name, known)}"
-                )
+    require_known("source.coords", source.coords, dataset.variables, "variable")
+    require_known("source.attrs", source.attrs, dataset.variables, "variable")
     if not source.coords and not source.attrs:
         return dataset
     result = dataset.copy().set_coords(list(source.coords))
@@ -73,8 +66,6 @@ def labelled(dataset: xr.Dataset, source: Source) -> xr.Dataset:
 def named_in(dataset: xr.Dataset) -> set[str]:
     """The names that attributes of the dataset's variables refer to, whether there or not.
 
-    Examples
-    --------
     >>> named_in(xr.Dataset({"t": ((), 0.0, {"grid_mapping": "crs: x y"})})) >= {"crs", "x"}
     True
     """
@@ -90,10 +81,8 @@ def with_related_coords(dataset: xr.Dataset) -> xr.Dataset:
 
 def selected(dataset: xr.Dataset, select: Mapping[str, Selection]) -> xr.Dataset:
     """The part of ``dataset`` that ``select`` names, still lazy."""
+    require_known("source.select", select, dataset.sizes)
     for dim, wanted in select.items():
-        if dim not in dataset.sizes:
-            known = map(str, dataset.sizes)
-            raise ConfigError(f"source.select: no dimension {dim!r}; {did_you_mean(dim, known)}")
         try:
             rows = _rows(dataset, dim, wanted)
         except ConfigError as error:
@@ -119,8 +108,16 @@ def as_slice(rows: Rows) -> slice | Rows:
 def _rows(dataset: xr.Dataset, dim: str, wanted: Selection) -> Rows:
     """The numbers of the points along ``dim`` that are taken; a lone one takes it away."""
     every = np.arange(dataset.sizes[dim])
-    if isinstance(wanted, Picked) and wanted.labels is None:
-        rows = _by_number(every, dim, wanted)
+    if isinstance(wanted, Picked) and isinstance(wanted.index, tuple):
+        rows = every[slice(*wanted.index)]
+    elif isinstance(wanted, Picked) and wanted.labels is None:
+        numbers: Any = wanted.index if wanted.indices is None else wanted.indices
+        for number in np.atleast_1d(numbers):
+            if not -every.size <= number < every.size:
+                raise ConfigError(
+                    f"no point {number}; {dim!r} has {every.size}, from 0 to {every.size - 1}"
+                )
+        rows = np.asarray(every[np.array(numbers)])
     elif dim not in dataset.indexes:
         raise ConfigError(f"{dim!r} has no labels; select by index")
     elif isinstance(wanted, Picked):
@@ -133,18 +130,6 @@ def _rows(dataset: xr.Dataset, dim: str, wanted: Selection) -> Rows:
     if not rows.size:
         raise ConfigError(f"nothing lies in {_text(wanted)}; {_extent(dataset, dim)}")
     return rows
-
-
-def _by_number(every: Rows, dim: str, wanted: Picked) -> Rows:
-    if isinstance(wanted.index, tuple):
-        return every[slice(*wanted.index)]
-    numbers = wanted.indices or (wanted.index,)
-    for number in numbers:
-        if number is None or not -every.size <= number < every.size:
-            raise ConfigError(
-                f"no point {number}; {dim!r} has {every.size}, from 0 to {every.size - 1}"
-            )
-    return np.asarray(every[np.array(wanted.index if wanted.indices is None else numbers)])
 
 
 def _by_range(

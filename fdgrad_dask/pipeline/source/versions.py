@@ -4,8 +4,6 @@ Whatever is read is noted together with its version as it was just before: a fil
 shard of a store. So two versions of one object can never end in one target unseen.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor

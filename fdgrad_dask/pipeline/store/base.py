@@ -1,10 +1,13 @@
 """What a run needs of a format: lay out, write shards, find what is there, publish."""
 
-from __future__ import annotations
-
-from collections.abc import Collection, Iterable, Mapping
+import os
+import re
+import shutil
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
+from uuid import uuid4
 
 import google_crc32c
 import numpy as np
@@ -15,6 +18,14 @@ Replaces = Mapping[str, Collection[str]]
 """The arrays of targets of ours, by their digests."""
 State = Literal["absent", "unfinished", "finished"]
 _WORDS = 2**17  # a MiB that is turned round at once
+WHOLE = "fdgrad-whole.nc"
+"""The netCDF file that is put together inside the folder that grew."""
+GROWING = "fdgrad-partial.json"
+"""The metadata of a group in a bucket that has no ``zarr.json`` yet, so that nobody reads it."""
+_OF_AN_ARRAY = re.compile(r"(?:zarr\.json|c(?:/\d+)*|(?:zarr|c(?:/\d+)*)\.[0-9a-f]{32}\.partial)")
+_OF_THE_GROUP = re.compile(
+    r"zarr\.json|zarr\.[0-9a-f]{32}\.partial|" + "|".join(map(re.escape, (WHOLE, GROWING)))
+)
 
 
 @dataclass(frozen=True)
@@ -43,8 +54,6 @@ def checksum_of(stored: NDArray[Any] | bytes) -> str:
     From the beginning it would say nothing. Chunks end in their own crc32c: over both it is the
     same whatever they hold, and over a shard of such chunks it depends on their lengths alone.
 
-    Examples
-    --------
     >>> checksum_of(b"123456789")
     'r01ecb845'
     """
@@ -135,3 +144,62 @@ class Store(Protocol):
     def free(self) -> int | None:
         """Bytes that can still be written, where that can be known."""
         return None
+
+
+def is_of_arrays(key: str, names: Collection[str]) -> bool:
+    """Whether a key is one of the group, or of the metadata or a chunk of one of these arrays.
+
+    >>> [is_of_arrays(key, ["t"]) for key in ("zarr.json", "t/c/0/1", "t/notes.txt", "q/c/0")]
+    [True, True, False, False]
+    """
+    array, found, rest = key.partition("/")
+    if not found:
+        return bool(_OF_THE_GROUP.fullmatch(key))
+    return array in names and bool(_OF_AN_ARRAY.fullmatch(rest))
+
+
+def unlink(folder: str, names: Collection[str], is_unwanted: Callable[[str], bool]) -> None:
+    """Deletes the unwanted objects of these arrays from a Zarr folder, by their keys."""
+    for key, full, ours in files_in(folder, names):
+        if ours and is_unwanted(key):
+            # A worker that was cut off may live, and finish its file in this moment.
+            with suppress(FileNotFoundError):
+                os.unlink(full)
+
+
+def remove(folder: str, names: Collection[str]) -> bool:
+    """Deletes these arrays from a Zarr folder, the group last; whether nothing else is left."""
+    if os.path.islink(folder) or not os.path.isdir(folder):
+        return False
+    unlink(folder, names, lambda key: "/" in key)
+    unlink(folder, names, lambda key: "/" not in key)
+    for at, _, _ in os.walk(folder, topdown=False):
+        if at == folder or os.path.relpath(at, folder).split(os.sep)[0] in names:
+            with suppress(OSError):  # it is not empty
+                os.rmdir(at)
+    return not os.path.lexists(folder)
+
+
+def link(there: str, here: str, keys: Iterable[str]) -> None:
+    """Has these objects of one Zarr folder in another too: linked, or copied where that fails."""
+    for key in keys:
+        old, new = os.path.join(there, key), os.path.join(here, key)
+        if not os.path.exists(old) or os.path.exists(new):
+            continue
+        os.makedirs(os.path.dirname(new), exist_ok=True)
+        try:
+            os.link(old, new)
+        except OSError:
+            part = f"{new}.{uuid4().hex}.partial"
+            shutil.copyfile(old, part)
+            os.replace(part, new)
+
+
+def files_in(folder: str, names: Collection[str]) -> Iterator[tuple[str, str, bool]]:
+    """Key and path of every file and link in a folder, and whether it is of these arrays."""
+    for at, folders, files in os.walk(folder):
+        links = [name for name in folders if os.path.islink(os.path.join(at, name))]
+        for name in [*files, *links]:
+            full = os.path.join(at, name)
+            key = os.path.relpath(full, folder)
+            yield key, full, is_of_arrays(key, names) and not os.path.islink(full)

@@ -4,8 +4,6 @@ Nothing can be added to the end of an object there. What is appended to ``KEY`` 
 beside it, ``KEY.more/000001``, which are read behind it.
 """
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -62,9 +60,16 @@ class Bucket:
             self._next.pop(key, None)
             self.remove(self.sizes(key + _MORE))
 
-    def create(self, key: str, content: bytes) -> bool:
-        """Puts an object where there is none; whether there was none."""
-        return self._put_where(key, content, "create")
+    def create(self, key: str, content: bytes, mode: Any = "create") -> bool:
+        """Puts an object where there is none, or the version that ``mode`` has; whether it did."""
+        from obstore.exceptions import AlreadyExistsError, PreconditionError
+
+        try:
+            with answering(self.path):
+                self.objects.put(key, content, mode=mode)
+        except (AlreadyExistsError, PreconditionError, FileNotFoundError):
+            return False
+        return True
 
     def replace(self, key: str, seen: bytes, content: bytes) -> bool:
         """Puts an object in place of one that holds ``seen``; whether it did."""
@@ -75,23 +80,10 @@ class Bucket:
                 held = bytes(found.bytes())
         except FileNotFoundError:
             return False
-        if held != seen:
-            return False
-        return self._put_where(key, content, {k: v for k, v in version.items() if v is not None})
+        known = {name: each for name, each in version.items() if each is not None}
+        return held == seen and self.create(key, content, known)
 
-    def renew(self, key: str, seen: bytes, content: bytes) -> bool:
-        """The service itself compares and puts, at once."""
-        return self.replace(key, seen, content)
-
-    def _put_where(self, key: str, content: bytes, mode: Any) -> bool:
-        from obstore.exceptions import AlreadyExistsError, PreconditionError
-
-        try:
-            with answering(self.path):
-                self.objects.put(key, content, mode=mode)
-        except (AlreadyExistsError, PreconditionError, FileNotFoundError):
-            return False
-        return True
+    renew = replace  # the service itself compares and puts, at once
 
     def append(self, key: str, content: bytes) -> None:
         with self._lock:
@@ -103,10 +95,7 @@ class Bucket:
     def flush(self) -> None:
         """Puts what was appended and waits, as all that reads and writes does first.
 
-        Raises
-        ------
-        OutputError
-            It cannot be put, and goes on waiting.
+        OutputError: it cannot be put, and goes on waiting.
         """
         with self._lock:
             if self._timer is not None:

@@ -1,7 +1,5 @@
 """What the target's arrays look like when they are stored: packing, codecs, units of time."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +13,7 @@ from zarr.codecs import BloscCodec, Crc32cCodec
 from zarr.core.buffer import Buffer
 from zarr.storage import MemoryStore
 
-from fdgrad_dask.pipeline.config.target import Target
+from fdgrad_dask.pipeline.config.source import Target
 from fdgrad_dask.pipeline.source.select import ATTRIBUTES, named_in
 
 _TIME = ("units", "calendar")  # the only encoding of a source that holds for its coordinates here
@@ -36,12 +34,9 @@ def stored(values: NDArray[Any], target: Target) -> NDArray[Any]:
 
 def codecs(target: Target) -> dict[str, Any]:
     """How chunks are compressed; the checksum comes last, so that it covers what is stored."""
-    fast = target.compression == "fast"
-    compressor = (
-        BloscCodec(cname="lz4", clevel=5, shuffle="shuffle")
-        if fast
-        else BloscCodec(cname="zstd", clevel=7, shuffle="bitshuffle")
-    )
+    compressor = BloscCodec(cname="zstd", clevel=7, shuffle="bitshuffle")
+    if target.compression == "fast":
+        compressor = BloscCodec(cname="lz4", clevel=5, shuffle="shuffle")
     return {"compressors": (compressor, Crc32cCodec())}
 
 
@@ -50,7 +45,10 @@ def encoded(result: xr.Dataset, compression: dict[str, Any]) -> xr.Dataset:
     written = result.copy()
     own = {name for name in written.coords if name not in written.dims} - named_in(written)
     for name, variable in written.variables.items():
-        kept = _of_time(variable)
+        kept = {key: variable.encoding[key] for key in _TIME if key in variable.encoding}
+        # xarray reads months and years since a date, and writes none.
+        if variable.dtype.kind in "MO" and str(kept.get("units")).startswith(("month", "year")):
+            del kept["units"]
         related = {key: variable.attrs.pop(key) for key in ATTRIBUTES if key in variable.attrs}
         special: dict[str, Any] = {}
         if name not in written.data_vars:
@@ -65,14 +63,6 @@ def encoded(result: xr.Dataset, compression: dict[str, Any]) -> xr.Dataset:
                 special |= {"units": "nanoseconds", "dtype": "int64"}
         variable.encoding = {**kept, **related, **special, **compression}
     return written
-
-
-def _of_time(variable: xr.Variable) -> dict[str, Any]:
-    """Units and calendar of the source; xarray reads months and years since a date, no more."""
-    kept = {key: variable.encoding[key] for key in _TIME if key in variable.encoding}
-    if variable.dtype.kind in "MO" and str(kept.get("units")).startswith(("month", "year")):
-        del kept["units"]
-    return kept
 
 
 def described(template: xr.Dataset, target: Target) -> dict[str, Buffer]:

@@ -1,15 +1,68 @@
-"""A folder as the place of small objects: each a file, which only its owner reads."""
+"""A folder as the place of small objects, and what a file system says when it takes no more."""
 
-from __future__ import annotations
-
+import errno
 import os
-from contextlib import suppress
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
-from fdgrad_dask.pipeline.store.files import writing
+from dask.utils import format_bytes
 
+from fdgrad_dask.errors import FdgradError, OutputError
+from fdgrad_dask.pipeline.source import remote
+from fdgrad_dask.pipeline.store.bucket import answering
+
+_FULL = 2**20  # bytes free; HDF5 says only that something went wrong, so this tells
 _PRIVATE = 0o700
+_PRIVATELY = partial(os.open, mode=0o600)
+
+
+@contextmanager
+def writing(path: str) -> Iterator[None]:
+    """Turns what file system, bucket or library say of a write to ``path`` into an OutputError."""
+    try:
+        with answering(path) if remote.is_bucket(path) else nullcontext():
+            yield
+    except FdgradError:
+        raise
+    except OSError as error:
+        place = error.filename or path
+        raise OutputError(f"{place} cannot be written: {advice(error, path)}") from error
+    except Exception as error:
+        if type(error).__module__.startswith("icechunk"):
+            full = "os error 28" in str(error)
+            cause = next(iter(str(error).strip().splitlines()), type(error).__name__)
+            cause = advice(OSError(errno.ENOSPC, ""), path) if full else f"{cause}; see its storage"
+        elif str(error).startswith("NetCDF: "):  # a RuntimeError
+            cause = advice(error, path)
+        else:
+            raise
+        raise OutputError(f"{path} cannot be written: {cause}") from error
+
+
+def advice(error: Exception, path: str) -> str:
+    """What went wrong with ``path``, and what to do."""
+    number = error.errno if isinstance(error, OSError) else None
+    if number in (errno.ENOSPC, errno.EDQUOT) or (number is None and room(path) < _FULL):
+        free = format_bytes(room(path))
+        return f"the disk is full, {free} are free; make room, or name a target on another disk"
+    if number == errno.EROFS:
+        return "its file system is read-only; mount it for writing, or name another target"
+    if number in (errno.EACCES, errno.EPERM):
+        return "permission denied; fix the permissions of the folder, or name another target"
+    reason = error.strerror if isinstance(error, OSError) else None
+    return f"{reason or error}; fix the path, or name another target"
+
+
+def room(path: str) -> int:
+    """Bytes that are free where ``path`` is, or is to be."""
+    folder = os.path.abspath(path)
+    while not os.path.isdir(folder):
+        folder = os.path.dirname(folder)
+    return shutil.disk_usage(folder).free
 
 
 class Folder:
@@ -34,7 +87,7 @@ class Folder:
         unfinished = f"{file}.{os.getpid()}.tmp"
         with writing(file):
             self._make()
-            with open(unfinished, "wb", opener=_privately) as made:
+            with open(unfinished, "wb", opener=_PRIVATELY) as made:
                 made.write(content)
                 made.flush()
                 # Else a machine that loses its power may keep the new name and not the content.
@@ -51,7 +104,7 @@ class Folder:
         file = os.path.join(self.path, key)
         with writing(file):
             self._make()
-            with open(file, "ab", opener=_privately) as grown:
+            with open(file, "ab", opener=_PRIVATELY) as grown:
                 grown.write(content)
 
     def create(self, key: str, content: bytes) -> bool:
@@ -60,7 +113,7 @@ class Folder:
         with writing(file):
             self._make()
             # A hard link would come with its content, but gcsfuse, blobfuse and CIFS have none.
-            with suppress(FileExistsError), open(file, "xb", opener=_privately) as made:
+            with suppress(FileExistsError), open(file, "xb", opener=_PRIVATELY) as made:
                 made.write(content)
                 return True
         return False
@@ -103,7 +156,3 @@ class Folder:
         os.makedirs(self.path, _PRIVATE, exist_ok=True)
         with suppress(PermissionError):  # of somebody else
             os.chmod(self.path, _PRIVATE)
-
-
-def _privately(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)

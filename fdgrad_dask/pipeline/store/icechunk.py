@@ -4,8 +4,6 @@ Workers write chunks from forks of a session, which only know what they wrote; t
 what comes back and is the only one that commits. Readers of main see nothing until all is there.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Collection, Iterable, Iterator
 from functools import cached_property
@@ -17,14 +15,13 @@ from zarr.core.buffer import default_buffer_prototype
 from zarr.core.sync import collect_aiterator, sync
 
 from fdgrad_dask.errors import OutputError
-from fdgrad_dask.pipeline.config.target import Target
-from fdgrad_dask.pipeline.source import snapshots
-from fdgrad_dask.pipeline.source.remote import is_bucket
-from fdgrad_dask.pipeline.store.base import Held, Replaces, Store, Writer, checksum_of
+from fdgrad_dask.pipeline.config.source import Target
+from fdgrad_dask.pipeline.source.remote import is_bucket, is_repository
+from fdgrad_dask.pipeline.source.zarr import repository, storage
+from fdgrad_dask.pipeline.store.base import Held, Replaces, Store, Writer, checksum_of, is_of_arrays
 from fdgrad_dask.pipeline.store.bucket import Bucket
 from fdgrad_dask.pipeline.store.encoding import described
-from fdgrad_dask.pipeline.store.files import room, writing
-from fdgrad_dask.pipeline.store.keys import is_of_arrays
+from fdgrad_dask.pipeline.store.folder import room, writing
 from fdgrad_dask.pipeline.store.zarr import ZarrWriter, digest_of, put
 
 _GROWING = "fdgrad-partial"
@@ -55,13 +52,15 @@ class IcechunkStore(Store):
     def held(self) -> Iterator[Held]:
         """Its branches: main where something is in it, and the one that grows."""
         found = self._found()
-        if found and not snapshots.is_repository(found):
+        if found and not is_repository(found):
             yield Held(self._path, False, None)
         elif found:
             for branch in dict.fromkeys(("main", self._branch)):
                 store = self._repository.readonly_session(branch).store
                 if branch != "main" or not sync(store.is_empty("")):
-                    yield Held(self._path, branch != "main", _digest_in(store))
+                    group = sync(store.get("zarr.json", default_buffer_prototype()))
+                    digest = digest_of(group.to_bytes() if group is not None else None)
+                    yield Held(self._path, branch != "main", digest)
 
     def strangers(self, held: Held, names: Collection[str]) -> Iterator[str]:
         branch = _GROWING if held.partial else "main"
@@ -72,11 +71,11 @@ class IcechunkStore(Store):
         import icechunk
 
         with writing(self._path):
-            if not snapshots.is_repository(self._found()):
+            if not is_repository(self._found()):
                 if self._bucket is None:
                     os.makedirs(self._path, exist_ok=True)
                 options = self._target.storage_options
-                icechunk.Repository.create(snapshots.storage(self._path, options))
+                icechunk.Repository.create(storage(self._path, options))
             if self._branch == _GROWING:
                 self._repository.delete_branch(_GROWING)
         return self._grow(template, [""], "laid out")
@@ -153,7 +152,7 @@ class IcechunkStore(Store):
 
     @cached_property
     def _repository(self) -> Any:
-        return snapshots.repository(self._path, self._target.storage_options)
+        return repository(self._path, self._target.storage_options)
 
     @property
     def _branch(self) -> str:
@@ -170,9 +169,3 @@ class IcechunkStore(Store):
             self._seen = self._repository.readonly_session(self._branch).store
         assert self._seen is not None
         return self._seen
-
-
-def _digest_in(store: ZarrHierarchy) -> str | None:
-    """The digest of the run that wrote what a branch holds."""
-    held = sync(store.get("zarr.json", default_buffer_prototype()))
-    return digest_of(held.to_bytes() if held is not None else None)

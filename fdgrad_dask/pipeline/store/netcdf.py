@@ -5,8 +5,6 @@ shard, inside that folder, and gets its name. The checksum of a shard is that of
 the bytes on disk are others before and after; its key names the box that it fills.
 """
 
-from __future__ import annotations
-
 import os
 import re
 import threading
@@ -21,12 +19,11 @@ import zarr
 from numpy.typing import NDArray
 
 from fdgrad_dask.errors import ConfigError, OutputError
-from fdgrad_dask.pipeline.config.target import Target
-from fdgrad_dask.pipeline.store.base import Held, Replaces, Shard, box, checksum_of
+from fdgrad_dask.pipeline.config.source import Target
+from fdgrad_dask.pipeline.store.base import WHOLE, Held, Replaces, Shard, box, checksum_of
 from fdgrad_dask.pipeline.store.encoding import quiet, stored
-from fdgrad_dask.pipeline.store.files import writing
-from fdgrad_dask.pipeline.store.keys import WHOLE
-from fdgrad_dask.pipeline.store.zarr import ZarrFolder, ZarrWriter, in_the_way, key_at
+from fdgrad_dask.pipeline.store.folder import writing
+from fdgrad_dask.pipeline.store.zarr import ZarrFolder, ZarrWriter, key_at, require_ours
 
 _READERS = 4  # shards in memory while the file is put together
 _LEVEL = {"fast": 1, "archive": 7}  # of zlib, which every reader of netCDF has
@@ -74,7 +71,7 @@ class NetcdfStore(ZarrFolder):
         ]
         return {key: str(self.checksum(key)) for key in keys}
 
-    def writer(self) -> NetcdfWriter:
+    def writer(self) -> "NetcdfWriter":
         grown = super().writer() if os.path.isdir(self._partial) else None
         return NetcdfWriter(self._target, grown)
 
@@ -88,7 +85,11 @@ class NetcdfStore(ZarrFolder):
         if not os.path.isdir(self._partial):
             there = os.path.isfile(self._final) and os.path.getsize(self._final) > 0
             return set() if there else set(keys)
-        chunks = {key: self._chunk(key) for key in keys}
+        chunks = {}
+        for key in keys:  # the key in the Zarr folder, by the box
+            name, where = _parsed(key)
+            array = zarr.open_array(self._partial, path=name, mode="r")
+            chunks[key] = key_at(array, tuple(part.start for part in where))
         gone = super().absent(chunks.values())
         return {key for key, chunk in chunks.items() if chunk in gone}
 
@@ -116,13 +117,13 @@ class NetcdfStore(ZarrFolder):
         ours = {**replaces, own: names}
         if grows:
             if os.path.lexists(aside) and not self._remove_aside(aside, ours):
-                raise in_the_way(aside)
+                raise OutputError(f"{aside} is in the way; move it, and run again")
             whole = os.path.join(self._partial, WHOLE)
             try:
                 with writing(whole):
                     self._assemble(whole)
                     if os.path.lexists(self._final):
-                        self._require_ours(ours)
+                        require_ours(self._final, self._digest_in(self._final), ours)
                     os.replace(whole, self._final)
                     # One that is killed while it is deleted must not pass for one that grows.
                     os.rename(self._partial, aside)
@@ -154,12 +155,6 @@ class NetcdfStore(ZarrFolder):
             variable.encoding = {}
         with dask.config.set(scheduler="threads", num_workers=_READERS):
             lazy.to_netcdf(whole, engine="netcdf4", encoding=encoding)
-
-    def _chunk(self, key: str) -> str:
-        """The key in the Zarr folder of the shard that ``key`` names by its box."""
-        name, where = _parsed(key)
-        array = zarr.open_array(self._partial, path=name, mode="r")
-        return key_at(array, tuple(part.start for part in where))
 
 
 class NetcdfWriter:

@@ -4,8 +4,6 @@ Chunks carry a checksum and are written even when empty, so that a hole or a fli
 not read as NaN. A shard is one file, written whole or not at all.
 """
 
-from __future__ import annotations
-
 import asyncio
 import json
 import os
@@ -25,12 +23,22 @@ from zarr.core.sync import sync
 from zarr.storage import LocalStore, WrapperStore
 
 from fdgrad_dask.errors import OutputError
-from fdgrad_dask.pipeline.config.target import Target
+from fdgrad_dask.pipeline.config.source import Target
 from fdgrad_dask.pipeline.console import warn
-from fdgrad_dask.pipeline.store.base import Held, Replaces, Shard, Store, box, checksum_of
+from fdgrad_dask.pipeline.store.base import (
+    Held,
+    Replaces,
+    Shard,
+    Store,
+    box,
+    checksum_of,
+    files_in,
+    link,
+    remove,
+    unlink,
+)
 from fdgrad_dask.pipeline.store.encoding import described, quiet, stored
-from fdgrad_dask.pipeline.store.files import room, writing
-from fdgrad_dask.pipeline.store.keys import drop, link, remove, remove_leftovers, strangers_in
+from fdgrad_dask.pipeline.store.folder import room, writing
 
 
 class ZarrStore(Store):
@@ -95,7 +103,7 @@ class ZarrFolder(ZarrStore):
             return None
 
     def strangers(self, held: Held, names: Collection[str]) -> Iterator[str]:
-        return strangers_in(held.path, names)
+        return (key for key, _, ours in files_in(held.path, names) if not ours)
 
     def _begin(self, group: bytes, names: Collection[str]) -> None:
         if os.path.lexists(self._partial) and not remove(self._partial, names):
@@ -128,12 +136,14 @@ class ZarrFolder(ZarrStore):
             put(self._hierarchy(), {"zarr.json": objects.pop("zarr.json")})
             if self._digest_in(self._final) == base:
                 link(self._final, self._partial, keys)
-            drop(self._partial, {*map(str, template.coords)}, objects)
+            labels = {*map(str, template.coords)}
+            unlink(self._partial, labels, lambda key: "/" in key and key not in objects)
             return put(self._hierarchy(), objects)
 
     def remove_leftovers(self, names: Collection[str]) -> None:
+        # zarr writes ``0.<32 digits>.partial`` beside ``0``, and renames it when complete.
         with writing(self._here):
-            remove_leftovers(self._here, names)
+            unlink(self._here, names, lambda key: key.endswith(".partial"))
 
     def publish(self, names: Collection[str], replaces: Replaces) -> None:
         aside = self._final + ".old"
@@ -143,10 +153,10 @@ class ZarrFolder(ZarrStore):
                 if is_empty(self._final):
                     os.rmdir(self._final)
                 if os.path.lexists(self._final):
-                    self._require_ours(replaces)
+                    require_ours(self._final, self._digest_in(self._final), replaces)
                     # One that was killed may have left its own, of which other names are known.
                     if os.path.lexists(aside) and not self._remove_aside(aside, replaces):
-                        raise in_the_way(aside)
+                        raise OutputError(f"{aside} is in the way; move it, and run again")
                     os.rename(self._final, aside)
                 try:
                     os.rename(self._partial, self._final)
@@ -170,11 +180,6 @@ class ZarrFolder(ZarrStore):
             names = [name for each in replaces.values() for name in each]
         with writing(aside):
             return bool(names) and remove(aside, names)
-
-    def _require_ours(self, replaces: Replaces) -> None:
-        """Refuses to publish in place of what is not the target of ours that was there."""
-        if os.path.islink(self._final) or self._digest_in(self._final) not in replaces:
-            raise put_there_meanwhile(self._final)
 
     def free(self) -> int:
         return room(self._final)
@@ -213,7 +218,7 @@ class ZarrWriter:
     def parcel(self) -> Any:
         return self._parcel
 
-    def opened(self, name: str) -> zarr.Array[Any]:
+    def opened(self, name: str) -> "zarr.Array[Any]":
         """The array that is written to."""
         with self._lock:
             if name not in self._arrays:
@@ -235,7 +240,7 @@ class _Summing(WrapperStore[ZarrHierarchy]):
         self.checksums[key] = checksum_of(value.as_numpy_array())
 
 
-def key_at(array: zarr.Array[Any], corner: tuple[int, ...]) -> str:
+def key_at(array: "zarr.Array[Any]", corner: tuple[int, ...]) -> str:
     """The key of the shard that begins at the point ``corner``."""
     shard = array.shards or array.chunks
     place = tuple(at // n for at, n in zip(corner, shard, strict=True))
@@ -255,14 +260,10 @@ def digest_of(group: bytes | None) -> str | None:
         return None
 
 
-def in_the_way(path: str) -> OutputError:
-    """What is said of something where a replaced target is to lie for a moment."""
-    return OutputError(f"{path} is in the way; move it, and run again")
-
-
-def put_there_meanwhile(path: str) -> OutputError:
-    """What is said of something that is not the target of ours that was there."""
-    return OutputError(
-        f"{path} was put there by something else while the run went on, so it is not "
-        "replaced; move it, and run again"
-    )
+def require_ours(path: str, digest: str | None, replaces: Replaces) -> None:
+    """Refuses to publish in place of what is not the target of ours that was there."""
+    if os.path.islink(path) or digest not in replaces:
+        raise OutputError(
+            f"{path} was put there by something else while the run went on, so it is not "
+            "replaced; move it, and run again"
+        )

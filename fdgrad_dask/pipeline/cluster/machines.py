@@ -1,6 +1,4 @@
-"""A scheduler and workers on other machines, started by SSH."""
-
-from __future__ import annotations
+"""Clusters of this machine, a process for each worker or GPU; or of others, started by SSH."""
 
 import asyncio
 import importlib.util
@@ -10,15 +8,60 @@ from contextlib import contextmanager
 from typing import Any
 
 import dask
-from distributed import Client, Security, SSHCluster
+from distributed import Client, Nanny, Scheduler, Security, SpecCluster, SSHCluster
 
 from fdgrad_dask.errors import ClusterError
 from fdgrad_dask.pipeline.cluster import resources
-from fdgrad_dask.pipeline.cluster.memory import bytes_per_worker
-from fdgrad_dask.pipeline.config.cluster import Ssh
+from fdgrad_dask.pipeline.cluster.resources import bytes_per_worker
+from fdgrad_dask.pipeline.config.cluster import Gpu, Local, Ssh
+from fdgrad_dask.pipeline.config.section import visible_gpus
 
 _WITHOUT = 60  # seconds that a worker which starts looks for its scheduler
 _ANSWER = 5.0  # seconds in which a scheduler that is there answers
+
+
+@contextmanager
+def local(cluster: Local | Gpu) -> Iterator[Client]:
+    """Processes on this machine."""
+    scheduler = {"host": "127.0.0.1", "dashboard_address": resources.dashboard()}
+    # The nanny's env= is set in the child, too late for its malloc: that goes before the spawn.
+    spawn = {"distributed.nanny.pre-spawn-environ": resources.allocator(cluster)}
+    with (
+        dask.config.set(spawn | resources.PATIENT),
+        SpecCluster(
+            workers(cluster),
+            {"cls": Scheduler, "options": scheduler},
+            silence_logs=logging.CRITICAL,
+        ) as running,
+        Client(running) as client,
+    ):
+        yield client
+
+
+def workers(cluster: Local | Gpu) -> dict[int, dict[str, Any]]:
+    """A nanny for each process; one that it restarts has the same GPU again."""
+    options = {
+        "nthreads": 1,
+        "memory_limit": bytes_per_worker(cluster),
+        "host": "127.0.0.1",
+        "dashboard_address": resources.HERE,
+        "silence_logs": logging.CRITICAL,
+    }
+    environment = resources.libraries(cluster)
+    own: list[dict[str, Any]] = [{"env": environment}] * cluster.workers
+    if isinstance(cluster, Gpu):
+        gpus, wanted = visible_gpus(), cluster.workers
+        if len(gpus) < wanted:
+            named = ", ".join(gpus) or "neither CUDA_VISIBLE_DEVICES nor /dev/nvidia* names one"
+            raise ClusterError(
+                f"this machine shows {len(gpus)} GPUs ({named}), cluster.workers asks for "
+                f"{wanted}; ask for fewer, run where the GPUs are, or take kind: local"
+            )
+        own = [
+            {"env": {**environment, "CUDA_VISIBLE_DEVICES": name}, "resources": {"GPU": 1}}
+            for name in gpus[:wanted]
+        ]
+    return {n: {"cls": Nanny, "options": {**options, **its}} for n, its in enumerate(own)}
 
 
 @contextmanager
