@@ -245,8 +245,12 @@ class Cells:
         bounds = self._bounds(axis, point)
         if bounds is None:
             return None
+        if axis == "y":
+            return np.diff(np.clip(bounds, -90, 90))
         steps = np.diff(bounds)
-        return (steps + 180) % 360 - 180 if axis == "x" else np.diff(np.clip(bounds, -90, 90))
+        # One may lead across the date line, and one be half of the globe; most tell the sense.
+        sense = np.sign(np.median(steps - 360 * np.round(steps / 360)))
+        return sense * (sense * steps % 360)
 
     def _distance(self, axis: str, point: str) -> Any:
         """The great circle between the two neighbours along ``axis`` of each point, (ny, nx)."""

@@ -133,3 +133,29 @@ def test_there_is_no_cell_beyond_the_last_face():
     found = op.gradient_magnitude(s, geometry=grid).values
     middle = np.hypot((s[1, 2] - s[1, 0]) / 2, (s[2, 1] - s[0, 1]) / 2)
     np.testing.assert_allclose(found, [[np.nan] * 4, [np.nan, middle, *found[1, 2:]], [np.nan] * 4])
+
+
+def test_a_cell_may_be_half_of_the_globe():
+    """Its length was negative, and small lengths had lost digits to the 180 degrees added."""
+    lat, faces = np.array([10.0, 20.0, 30.0]), np.array([20.25, 110.25, 290.25])
+    coords = {
+        "yf": ("yf", lat - 5, {"units": "degrees_north"}),
+        "xf": ("xf", faces, {"units": "degrees_east"}),
+    }
+    centers = {
+        "yc": ("yc", lat, {"units": "degrees_north"}),
+        "xc": ("xc", [65.25, 200.25, 335.25], {"units": "degrees_east"}),
+    }
+    share = xr.DataArray(np.ones((3, 3)), centers, ("yc", "xc"))
+    grid = fd.Grid(
+        x={"center": "xc", "left": "xf"},
+        y={"center": "yc", "left": "yf"},
+        fraction={"center": share},
+        boundary={"x": "periodic"},
+        radius=1.0,
+    )
+    v = xr.DataArray(np.tile([0.0, 1.0, 3.0], (3, 1)), coords, ("yf", "xf"), "v")
+    found = op.vorticity((0 * v).rename("u"), v, geometry=grid).values[:2]
+    steps, band = np.deg2rad([90.0, 180.0, 90.0]), np.diff(np.sin(np.deg2rad([5.0, 15, 25])))
+    expected = np.deg2rad(10.0) * np.array([1.0, 2.0, -3.0]) / (band[:, None] * steps)
+    np.testing.assert_allclose(found, expected, rtol=1e-14)
