@@ -26,9 +26,7 @@ from fdgrad_dask import cli, operators
 from fdgrad_dask.pipeline import commands as conductor
 from fdgrad_dask.pipeline.config import redaction
 from fdgrad_dask.pipeline.execute import window
-from fdgrad_dask.pipeline.execute.journal import Journal
 from fdgrad_dask.pipeline.source import open as sources
-from fdgrad_dask.pipeline.store.folder import Folder
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 HARMLESS = "ignore:numpy.ndarray size changed"  # of netCDF4 with an older NumPy
@@ -434,18 +432,6 @@ def test_debug_shows_where_an_error_of_the_user_came_from(fdgrad: Called) -> Non
     assert code == 2
     assert "FileNotFoundError" in err
     assert err.splitlines()[-1].startswith("fdgrad: no file 'nothing.yaml'")
-
-
-def test_the_rest_of_an_interrupted_run_is_mentioned(fdgrad: Called, write: Write) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(conductor, "_require_whole", lambda *_: 1 / 0)
-        assert fdgrad("run", write())[0] == 1
-    # As when it is killed while it lays out.
-    Journal(Folder("out.zarr.journal")).amend(laid_out=False)
-    code, _, err = fdgrad("run", write())
-    assert code == 0
-    assert "what an earlier run left of out.zarr is replaced" in err
-    assert not Path("out.zarr.partial").exists()
 
 
 def test_only_a_process_of_its_own_stops_collecting_garbage(

@@ -197,8 +197,9 @@ def test_what_was_tried_for_one_dimension_is_not_for_the_next(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     built: list[Any] = []
+    job = job_of(tmp_path, HALOS[0][0])
     monkeypatch.setattr(graph, "Region", lambda *given: built.append(given) or Region(*given))
-    assert job_of(tmp_path, HALOS[0][0]).halos["y"] == Halo(1, 1)
+    assert graph.found_halos(job.config, job.source)[0]["y"] == Halo(1, 1)
     assert len(built) == 4  # no halo, that of y, and two corners
 
 

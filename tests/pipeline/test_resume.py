@@ -67,6 +67,7 @@ def test_a_layout_that_was_cut_short_is_laid_out_again(
     assert code == 0
     assert "what an earlier run left of out.zarr is replaced" in err
     assert sorted(computed) == [0, 1, 2, 3]
+    assert not Path("out.zarr.partial").exists()
 
 
 def test_another_cluster_may_go_on(
