@@ -39,7 +39,7 @@ from types import CodeType, FunctionType
 from typing import Any
 
 ROOT = Path(__file__).parent.parent
-_LABELS = ["grids", "operators", "field", "test_accessor.py"]
+_LABELS = ["grids", "operators"]
 TESTS = {
     "stencils/": ["stencils", "blocks", "test_arrays.py"],
     "blocks/": ["blocks", "halo", "test_arrays.py", "operators"],
@@ -59,7 +59,6 @@ TESTS = {
 # Of the survivors these are known to change nothing:
 # - stencils/dtypes.py: sizes of 3, 9 or 17 bytes, which no number has; `empty` of one item.
 # - stencils/flux.py: which end says that the axis is periodic, since both ends do.
-# - stencils/stencil.py: whether an array of NumPy is asked for its own namespace.
 # - stencils/table.py: accuracies of 3, which no table has.
 # - stencils/weights.py: what is multiplied by the order 0.
 # - blocks/arithmetic.py: whether a quotient is rounded by itself, since no compiler contracts it.
