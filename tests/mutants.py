@@ -39,7 +39,7 @@ from types import CodeType, FunctionType
 from typing import Any
 
 ROOT = Path(__file__).parent.parent
-_LABELS = ["grids", "operators", "field", "test_accessor.py"]
+_LABELS = ["grids", "operators"]
 TESTS = {
     "stencils/": ["stencils", "blocks", "test_arrays.py"],
     "blocks/": ["blocks", "halo", "test_arrays.py", "operators"],
@@ -56,6 +56,16 @@ TESTS = {
     ],
 }
 """Where the tests of the modules whose path begins so are looked for."""
+# Of the survivors these are known to change nothing:
+# - stencils/dtypes.py: sizes of 3, 9 or 17 bytes, which no number has; `empty` of one item.
+# - stencils/flux.py: which end says that the axis is periodic, since both ends do.
+# - stencils/table.py: accuracies of 3, which no table has.
+# - stencils/weights.py: what is multiplied by the order 0.
+# - blocks/arithmetic.py: whether a quotient is rounded by itself, since no compiler contracts it.
+# - grids/geometry.py: `<` or `<=` 1e-5 degrees, which no coordinate is exactly away from a pole.
+# - grids/metric_terms.py: nothing times the first spacing, or divided by it, which is not zero.
+# - operators/kinematics.py: which deformations a wind is made for, since the total needs all of it.
+# - pipeline/execute/journal.py: by how much run.json is indented.
 SLOW = 2.0  # seconds; a test that takes longer is not asked
 ENOUGH = 15.0  # seconds; how long the tests of one mutant may take together
 IMPORTED = ["pytest", "jax.numpy", "dask.array", "distributed", "xarray", "zarr", "hypothesis"]
