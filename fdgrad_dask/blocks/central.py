@@ -68,8 +68,7 @@ def _fill(out: NDArray[Any], f: NDArray[Any], x: Any, start: int, stop: int) -> 
     """The rows from ``start`` to ``stop``, none of them at an end."""
     inner, before, behind = out[start:stop], f[start - 1 : stop - 1], f[start + 1 : stop + 1]
     if isinstance(x, float):
-        np.subtract(behind, before, out=inner)
-        np.divide(inner, 2 * x, out=inner)
+        np.divide(behind - before, 2 * x, out=inner)
         return
     weights = weigh([x[start - 1 : stop - 1], x[start:stop], x[start + 1 : stop + 1]], 1, 1)
     low, middle, high = (w.reshape(-1, *(1,) * (f.ndim - 1)) for w in weights)
