@@ -67,13 +67,14 @@ def objects(url: str, options: dict[str, Any]) -> Any:
 
 def file_system(url: str, options: dict[str, Any]) -> tuple[Any, str]:
     """The fsspec file system of a URL, and the path on it."""
-    with _installed(url), _known_options(url):
+    with _installed(url):
         if is_bucket(url):  # not by fsspec's register: others may use their own
             from obstore.fsspec import FsspecStore as Buckets
 
             scheme: Any
             scheme, _, path = url.partition("://")
-            return Buckets(scheme, **_for_obstore(options)), path
+            with _known_options(url):
+                return Buckets(scheme, **_for_obstore(options)), path
         from fsspec.core import url_to_fs
 
         found: tuple[Any, str] = url_to_fs(url, **options)
@@ -93,13 +94,13 @@ def _installed(url: str) -> Iterator[None]:
 
 @contextmanager
 def _known_options(url: str) -> Iterator[None]:
-    """Says that options are wrong which obstore or fsspec cannot take."""
+    """Says that options are wrong which obstore cannot take."""
     try:
         yield
     except (TypeError, ValueError) as error:
         raise ConfigError(
             f"storage_options of {without_secrets(url)} cannot be used: {cause_of(error)}; write "
-            "names and values as the pages of obstore (s3://, gs://, az://) or fsspec have them"
+            "names and values as the pages of obstore have them"
         ) from error
 
 
