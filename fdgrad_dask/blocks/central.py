@@ -52,8 +52,10 @@ def differentiate_centrally(
     # A Python float as step keeps float32 in float32.
     x: Any = steps[0] if steps[0] == steps[1] else points.astype(np.float64, copy=False)
     result = np.empty_like(f)
+    # Strips along an axis that is not the first one in memory would not be contiguous.
+    is_first = f.strides[axis] == max(f.strides)
     f, out = f.swapaxes(0, axis), result.swapaxes(0, axis)
-    strip = max(1, STRIP * len(f) // f.size)
+    strip = max(1, STRIP * len(f) // f.size) if is_first else len(f)
     with np.errstate(all="ignore"):
         for start in range(1, len(f) - 1, strip):
             _fill(out, f, x, start, min(start + strip, len(f) - 1))
@@ -66,8 +68,7 @@ def _fill(out: NDArray[Any], f: NDArray[Any], x: Any, start: int, stop: int) -> 
     """The rows from ``start`` to ``stop``, none of them at an end."""
     inner, before, behind = out[start:stop], f[start - 1 : stop - 1], f[start + 1 : stop + 1]
     if isinstance(x, float):
-        np.subtract(behind, before, out=inner)
-        np.divide(inner, 2 * x, out=inner)
+        np.divide(behind - before, 2 * x, out=inner)
         return
     weights = weigh([x[start - 1 : stop - 1], x[start:stop], x[start + 1 : stop + 1]], 1, 1)
     low, middle, high = (w.reshape(-1, *(1,) * (f.ndim - 1)) for w in weights)
