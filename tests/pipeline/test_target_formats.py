@@ -151,6 +151,7 @@ def test_workers_in_processes_send_what_they_wrote(
     monkeypatch.setattr(Task, "compute", travelled)
     code, _, told = fdgrad("run", config("out.icechunk"))
     assert code == 0, told
+    assert "WARN" not in told
     xr.testing.assert_identical(read("out.icechunk"), truth)
 
 
