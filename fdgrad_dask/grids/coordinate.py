@@ -73,7 +73,7 @@ def find_axis(field: xr.DataArray, dim: Hashable, *, datetime_unit: str | None =
         return index_axis(field, dim)
     coordinate = field.coords.variables[name]
     along = coordinate.dims[0]
-    index = field._indexes.get(name)
+    index = field.xindexes.get(name)
     if isinstance(index, xr.indexes.PandasMultiIndex):
         raise CoordinateError(
             f"coordinate {name!r} is part of a MultiIndex, whose points lie on no line; take "

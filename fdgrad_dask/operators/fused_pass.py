@@ -5,6 +5,7 @@ The fields over the same labels, the program of their equations, and the labels 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -189,13 +190,14 @@ class FusedPass:
 def label(field: xr.DataArray, data: Any, name: Hashable, attrs: dict[str, Any]) -> xr.DataArray:
     """A result with the coordinates of ``field``, whose values are shared and not copied.
 
-    It is put together as xarray's arithmetic does, since the constructor and `copy` check or
-    rebuild each index, which takes longer than small differences.
+    The constructor copies and checks them, which takes longer than small differences.
     """
     check_result_name(name, field)
-    coords = {key: one.copy(deep=False) for key, one in field._coords.items()}
-    variable, indexes = xr.Variable(field.dims, data, attrs), dict(field._indexes)
-    return field._replace(variable, coords, name, indexes=indexes)
+    if any(math.isnan(size) for size in field.shape):  # dask's unknown chunks; copy refuses them
+        return xr.DataArray(data, field.coords, field.dims, name, attrs)
+    result = field.copy(deep=False, data=data)
+    result.name, result.attrs, result.encoding = name, attrs, {}
+    return result
 
 
 def choose_name(field: xr.DataArray) -> Hashable:
@@ -246,7 +248,7 @@ def align_fields(fields: Sequence[xr.DataArray]) -> tuple[xr.DataArray, ...]:
 
 def _shares_indexes(field: xr.DataArray, other: xr.DataArray) -> bool:
     """True for fields of one dataset: `xarray.align`, which compares labels, has nothing to do."""
-    indexes, others = field._indexes, other._indexes
+    indexes, others = dict(field.xindexes), dict(other.xindexes)
     is_alike = field.shape == other.shape and indexes.keys() == others.keys()
     return is_alike and all(index is others[name] for name, index in indexes.items())
 
