@@ -146,7 +146,8 @@ def register_jax(kind: type) -> None:
 
 def _concatenate_jax(parts: Sequence[Any], axis: int = 0) -> jax.Array:
     """The parts as one array on the device of the first."""
-    return jnp.concatenate([_put_beside(part, parts[0]) for part in parts], axis)
+    with jax.enable_x64(True):  # which threads of dask's pool do not know of; parts may be NumPy's
+        return jnp.concatenate([_put_beside(part, parts[0]) for part in parts], axis)
 
 
 def _put_beside(rows: Any, core: Any) -> Any:

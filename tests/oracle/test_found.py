@@ -159,3 +159,24 @@ def test_a_cell_may_be_half_of_the_globe():
     steps, band = np.deg2rad([90.0, 180.0, 90.0]), np.diff(np.sin(np.deg2rad([5.0, 15, 25])))
     expected = np.deg2rad(10.0) * np.array([1.0, 2.0, -3.0]) / (band[:, None] * steps)
     np.testing.assert_allclose(found, expected, rtol=1e-14)
+
+
+def test_chunks_of_jax_keep_their_digits_beside_walls():
+    """A row of zeros was appended in a thread that knew nothing of 64 bits: float32, in silence."""
+    made = np.random.default_rng(4)
+    dims = {"u": ("yc", "xf"), "v": ("yf", "xc"), "center": ("yc", "xc")}
+    shape = {"u": (4, 3), "v": (3, 4), "center": (4, 4)}
+    u, v = (xr.DataArray(made.standard_normal(shape[at]), dims=dims[at], name=at) for at in "uv")
+    length = {at: xr.DataArray(1 + made.random(shape[at]), dims=dims[at]) for at in dims}
+    grid = fd.Grid(
+        x={"center": "xc", "inner": "xf"},
+        y={"center": "yc", "inner": "yf"},
+        dx=length,
+        dy=length,
+        boundary={"x": 0.0, "y": 0.0},
+    )
+    want = op.divergence(u, v, geometry=grid)
+    lazy = (fd.to_device(one.chunk({one.dims[0]: 2})) for one in (u, v))
+    found = op.divergence(*lazy, geometry=grid).compute(scheduler="threads")
+    assert found.dtype == np.float64
+    np.testing.assert_allclose(np.asarray(found), want, rtol=1e-14)
