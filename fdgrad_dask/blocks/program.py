@@ -160,7 +160,8 @@ class Program:
         table, is_factor = next(own), self.is_factor(number)
         low, high = (end.fill if end else None for end in (table.low, table.high))
         low, high = (
-            None if is_factor and not isinstance(fill, str) else fill for fill in (low, high)
+            "extend" if is_factor and not (fill is None or isinstance(fill, str)) else fill
+            for fill in (low, high)
         )
         return low, high
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import jax
 import numpy as np
 import pytest
 import xarray as xr
@@ -180,3 +181,18 @@ def test_chunks_of_jax_keep_their_digits_beside_walls():
     found = op.divergence(*lazy, geometry=grid).compute(scheduler="threads")
     assert found.dtype == np.float64
     np.testing.assert_allclose(np.asarray(found), want, rtol=1e-14)
+
+
+def test_factors_go_on_beyond_a_number_on_jax_arrays_too():
+    """They were zero there, so the flux of a given wind through a wall was none."""
+    u, v = sphere(20 + 2.0 * np.arange(5), 3.0 * np.arange(6), "u", "v")
+    u = xr.zeros_like(u)
+    want = op.divergence(u, v, boundary={"lat": 1.5})
+    width = np.cos(np.deg2rad(v.lat.values))
+    flux = 1.5 * width[-1] - v.values[-2] * width[-2]
+    by_hand = flux / (2 * np.deg2rad(2.0) * 6371229 * width[-1])
+    np.testing.assert_allclose(want.values[-1], by_hand, rtol=2e-3)
+    with jax.enable_x64(True):
+        put = [one.copy(data=jax.numpy.asarray(one.values)) for one in (u, v)]
+    found = op.divergence(*put, boundary={"lat": 1.5})
+    np.testing.assert_array_equal(found.values, want.values)
