@@ -83,9 +83,11 @@ def _differ(case: Case, values: Any, true: Sized) -> tuple[str, float]:
     if case.dtype is not None and values.dtype != case.dtype:
         return f"dtype {values.dtype}, not {case.dtype}", 0.0
     most = np.finfo(values.dtype).max
-    if values.dtype.kind == "f":  # too large for its dtype
+    if values.dtype.kind == "f":  # too large for its dtype, or nearly so
+        is_near = abs(abs(true.value) - most) <= ROUNDINGS * case.epsilon * true.size
         true = Sized(
-            np.where(abs(true.value) > most, np.sign(true.value) * np.inf, true.value), true.size
+            np.where(abs(true.value) > most, np.sign(true.value) * np.inf, true.value),
+            np.where(is_near, np.inf, true.size),
         )
     for what, test in (("NaN", np.isnan), ("inf", np.isinf)):
         if not case.exact_infinities:
