@@ -57,6 +57,15 @@ def journal() -> Journal:
     return begun
 
 
+def test_a_run_that_has_begun_has_no_target_yet(journal: Journal) -> None:
+    found = journal.run()
+    assert found == RUN
+    assert found is not None
+    assert found.laid_out is False
+    assert found.ended is found.grown_from is None
+    assert (found.names, found.read, found.replaces, found.labels) == ([], {}, {}, {})
+
+
 def test_what_goes_in_comes_out(journal: Journal) -> None:
     journal.finish(region(2))
     journal.finish(region(0))

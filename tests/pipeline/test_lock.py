@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -241,3 +242,44 @@ def test_a_run_shows_that_it_lives(monkeypatch: pytest.MonkeyPatch) -> None:
             time.sleep(0.01)
         else:
             pytest.fail("no sign of life")
+
+
+def test_who_lives_as_far_as_can_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert lock.living_owner(PLACE) is None
+    owner()
+    assert (found := lock.living_owner(PLACE)) is not None
+    assert found.token == "other"
+    owner(pid=dead_process())
+    assert lock.living_owner(PLACE) is None
+    for silent, is_alive in ((100, True), (179, True), (181, False), (-10000, True)):
+        owner(host="elsewhere", seen=time.time() - silent)
+        assert (lock.living_owner(PLACE) is not None) is is_alive
+    monkeypatch.setattr(lock, "_born", lambda pid: 100.0)
+    for born, is_same in ((101.9, True), (98.1, True), (102.0, False), (98.0, False)):
+        owner(born=born)
+        assert (lock.living_owner(PLACE) is not None) is is_same
+
+
+class Slow(Folder):
+    """A place that takes its time over a sign of life."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self.began = Event()
+
+    def renew(self, key: str, seen: bytes, content: bytes) -> bool:
+        self.began.set()
+        time.sleep(0.05)
+        return super().renew(key, seen, content)
+
+
+def test_signs_of_life_end_with_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They keep no process from its end, and none comes after the lock is free."""
+    monkeypatch.setattr(lock, "_BEAT", 0.001)
+    before, place = set(threading.enumerate()), Slow("out.zarr.journal")
+    with lock.locked(place, "out.zarr"):
+        assert place.began.wait(10)
+        (beating,) = set(threading.enumerate()) - before
+        assert beating.daemon
+    assert not beating.is_alive()
+    assert not Path("out.zarr.journal").exists()

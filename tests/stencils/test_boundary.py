@@ -20,6 +20,7 @@ from fdgrad_dask.stencils.boundary import (
     full_turn,
     regular_points,
     spacing,
+    step_range,
 )
 
 AROUND = "periodic"
@@ -173,6 +174,9 @@ def test_regular_points_lie_on_the_line_of_least_squares(step):
     assert regular_points(wide) is not wide
     for other in (far, narrow, points.astype("f8"), points[:2], 0.5 * np.arange(9, dtype="f4")):
         assert regular_points(other) is other
+    # float64 has no need of it, and of less than three points any are even.
+    for other in (0.1 * np.arange(40), np.array([3, 4, 5, 7]), np.array([1.5], "f4")):
+        assert regular_points(other) is other
 
 
 @pytest.mark.parametrize(("dtype", "first"), [("i8", -(2**62)), ("u8", 2**63 + 3), ("i8", 2**53)])
@@ -197,3 +201,26 @@ def test_what_stands_beyond_the_ends_of_a_coordinate(turn):
     mirrored = turn * np.array([7, 9, 10, 11, 13, 16, 20, 24, 27.0])
     assert_array_equal(extended(x, 2, "reflect", None), mirrored)
     assert_array_equal(extended(x, 2, None, None), mirrored)
+
+
+def test_a_turn_leads_from_the_first_point_to_the_last():
+    """Also where the points between them are on the other side of the first."""
+    x = np.array([2.0, 1.0, 4.0, 0.0, 5.0])
+    assert_array_equal(extended(x, 2, "periodic", 10.0), [-10, -5, 2, 1, 4, 0, 5, 12, 11])
+    x = np.array([3.0, 4.0, 0.0, 5.0, 1.0])
+    assert_array_equal(extended(x, 2, "periodic", 10.0), [15, 11, 3, 4, 0, 5, 1, -7, -6])
+
+
+def test_the_range_of_steps():
+    assert step_range(0.5) == step_range(np.float64(0.5)) == (0.5, 0.5)
+    assert step_range(np.array([1.0, 2.0, 5.0, 5.5])) == (0.5, 3.0)
+    assert step_range(np.array([4, 1, -1], "i2")) == (-3.0, -2.0)
+    assert step_range(np.array([3, 1], "u1")) == (-2.0, -2.0)
+    last = 2**53  # the last integer up to which float64 has all
+    assert step_range(np.array([0, last])) == (last, last)
+    assert step_range(np.array([-last, 0])) == (last, last)
+    unknown = [np.array([0, last + 1]), np.array([-last - 1, 0]), np.float32(2), 1, None]
+    unknown += [np.array([0.0, 1.0, end]) for end in (np.inf, -np.inf, np.nan)]
+    unknown += [np.array([0, 1], "f4"), np.array([1.0]), np.zeros((2, 2)), [0.0, 1.0]]
+    for x in unknown:
+        assert step_range(x) is None

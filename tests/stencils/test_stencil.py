@@ -435,6 +435,9 @@ def test_smooth_ends_mirror_each_other_and_read_nothing_further_inside():
         f[-1] = np.nan
         ends = slice(accuracy // 2)
         assert_array_equal(differentiate(f, 0, smooth)[ends], got[ends])
+        reach = range(accuracy // 2)
+        assert [row.origin for row in smooth.low.rows] == [*reach]
+        assert [row.origin for row in smooth.high.rows] == [-1 - i for i in reach]
 
 
 def test_what_is_closed_otherwise_keeps_its_ends():

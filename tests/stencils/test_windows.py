@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from fdgrad_dask.halo.compute import differentiate
-from fdgrad_dask.stencils.stencil import Halves, is_extreme
+from fdgrad_dask.stencils.stencil import Halves, columns, is_extreme
 from fdgrad_dask.stencils.table import stencil
 
 X = np.array([0.0, 0.3, 1.0, 1.2, 2.1, 2.9, 3.3, 4.4, 4.9])
@@ -68,3 +69,14 @@ def test_integers_in_halves_have_all_differences():
     assert_array_equal(halves - others, [1, 2, 3])
     lower = Halves(high - np.array([1, 1, 2]), low, 32)
     assert_array_equal(halves - lower, np.array([1, 1, 2]) * 2.0**32)
+
+
+def test_weights_are_stacked_where_they_are():
+    """Numbers of the host stay on it; beside one array of JAX all are of JAX."""
+    by_hand = np.array([[1.0, 2.0], [3.0, 5.0]])
+    of_jax = columns([jnp.array(by_hand[0]), jnp.array(by_hand[1])])
+    assert isinstance(of_jax, jax.Array)
+    for stacked in (of_jax, columns(list(by_hand)), columns([by_hand[0], jnp.array(by_hand[1])])):
+        assert_array_equal(stacked, by_hand)
+    assert_array_equal(columns([2.0, np.float32(3.0), np.array(4.0)]), [[2.0], [3.0], [4.0]])
+    assert isinstance(columns([2.0, np.float32(3.0)]), np.ndarray)
