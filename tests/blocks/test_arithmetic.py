@@ -244,3 +244,13 @@ def test_weights_beyond_float64_of_a_coordinate():
     f = np.array([[0.0, 1e-300, 9e-300]])
     got = sum_inside(f, table.windows[0], (), table, reader(x))
     assert_allclose(got, [[2e100]])
+
+
+def test_parts_of_complex_quotients_are_rounded_once():
+    """NumPy multiplies by the reciprocal, which rounds twice."""
+    real, imag = np.random.default_rng(4).standard_normal((2, 100))
+    for dtype, by in (("c16", np.array([3.0])), ("c8", np.array([3], "f4"))):
+        f = (real + 1j * imag).astype(dtype)
+        got = HOST.added({0: f}.get, (Term(0),), by, divide=True)
+        assert_array_equal(got.real, f.real / by)
+        assert_array_equal(got.imag, f.imag / by)
