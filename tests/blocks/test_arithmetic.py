@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,7 +11,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from fdgrad_dask.blocks.arithmetic import Arithmetic, Number, first_complete, sum_rows
-from fdgrad_dask.stencils.stencil import Halves, Term
+from fdgrad_dask.stencils.stencil import Halves, Stencil, Term
 from fdgrad_dask.stencils.table import stencil
 
 HOST = Arithmetic(np)
@@ -177,3 +179,78 @@ def test_lengths_neither_overflow_nor_vanish():
     assert np.isnan(got[6])
     one, two = Number(a[:4], HOST), Number(a[3], HOST)
     assert_array_equal((-(one * two - one) / two + 1).value, -(a[:4] * -5 - a[:4]) / -5 + 1)
+
+
+def sum_inside(f, window, weights, table, z=None, arithmetic=HOST):
+    """The derivatives of rows at all points but the first and the last."""
+    return sum_rows(
+        arithmetic, window, weights, reader(f), z, like=f, table=table, axis=f.ndim - 1, divide=True
+    )
+
+
+def test_compilers_round_each_of_two_products():
+    f = np.random.default_rng(2).standard_normal((2, 1002)).astype("f4")
+    by = np.random.default_rng(3).standard_normal((2, 1000)).astype("f4")
+    terms = (Term(1, -1), Term(0, 1))
+
+    def add(f, by, zero, divide):
+        return Arithmetic(jnp, zero).added(reader(f), terms, by, divide=divide)
+
+    jitted = jax.jit(add, static_argnames="divide")
+    for divide in (False, True):
+        got = jitted(f, by, np.uint32(0), divide=divide)
+        assert_array_equal(got, HOST.added(reader(f), terms, by, divide=divide))
+
+
+def test_zeros_of_complex_numbers_have_the_signs_of_numpy():
+    for number in (complex(1, -0.0), complex(-0.0, 1), complex(-0.0, 0.0), complex(-1, 0.0)):
+        f = np.full(3, number, "c8")
+        for divide, wanted in ((False, f * np.complex64(2)), (True, f / np.complex64(2))):
+            got = HOST.added(reader(f), (Term(0),), np.array([2], "f4"), divide=divide)
+            for part, other in ((got.real, wanted.real), (got.imag, wanted.imag)):
+                assert_array_equal(np.signbit(part), np.signbit(other[1:2]))
+
+
+def test_sums_in_float32_neither_lose_digits_nor_overflow():
+    """Of 1e7 + 1 and the like no digit is lost, and 3e38 − 2 · 3e38 + 3e38 is zero."""
+    table = stencil(1.0, 5)
+    window = Stencil((-1, 0, 1), 0, (Term(-1), Term(0), Term(1)))
+    weights = [np.full(1, each, "f4") for each in (1, -2, 1)]
+    f = np.array([[1e7, 1e7 + 1, 1e7 + 5], [3e38, -1e38, -2e38], [3e38, 3e38, 3e38]], "f4")
+    wanted = np.array([[3.0], [3e38], [0.0]], "f4")
+    jitted = jax.jit(lambda f: sum_inside(f, window, weights, table, arithmetic=Arithmetic(jnp)))
+    assert_allclose(jitted(f), wanted, rtol=1e-6)
+    with np.errstate(over="ignore", invalid="ignore"):
+        assert_allclose(sum_inside(f, window, weights, table), wanted, rtol=1e-6)
+    beyond = replace(window, adds_to_zero=False)
+    weights = [np.full(1, each, "f4") for each in (1, -4, 1)]
+    f = np.array([[3e38, 1e38, 3e38], [1.0, 2.0, 4.0]], "f4")
+    got = sum_inside(f, beyond, weights, table)
+    assert_allclose(got, np.array([[2e38], [-3.0]], "f4"), rtol=1e-6)
+
+
+def test_weights_that_are_cut_already_are_taken_as_they_are():
+    """One step for each of two rows, and the derivative along the other axis."""
+    f = np.array([[0.0, 1.0, 4.0, 9.0], [0.0, 2.0, 8.0, 18.0]])
+    table = stencil(1.0, 4)
+    got = sum_inside(f, table.windows[0], [np.array([[2.0], [4.0]])], table)
+    assert_array_equal(got, [[2, 4], [2, 4]])
+
+
+def test_weights_beyond_float64_of_a_coordinate():
+    """The second derivative of 1e100 x² is 2e100, though weights for steps of 1e-200 are 1e400."""
+    table = stencil(None, 3, order=2)
+    x = np.array([[0.0, 1.0, 3.0]]) * 1e-200
+    f = np.array([[0.0, 1e-300, 9e-300]])
+    got = sum_inside(f, table.windows[0], (), table, reader(x))
+    assert_allclose(got, [[2e100]])
+
+
+def test_parts_of_complex_quotients_are_rounded_once():
+    """NumPy multiplies by the reciprocal, which rounds twice."""
+    real, imag = np.random.default_rng(4).standard_normal((2, 100))
+    for dtype, by in (("c16", np.array([3.0])), ("c8", np.array([3], "f4"))):
+        f = (real + 1j * imag).astype(dtype)
+        got = HOST.added({0: f}.get, (Term(0),), by, divide=True)
+        assert_array_equal(got.real, f.real / by)
+        assert_array_equal(got.imag, f.imag / by)
