@@ -18,7 +18,7 @@ from fdgrad_dask.grids.geometry import (
     coriolis_parameter,
     is_pole,
 )
-from fdgrad_dask.grids.horizontal import find_horizontal_grid
+from fdgrad_dask.grids.horizontal import find_horizontal_grid, recognise_circle
 
 LAT = np.array([-90.0, -60.0, 0.0, 45.0, 90.0])
 A = 6371229.0
@@ -89,3 +89,33 @@ def test_a_region_on_a_plane_or_of_given_cells_closes_nowhere():
 def test_the_radius_of_a_spheroid_is_that_of_its_equator():
     grid = replace(find_horizontal_grid(over(3), Sphere(A)), radii=(6378137.0, 6356752.0))
     assert grid.attrs()["earth_radius"] == 6378137
+
+
+CIRCLES = {
+    "a quarter each": ([0, 90, 180, 270], (True, False), None),
+    "falling": ([270, 180, 90, 0], (True, False), None),
+    "uneven": ([0, 60, 180, 270], (True, False), None),
+    "the first again": ([0, 90, 180, 270, 360], (False, True), None),
+    "the first of two again": ([-180, 0, 180], (False, True), None),
+    "one turn of two points": ([0, 360], (False, False), None),
+    "a region": ([0, 80, 160, 240], (False, False), None),
+    "rounded": ([1, 92, 183, 274], (True, False), [1, 91, 181, 271]),
+    "rounded and falling": ([274, 183, 92, 1], (True, False), [274, 184, 94, 4]),
+    "rounded less than a thousandth": ([0, 90.01, 180.02, 270.03], (True, False), None),
+    "rounded and the first again": ([0, 91, 182, 273, 364], (False, True), None),
+    "uneven and no circle": ([0, 60, 180, 274.5], (False, False), None),
+    "uneven by more than a tenth": ([0, 79, 180, 270.5], (False, False), None),
+    "uneven by less than a tenth": ([0, 83, 180, 271], (True, False), [0, 90, 180, 270]),
+    "even, but half a step is missing": ([0, 80, 160, 240, 320], (False, False), None),
+}
+
+
+@pytest.mark.parametrize(("points", "found", "even"), CIRCLES.values(), ids=CIRCLES)
+def test_a_full_circle_is_recognised_to_the_rounding_of_files(points, found, even):
+    points = np.array(points, np.float64)
+    made, *flags = recognise_circle(points)
+    assert tuple(flags) == found
+    if even is None:
+        assert made is points
+    else:
+        assert_allclose(made, even, rtol=1e-14)
