@@ -154,6 +154,12 @@ def test_scale_factors_along_the_other_axis_are_its_curvature():
     assert_allclose(np.broadcast_arrays(*metric.contravariant()), ratio, rtol=1e-12)
 
 
+def test_a_cell_of_no_area_is_missing():
+    tables, _ = by_steps(2, 3)
+    metric = OrthogonalMetric(np.array([[2.0]]), np.array([[0.0, 1.0, 4.0]]), tables)
+    assert_array_equal(metric.over_area, [[np.nan, 0.5, 0.125]])
+
+
 def test_without_tables_the_curvature_is_that_of_the_lines_of_equal_y():
     h_x, h_y = 2 + 3 * np.arange(4.0)[:, None], 4 * np.ones((4, 1))
     assert OrthogonalMetric(h_x, h_y).curvature == (0, 0)
@@ -219,6 +225,11 @@ def test_steps_on_a_spheroid_lead_to_the_east_and_north(sense_x, sense_y):
     # With the senses given, u and v point to the east and north whichever way points are counted.
     for slope, one in zip(metric.to_earth(2 * ones, 3 * ones), (2, 3), strict=True):
         assert_allclose(slope[inside], one, rtol=1e-12)
+    phi, lam = np.deg2rad(lat), np.deg2rad(lon)
+    assert_allclose(metric.east[:2], (-np.sin(lam), np.cos(lam)), atol=1e-15)
+    assert metric.east[2] == 0
+    north = -np.sin(phi) * np.cos(lam), -np.sin(phi) * np.sin(lam), np.cos(phi)
+    assert_allclose(metric.north, north, atol=1e-15)
     without = lat_lon_metric(lat, lon, (EQUATOR, POLE), tables)
     assert without.along is None
     assert_array_equal(without.area, metric.area)
@@ -238,6 +249,16 @@ def test_short_and_parallel_steps_have_no_area():
         assert_array_equal(np.isfinite(area), has_area)
     diagonal = n[:, None] + n  # both steps lead to the north-east
     assert np.isnan(lat_lon_metric(0 * diagonal, diagonal, (1.0, 1.0), tables).area).all()
+
+    lat = 1e-10 * n[:, None] + 0 * n  # so do these, but for a part in ten billion
+    assert np.isnan(lat_lon_metric(lat, diagonal, (1e7, 1e7), tables).area).all()
+
+
+def test_oblique_steps_have_the_area_between_them():
+    j, i = np.mgrid[:4.0, :4.0] / 100
+    tables = (stencil(1.0, 4),) * 2
+    metric = lat_lon_metric(j + 0.3 * i, i - 0.4 * j, (1e7, 1e7), tables)
+    assert_allclose(metric.area, 1.12 * (1e5 * np.pi / 180) ** 2, rtol=1e-5)
 
 
 def test_directions_of_no_step_are_missing():

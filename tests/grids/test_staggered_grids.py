@@ -8,7 +8,7 @@ import xarray as xr
 
 import fdgrad_dask as fd
 from fdgrad_dask.errors import CoordinateError, OptionError
-from fdgrad_dask.grids.staggered import find_point
+from fdgrad_dask.grids.staggered import EXTRA, IS_BELOW, across, find_point, is_on_face
 
 X, Y = {"center": "XC", "left": "XG"}, {"center": "YC", "left": "YG"}
 SHARED = {"x": {"center": "x", "right": "x"}, "y": {"center": "y", "right": "y"}}
@@ -71,3 +71,51 @@ def test_unknown_words_are_refused(options, message):
 def test_lengths_at_other_points_are_refused(metric, message):
     with pytest.raises(CoordinateError, match=message):
         fd.Grid(X, Y, dy={"u": metric})
+
+
+def test_how_many_faces_there_are_and_which_is_the_first():
+    """Of three cells: left and right have three faces, inner two and outer four."""
+    assert EXTRA == {"left": 0, "right": 0, "inner": -1, "outer": 1}
+    assert IS_BELOW == {"left": True, "right": False, "inner": False, "outer": True}
+
+
+STEPS = {("center", "u"): "x", ("center", "v"): "y", ("u", "corner"): "y", ("v", "corner"): "x"}
+
+
+@pytest.mark.parametrize(("pair", "axis"), STEPS.items())
+def test_half_a_step_leads_from_a_point_to_its_neighbour_and_back(pair, axis):
+    for one, other in (pair, pair[::-1]):
+        assert across(one, axis) == other
+    assert [is_on_face(point, axis) for point in pair] == [False, True]
+
+
+def test_points_have_the_dimensions_of_their_faces():
+    grid = fd.Grid(X, Y)
+    wanted = {"center": ("YC", "XC"), "u": ("YC", "XG"), "v": ("YG", "XC"), "corner": ("YG", "XG")}
+    assert {point: grid.dims(point) for point in wanted} == wanted
+    assert grid.face("x") == grid.face("y") == "left"
+
+
+def test_a_share_may_vary_with_depth_and_a_length_over_faces_only():
+    connected = {"tile": {0: {"X": (None, None)}}}
+    share, length = on("Z", "YC", "XC"), on("tile", "YC", "XC")
+    assert fd.Grid(X, Y, fraction={"center": share}).fraction["center"] is share
+    assert fd.Grid(X, Y, dx={"center": length}, boundary=connected).dx["center"] is length
+    for options in (
+        {"dx": {"center": share}},
+        {"dx": {"center": length}},
+        {"fraction": {"center": on("Z", "YC", "XG")}},
+    ):
+        with pytest.raises(CoordinateError, match="name the point it is at"):
+            fd.Grid(X, Y, **options)
+
+
+def test_ends_of_an_axis_are_one_for_both_or_a_pair():
+    grid = fd.Grid(X, Y, boundary={"x": "periodic", "y": (0.0, "fold")})
+    assert grid.ends("x") == ("periodic", "periodic")
+    assert grid.ends("y") == (0.0, "fold")
+    assert fd.Grid(X, Y).ends("x") == (None, None)
+    with pytest.raises(OptionError, match="a fold lies at the upper end of y"):
+        fd.Grid(X, Y, boundary={"x": (None, "fold")})
+    inner = {"center": "XC", "inner": "XG"}
+    assert fd.Grid(inner, Y, boundary={"x": 0.0}).ends("x") == (0.0, 0.0)
