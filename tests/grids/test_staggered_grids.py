@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import xarray as xr
+from numpy.testing import assert_allclose
 
 import fdgrad_dask as fd
 from fdgrad_dask.errors import CoordinateError, OptionError
+from fdgrad_dask.grids.cells import Cells
 from fdgrad_dask.grids.staggered import EXTRA, IS_BELOW, across, find_point, is_on_face
 
 X, Y = {"center": "XC", "left": "XG"}, {"center": "YC", "left": "YG"}
@@ -119,3 +121,128 @@ def test_ends_of_an_axis_are_one_for_both_or_a_pair():
         fd.Grid(X, Y, boundary={"x": (None, "fold")})
     inner = {"center": "XC", "inner": "XG"}
     assert fd.Grid(inner, Y, boundary={"x": 0.0}).ends("x") == (0.0, 0.0)
+
+
+# --- cells ----------------------------------------------------------------------------------------
+
+R = 2e6
+LON, LAT = [1.0, 3.0, 6.0, 10.0], [-2.0, 2.0, 7.0]  # faces lie halfway between, from 0 to 12 …
+EDGES = np.array([-4.0, 0.0, 4.5, 9.5])  # … and so
+STEPS_X = {
+    "left": [2, 2, 3, 4],
+    "right": [2, 3, 4, 4],
+    "inner": [2, 3, 4],
+    "outer": [2, 2, 3, 4, 4],
+}
+STEPS_Y = {"left": [4, 4, 5], "right": [4, 5, 5], "inner": [4, 5], "outer": [4, 4, 5, 5]}
+
+
+def located(lon, lat, names=("XC", "YC"), name="f"):
+    """A field at these longitudes and latitudes."""
+    x, y = names
+    coords = {x: (x, lon, {"units": "degrees_east"}), y: (y, lat, {"units": "degrees_north"})}
+    return xr.DataArray(np.zeros((len(lat), len(lon))), coords, (y, x), name)
+
+
+def cells(position="left", fields=None, **options):
+    x, y = {"center": "XC", position: "XG"}, {"center": "YC", position: "YG"}
+    fields = fields or {"center": located(LON, LAT)}
+    return Cells(fd.Grid(x, y, radius=R, **options), list(fields.values()), list(fields))
+
+
+@pytest.mark.parametrize("position", STEPS_X)
+def test_cells_of_longitude_and_latitude(position):
+    made = cells(position)
+    cosine = np.cos(np.deg2rad(LAT))[:, None]
+    assert made.has_lines
+    assert_allclose(made.latitude("u"), LAT)
+    assert_allclose(made.dx("center"), R * cosine * np.deg2rad([2, 2.5, 3.5, 4]), rtol=1e-12)
+    assert_allclose(made.dy("center"), R * np.deg2rad([4, 4.5, 5]), rtol=1e-12)
+    assert_allclose(made.dx("u"), R * cosine * np.deg2rad(STEPS_X[position]), rtol=1e-12)
+    assert_allclose(made.dy("v"), R * np.deg2rad(STEPS_Y[position]), rtol=1e-12)
+    bands = np.diff(np.sin(np.deg2rad(EDGES)))[:, None]
+    area = R**2 * bands * np.deg2rad([2, 2.5, 3.5, 4])
+    assert_allclose(made.area("center"), area, rtol=1e-12)
+    for axis, n in (("x", 4), ("y", 3)):
+        assert made.size("center", axis) == n
+        assert made.size("corner", axis) == n + EXTRA[position]
+
+
+def test_two_cells_suffice_and_one_does_not():
+    two = cells(fields={"center": located(LON[:2], LAT[:2])})
+    assert_allclose(two.dy("center"), R * np.deg2rad([4, 4]), rtol=1e-12)
+    one = cells(fields={"center": located(LON[:1], LAT[:1])})
+    with pytest.raises(CoordinateError, match="dy at the point 'center' is not given"):
+        one.dy("center")
+
+
+@pytest.mark.parametrize("sense", [1, -1])
+def test_a_circle_goes_on_beyond_its_ends(sense):
+    faces = located(sense * np.array([-45.0, 45, 145, 250]), LAT, ("XG", "YC"))
+    centers = located(sense * np.array([0.0, 90, 200, 300]), LAT)
+    made = cells(fields={"center": centers, "u": faces}, boundary={"x": "periodic"})
+    cosine = R * np.cos(np.deg2rad(LAT))[:, None]
+    made._lines["x", True] = faces.XG.values
+    for point, steps in (("u", [60, 90, 110, 100]), ("center", [90, 100, 105, 65])):
+        assert_allclose(made.dx(point), sense * cosine * np.deg2rad(steps), rtol=1e-12)
+
+
+def test_cells_may_cross_the_date_line():
+    corner = located([175.0, 177, 179, -179], [-4.0, 0, 4.5], ("XG", "YG"))
+    centers = located([176.0, 178, -180, -178], LAT)
+    made = cells(fields={"center": centers, "corner": corner})
+    wanted = R * np.cos(np.deg2rad(LAT))[:, None] * np.deg2rad([2.0] * 4)
+    assert_allclose(made.dx("center"), wanted, rtol=1e-12)
+
+
+def test_cells_that_are_given_come_in_metres():
+    given = {"dx": 2 * on("YC", "XC") + 2, "dy": on("YC", "XC") + 3, "area": on("YG", "XG") + 5}
+    for name, units in (("dx", "km"), ("area", "km2")):
+        given[name].attrs["units"] = units
+    share = {"center": on("YC", "XC") + 0.25}
+    fields = {"center": on("YC", "XC")}
+    metrics = {name: {"corner" if name == "area" else "center": one} for name, one in given.items()}
+    made = cells(fields=fields, fraction=share, **metrics)
+    assert not made.has_lines
+    assert made.latitude("center") is None
+    assert_allclose(made.dx("center"), 2000)
+    assert_allclose(made.dy("center"), 3)
+    assert_allclose(made.area("center"), 6000)
+    assert_allclose(made.area("corner"), 5e6)
+    assert_allclose(made.open(made.dy("center"), "center"), 0.75)
+    assert made.open(made.area("corner"), "corner") is not None
+    with pytest.raises(CoordinateError, match="dx at the point 'u' is not given"):
+        made.dx("u")
+    wrong = cells(fields=fields, dx={"center": on("YC", "XC").assign_attrs(units="K")})
+    with pytest.raises(CoordinateError, match="is in 'K', but m is needed"):
+        wrong.dx("center")
+    only_dx = cells(dx={"center": located(LON, LAT) + 7})
+    assert_allclose(only_dx.area("center"), 7 * R * np.deg2rad([[4], [4.5], [5]]) * np.ones(4))
+
+
+def test_fields_of_different_numbers_of_cells_are_refused():
+    fields = {"center": on("YC", "XC"), "u": on("YC", "XG")}
+    assert cells(fields=fields).counts == {"x": 3, "y": 3}
+    with pytest.raises(CoordinateError, match="'f' has 3 cells along x and 'f' has 2"):
+        cells("outer", fields=fields)
+
+
+def test_places_in_two_dimensions_are_great_circles_apart():
+    """On a meridian and along the equator these are the steps themselves."""
+    xs, ys = {False: LON, True: [0.0, 2.0, 4.5, 8.0]}, {False: [0.0, 3.0], True: [-1.0, 1.5]}
+    places = {}
+    for point, dims in {"center": ("YC", "XC"), "u": ("YC", "XG"), "v": ("YG", "XC")}.items():
+        lat, lon = np.meshgrid(ys["YG" in dims], xs["XG" in dims], indexing="ij")
+        coords = {
+            f"lat_{point}": (dims, lat, {"units": "degrees_north"}),
+            f"lon_{point}": (dims, lon, {"units": "degrees_east"}),
+        }
+        places[point] = xr.DataArray(0 * lat, coords, dims, point)
+    made = cells(fields=places)
+    assert not made.has_lines
+    assert_allclose(made.latitude("v")[:, 0], [-1, 1.5])
+    assert_allclose(made.dx("center")[0], R * np.deg2rad([2, 2.5, 3.5, 4]), rtol=1e-12)
+    assert_allclose(made.dx("u")[0], R * np.deg2rad([2, 2, 3, 4]), rtol=1e-12)
+    assert_allclose(made.dy("center")[:, 1], R * np.deg2rad([2.5, 3]), rtol=1e-12)
+    assert_allclose(made.dy("v")[:, 1], R * np.deg2rad([2, 3]), rtol=1e-12)
+    assert_allclose(made.area("center"), made.dx("center") * made.dy("center"))
