@@ -103,6 +103,8 @@ CIRCLES = {
     "rounded and falling": ([274, 183, 92, 1], (True, False), [274, 184, 94, 4]),
     "rounded less than a thousandth": ([0, 90.01, 180.02, 270.03], (True, False), None),
     "rounded and the first again": ([0, 91, 182, 273, 364], (False, True), None),
+    "uneven and the first again": ([0, 60, 180, 270, 360], (False, True), None),
+    "uneven by rounding too": ([0, 60, 180, 270.05], (True, False), None),
     "uneven and no circle": ([0, 60, 180, 274.5], (False, False), None),
     "uneven by more than a tenth": ([0, 79, 180, 270.5], (False, False), None),
     "uneven by less than a tenth": ([0, 83, 180, 271], (True, False), [0, 90, 180, 270]),
