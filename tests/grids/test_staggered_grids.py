@@ -246,3 +246,50 @@ def test_places_in_two_dimensions_are_great_circles_apart():
     assert_allclose(made.dy("center")[:, 1], R * np.deg2rad([2.5, 3]), rtol=1e-12)
     assert_allclose(made.dy("v")[:, 1], R * np.deg2rad([2, 3]), rtol=1e-12)
     assert_allclose(made.area("center"), made.dx("center") * made.dy("center"))
+
+
+def test_where_faces_alone_are_known_cells_go_on_as_the_faces_do():
+    faces = located([2.0, 4.5, 8.0, 12.0], [-1.0, 1.0, 4.0], ("XG", "YG"))
+    made = cells("right", {"center": on("YC", "XC")[:, [0, 1, 2, 2]], "corner": faces})
+    assert_allclose(made.dy("center"), R * np.deg2rad([2, 2, 3]), rtol=1e-12)
+    made = cells("left", {"center": on("YC", "XC")[:, [0, 1, 2, 2]], "corner": faces})
+    assert_allclose(made.dy("center"), R * np.deg2rad([2, 3, 3]), rtol=1e-12)
+
+
+def in_two(point, dims, lon, lat):
+    """A field with these longitudes and latitudes over both dimensions."""
+    lat, lon = np.meshgrid(lat, lon, indexing="ij")
+    coords = {
+        f"lat_{point}": (dims, lat, {"units": "degrees_north"}),
+        f"lon_{point}": (dims, lon, {"units": "degrees_east"}),
+    }
+    return xr.DataArray(0 * lat, coords, dims, point)
+
+
+def test_great_circles_go_around_the_globe():
+    lon, lat = {"C": [0.0, 90, 200, 300], "G": [-45.0, 45, 145, 250]}, {"C": [0.0, 3], "G": [-1, 2]}
+    points = {"center": "CC", "u": "CG", "v": "GC"}
+    fields = {
+        point: in_two(point, (f"Y{y}", f"X{x}"), lon[x], lat[y]) for point, (y, x) in points.items()
+    }
+    made = cells(fields=fields, boundary={"x": "periodic"})
+    assert_allclose(made.dx("u")[0], R * np.deg2rad([60, 90, 110, 100]), rtol=1e-12)
+    assert_allclose(made.dx("center")[0], R * np.deg2rad([90, 100, 105, 65]), rtol=1e-12)
+    assert_allclose(made.dy("v")[:, 0], R * np.deg2rad([2, 3]), rtol=1e-12)
+    assert_allclose(made.dy("center")[:, 0], R * np.deg2rad([3, 2]), rtol=1e-12)
+
+
+@pytest.mark.parametrize("off", [0.0, 1.0])
+def test_lines_count_unless_places_in_two_dimensions_differ(off):
+    places = in_two("center", ("YC", "XC"), LON, LAT)
+    places["lat_center"] = places.lat_center + off * np.arange(4) * (places.lat_center * 0 + 1)
+    places.lat_center.attrs["units"] = "degrees_north"
+    field = located(LON, LAT).assign_coords(places.coords)
+    assert cells(fields={"center": field}).has_lines == (off == 0)
+
+
+def test_fields_with_different_labels_are_refused():
+    made = [located(LON, LAT), located(LON, [0.0, 2.0, 7.0], name="g")]
+    grid = fd.Grid(X, Y)
+    with pytest.raises(CoordinateError, match="have different labels along 'YC'"):
+        Cells(grid, made, ["center", "center"])
