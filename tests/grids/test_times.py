@@ -277,8 +277,8 @@ def test_spans_beyond_64_bits_in_each_unit(unit, days):
 
 
 def test_spans_within_64_bits_are_exact():
-    late = np.datetime64("2200-01-01", "ns") + np.arange(4)
-    assert_array_equal(count_time(late, "ns")[0], np.arange(4.0))
+    late = np.datetime64("2200-01-01", "ns") + 500 * np.arange(4)
+    assert_array_equal(count_time(late, "ns")[0], 500 * np.arange(4.0))
 
 
 def test_only_of_a_month_is_it_said_that_it_has_no_length():
