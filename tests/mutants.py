@@ -66,8 +66,12 @@ TESTS = {
 # - blocks/arithmetic.py: of which weight the dtype is asked for, since all have the same.
 # - blocks/arithmetic.py: by what zero is divided, and steps of 2^0 beyond the first one.
 # - blocks/program.py: the least halo of a field that is differentiated, since none is below 1.
+# - grids/cells.py: by how many turns a point lies beyond an end, since steps count modulo one.
 # - grids/geometry.py: `<` or `<=` 1e-5 degrees, which no coordinate is exactly away from a pole.
 # - grids/metric_terms.py: nothing times the first spacing, or divided by it, which is not zero.
+# - grids/staggered.py: which end says that the axis is periodic, since both ends do.
+# - grids/steps.py: `>` or `>=`, since no step is exactly as long as the shortest that counts.
+# - grids/times.py: days of 366_day, since cftime calls it all_leap; 2**62 or 2**63.
 # - operators/kinematics.py: which deformations a wind is made for, since the total needs all of it.
 # - pipeline/execute/journal.py: by how much run.json is indented.
 SLOW = 2.0  # seconds; a test that takes longer is not asked

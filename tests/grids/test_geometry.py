@@ -9,7 +9,7 @@ import pytest
 import xarray as xr
 from numpy.testing import assert_allclose, assert_array_equal
 
-from fdgrad_dask.errors import CoordinateError
+from fdgrad_dask.errors import CoordinateError, OptionError
 from fdgrad_dask.grids.geometry import (
     Curvilinear,
     Geometry,
@@ -18,7 +18,7 @@ from fdgrad_dask.grids.geometry import (
     coriolis_parameter,
     is_pole,
 )
-from fdgrad_dask.grids.horizontal import find_horizontal_grid
+from fdgrad_dask.grids.horizontal import find_horizontal_grid, recognise_circle
 
 LAT = np.array([-90.0, -60.0, 0.0, 45.0, 90.0])
 A = 6371229.0
@@ -89,3 +89,143 @@ def test_a_region_on_a_plane_or_of_given_cells_closes_nowhere():
 def test_the_radius_of_a_spheroid_is_that_of_its_equator():
     grid = replace(find_horizontal_grid(over(3), Sphere(A)), radii=(6378137.0, 6356752.0))
     assert grid.attrs()["earth_radius"] == 6378137
+
+
+CIRCLES = {
+    "a quarter each": ([0, 90, 180, 270], (True, False), None),
+    "falling": ([270, 180, 90, 0], (True, False), None),
+    "uneven": ([0, 60, 180, 270], (True, False), None),
+    "the first again": ([0, 90, 180, 270, 360], (False, True), None),
+    "the first of two again": ([-180, 0, 180], (False, True), None),
+    "one turn of two points": ([0, 360], (False, False), None),
+    "a region": ([0, 80, 160, 240], (False, False), None),
+    "rounded": ([1, 92, 183, 274], (True, False), [1, 91, 181, 271]),
+    "rounded and falling": ([274, 183, 92, 1], (True, False), [274, 184, 94, 4]),
+    "rounded less than a thousandth": ([0, 90.01, 180.02, 270.03], (True, False), None),
+    "rounded and the first again": ([0, 91, 182, 273, 364], (False, True), None),
+    "uneven and the first again": ([0, 60, 180, 270, 360], (False, True), None),
+    "uneven by rounding too": ([0, 60, 180, 270.05], (True, False), None),
+    "uneven and no circle": ([0, 60, 180, 274.5], (False, False), None),
+    "uneven by more than a tenth": ([0, 79, 180, 270.5], (False, False), None),
+    "uneven by less than a tenth": ([0, 83, 180, 271], (True, False), [0, 90, 180, 270]),
+    "even, but half a step is missing": ([0, 80, 160, 240, 320], (False, False), None),
+}
+
+
+@pytest.mark.parametrize(("points", "found", "even"), CIRCLES.values(), ids=CIRCLES)
+def test_a_full_circle_is_recognised_to_the_rounding_of_files(points, found, even):
+    points = np.array(points, np.float64)
+    made, *flags = recognise_circle(points)
+    assert tuple(flags) == found
+    if even is None:
+        assert made is points
+    else:
+        assert_allclose(made, even, rtol=1e-14)
+
+
+def plane(x: str | None, y: str | None) -> xr.DataArray:
+    """A field over x and y in these units."""
+    units = {"x": x, "y": y}
+    coords = {n: (n, np.arange(4.0), {"axis": n.upper()}) for n in units}
+    field = xr.DataArray(np.zeros((4, 4)), coords, ("y", "x"), "t")
+    for name, unit in units.items():
+        if unit is not None:
+            field[name].attrs["units"] = unit
+    return field
+
+
+PLANES = [
+    (plane("km", "km"), None, 1000.0),
+    (plane("km", "km"), Plane(), 1000.0),
+    (plane("km", "km"), Plane(2.0), 2.0),
+    (plane(None, None), Plane(2.0), 2.0),
+    (plane(None, None), Plane(), 1.0),
+    (plane("1", "1"), Plane(), 1.0),
+]
+
+
+@pytest.mark.parametrize(("field", "geometry", "metres"), PLANES)
+def test_the_units_of_a_plane_are_its_metres_unless_these_are_given(field, geometry, metres):
+    assert_array_equal(find_horizontal_grid(field, geometry).h_x, np.full(4, metres))
+
+
+@pytest.mark.parametrize("field", [plane("km", "m"), plane(None, None), plane("m", None)])
+def test_a_plane_of_no_one_unit_is_refused(field):
+    with pytest.raises(CoordinateError, match="one unit of length for both"):
+        find_horizontal_grid(field)
+
+
+ROTATED = {
+    "rlat": ("rlat", LAT / 3, {"standard_name": "grid_latitude", "units": "degrees"}),
+    "rlon": ("rlon", np.arange(5.0), {"standard_name": "grid_longitude", "units": "degrees"}),
+    "pole": (
+        (),
+        0,
+        {
+            "grid_mapping_name": "rotated_latitude_longitude",
+            "grid_north_pole_latitude": 40.0,
+            "grid_north_pole_longitude": 10.0,
+        },
+    ),
+}
+ABOUT_A_POLE = xr.DataArray(np.zeros((5, 5)), ROTATED, ("rlat", "rlon"), "t")
+
+
+def test_results_are_along_east_on_a_sphere_only():
+    assert find_horizontal_grid(over(3)).is_east
+    assert not find_horizontal_grid(FLAT).is_east
+    rotated = find_horizontal_grid(ABOUT_A_POLE, is_directed=False)
+    assert rotated.is_rotated
+    assert not rotated.is_east
+    assert rotated.latitude is None
+    assert isinstance(find_horizontal_grid(ABOUT_A_POLE).geometry, Curvilinear)
+
+
+def test_latitude_and_longitude_in_two_dimensions_are_curvilinear():
+    places = {"lat": np.add.outer(np.arange(4.0), np.arange(4.0) / 9)}
+    places["lon"] = np.add.outer(-np.arange(4.0) / 9, np.arange(4.0))
+    units = {"lat": "degrees_north", "lon": "degrees_east"}
+    coords = {name: (("j", "i"), one, {"units": units[name]}) for name, one in places.items()}
+    field = xr.DataArray(np.zeros((4, 4)), coords, ("j", "i"), "t")
+    grid = find_horizontal_grid(field)
+    assert isinstance(grid.geometry, Curvilinear)
+    assert_array_equal(grid.places[0], places["lat"])
+
+
+def test_rows_at_a_pole_have_their_circle_only_around_the_globe():
+    for rows, poles in ((slice(None), (True, True)), (slice(1, None), (False, True))):
+        assert find_horizontal_grid(over(4)[rows]).poles == poles
+        assert find_horizontal_grid(over(3)[rows]).poles == (False, False)
+
+
+def test_a_circle_is_not_closed_where_its_ends_are_named():
+    free = [None, "periodic", {"lat": 0.0}, {"lon": "periodic"}]
+    for boundary in (*free, {"lon": 0.0}, 0.0):
+        grid = find_horizontal_grid(over(4), boundary=boundary)
+        assert grid.periodic == (False, boundary in free)
+    with pytest.raises(OptionError, match="names 'depth'"):
+        find_horizontal_grid(over(4), boundary={"depth": 0.0})
+
+
+def test_without_two_axes_it_is_said_which_are_missing():
+    bare = xr.DataArray(np.zeros((3, 4)), dims=("a", "b"), name="t")
+    mapped = {
+        kind: bare.assign_coords(crs=((), 0, {"grid_mapping_name": kind}))
+        for kind in ("mercator", "healpix")
+    }
+    cells = xr.DataArray(np.zeros((3, 4)), dims=("time", "nCells"), name="t")
+    messages = {
+        "cannot be inferred": (bare, mapped["mercator"]),
+        "lies on an unstructured grid": (cells, mapped["healpix"]),
+        "'lon' of 't' is a single value": (over(3)[:, 0],),
+        "and no longitude": (over(3)[:, 0].drop_vars("lon"),),
+        "and no latitude": (over(3)[0].drop_vars("lat"),),
+    }
+    for message, fields in messages.items():
+        for field in fields:
+            with pytest.raises(CoordinateError, match=message):
+                find_horizontal_grid(field)
+    projected = plane("m", "m").assign_attrs(grid_mapping="crs")
+    with pytest.raises(CoordinateError, match="lies on the projection 'crs'"):
+        find_horizontal_grid(projected)
+    assert find_horizontal_grid(projected, Plane()).h_x[0] == 1

@@ -13,6 +13,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import fdgrad_dask as fd
 from fdgrad_dask.errors import CoordinateError
+from fdgrad_dask.grids.parametric import carry_terms, list_parametric
 
 NT, NK, NY, NX = 2, 4, 3, 5
 DIMS = ("time", "lev", "y", "x")
@@ -218,3 +219,30 @@ def test_the_gradient_by_pressure():
     assert made.dims == DIMS
     with pytest.raises(CoordinateError, match="give its pressure, but its height is needed"):
         known.fdgrad.gradient("lev", coordinate="height")
+
+
+def test_a_term_over_all_dimensions_of_the_field_is_carried():
+    lev = ("lev", [1.0, 2.0], {"formula_terms": "ap: a b: b ps: ps"})
+    data = {"a": ("lev", [1.0, 2.0]), "b": ("t", [0.5]), "ps": (("lev", "x"), np.ones((2, 3)))}
+    ds = xr.Dataset(data, {"lev": lev})
+    field = xr.DataArray(np.zeros((2, 3)), {"lev": lev}, ("lev", "x"))
+    assert set(carry_terms(field, ds).coords) == {"lev", "a", "ps"}
+
+
+def test_levels_are_found_by_any_name_along_them():
+    terms = {"formula_terms": "ap: a b: b ps: ps"}
+    coords = {
+        "lev": ("lev", [1.0, 2.0], terms),
+        "other": ("lev", [3.0, 4.0], terms),
+        "number": ("lev", [0, 1]),
+        "half": ("half", [1.0, 2.0, 3.0], terms),
+    }
+    field = xr.DataArray(np.zeros((2, 3)), coords, ("lev", "half"), "t")
+    wanted = {
+        None: ["lev", "other", "half"],
+        "lev": ["lev"],
+        "other": ["other"],
+        "number": ["lev", "other"],
+        "half": ["half"],
+    }
+    assert {name: list_parametric(field, name) for name in wanted} == wanted

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 
+import cftime
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
@@ -13,6 +14,14 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import fdgrad_dask  # noqa: F401  (registers .fdgrad)
 from fdgrad_dask.errors import CoordinateError, OptionError
+from fdgrad_dask.grids.times import (
+    as_numbers,
+    convert_period,
+    count_time,
+    is_time,
+    restore_even_step,
+    unbox_numbers,
+)
 
 SQUARES = np.arange(6.0) ** 2
 
@@ -191,3 +200,165 @@ def test_operators_in_metres_stay_in_float32_for_half_precision(dtype):
         assert_allclose(made, expected, rtol=0, atol=1e-4 * float(abs(expected).max()))
     kept = np.float16 if half.dtype == np.float16 else np.float64  # as NumPy has it of bfloat16
     assert half.fdgrad.gradient("lat").dtype == kept
+
+
+# --- counting, without an operator ----------------------------------------------------------------
+
+UNITS = {  # what three days are in each unit, and how it is written
+    "W": (3 / 7, "week"),
+    "D": (3.0, "day"),
+    "h": (72.0, "h"),
+    "m": (4320.0, "min"),
+    "s": (259200.0, "s"),
+    None: (259200.0, "s"),
+    "ms": (2.592e8, "ms"),
+    "us": (2.592e11, "us"),
+    "µs": (2.592e11, "us"),
+    "ns": (2.592e14, "ns"),
+    "ps": (2.592e17, "ps"),
+    "fs": (2.592e20, "fs"),
+    "as": (2.592e23, "as"),
+    "year": (3 / 365.2425, "(365.2425 days)"),
+    "decade": (3 / 3652.425, "(3652.425 days)"),
+    "century": (3 / 36524.25, "(36524.25 days)"),
+}
+
+
+@pytest.mark.parametrize(("unit", "wanted"), UNITS.items())
+def test_three_days_in_each_unit(unit, wanted):
+    number, name = wanted
+    dates = np.array(["2000-03-04", "2000-03-01", "NaT"], "M8[s]")
+    for values in (dates, dates - dates[1], dates.astype("M8[ns]")):
+        counted, written = count_time(values, unit)
+        assert_allclose(counted, [number, 0, np.nan], rtol=1e-13)
+        assert written == name
+    objects = np.array([dt.datetime(2000, 3, 4), dt.datetime(2000, 3, 1)], object)
+    counted, written = count_time(objects, unit)
+    assert_allclose(counted, [number, 0], rtol=1e-13)
+    assert written == name
+    counted, written = count_time(dates[:0], unit)
+    assert counted.shape == (0,)
+    assert written == ("s" if "(" in name else name)
+
+
+YEARS = {
+    "360_day": 360,
+    "noleap": 365,
+    "365_day": 365,
+    "all_leap": 366,
+    "366_day": 366,
+    "julian": 365.25,
+    "standard": 365.2425,
+    "gregorian": 365.2425,
+    "proleptic_gregorian": 365.2425,
+}
+
+
+@pytest.mark.parametrize(("calendar", "days"), YEARS.items())
+def test_a_year_has_the_days_of_its_calendar(calendar, days):
+    dates = np.array([cftime.datetime(2001, 2, day, calendar=calendar) for day in (1, 11)])
+    counted, name = count_time(dates, "year")
+    assert_allclose(counted, [0, 10 / days], rtol=1e-13)
+    assert name == f"({days} days)"
+
+
+@pytest.mark.parametrize("year", ["0001", "2300"])
+def test_differences_that_64_bits_do_not_hold_are_rounded(year):
+    """In attoseconds 64 bits hold nine seconds."""
+    dates = np.array([f"{year}-01-01", f"{year}-01-02", "NaT"], "M8[D]")
+    assert_allclose(count_time(dates, "as")[0], [0, 8.64e22, np.nan], rtol=1e-13)
+    ticks = np.array([0, 3], "m8[10D]")
+    assert_allclose(count_time(ticks, "D")[0], [0, 30], rtol=1e-13)
+
+
+@pytest.mark.parametrize(("unit", "days"), [("W", 7), ("D", 1), ("h", 1 / 24), ("m", 1 / 1440)])
+def test_spans_beyond_64_bits_in_each_unit(unit, days):
+    assert_allclose(count_time(LONG, unit)[0], DAYS / days, rtol=1e-12)
+
+
+def test_spans_within_64_bits_are_exact():
+    late = np.datetime64("2200-01-01", "ns") + 500 * np.arange(4)
+    assert_array_equal(count_time(late, "ns")[0], 500 * np.arange(4.0))
+
+
+def test_only_of_a_month_is_it_said_that_it_has_no_length():
+    with pytest.raises(OptionError, match="'months'; a month has no fixed length"):
+        count_time(LONG, "months")
+    with pytest.raises(OptionError, match="'fortnight'; choose one of W"):
+        count_time(LONG, "fortnight")
+
+
+def test_what_is_a_time():
+    times = [dt.datetime(2000, 1, 1), dt.timedelta(1), cftime.datetime(2000, 1, 1)]
+    for one in times:
+        assert is_time(np.array([one, one], object))
+        assert not is_time(np.array([one, 1], object))
+    for kind, found in (("M8[s]", True), ("m8[D]", True), ("f8", False), ("i8", False)):
+        assert is_time(np.zeros(2, "i8").astype(kind)) == found
+    assert not is_time(np.array([], object))
+
+
+def test_rounded_years_have_an_even_step():
+    even = np.arange(2.0, 9.0) / 365.2425
+    rounded = even * (1 + 2e-16 * (-1) ** np.arange(7))
+    assert_allclose(restore_even_step(rounded), 1 / 365.2425, rtol=1e-14)
+    assert np.ndim(restore_even_step(rounded)) == 0
+    for uneven in (even + 2e-15 * (np.arange(7) == 3), even**2):
+        assert restore_even_step(uneven) is uneven
+
+
+def test_objects_become_the_numbers_that_they_are():
+    for given, dtype in (([1, 2], "i8"), ([1, 2.5], "f8"), ([2**70, 1], "f8"), ([1j, 2], "c16")):
+        made = unbox_numbers(np.array(given, object))
+        assert made.dtype == dtype
+        assert_array_equal(made, np.array(given, dtype))
+    for given in ([True, 1], ["a", 1], []):
+        values = np.array(given, object)
+        assert unbox_numbers(values) is values
+    plain = np.arange(3)
+    assert unbox_numbers(plain) is plain
+
+
+def test_the_length_of_a_period():
+    for day in (np.timedelta64(36, "h"), dt.timedelta(days=1.5)):
+        for units, number in (("day", 1.5), ("h", 36.0), ("s", 129600.0), ("(3 days)", 0.5)):
+            assert convert_period(day, units, True) == pytest.approx(number, rel=1e-13)
+        with pytest.raises(OptionError, match="axis has no dates"):
+            convert_period(day, "m", False)
+    for period in (None, 3, 2.5, np.float32(2), np.array(4.0)):
+        assert convert_period(period, "m", False) is period
+    for wrong in (np.inf, "a year", [1.0], np.ones(2)):
+        with pytest.raises(OptionError, match="give a finite number"):
+            convert_period(wrong, "m", False)
+
+
+DATES = np.array(["2000-01-01", "2000-01-03", "1999-12-31"], "M8[s]")
+COUNTED = {  # from the earliest at once, from 2000 on lazily
+    "D": ([1, 3, 0], [0, 2, -1], "day"),
+    "h": ([24, 72, 0], [0, 48, -24], "h"),
+    "year": (np.array([1, 3, 0]) / 365.2425, np.array([0, 2, -1]) / 365.2425, "365.2425 days"),
+}
+
+
+@pytest.mark.parametrize(("unit", "wanted"), COUNTED.items())
+def test_fields_of_dates_become_numbers(unit, wanted):
+    at_once, lazily, units = wanted
+    f = field(np.arange(3.0), DATES, long_name="when")
+    for given, numbers in ((f, at_once), (f.chunk(x=2), lazily)):
+        made = as_numbers(given, unit)
+        assert_allclose(made, numbers, rtol=1e-13)
+        assert made.attrs == {"long_name": "when", "units": units}
+        assert made.dtype == np.float64
+        assert (made.chunks is None) == (given.chunks is None)
+    long = f.copy(data=DATES - DATES[2]).chunk(x=2)
+    assert_allclose(as_numbers(long, unit), at_once, rtol=1e-13)
+
+
+def test_fields_of_numbers_stay_and_others_are_refused():
+    for values in ([1, 2], [1.0, 2.0], [1j, 2.0]):
+        f = field(np.arange(2.0), values)
+        assert as_numbers(f, None) is f
+    assert as_numbers(field(np.arange(2.0), np.array([1, 2], object)), None).dtype.kind == "i"
+    for values in (["a", "b"], [True, False]):
+        with pytest.raises(TypeError, match="which has no differences"):
+            as_numbers(field(np.arange(2.0), values), None)

@@ -31,6 +31,7 @@ from tripolar import (
 import fdgrad_dask as fd
 from fdgrad_dask import operators as op
 from fdgrad_dask.errors import CoordinateError, OptionError
+from fdgrad_dask.grids.fold import Fold, count_repeated_columns, find_fold, locate, make_fold
 
 NEMO = {"pivot": "T", "repeats": True}
 ALONG = {"F pivot": {"pivot": "F"}, "NEMO": {**NEMO, "components": "grid"}}
@@ -307,3 +308,82 @@ def test_what_cannot_be_right_is_refused_with_a_way_out():
         ds.s.fdgrad.gradient("y", boundary=FOLDED)
     with pytest.raises(OptionError, match="DataArray over y and x"):
         ds.s.fdgrad.laplacian(boundary=FOLDED, geometry=fd.Curvilinear(angle=3.0))
+
+
+# --- the fold, without an operator ----------------------------------------------------------------
+
+N = 40  # columns of a grid of half as many rows
+WHERE = {  # pivot, whether it repeats points → row j is row so many − j, and so on
+    ("T", False): Fold(38, 0, 0, N),
+    ("F", False): Fold(39, 39, 0, N),
+    ("T", True): Fold(38, 0, 1, N),  # of 21 rows the last but one lies on the fold
+    ("F", True): Fold(39, 39, 1, N),
+}
+
+
+@pytest.mark.parametrize(("kind", "wanted"), WHERE.items())
+def test_a_fold_is_where_it_was_made(kind, wanted):
+    pivot, repeats = kind
+    lat, lon = ellipses(*parameters(N, pivot, repeats))
+    fold = find_fold(lat, lon)
+    assert fold == wanted
+    assert fold.pivot == pivot
+    if not repeats:
+        assert make_fold(pivot, *lat.shape) == wanted
+    skipped = lat.copy()  # as files do that leave out the land
+    skipped[:, 5:14] = np.nan
+    assert find_fold(skipped, lon) == wanted
+    assert find_fold(lat.astype("f4"), lon.astype("f4")) == wanted
+
+
+@pytest.mark.parametrize("shift", [3, 7])
+def test_a_fold_may_turn_about_any_column(shift):
+    lat, lon = ellipses(*parameters(N, "F"))
+    rolled = find_fold(np.roll(lat, shift, 1), np.roll(lon, shift, 1))
+    assert rolled == Fold(39, (39 + 2 * shift) % N, 0, N)
+
+
+def test_most_grids_have_no_fold():
+    lat, lon = np.meshgrid(np.linspace(-60, 60, 21), np.arange(0, 360, 9.0), indexing="ij")
+    assert find_fold(lat, lon) is None
+    lat, lon = ellipses(*parameters(N, "F"))
+    for rows in (slice(None, -1), slice(None, -2)):
+        assert find_fold(lat[rows], lon[rows]) is None
+    moved = ellipses(np.add(parameters(N, "F")[0], 0.5 * np.pi / N), parameters(N, "F")[1])
+    assert find_fold(*moved) is None  # the mirror turns about quarters of cells
+    assert find_fold(np.full((6, 8), np.nan), np.full((6, 8), np.nan)) is None
+
+
+@pytest.mark.parametrize("repeated", range(6))
+def test_columns_that_repeat_the_first_are_counted(repeated):
+    lon = 10.0 * np.arange(36 + repeated)[None] % 360 * np.ones((3, 1))
+    lat = np.array([[0.0], [10.0], [30.0]]) + 0 * lon
+    assert count_repeated_columns(lat, lon) == (repeated if repeated <= 4 else 0)
+    lon[0] += 1e-4 * np.arange(lon.shape[1]) % 2  # rounding
+    assert count_repeated_columns(lat, lon) == (repeated if repeated <= 4 else 0)
+
+
+def test_a_region_or_too_few_columns_repeat_nothing():
+    lat, lon = np.meshgrid(np.arange(3.0), np.arange(12.0), indexing="ij")
+    assert count_repeated_columns(lat, lon) == 0
+    assert count_repeated_columns(lat[:, :3], lon[:, :3]) == 0
+    around = np.array([[0.0, 120, 240, 0]] * 3)  # three columns and the first again
+    assert count_repeated_columns(lat[:, :4], around) == 1
+    assert count_repeated_columns(np.nan * lat, lon) == 0
+
+
+def test_points_in_space():
+    found = locate([[0.0, 0, 30]], [[0.0, 90, 180]])
+    wanted = [[[1, 0, 0], [0, 1, 0], [-np.sqrt(0.75), 0, 0.5]]]
+    assert_allclose(found, wanted, atol=1e-15)
+
+
+def test_the_upper_end_of_y_is_connected_to_itself():
+    links, end = Fold(39, 11, 0, N).connect()
+    assert end == 40
+    assert set(links) == {(0, "x", 0), (0, "x", 1), (0, "y", 1)}
+    assert links[0, "x", 0] == links[0, "x", 1] == (0, "x", False, False, *links[0, "x", 0][4:])
+    assert links[0, "y", 1] == (0, "y", True, True, 24)
+    links, end = Fold(39, 11, 0, N).connect(0, 3)
+    assert end == 39
+    assert links[0, "y", 1][4] == 28
