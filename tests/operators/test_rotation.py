@@ -65,6 +65,15 @@ def test_the_angle_of_a_file(file):
     xr.testing.assert_identical(again, result)
 
 
+def test_the_angle_of_a_file_along_one_row():
+    dataset = xr.Dataset({**dict(zip("UV", wind(), strict=True)), **FILES["ROMS"]})
+    row = dataset.isel(t=0, y=3)
+    result = row.fdgrad.rotate_to_earth("U", "V")
+    east, north = turned(row.U, row.V, ANGLE[3])
+    np.testing.assert_allclose(result.U, east, atol=1e-14)
+    np.testing.assert_allclose(result.V, north, atol=1e-14)
+
+
 def test_a_given_angle_comes_first():
     u, v = wind()
     dataset = xr.Dataset({"U": u, "V": v, **FILES["ROMS"]})
