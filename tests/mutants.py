@@ -65,6 +65,7 @@ TESTS = {
 # - grids/geometry.py: `<` or `<=` 1e-5 degrees, which no coordinate is exactly away from a pole.
 # - grids/metric_terms.py: nothing times the first spacing, or divided by it, which is not zero.
 # - operators/kinematics.py: which deformations a wind is made for, since the total needs all of it.
+# - operators/rotation.py: how many of the two arrays of a wind are taken, two or three.
 # - pipeline/execute/journal.py: by how much run.json is indented.
 SLOW = 2.0  # seconds; a test that takes longer is not asked
 ENOUGH = 15.0  # seconds; how long the tests of one mutant may take together

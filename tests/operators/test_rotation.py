@@ -236,6 +236,13 @@ def test_where_east_is_must_be_known():
         )
 
 
+def test_which_dimension_is_x_must_be_known():
+    _, along = on_grid(stereographic, 12)
+    u, v = (one.rename(y="b", x="a") for one in along)
+    with pytest.raises(OptionError, match="of 'b' and 'a' is x cannot be inferred"):
+        fd.operators.rotate_to_earth(u, v)
+
+
 def test_lazy_and_of_the_kind_of_the_input():
     u, v = (one.astype("float32") for one in wind())
     geometry = fd.Curvilinear(angle=over_map(np.rad2deg(ANGLE)))
