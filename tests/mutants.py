@@ -73,6 +73,7 @@ TESTS = {
 # - grids/steps.py: `>` or `>=`, since no step is exactly as long as the shortest that counts.
 # - grids/times.py: days of 366_day, since cftime calls it all_leap; 2**62 or 2**63.
 # - operators/kinematics.py: which deformations a wind is made for, since the total needs all of it.
+# - operators/rotation.py: how many of the two arrays of a wind are taken, two or three.
 # - pipeline/execute/journal.py: by how much run.json is indented.
 SLOW = 2.0  # seconds; a test that takes longer is not asked
 ENOUGH = 15.0  # seconds; how long the tests of one mutant may take together

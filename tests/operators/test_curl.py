@@ -67,6 +67,30 @@ def test_a_depth_counts_downwards():
     np.testing.assert_allclose(result.curl_y.values, -5e-3, atol=1e-15)
 
 
+@pytest.mark.parametrize(
+    ("name", "sense"),
+    [("upward_air_velocity", 1), ("downward_air_velocity", -1), ("air_velocity", 1)],
+)
+def test_a_downward_wind_is_turned_over(name, sense):
+    u, w = field(zero, "u"), field(lambda x, y, z: 3e-3 * y, "w")
+    result = operators.curl(u, u.rename("v"), w.assign_attrs(standard_name=name))
+    np.testing.assert_allclose(result.curl_x.values, sense * 3e-3, atol=1e-15)
+
+
+def test_heights_in_kilometres():
+    km = ("z", AXES["z"][1] / 1000, {"units": "km", "axis": "Z", "positive": "up"})
+    u = field(lambda x, y, z: 5 * z, "u", z=km)
+    result = operators.curl(u, 0 * u, 0 * u)
+    np.testing.assert_allclose(result.curl_y.values, 5e-3, atol=1e-15)
+
+
+def test_levels_whose_heights_are_not_their_own_are_refused():
+    named = {**AXES["z"][2], "standard_name": "ocean_sigma_z_coordinate"}
+    u = field(zero, "u", z=("z", AXES["z"][1], named))
+    with pytest.raises(OptionError, match=r"'z' are parametric .* a curl needs true ones"):
+        operators.curl(u, u, u)
+
+
 def test_what_is_no_plane_or_no_length_is_refused():
     u = field(zero, "u")
     globe = u.rename(x="lon", y="lat").assign_coords(

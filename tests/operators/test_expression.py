@@ -80,8 +80,22 @@ def test_factors_are_multiplied_and_added_once():
     terms = linear_terms(h * (c * U + s * V) - (s * V - U))
     assert terms[0].values[0, 0] == 3 * 5 + 1
     assert terms[1].values[0, 0] == 3 * 7 - 7
+    for twice in (c * U + U, U + c * U):
+        assert linear_terms(twice)[0].values[0, 0] == 5 + 1
     with pytest.raises(TypeError, match="is no sum of fields"):
         linear_terms(U * V)
+
+
+@pytest.mark.parametrize("axes", [("y",), None])
+def test_a_product_of_factors_varies_along_the_axes_that_are_known(axes):
+    h, c = np.full((2, 1), 3.0), np.full((2, 1), 5.0)
+    for product in (Factor(h, axes) * (c * U), h * (Factor(c, axes) * U)):
+        assert linear_terms(product)[0].axes == axes
+
+
+def test_a_number_becomes_an_array_and_an_array_stays_one():
+    assert (2 * U).arguments[0].values.shape == ()
+    assert (np.ones(3) * U).arguments[0].values.shape == (3,)
 
 
 def test_equal_steps_are_computed_once():

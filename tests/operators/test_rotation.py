@@ -65,6 +65,15 @@ def test_the_angle_of_a_file(file):
     xr.testing.assert_identical(again, result)
 
 
+def test_the_angle_of_a_file_along_one_row():
+    dataset = xr.Dataset({**dict(zip("UV", wind(), strict=True)), **FILES["ROMS"]})
+    row = dataset.isel(t=0, y=3)
+    result = row.fdgrad.rotate_to_earth("U", "V")
+    east, north = turned(row.U, row.V, ANGLE[3])
+    np.testing.assert_allclose(result.U, east, atol=1e-14)
+    np.testing.assert_allclose(result.V, north, atol=1e-14)
+
+
 def test_a_given_angle_comes_first():
     u, v = wind()
     dataset = xr.Dataset({"U": u, "V": v, **FILES["ROMS"]})
@@ -152,6 +161,27 @@ def test_the_projection_of_a_forecast_against_the_convergence_of_its_meridians()
     np.testing.assert_allclose(got.v10, np.sin(angle), atol=2e-5)
 
 
+def test_about_a_rotated_pole_the_true_north_counts():
+    """For a pole at φ_p, sin φ = sin φ_p sin y + cos φ_p cos y cos x; north is its gradient."""
+    rlat, rlon, pole = np.arange(-10.0, 11), np.arange(-15.0, 16), np.deg2rad(40)
+    crs = {"grid_north_pole_latitude": 40.0, "grid_north_pole_longitude": -170.0}
+    coords = {
+        "rlat": ("rlat", rlat, {"standard_name": "grid_latitude", "units": "degrees"}),
+        "rlon": ("rlon", rlon, {"standard_name": "grid_longitude", "units": "degrees"}),
+        "crs": ((), 0, {"grid_mapping_name": "rotated_latitude_longitude", **crs}),
+    }
+    u = xr.DataArray(np.full((21, 31), 10.0), coords, ("rlat", "rlon"), "u")
+    u.attrs = {"standard_name": "x_wind", "grid_mapping": "crs"}
+    v = (0 * u).rename("v").assign_attrs(u.attrs, standard_name="y_wind")
+    y, x = np.deg2rad(rlat)[:, None], np.deg2rad(rlon)
+    north_x = -np.cos(pole) * np.sin(x) + 0 * y
+    north_y = np.sin(pole) * np.cos(y) - np.cos(pole) * np.sin(y) * np.cos(x)
+    length = np.hypot(north_x, north_y)
+    result = fd.operators.rotate_to_earth(u, v)
+    np.testing.assert_allclose(result.u, 10 * north_y / length, atol=0.02)
+    np.testing.assert_allclose(result.v, 10 * north_x / length, atol=0.02)
+
+
 def test_what_points_there_already_stays_as_it_is():
     u, v = wind(GRIB_uvRelativeToGrid=0)
     assert fd.operators.rotate_to_earth(u, v, geometry=fd.Curvilinear(angle=30.0)).U.identical(u)
@@ -204,6 +234,13 @@ def test_where_east_is_must_be_known():
         fd.operators.rotate_to_earth(
             u.assign_attrs(standard_name="x_wind"), v.assign_attrs(standard_name="northward_wind")
         )
+
+
+def test_which_dimension_is_x_must_be_known():
+    _, along = on_grid(stereographic, 12)
+    u, v = (one.rename(y="b", x="a") for one in along)
+    with pytest.raises(OptionError, match="of 'b' and 'a' is x cannot be inferred"):
+        fd.operators.rotate_to_earth(u, v)
 
 
 def test_lazy_and_of_the_kind_of_the_input():

@@ -146,6 +146,7 @@ def test_without_units_none_are_said():
     for n in bare:
         bare[n].attrs = {}
     assert "units" not in op.vorticity(bare["u"], bare["v"]).attrs
+    assert "units" not in op.absolute_vorticity(bare["u"], bare["v"]).attrs
     assert "units" not in op.laplacian(bare["t"]).attrs
 
 
@@ -653,6 +654,8 @@ def test_absolute_vorticity_in_knots():
     result = op.absolute_vorticity(*knots)
     assert result.attrs["units"] == "s-1"
     assert_allclose(result, op.absolute_vorticity(U, V), rtol=1e-6, atol=1e-18)
+    f = 2 * 7.292115e-5 * np.sin(np.deg2rad(GRID["lat"]))  # at the poles too
+    assert_allclose(result - op.vorticity(U, V), 0 * result + f, rtol=1e-6, atol=1e-15)
 
 
 def test_two_units_in_one_wind():
