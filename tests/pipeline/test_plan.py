@@ -18,7 +18,7 @@ from fdgrad_dask.pipeline.config.schema import Config
 from fdgrad_dask.pipeline.execute.journal import Journal
 from fdgrad_dask.pipeline.planning import describe, graph
 from fdgrad_dask.pipeline.planning import regions as plan
-from fdgrad_dask.pipeline.planning.cutting import Field, Halo, cuts, outwards
+from fdgrad_dask.pipeline.planning.cutting import Field, Halo, cuts, inside, outwards
 from fdgrad_dask.pipeline.planning.graph import Region
 from fdgrad_dask.pipeline.planning.job import looked_at
 from fdgrad_dask.pipeline.planning.regions import Workload
@@ -47,6 +47,21 @@ def test_cuts_are_those_of_region_chunks_and_halo(
     assert inside == {end for end in range(0, size, chunk) if start < end < stop}
     beside = {start - halo.depth, stop + halo.depth}
     assert {end for end in beside if 0 <= end <= size} <= ends
+
+
+def test_chunks_and_halos_by_hand() -> None:
+    box, sizes = {"y": (5, 12), "x": (0, 3)}, {"y": 40, "x": 60}
+    chunks = {"y": 10, "x": (2, 2, 56)}
+    assert Field(("y", "x"), 4, chunks).decoded(box, sizes) == 20 * 4 * 4
+    assert Field(("y", "x"), 4, chunks, sliced=True).decoded(box, sizes) == 7 * 3 * 4
+    assert outwards(5, 9, (3, 5, 2), 10) == (3, 10)
+    assert outwards(0, 3, (3, 5, 2), 10) == (0, 3)
+    assert inside(3, 9, (3, 3, 3, 3)) == [6]
+    assert [Halo().alone, Halo(1).alone, Halo(layers=2).alone] == [True] * 3
+    assert [Halo(1, 1).alone, Halo(around=True).alone, Halo(1, 1, True).alone] == [False] * 3
+    assert cuts(100, 40, 60, 10, Halo(1, 1)) == (39, 1, 10, 10, 1, 39)
+    assert cuts(100, 0, 20, 10, Halo(1, 1, around=True)) == (10, 10, 1, 78, 1)
+    assert cuts(100, 80, 100, 10, Halo(1, 1, around=True)) == (1, 78, 1, 10, 10)
 
 
 def workload(
