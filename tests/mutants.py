@@ -63,7 +63,7 @@ TESTS = {
 # - stencils/weights.py: what is multiplied by the order 0.
 # - blocks/arithmetic.py: whether a quotient is rounded by itself, since no compiler contracts it.
 # - blocks/arithmetic.py: of which weight the dtype is asked for, since all have the same.
-# - blocks/arithmetic.py: by what zero is divided, and steps of 2^0 beyond the first one.
+# - blocks/arithmetic.py: by what zero is divided in a length, and -2 for -1 in a shape of NumPy.
 # - blocks/program.py: the least halo of a field that is differentiated, since none is below 1.
 # - grids/geometry.py: `<` or `<=` 1e-5 degrees, which no coordinate is exactly away from a pole.
 # - grids/metric_terms.py: nothing times the first spacing, or divided by it, which is not zero.
