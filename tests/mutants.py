@@ -64,7 +64,7 @@ TESTS = {
 # - stencils/weights.py: what is multiplied by the order 0.
 # - blocks/arithmetic.py: whether a quotient is rounded by itself, since no compiler contracts it.
 # - blocks/arithmetic.py: of which weight the dtype is asked for, since all have the same.
-# - blocks/arithmetic.py: by what zero is divided, and steps of 2^0 beyond the first one.
+# - blocks/arithmetic.py: by what zero is divided in a length, and -2 for -1 in a shape of NumPy.
 # - blocks/program.py: the least halo of a field that is differentiated, since none is below 1.
 # - grids/cells.py: by how many turns a point lies beyond an end, since steps count modulo one.
 # - grids/geometry.py: `<` or `<=` 1e-5 degrees, which no coordinate is exactly away from a pole.
