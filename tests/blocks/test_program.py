@@ -58,7 +58,7 @@ def test_roles_of_fields():
 
 def test_a_factor_goes_on_where_a_number_is_held():
     assert MIXED.fills(1, 0) == (2.0, "reflect")
-    assert MIXED.fills(1, 1) == (None, "reflect")
+    assert MIXED.fills(1, 1) == ("extend", "reflect")
     assert MIXED.fills(1, 4) == (None, None)
     assert single(OUTSIDE.cut(3, 12), 0).fills(0, 0) == (None, "reflect")
     both = Program((((0, None),),), (Derivative(0, 0, OUTSIDE), Derivative(0, 1, PLAIN)))
