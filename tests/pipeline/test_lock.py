@@ -251,7 +251,7 @@ def test_who_lives_as_far_as_can_be_seen(monkeypatch: pytest.MonkeyPatch) -> Non
     assert found.token == "other"
     owner(pid=dead_process())
     assert lock.living_owner(PLACE) is None
-    for silent, is_alive in ((100, True), (179, True), (181, False), (-10000, True)):
+    for silent, is_alive in ((100, True), (150, True), (181, False), (-10000, True)):
         owner(host="elsewhere", seen=time.time() - silent)
         assert (lock.living_owner(PLACE) is not None) is is_alive
     monkeypatch.setattr(lock, "_born", lambda pid: 100.0)
