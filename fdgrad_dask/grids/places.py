@@ -209,8 +209,9 @@ def has_same_values(one: xr.Variable, other: xr.Variable) -> bool:
     """True if two coordinates are known to hold the same values, without computing any."""
     if one._data is other._data:
         return True
-    if one.dims != other.dims or one.shape != other.shape:
+    if one.sizes != other.sizes:
         return False
+    other = other.transpose(*one.dims)  # that of a field that was transposed
     if is_dask(one._data) or is_dask(other._data):
         return bool(getattr(one._data, "name", 0) == getattr(other._data, "name", 1))
     return bool(np.array_equal(one.values, other.values, equal_nan=True))

@@ -196,3 +196,19 @@ def test_factors_go_on_beyond_a_number_on_jax_arrays_too():
         put = [one.copy(data=jax.numpy.asarray(one.values)) for one in (u, v)]
     found = op.divergence(*put, boundary={"lat": 1.5})
     np.testing.assert_array_equal(found.values, want.values)
+
+
+def test_a_wind_one_of_whose_components_was_transposed():
+    """Its 2-D latitude is so too, and was taken for that of other points."""
+    lon, lat = np.meshgrid(3.0 * np.arange(6), 20 + 2.0 * np.arange(5))
+    coords = {
+        "lat": (("y", "x"), lat, {"units": "degrees_north"}),
+        "lon": (("y", "x"), lon, {"units": "degrees_east"}),
+    }
+    made = np.random.default_rng(4)
+    u, v = (xr.DataArray(made.standard_normal((5, 6)), coords, ("y", "x"), name) for name in "uv")
+    grid = fd.Curvilinear(components="grid")
+    want = op.vorticity(u, v, geometry=grid)
+    for given in ((u, v.transpose()), (u.transpose(), v)):
+        found = op.vorticity(*given, geometry=grid).transpose("y", "x")
+        np.testing.assert_array_equal(found.values, want.values)
