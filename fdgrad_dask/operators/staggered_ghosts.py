@@ -154,7 +154,7 @@ def _list_points(
 
 
 def _check_columns(grid: Grid, fold: Fold, cells: Cells) -> None:
-    """Raise unless the columns of a grid that goes around the globe can be told apart."""
+    """Raise unless the columns of a grid that goes around the globe can be distinguished."""
     if fold.width < cells.counts["x"] and EXTRA[grid.face("x")]:
         raise CoordinateError(
             "the first and last columns of the centres are the same, but faces across x are "

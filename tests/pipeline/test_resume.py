@@ -71,9 +71,9 @@ def test_a_layout_that_was_cut_short_is_laid_out_again(
 
 
 def test_another_cluster_may_go_on(
-    stopped: str, fdgrad: Called, write: Write, computed: list[int], on_a_cluster: Any
+    stopped: str, fdgrad: Called, write: Write, computed: list[int]
 ) -> None:
-    config = write(target=TARGET, cluster=on_a_cluster | {"workers": 2, "memory_limit": "2 GiB"})
+    config = write(target=TARGET, cluster={"workers": 2, "threads": 2, "memory_limit": "2 GiB"})
     assert fdgrad("run", config)[0] == 0
     assert sorted(computed) == [2, 3]
 
