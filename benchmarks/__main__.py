@@ -97,7 +97,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("topics", nargs="*", metavar="TOPIC", help=", ".join(TOPICS))
     parser.add_argument("--size", choices=("quick", "usual", "long"), default="usual")
-    parser.add_argument("--report", action="store_true", help="measure nothing, write anew")
+    parser.add_argument("--report", action="store_true", help="measure nothing, only write")
     parser.add_argument("--here", metavar="MEMORY", help=argparse.SUPPRESS)
     asked = parser.parse_args()
     for topic in asked.topics:

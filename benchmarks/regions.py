@@ -82,7 +82,10 @@ def _memory(ran: Ran, case: str) -> Iterator[Row]:
     looks = [look for look in ran.seen if look.at <= ran.done]
     first = next((look for look in looks if look.at >= records[0]["began"]), looks[-1])
     last = looks[-1]
-    memory = f"{first.memory / 1e6:.0f} MB, then {last.memory / 1e6:.0f} MB"
+    ends = [ran.records[len(ran.records) * i // 10 - 1]["began"] for i in range(1, 11)]
+    curve = [max((look for look in looks if look.at <= end), default=first) for end in ends]
+    megabytes = ", ".join(f"{look.memory / 1e6:.0f}" for look in curve)
+    memory = f"MB after each tenth: {megabytes}"
     left = (last.memory - first.memory) / len(records)
     processor = 1e3 * (last.processor - first.processor) / len(records)
     flat = last.memory / first.memory

@@ -197,7 +197,8 @@ def brief_rows(results: dict[str, Any]) -> dict[tuple[str, str], list[float]]:
             and row.against == against
             and row.memory in (DEFAULT, "")
         ]
-        found[called, against] = [times_as_fast(row) for row in rows if row.ratio is not None]
+        if values := [times_as_fast(row) for row in rows if row.ratio is not None]:
+            found[called, against] = values
     return found
 
 

@@ -71,7 +71,7 @@ TESTS = {
 # - grids/metric_terms.py: nothing times the first spacing, or divided by it, which is not zero.
 # - grids/staggered.py: which end says that the axis is periodic, since both ends do.
 # - grids/steps.py: `>` or `>=`, since no step is exactly as long as the shortest that counts.
-# - grids/times.py: days of 366_day, since cftime calls it all_leap; 2**62 or 2**63.
+# - grids/times.py: 2**62 or 2**63.
 # - operators/kinematics.py: which deformations a wind is made for, since the total needs all of it.
 # - operators/rotation.py: how many of the two arrays of a wind are taken, two or three.
 # - pipeline/execute/journal.py: by how much run.json is indented.

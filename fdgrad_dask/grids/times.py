@@ -18,16 +18,13 @@ from fdgrad_dask.stencils.dtypes import is_extension
 _SECONDS = {"W": 604800.0, "D": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0}
 _SECONDS |= {"ms": 1e-3, "us": 1e-6, "ns": 1e-9, "ps": 1e-12, "fs": 1e-15, "as": 1e-18}
 _NAMES = {"W": "week", "D": "day", "m": "min"}
-# Days in a year of each CF calendar; those of the Gregorian ones are the mean over 400 years.
+# Days in a year of each calendar, by cftime's names; of the Gregorian ones the mean over 400 years.
 _YEAR_DAYS = {
     "360_day": 360.0,
     "noleap": 365.0,
-    "365_day": 365.0,
     "all_leap": 366.0,
-    "366_day": 366.0,
     "julian": 365.25,
     "standard": 365.2425,
-    "gregorian": 365.2425,
     "proleptic_gregorian": 365.2425,
 }
 _MICRO = {"µs": "us", "μs": "us"}  # the micro sign and the Greek letter

@@ -142,7 +142,8 @@ def absolute_vorticity(
     Returns
     -------
     DataArray
-        The dims, coords and chunks of u; at a pole the value of its cap.
+        The dims, coords and chunks of u; at a pole the value of its cap. No units if the wind has
+        none.
 
     Raises
     ------
