@@ -32,6 +32,12 @@ def limits(dask_worker: Worker) -> tuple[float | bool, float | bool]:
     return manager.memory_spill_fraction, manager.memory_pause_fraction
 
 
+def profiled(dask_worker: Any = None, dask_scheduler: Any = None) -> bool:
+    """Whether what its threads or its loop do is noted each second."""
+    server = dask_worker or dask_scheduler
+    return "profile" in server.periodic_callbacks or len(server.io_loop.profile) > 0
+
+
 def test_workers_start_with_their_environment_and_are_set_up_after_a_restart_too() -> None:
     is_warm = "'jax' in __import__('sys').modules"
     with cluster.opened(ONE) as client:
@@ -39,6 +45,7 @@ def test_workers_start_with_their_environment_and_are_set_up_after_a_restart_too
         (level,) = client.run(eval, "__import__('logging').getLogger('distributed').level").values()
         (warm,) = client.run(eval, is_warm).values()
         (watched,) = client.run(limits).values()
+        is_profiled = [*client.run(profiled).values(), client.run_on_scheduler(profiled)]
         workers = client.scheduler_info()["workers"]
         (before,) = client.run(os.getpid).values()
         client.restart()
@@ -54,6 +61,7 @@ def test_workers_start_with_their_environment_and_are_set_up_after_a_restart_too
         "ZARR_ASYNC__CONCURRENCY": "4",
         "ZARR_THREADING__MAX_WORKERS": "4",
         "JAX_PLATFORMS": "cpu",
+        "DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "False",
     }
     assert {name: environment.get(name) for name in expected} == expected
     assert "NPROC" not in os.environ
@@ -62,6 +70,7 @@ def test_workers_start_with_their_environment_and_are_set_up_after_a_restart_too
     assert before != after
     assert warm_again
     assert watched == (False, False)
+    assert is_profiled == [False, False]
     assert [found["nthreads"] for found in workers.values()] == [1]
     assert [found["memory_limit"] for found in workers.values()] == [2**31]
     assert all(address.startswith("tcp://127.0.0.1:") for address in workers)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from typing import Any, ClassVar, cast
 
+import dask
 import jax
 from dask.utils import format_bytes
 from distributed import Client, KilledWorker, Worker, WorkerPlugin
@@ -147,6 +148,7 @@ def opened(cluster: Cluster) -> Iterator[Client]:
     stack = ExitStack()
     try:
         try:
+            stack.enter_context(dask.config.set(resources.SETTINGS))
             with _deaf_to_interrupts():
                 client = stack.enter_context(OPEN[cluster.kind](cluster))
         except ClusterError:

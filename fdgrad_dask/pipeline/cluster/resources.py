@@ -18,9 +18,14 @@ from fdgrad_dask.pipeline.config.cluster import Batch, Cluster, Here, Ssh, Tls
 
 _DASHBOARD = 8787
 HERE = "127.0.0.1:0"  # a dashboard that only its own machine sees
-# A worker that died is started again. On a busy machine that takes longer than the 15 s after which
-# distributed closes its nanny too: a run would wait for ever once the last one is gone.
-PATIENT = {"distributed.deploy.lost-worker-timeout": "10 minutes"}
+SETTINGS = {
+    # A worker that died is started again. On a busy machine that takes longer than the 15 s after
+    # which distributed closes its nanny too: a run would wait for ever once the last one is gone.
+    "distributed.deploy.lost-worker-timeout": "10 minutes",
+    # Each second it keeps a tree of what its threads did, for an hour: 10 to 100 MB a process. It
+    # sees the worker's own threads, and regions are computed on others.
+    "distributed.worker.profile.enabled": False,
+}
 
 
 def bytes_per_worker(cluster: Cluster) -> int:
@@ -62,7 +67,7 @@ def allocator(cluster: Cluster) -> dict[str, str]:
 
 
 def libraries(cluster: Cluster) -> dict[str, str]:
-    """What JAX and zarr read when they are imported.
+    """What JAX, zarr and dask read when they are imported.
 
     XLA's pool takes its size from NPROC; zarr's pools would each be as wide as the machine, and
     keep more chunks than one on the way for the cores of a small worker. A worker that was not
@@ -78,6 +83,7 @@ def libraries(cluster: Cluster) -> dict[str, str]:
         "NPROC": str(cluster.threads),
         "ZARR_ASYNC__CONCURRENCY": wide,
         "ZARR_THREADING__MAX_WORKERS": wide,
+        "DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "False",  # as in SETTINGS
         **of_jax,
     }
 
