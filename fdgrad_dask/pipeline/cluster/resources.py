@@ -22,8 +22,8 @@ SETTINGS = {
     # A worker that died is started again. On a busy machine that takes longer than the 15 s after
     # which distributed closes its nanny too: a run would wait for ever once the last one is gone.
     "distributed.deploy.lost-worker-timeout": "10 minutes",
-    # Each second it keeps a tree of what its threads did, for an hour: 10 to 100 MB a process. It
-    # sees the worker's own threads, and regions are computed on others.
+    # Of each of the last thousand seconds it keeps a tree of what threads did: 10 to 50 MB a
+    # process. It sees the worker's own threads, and regions are computed on others.
     "distributed.worker.profile.enabled": False,
 }
 
