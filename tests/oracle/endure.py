@@ -25,6 +25,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import dask
 import numpy as np
 import psutil
 import xarray as xr
@@ -40,6 +41,13 @@ WARM = 30  # rounds until allocators and pools have what they need
 # A leak of a kilobyte a task would be ten times this in an hour. Less is what an allocator's
 # arenas, and the bounded records of a scheduler that fills them, may still take after a third.
 PER_HOUR, LEAST = 0.02, 12.0  # of the median, and MB: the larger one is allowed
+# What dask remembers takes longer to be full than we run: of each client that left two tasks for an
+# hour (30 MB of a thousand), ten thousand lines of its log, a thousand seconds of calls.
+FORGETFUL = {
+    "distributed.scheduler.events-cleanup-delay": "1 minute",
+    "distributed.admin.log-length": 500,
+    "distributed.worker.profile.enabled": False,
+}
 
 
 @dataclass
@@ -121,10 +129,11 @@ def run_config(folder: Path, cluster: dict[str, Any]) -> dict[str, str]:
 
 @contextmanager
 def open_workers() -> Iterator[tuple[str, list[psutil.Process]]]:
-    """A scheduler and two workers in processes that live as long as we do."""
+    """A scheduler in this process and two workers in others, that live as long as we do."""
     from distributed import Client, LocalCluster
 
     with (
+        dask.config.set(FORGETFUL),
         LocalCluster(
             n_workers=2, threads_per_worker=1, dashboard_address=None, memory_limit="1GiB"
         ) as cluster,
