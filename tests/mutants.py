@@ -48,11 +48,17 @@ TESTS = {
     "operators/": _LABELS,
     "pipeline/planning/": [
         f"pipeline/test_{name}.py"
-        for name in ("regions", "steps", "labels", "plan", "grid", "starter", "config", "resume")
+        for name in (
+            *("identity", "graph", "describe", "job", "regions", "steps", "labels", "plan"),
+            *("grid", "starter", "config", "resume"),
+        )
     ],
     "pipeline/execute/": [
         f"pipeline/test_{name}.py"
-        for name in ("journal", "lock", "resume", "repair", "extend", "recording", "progress")
+        for name in (
+            *("journal", "lock", "window", "task", "together", "progress", "recording"),
+            *("resume", "repair", "extend"),
+        )
     ],
 }
 """Where the tests of the modules whose path begins so are looked for."""
