@@ -80,6 +80,7 @@ TESTS = {
 # - grids/times.py: days of 366_day, since cftime calls it all_leap; 2**62 or 2**63.
 # - operators/kinematics.py: which deformations a wind is made for, since the total needs all of it.
 # - operators/rotation.py: how many of the two arrays of a wind are taken, two or three.
+# - pipeline/planning/regions.py: by what the only point of a dimension is divided, without a halo.
 # - pipeline/execute/journal.py: by how much run.json is indented.
 SLOW = 2.0  # seconds; a test that takes longer is not asked
 ENOUGH = 15.0  # seconds; how long the tests of one mutant may take together

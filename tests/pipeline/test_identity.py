@@ -30,6 +30,7 @@ def made() -> tuple[xr.Dataset, xr.Dataset]:
     coords = {"x": ("x", [0.0, 1.0], {"units": "m"}), "when": ("t", days(0, 30))}
     fields = {name: (("t", "x"), np.ones((2, 2))) for name in "ab"}
     source = xr.Dataset(fields, coords).chunk().assign(mask=("x", [1, 0]))
+    source.a.attrs = {"units": "degC", "long_name": "a field"}
     return source, source[["a"]].rename(a="da_dx")
 
 
@@ -66,6 +67,7 @@ CHANGES: dict[str, tuple[Callable[[xr.Dataset], object], set[str]]] = {
     "a date": (later, {"input when", "coordinate when"}),
     "a constant field": (lambda ds: ds.mask.values.fill(2), {"input mask"}),
     "units": (lambda ds: ds.a.attrs.update(units="K"), {"input a"}),
+    "the order of attributes": (lambda ds: ds.a.attrs.update(units=ds.a.attrs.pop("units")), set()),
     "units of what is not read": (lambda ds: ds.b.attrs.update(units="K"), set()),
     "stored chunks": (lambda ds: ds.a.encoding.update(chunks=(1, 1)), set()),
     **{

@@ -183,9 +183,13 @@ def test_memory_by_hand() -> None:
         held = read * 60 * 4 + 60 * 8 + rows * 60 * 8 + made
         at_once = 8 * 40 * 4 + 2 * 10 * 60 * 8
         assert plan.memory(work, {"y": rows, "x": 60}) == 1000 + held + 3 * at_once
+    whole = replace(work, inputs={"u": Field(("y", "x"), 4, {"y": 8})}, outputs={}, threads=1)
+    assert plan.memory(whole, {"y": 10, "x": 60}) == 1000 + 14 * 60 * 4 + 8 * 60 * 4
     one_piece = replace(work, inputs={"u": Field(("y", "x"), 4, sliced=True)}, outputs={})
     assert plan.memory(one_piece, {"y": 10, "x": 60}) == 1000 + 4 * 14 * 60 * 4
     assert plan.volume(work, {"y": 10, "x": 60}) == 10 * 60 * (4 + 8) + 60 * (8 + 4)
+    one_thread = workload({"x": 8}, {"x": 8}, {"x": 8})
+    assert plan.memory(one_thread, {"x": 8}) == 4 * (8 + 8) + 4 * (8 + 2 * 8)
 
 
 def test_reads_around_by_hand() -> None:
@@ -236,6 +240,16 @@ def test_regions_give_each_worker_some(whole: int, workers: int, expected: int) 
     work = workload({"x": points}, {"x": 2**10}, {"x": 2**10})
     region = plan.chosen(work, room=2**40, workers=workers)
     assert plan.volume(work, region) == expected
+
+
+def test_where_growing_saves_nothing_a_region_stays_small() -> None:
+    """Each chunk of two points is decoded for each of them, however long a region is."""
+    work = workload({"x": 2**13}, {"x": 2**4}, {"x": 2})
+    fields = {"f": Field(("x",), 2**12, {"x": 2})}
+    work = replace(work, pieces={"x": 1}, inputs=fields, outputs=fields)
+    region = plan.chosen(work, room=2**40)
+    assert plan.planned(work, region).amplification == 2
+    assert region == {"x": 2**11}  # a quarter of 64 MiB
 
 
 def test_a_region_grows_no_further_than_a_task_may_last() -> None:
