@@ -48,11 +48,17 @@ TESTS = {
     "operators/": _LABELS,
     "pipeline/planning/": [
         f"pipeline/test_{name}.py"
-        for name in ("regions", "steps", "labels", "plan", "grid", "starter", "config", "resume")
+        for name in (
+            *("identity", "graph", "describe", "job", "regions", "steps", "labels", "plan"),
+            *("grid", "starter", "config", "resume"),
+        )
     ],
     "pipeline/execute/": [
         f"pipeline/test_{name}.py"
-        for name in ("journal", "lock", "resume", "repair", "extend", "recording", "progress")
+        for name in (
+            *("journal", "lock", "window", "task", "together", "progress", "recording"),
+            *("resume", "repair", "extend"),
+        )
     ],
 }
 """Where the tests of the modules whose path begins so are looked for."""
@@ -74,6 +80,7 @@ TESTS = {
 # - grids/times.py: 2**62 or 2**63.
 # - operators/kinematics.py: which deformations a wind is made for, since the total needs all of it.
 # - operators/rotation.py: how many of the two arrays of a wind are taken, two or three.
+# - pipeline/planning/regions.py: by what the only point of a dimension is divided, without a halo.
 # - pipeline/execute/journal.py: by how much run.json is indented.
 SLOW = 2.0  # seconds; a test that takes longer is not asked
 ENOUGH = 15.0  # seconds; how long the tests of one mutant may take together

@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fdgrad_dask.errors import CoordinateError
 from fdgrad_dask.stencils.boundary import (
@@ -135,10 +134,10 @@ def stencil(
     if period is None and low == "periodic" and not even and points is not None:
         period = full_turn(np.asarray(given))
     axis = Axis(points, even, order, is_extreme(points, order))
-    beyond = None if points is None or even else extended(points, reach, low, period)
-    windows = tuple(
-        axis.window(offsets, 0, _shifted(beyond, offsets, reach, n)) for offsets in sets
-    )
+    nodes: Any = [None] * len(sets)
+    if not (points is None or even):
+        nodes = _nodes(sets, reach, points, given, low, period)
+    windows = tuple(axis.window(offsets, 0, x) for offsets, x in zip(sets, nodes, strict=True))
     closed_ends = []
     for fill, side in ((low, 1), (high, -1)):
         rows: tuple[Stencil, ...] = ()
@@ -170,13 +169,20 @@ def _fallbacks(order: int, accuracy: int, edge_order: int) -> list[tuple[int, ..
     return list(dict.fromkeys(sets))
 
 
-def _shifted(
-    beyond: Any, offsets: tuple[int, ...], reach: int, n: int
-) -> list[NDArray[np.float64]] | None:
-    """For each node its coordinate seen from every point: k arrays (n,)."""
-    if beyond is None:
-        return None
-    return [beyond[reach + i : reach + i + n] for i in offsets]
+def _nodes(
+    sets: list[tuple[int, ...]], reach: int, points: Any, given: Any, low: EndBoundary, period: Any
+) -> list[list[Any]]:
+    """The nodes of each set as seen from every point: k arrays (n,).
+
+    Around a seam of its own length a spacing that is a number gives steps: differences of places
+    would be rounded by as much as the last place is.
+    """
+    if np.ndim(given) == 0:
+        n, step = len(points), np.float64(given)
+        seam = np.sign(step) * (period - n * abs(step))  # by how much it is longer than a step
+        return [[i * step + seam * ((np.arange(n) + i) // n) for i in offsets] for offsets in sets]
+    beyond = extended(points, reach, low, period)
+    return [[beyond[reach + i : reach + i + len(points)] for i in offsets] for offsets in sets]
 
 
 def _too_short(

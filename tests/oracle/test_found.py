@@ -10,6 +10,8 @@ import xarray as xr
 import fdgrad_dask as fd
 from fdgrad_dask import operators as op
 from fdgrad_dask.errors import FdgradError
+from fdgrad_dask.halo.compute import differentiate
+from fdgrad_dask.stencils.table import stencil
 
 
 def sphere(lat: np.ndarray, lon: np.ndarray, *names: str) -> list[xr.DataArray]:
@@ -212,3 +214,17 @@ def test_a_wind_one_of_whose_components_was_transposed():
     for given in ((u, v.transpose()), (u.transpose(), v)):
         found = op.vorticity(*given, geometry=grid).transpose("y", "x")
         np.testing.assert_array_equal(found.values, want.values)
+
+
+@pytest.mark.parametrize(("order", "accuracy"), [(1, 2), (1, 4), (2, 2), (2, 6)])
+def test_steps_of_a_number_have_no_places_to_round(order, accuracy):
+    """Around a seam of another length they were differences of i · 0.1, off by n roundings."""
+    n, half = 20_000, accuracy // 2
+    f = np.arange(n) * 37 % 100.0
+    uneven = stencil(
+        0.1, n, order=order, accuracy=accuracy, boundary=("periodic",) * 2, period=0.1 * n + 0.05
+    )
+    found = differentiate(f, 0, uneven)[half:-half]
+    even = differentiate(f, 0, stencil(0.1, n, order=order, accuracy=accuracy))[half:-half]
+    size = 4 * 99 / 0.1**order
+    np.testing.assert_allclose(found, even, rtol=0, atol=4 * 2.0**-53 * size)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -164,6 +165,108 @@ def test_any_number_of_regions_is_planned_in_no_time(points: int, chunk: int) ->
     region = plan.chosen(work, room=100 * MB)
     assert region["x"] % points == 0
     assert plan.memory(work, region) <= max(100 * MB, plan.memory(work, {"x": points}))
+
+
+def test_memory_by_hand() -> None:
+    """A region with its halo, its results, and for each thread a chunk and two shards."""
+    work = Workload(
+        sizes={"y": 40, "x": 60},
+        shards={"y": 10, "x": 60},
+        halos={"y": Halo(1, 2), "x": Halo()},
+        inputs={"u": Field(("y", "x"), 4, {"y": 8, "x": (20, 40)}), "w": Field(("x",), 8)},
+        outputs={"du": Field(("y", "x"), 8), "dw": Field(("x",), 4)},
+        threads=3,
+        base=1000,
+    )
+    made = 60 * 4
+    for rows, read in ((10, 14), (20, 24), (40, 40)):
+        held = read * 60 * 4 + 60 * 8 + rows * 60 * 8 + made
+        at_once = 8 * 40 * 4 + 2 * 10 * 60 * 8
+        assert plan.memory(work, {"y": rows, "x": 60}) == 1000 + held + 3 * at_once
+    whole = replace(work, inputs={"u": Field(("y", "x"), 4, {"y": 8})}, outputs={}, threads=1)
+    assert plan.memory(whole, {"y": 10, "x": 60}) == 1000 + 14 * 60 * 4 + 8 * 60 * 4
+    one_piece = replace(work, inputs={"u": Field(("y", "x"), 4, sliced=True)}, outputs={})
+    assert plan.memory(one_piece, {"y": 10, "x": 60}) == 1000 + 4 * 14 * 60 * 4
+    assert plan.volume(work, {"y": 10, "x": 60}) == 10 * 60 * (4 + 8) + 60 * (8 + 4)
+    one_thread = workload({"x": 8}, {"x": 8}, {"x": 8})
+    assert plan.memory(one_thread, {"x": 8}) == 4 * (8 + 8) + 4 * (8 + 2 * 8)
+
+
+def test_reads_around_by_hand() -> None:
+    """Each end of a circle reads the other; a field that does not vary is read by each region."""
+    work = workload({"y": 4, "x": 12}, {"y": 2, "x": 4}, {}, x=Halo(2, 1, around=True))
+    work = replace(work, inputs={"u": Field(("y", "x"), 4, {"y": 1, "x": 1})})
+    # Of 3 regions along x each has 2 rows on both sides, at the ends those of the other end.
+    assert plan.bytes_read(work, {"y": 2, "x": 4}) == 4 * 4 * (12 + 3 * 4)
+    assert plan.bytes_read(work, {"y": 2, "x": 6}) == 4 * 4 * (12 + 2 * 4)
+    assert plan.bytes_read(work, {"y": 4, "x": 12}) == 4 * 4 * 12
+    open_ends = replace(work, halos={"y": Halo(), "x": Halo(2, 1)})
+    assert plan.bytes_read(open_ends, {"y": 2, "x": 4}) == 4 * 4 * (12 + 2 + 4 + 2)
+    flat = replace(work, inputs={"w": Field(("x",), 4, {"x": 6})})
+    # By two rows of regions; in chunks of 6 a region of 4 reads 6, 12 and 6, and its halos so too.
+    assert plan.bytes_read(flat, {"y": 2, "x": 4}) == 2 * 4 * (24 + 3 * 2 * 6)
+    pieces = replace(flat, pieces={"x": 2})
+    assert plan.bytes_read(pieces, {"y": 4, "x": 4}) == 4 * (6 * 6 + 3 * 2 * 6)
+    made = plan.planned(work, {"y": 2, "x": 4})
+    assert (made.bytes_needed, made.bytes_written) == (4 * 48, 4 * 48)
+    assert made.amplification == 2
+    assert plan.planned(replace(work, inputs={}), {"y": 2, "x": 4}).amplification == 0
+
+
+def test_of_many_regions_the_first_are_counted() -> None:
+    """Exact where all are alike: of 1024 regions of a point, 512 are looked at."""
+    work = workload({"x": 1024}, {"x": 1}, {"x": 2}, x=Halo(1, 1))
+    inner, beside = 2 * 512, 4 * 512 - 4  # a chunk of 2 on each side, but none beyond an end
+    assert plan.bytes_read(work, {"x": 1}) == 4 * 2 * (inner + beside)
+    ragged = workload({"x": 1024}, {"x": 1}, {"x": (1000, 24)})
+    assert plan.bytes_read(ragged, {"x": 1}) == 4 * 2 * 512 * 512
+    fewer = workload({"x": 512}, {"x": 1}, {"x": (2,) * 256}, x=Halo(1, 1))
+    assert plan.bytes_read(fewer, {"x": 1}) == 4 * (inner + beside)
+
+
+@pytest.mark.parametrize(
+    ("whole", "workers", "expected"),
+    [
+        (2**33, 1, plan.LEAST),  # about a second's work
+        (2**27, 1, 2**25),  # so that a worker has four
+        (2**27, 3, 2**24),
+        (2**27, 4, plan.FEW),
+        (2**27, 100, plan.FEW),  # the task itself costs more below
+        (2**22, 1, 2**22),  # there is no more
+    ],
+)
+def test_regions_give_each_worker_some(whole: int, workers: int, expected: int) -> None:
+    points = whole // 8  # of 4 bytes read and 4 written
+    work = workload({"x": points}, {"x": 2**10}, {"x": 2**10})
+    region = plan.chosen(work, room=2**40, workers=workers)
+    assert plan.volume(work, region) == expected
+
+
+def test_where_growing_saves_nothing_a_region_stays_small() -> None:
+    """Each chunk of two points is decoded for each of them, however long a region is."""
+    work = workload({"x": 2**13}, {"x": 2**4}, {"x": 2})
+    fields = {"f": Field(("x",), 2**12, {"x": 2})}
+    work = replace(work, pieces={"x": 1}, inputs=fields, outputs=fields)
+    region = plan.chosen(work, room=2**40)
+    assert plan.planned(work, region).amplification == 2
+    assert region == {"x": 2**11}  # a quarter of 64 MiB
+
+
+def test_a_region_grows_no_further_than_a_task_may_last() -> None:
+    """Where each reads ten times what it needs it still ends, and where a worker is full."""
+    work = workload({"x": 2**30}, {"x": 2**10}, {"x": 2**10}, x=Halo(2**28, 1))
+    assert plan.volume(work, plan.chosen(work, room=2**40)) == plan.MOST
+    small = workload({"x": 2**20}, {"x": 2**10}, {"x": 2**10})
+    room = plan.memory(small, {"x": 2**13})
+    assert plan.chosen(small, room) == {"x": 2**13}
+    assert plan.chosen(small, room - 1) == {"x": 2**12}
+
+
+def test_shapes_that_are_asked_for_are_whole_shards() -> None:
+    work = workload({"y": 10, "x": 12}, {"y": 4, "x": 3}, {})
+    assert plan.with_region(work, {}) == {"y": 4, "x": 3}
+    assert plan.with_region(work, {"y": 1, "x": 4}) == {"y": 4, "x": 6}
+    assert plan.with_region(work, {"y": 9, "x": 100}) == {"y": 10, "x": 12}
 
 
 # --- against real graphs ------------------------------------------------------------------------

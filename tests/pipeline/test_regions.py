@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ def by_regions(folder: Path, data: xr.Dataset, **sections: Any) -> tuple[xr.Data
     job, store = looked_at(config), store_of(config.target)
     if halos:  # any halo is right, so that these need not be looked for
         read = {name for step in config.steps for name in step.inputs} & set(data.data_vars)
-        vars(job)["_halos"] = (halos, read)
+        job = replace(job, halos=halos, read=read)
     task = Task(config, job.source, job.workload.shards, job.halos, job.pieces, threads=2)
     store.lay_out(job.template)
     attempts = [Attempt(number, job.plan.span(number)) for number in range(job.plan.count)]

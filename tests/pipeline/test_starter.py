@@ -16,6 +16,7 @@ import yaml
 
 from fdgrad_dask.pipeline.config import redaction
 from fdgrad_dask.pipeline.config.schema import load
+from fdgrad_dask.pipeline.planning.starter import info, init
 from fdgrad_dask.pipeline.source import formats
 
 Called = Callable[..., tuple[int, str, str]]
@@ -170,3 +171,73 @@ def test_editors_can_check_the_configs_by_the_schema(fdgrad: Called) -> None:
         check.validate(yaml.safe_load(text))
     wrong = yaml.safe_load(made.replace("gradient_magnitude\n", "gradeint\n", 1))
     assert [error.json_path for error in check.iter_errors(wrong)] == ["$.steps[0].operator"]
+
+
+def series(count: int) -> xr.Dataset:
+    """So many temperatures on a plane, in chunks of 4 × 5."""
+    length = {"units": "m"}
+    coords = {"y": ("y", 2.0 * np.arange(8), length), "x": ("x", 3.0 * np.arange(10), length)}
+    fields = {f"t{number:02}": (("y", "x"), np.zeros((8, 10))) for number in range(count)}
+    return xr.Dataset(fields, coords)
+
+
+@pytest.mark.parametrize(("count", "more"), [(1, 0), (2, 0), (8, 0), (9, 1), (12, 4)])
+def test_two_steps_are_written_and_six_in_comments(count: int, more: int) -> None:
+    made = series(count)
+    made.to_netcdf("in.nc", encoding={"t00": {"chunksizes": (4, 5)}})
+    text = init("in.nc")
+    written = yaml.safe_load(text)
+    outputs = [f"gradient_magnitude_t{number:02}" for number in range(min(count, 2))]
+    outputs = outputs if count > 1 else ["gradient_magnitude"]
+    assert [step["output"] for step in written["steps"]] == outputs
+    lines = text.splitlines()
+    commented = [line for line in lines if line.startswith("  # - operator: gradient_magnitude")]
+    assert len(commented) == min(max(count - 2, 0), 6)
+    said = f"  # {more} more are possible; `fdgrad info` shows all fields and their operators"
+    assert (said in lines) == (more > 0)
+    assert len([line for line in lines if "more are possible" in line]) == (more > 0)
+    if count == 1:
+        assert "  chunks: {y: 4, x: 5} # as the source is stored" in lines
+
+
+NAMES = {
+    "my data-1.v2.zarr": ("my_data_1", '"my data-1.v2.zarr"'),
+    "deep/in.zarr/": ("in", "deep/in.zarr/"),
+    "---.zarr": ("source", '"---.zarr"'),
+    "1.zarr": ("1", '"1.zarr"'),
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_target_is_called_after_the_source(name: str) -> None:
+    stem, shown = NAMES[name]
+    series(1).to_zarr(name, zarr_format=3, consolidated=False)
+    text = init(name)
+    assert yaml.safe_load(text)["target"]["path"] == f"out/{stem}_derivatives.zarr"
+    assert f"\n  path: {shown}\n" in text
+
+
+def test_settings_and_odd_names_are_read_as_they_were_given() -> None:
+    """YAML takes null, true, 1 and words with a colon and a space for something else."""
+    names = {"t00": "true", "t01": "a b", "t02": "Null"}
+    made = series(3).rename(names).rename(x="1", y="no: y")
+    made["1"].attrs, made["no: y"].attrs = {"units": "K"}, {"units": "K"}
+    made.to_zarr("in.zarr", group="g", zarr_format=3, consolidated=False)
+    text = init("in.zarr", ["source.group=g", "source.decode_times=false"])
+    source = yaml.safe_load(text)["source"]
+    assert source == {"path": "in.zarr", "group": "g", "decode_times": False}
+    taken = text.replace("\n  # ", "\n  ")
+    start, end = taken.index("\nsteps:"), taken.index("\ntarget:")
+    steps = yaml.safe_load(taken[start:end])["steps"]
+    assert {step["inputs"][0] for step in steps} == set(names.values())
+    assert {step["options"]["dim"] for step in steps} <= {"1", "no: y"}
+    assert all(isinstance(step["output"], str) for step in steps)
+
+
+def test_of_an_empty_store_groups_are_told() -> None:
+    xr.Dataset().to_zarr("in.zarr", zarr_format=3, consolidated=False)
+    told = "\nno variables at the top; a group is named by --set source.group=NAME"
+    assert info("in.zarr").endswith(told)
+    series(1).to_zarr("full.zarr", zarr_format=3, consolidated=False)
+    assert "no variables" not in info("full.zarr")
+    assert info("full.zarr").startswith("read     full.zarr\n<fdgrad: Dataset of ")

@@ -12,8 +12,9 @@ import xarray as xr
 
 from fdgrad_dask import operators
 from fdgrad_dask.errors import ConfigError, CoordinateError, InputError, OptionError
-from fdgrad_dask.pipeline.config.schema import load
-from fdgrad_dask.pipeline.planning.steps import build
+from fdgrad_dask.pipeline.config.schema import Config, load
+from fdgrad_dask.pipeline.planning import steps
+from fdgrad_dask.pipeline.planning.steps import build, with_grid
 from fdgrad_dask.pipeline.source.open import open_source
 
 ALONG_LATITUDE = {"operator": "gradient", "inputs": ["sst"], "options": {"dim": "latitude"}}
@@ -165,3 +166,77 @@ def test_an_operator_that_stumbles_is_told_with_its_step(
         ConfigError, match=r"steps\[0\], gradient of sst: unsupported operand; see the options"
     ):
         built(ALONG_LATITUDE)
+
+
+# --- what a grid needs, in memory ---------------------------------------------------------------
+
+WIND = {"operator": "vorticity", "inputs": ["u", "v"], "output": "z"}
+SIZES = {"geometry": "curvilinear", "dx": "e1", "dy": 2.0}
+
+
+def moving(*shifts: float, **more: Any) -> xr.Dataset:
+    """A lazy wind at places that are written for each time, which are NaN beyond the model."""
+    shape = len(shifts), 4, 5
+    lat = np.linspace(40.0, 43.0, 4)[:, None] + np.zeros(5) + np.array(shifts)[:, None, None]
+    lat[:, 0, 0] = np.nan
+    lon = np.broadcast_to(np.linspace(5.0, 9.0, 5), shape)
+    dims = ("t", "y", "x")
+    made = xr.Dataset(
+        {name: (dims, np.zeros(shape), {"units": "m s-1"}) for name in "uv"},
+        {
+            "lat": (dims, lat, {"units": "degrees_north"}),
+            "lon": (dims, lon, {"units": "degrees_east"}),
+            "corner": (dims, lat + 1.0),
+        },
+    )
+    return made.assign(e1=(("y", "x"), np.ones((4, 5))), part=(dims, np.ones(shape))).chunk()
+
+
+def held(config: dict[str, Any], source: xr.Dataset) -> tuple[set[str], xr.Dataset]:
+    sections = {"source": {"path": "in"}, "target": {"path": "out.zarr"}, **config}
+    made = with_grid(Config.model_validate(sections), source)
+    return {str(name) for name, each in made.variables.items() if each._in_memory}, made
+
+
+def test_the_variables_of_a_grid_are_read_once_and_no_field() -> None:
+    source = moving(0.0, 0.0, 0.0)
+    names, made = held({"steps": [WIND], "grid": SIZES}, source)
+    assert names == {"e1"}
+    assert made.lat.dims == made.lon.dims == ("y", "x")
+    assert made.corner.dims == ("t", "y", "x")
+    np.testing.assert_array_equal(made.lat, source.lat[0])
+    assert "lat" in made.coords
+    assert "e1" in made.data_vars
+    names, made = held({"steps": [{**WIND, "options": SIZES}]}, source)
+    assert names == {"e1"}
+
+
+def test_what_is_too_large_stays_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    for most, expected in ((20, {"e1"}), (19, set())):
+        monkeypatch.setattr(steps, "IN_MEMORY", most)
+        assert held({"steps": [WIND], "grid": SIZES}, moving(0.0))[0] == expected
+
+
+def test_an_operator_without_a_grid_looks_at_none() -> None:
+    along = {"operator": "gradient", "inputs": ["u"], "options": {"dim": "t"}}
+    source = moving(0.0, 1.0)
+    assert held({"steps": [along], "grid": SIZES}, source)[1] is source
+
+
+def test_a_grid_that_moves_says_when_it_first_does() -> None:
+    with pytest.raises(InputError, match="'lat' changes along 't', from 0 to 2: the grid moves"):
+        held({"steps": [WIND]}, moving(0.0, 0.0, 1.0, 1.0))
+    with pytest.raises(InputError, match="from 0 to 1: the grid moves"):
+        held({"steps": [WIND]}, moving(0.0, 1.0))
+
+
+def test_shares_of_cells_may_have_levels() -> None:
+    """Also such that change with them, as those beside an island do."""
+    staggering = {"x": {"center": "x", "right": "xr"}, "y": {"center": "y", "right": "yr"}}
+    grid = {"geometry": "staggered", "staggering": staggering, "fraction": {"center": "part"}}
+    source = moving(0.0, 0.0)
+    source["part"] = source.part * xr.DataArray([1.0, 2.0], dims="t")
+    scalar = {"operator": "divergence", "inputs": ["u", "v"], "output": "d"}
+    names, made = held({"steps": [scalar], "grid": grid}, source)
+    assert names == {"part"}
+    assert made.part.dims == ("t", "y", "x")

@@ -177,8 +177,9 @@ def test_an_even_periodic_axis_needs_no_period_and_turns_with_its_index(accuracy
         assert_array_equal(table[i], np.roll(table[5], i - 5))
 
 
-def test_a_period_that_leaves_a_gap_makes_an_even_axis_uneven_at_the_seam_only():
-    table = matrix(1.0, 6, boundary=("periodic", "periodic"), period=8.0)  # a gap of 3
+@pytest.mark.parametrize("turn", [1.0, -1.0])
+def test_a_period_that_leaves_a_gap_makes_an_even_axis_uneven_at_the_seam_only(turn):
+    table = turn * matrix(turn, 6, boundary=("periodic", "periodic"), period=8.0)  # a gap of 3
     assert_allclose(table[2], row([-0.5, 0, 0.5], 1, 6), rtol=1e-14)
     assert_allclose(table[0], [-2 / 3, 3 / 4, 0, 0, 0, -1 / 12], rtol=1e-14)
     assert_allclose(table[5], [1 / 12, 0, 0, 0, -3 / 4, 2 / 3], rtol=1e-14)

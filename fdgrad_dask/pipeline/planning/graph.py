@@ -158,7 +158,7 @@ def found_halos(config: Config, source: xr.Dataset) -> tuple[dict[str, Halo], se
     for _ in range(2):  # what one dimension needs may show only when the others are known
         for dim in sizes:
             if dim not in halos:
-                found = _least(boxes, middle, int(sizes[dim]), dim, halos)
+                found = _least(boxes, middle, dim, halos)
                 halos |= {dim: found} if found else {}
     for dim in sizes:
         halos.setdefault(dim, Halo(1, 1))
@@ -178,7 +178,6 @@ def found_halos(config: Config, source: xr.Dataset) -> tuple[dict[str, Halo], se
 def _least(
     boxes: Callable[[frozenset[tuple[str, Halo]]], list[tuple[str, Span]]],
     middle: Span,
-    size: int,
     dim: str,
     halos: Mapping[str, Halo],
 ) -> Halo | None:
@@ -190,8 +189,6 @@ def _least(
         along = [box[dim] for _, box in found if dim in box]
         if all(start >= low - halo.depth and stop <= high + halo.depth for start, stop in along):
             return halo
-        if halo.depth > max(low, size - high):
-            break
     return None
 
 

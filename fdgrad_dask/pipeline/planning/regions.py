@@ -159,7 +159,8 @@ def memory(work: Workload, region: Mapping[str, int]) -> int:
     made = sum(_bytes(each, region) for each in work.outputs.values())
     chunk = 0
     for each in work.inputs.values():
-        largest = {dim: c if isinstance(c, int) else max(c) for dim, c in each.chunks.items()}
+        chunks = {dim: each.chunks_of(dim, work.sizes[dim]) for dim in each.dims}
+        largest = {dim: c if isinstance(c, int) else max(c) for dim, c in chunks.items()}
         chunk = max(chunk, _bytes(each, around if each.sliced else largest))
     shard = max((_bytes(each, work.shards) for each in work.outputs.values()), default=0)
     return work.base + held + made + work.threads * (chunk + 2 * shard)
@@ -223,4 +224,4 @@ def _counts(sizes: Mapping[str, int], region: Mapping[str, int]) -> dict[str, in
 
 
 def _bytes(each: Field, sizes: Mapping[str, int]) -> int:
-    return each.itemsize * math.prod(sizes.get(dim, 1) for dim in each.dims)
+    return each.itemsize * math.prod(sizes[dim] for dim in each.dims)
