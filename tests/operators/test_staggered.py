@@ -369,6 +369,28 @@ def test_points_that_share_dimensions_keep_their_own_coordinates():
         op.laplacian(share(s).rename("t"), geometry=shared)
 
 
+@pytest.mark.parametrize(("dtype", "result"), [("i4", "f8"), ("f4", "f4"), ("f8", "f8")])
+def test_whole_numbers_become_float64_and_single_precision_stays(dtype, result):
+    """Also where there is one face more than cells, and a cell is added that is missing."""
+    case = Case("outer")
+    s = (1000 * case.random("center", name="s")).astype(dtype)
+    made = op.horizontal_gradient(s, geometry=case.grid)
+    assert (made.ds_dx.dtype, made.ds_dy.dtype) == (result, result)
+    true = case.to_face(s, -1) / case.grid.dx["u"].values
+    assert_allclose(made.ds_dx, true, rtol=1e-5, atol=1e-3)
+
+
+def test_coordinates_over_more_dimensions_than_a_result_has_are_left_out():
+    case = Case("left", fraction=True)
+    g, s = case.grid, case.random("center", "z", name="s")
+    share = g.fraction["u"].assign_coords(thickness=g.fraction["u"].variable)
+    grid = replace(g, fraction={**g.fraction, "u": share})
+    for field, names in ((s, {"thickness"}), (s[0], set())):
+        made = op.horizontal_gradient(field, geometry=grid)
+        assert set(made.coords) == names
+        xr.testing.assert_equal(made.drop_vars(names), op.horizontal_gradient(field, geometry=g))
+
+
 # -- what is not served ------------------------------------------------------------------------
 
 
