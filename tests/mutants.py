@@ -72,8 +72,14 @@ TESTS = {
 # - grids/staggered.py: which end says that the axis is periodic, since both ends do.
 # - grids/steps.py: `>` or `>=`, since no step is exactly as long as the shortest that counts.
 # - grids/times.py: days of 366_day, since cftime calls it all_leap; 2**62 or 2**63.
+# - grids/vertical.py: `<` or `<=` of two sets, since `or` sees those that are equal.
+# - grids/vertical.py: whether aligned arrays are copied.
+# - operators/interpolation.py, staggered.py: which end says that an axis is periodic.
 # - operators/kinematics.py: which deformations a wind is made for, since the total needs all of it.
 # - operators/rotation.py: how many of the two arrays of a wind are taken, two or three.
+# - operators/staggered_ghosts.py: which end says that x is periodic; the pivot where no fold is.
+# - operators/staggered_wind.py: of which component a B grid is seen, since both are at corners.
+# - operators/staggered_wind.py: components beside those that are needed, or one of them twice.
 # - pipeline/execute/journal.py: by how much run.json is indented.
 SLOW = 2.0  # seconds; a test that takes longer is not asked
 ENOUGH = 15.0  # seconds; how long the tests of one mutant may take together

@@ -65,9 +65,11 @@ COORDINATES = {
         r"coordinate 'x' repeats 1\.0 at positions 1 and 2; drop one of them: "
         r"\.drop_duplicates\('x'\)",
     ),
+    "falls and repeats": (line([3.0, 2, 2, 1]), "x", r"repeats 2\.0 at positions 1 and 2; drop"),
     "repeats a date": (line(days(1, 1, 2)), "x", r"repeats .* at positions 0 and 1; drop one"),
     "nan": (line([0.0, np.nan, 2]), "x", r"coordinate 'x' holds nan at position 1; "),
     "inf": (line([0.0, 1, np.inf]), "x", r"coordinate 'x' holds inf at position 2; "),
+    "inf before all": (line([-np.inf, 0, 1]), "x", r"coordinate 'x' holds -inf at position 0; "),
     "nat": (line(days(1, 2, None)), "x", r"coordinate 'x' holds NaT at position 2; "),
     "duration nat": (line(days(1, None) - days(0, 0)), "x", r"'x' holds NaT at position 1; "),
     "one": (

@@ -278,6 +278,13 @@ def test_one_level_is_refused():
         T.isel(lev=[0]).fdgrad.gradient("lev", coordinate=Z.isel(lev=[0]))
 
 
+def test_two_levels_are_enough():
+    t, z = T.isel(lev=[0, 1]), Z.isel(lev=[0, 1])
+    slope = np.diff(t.values, axis=1) / np.diff(z.values, axis=1)
+    made = t.fdgrad.gradient("lev", coordinate=z)
+    assert_allclose(made.values, np.repeat(slope, 2, axis=1), rtol=1e-12)
+
+
 def test_too_few_levels_say_what_fits():
     with pytest.raises(CoordinateError, match=r"'height' has 7 points, but accuracy 8 needs 9; lo"):
         T.fdgrad.gradient("lev", coordinate=Z, accuracy=8)
