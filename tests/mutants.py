@@ -67,6 +67,8 @@ TESTS = {
 # - blocks/arithmetic.py: by what zero is divided in a length, and -2 for -1 in a shape of NumPy.
 # - blocks/program.py: the least halo of a field that is differentiated, since none is below 1.
 # - grids/cells.py: by how many turns a point lies beyond an end, since steps count modulo one.
+# - grids/coordinate.py: how many answers of cf-xarray are kept.
+# - grids/coordinate.py: half a turn more or less, by which an angle is shifted when it is unwound.
 # - grids/geometry.py: `<` or `<=` 1e-5 degrees, which no coordinate is exactly away from a pole.
 # - grids/metric_terms.py: nothing times the first spacing, or divided by it, which is not zero.
 # - grids/staggered.py: which end says that the axis is periodic, since both ends do.
