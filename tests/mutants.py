@@ -73,13 +73,21 @@ TESTS = {
 # - blocks/arithmetic.py: by what zero is divided in a length, and -2 for -1 in a shape of NumPy.
 # - blocks/program.py: the least halo of a field that is differentiated, since none is below 1.
 # - grids/cells.py: by how many turns a point lies beyond an end, since steps count modulo one.
+# - grids/coordinate.py: how many answers of cf-xarray are kept.
+# - grids/coordinate.py: half a turn more or less, by which an angle is shifted when it is unwound.
 # - grids/geometry.py: `<` or `<=` 1e-5 degrees, which no coordinate is exactly away from a pole.
 # - grids/metric_terms.py: nothing times the first spacing, or divided by it, which is not zero.
 # - grids/staggered.py: which end says that the axis is periodic, since both ends do.
 # - grids/steps.py: `>` or `>=`, since no step is exactly as long as the shortest that counts.
 # - grids/times.py: 2**62 or 2**63.
+# - grids/vertical.py: `<` or `<=` of two sets, since `or` sees those that are equal.
+# - grids/vertical.py: whether aligned arrays are copied.
+# - operators/interpolation.py, staggered.py: which end says that an axis is periodic.
 # - operators/kinematics.py: which deformations a wind is made for, since the total needs all of it.
 # - operators/rotation.py: how many of the two arrays of a wind are taken, two or three.
+# - operators/staggered_ghosts.py: which end says that x is periodic; the pivot where no fold is.
+# - operators/staggered_wind.py: components beside those that are needed, or one of them twice.
+# - operators/staggered_wind.py: of which component a B grid is seen, since both are at corners.
 # - pipeline/planning/regions.py: by what the only point of a dimension is divided, without a halo.
 # - pipeline/execute/journal.py: by how much run.json is indented.
 SLOW = 2.0  # seconds; a test that takes longer is not asked

@@ -12,6 +12,7 @@ import xarray as xr
 from numpy.testing import assert_array_equal
 
 from fdgrad_dask.errors import ChunkError, CoordinateError, OptionError
+from fdgrad_dask.grids.coordinate import find_axis
 
 
 def line(points, **attrs):
@@ -59,15 +60,27 @@ COORDINATES = {
         r"turns at position 1 \(350\.0, 355\.0, 0\.0\); it passes a full turn there: "
         r"\.assign_coords\(x=\(….x \+ 180\) % 360 - 180\)",
     ),
+    "wraps in small steps": (
+        line([359.0, 359.5, 0, 0.5]),
+        "x",
+        r"turns at position 1 .*\.assign_coords\(x=\(….x \+ 180\) % 360 - 180\)",
+    ),
+    "wraps at the other end": (
+        line([179.0, 180, -179, -178]),
+        "x",
+        r"turns at position 1 .*\.assign_coords\(x=….x % 360\)",
+    ),
     "repeats": (
         line([0.0, 1, 1, 2]),
         "x",
         r"coordinate 'x' repeats 1\.0 at positions 1 and 2; drop one of them: "
         r"\.drop_duplicates\('x'\)",
     ),
+    "falls and repeats": (line([3.0, 2, 2, 1]), "x", r"repeats 2\.0 at positions 1 and 2; drop"),
     "repeats a date": (line(days(1, 1, 2)), "x", r"repeats .* at positions 0 and 1; drop one"),
     "nan": (line([0.0, np.nan, 2]), "x", r"coordinate 'x' holds nan at position 1; "),
     "inf": (line([0.0, 1, np.inf]), "x", r"coordinate 'x' holds inf at position 2; "),
+    "inf before all": (line([-np.inf, 0, 1]), "x", r"coordinate 'x' holds -inf at position 0; "),
     "nat": (line(days(1, 2, None)), "x", r"coordinate 'x' holds NaT at position 2; "),
     "duration nat": (line(days(1, None) - days(0, 0)), "x", r"'x' holds NaT at position 1; "),
     "one": (
@@ -127,6 +140,35 @@ def test_a_bad_coordinate_is_told_with_place_and_remedy(field, dim, text, chunks
         field = field.chunk(dict.fromkeys(field.dims, 1)).assign_coords(field.coords)
     with pytest.raises(CoordinateError, match=text):
         field.fdgrad.gradient(dim)
+
+
+def test_of_two_latitudes_the_one_along_a_dimension_counts():
+    attrs = {"units": "degrees_north", "axis": "Y"}
+    lines = PLANE.assign_coords(lat=("y", [0.0, 2.0, 4.0], attrs))
+    for name in ("latitude", "Y"):
+        made = lines.fdgrad.gradient(name)
+        assert made.name == "dt_dlat"
+        assert_array_equal(made, np.full((3, 4), 2.0))
+
+
+@pytest.mark.parametrize(
+    ("attrs", "period"),
+    [
+        ({"units": "degrees_east"}, 360.0),
+        ({"standard_name": "longitude"}, 360.0),
+        ({"standard_name": "grid_longitude", "units": "degrees"}, 360.0),
+        ({"standard_name": "longitude", "units": "radian"}, None),
+        ({"standard_name": "latitude", "units": "degrees"}, None),
+        ({"units": "degrees_north"}, None),
+        ({}, None),
+    ],
+)
+def test_a_longitude_in_degrees_has_a_period(attrs, period):
+    assert find_axis(line([0.0, 90, 180, 270], **attrs), "x").period == period
+
+
+def test_an_index_is_no_time():
+    assert "units" not in index(4).fdgrad.gradient("x").attrs
 
 
 def test_every_message_is_a_value_error_too():

@@ -9,6 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import fdgrad_dask  # noqa: F401  (registers .fdgrad)
 from fdgrad_dask.errors import CoordinateError, OptionError
+from fdgrad_dask.grids.vertical import align_levels, find_level_dim, resolve_levels
 
 NT, NZ, NX = 2, 7, 5
 RNG = np.random.default_rng(0)
@@ -278,6 +279,13 @@ def test_one_level_is_refused():
         T.isel(lev=[0]).fdgrad.gradient("lev", coordinate=Z.isel(lev=[0]))
 
 
+def test_two_levels_are_enough():
+    t, z = T.isel(lev=[0, 1]), Z.isel(lev=[0, 1])
+    slope = np.diff(t.values, axis=1) / np.diff(z.values, axis=1)
+    made = t.fdgrad.gradient("lev", coordinate=z)
+    assert_allclose(made.values, np.repeat(slope, 2, axis=1), rtol=1e-12)
+
+
 def test_too_few_levels_say_what_fits():
     with pytest.raises(CoordinateError, match=r"'height' has 7 points, but accuracy 8 needs 9; lo"):
         T.fdgrad.gradient("lev", coordinate=Z, accuracy=8)
@@ -333,3 +341,60 @@ def test_a_coordinate_on_other_points_is_refused():
         f.fdgrad.gradient("lev", coordinate=z)
     same = z.isel(y_u=[0, 1, 1]).rename(y_u="y")
     assert_allclose(f.fdgrad.gradient("lev", coordinate=same), 0)
+
+
+# --- along which dimension, in which numbers, by which word ----------------------------------
+
+
+def on_levels(*dims, **coords):
+    """A field of ones over two points of each dimension, with lines that have attributes."""
+    lines = {name: (dim, [0.0, 1.0], attrs) for name, (dim, attrs) in coords.items()}
+    return xr.DataArray(np.ones([2] * len(dims)), lines, dims, "f")
+
+
+TIME, UP = {"time": ("time", {"axis": "T"})}, {"lev": ("lev", {"axis": "Z"})}
+ALONG = {  # the coordinates of a field, its dimensions, those of its levels, a name
+    "the only one off the plane": ({}, "lev y x", "lev y x", None),
+    "the only one but time": (TIME, "time lev y x", "time lev y x", None),
+    "the one that CF calls vertical": (UP, "member lev y x", "member lev y x", None),
+    "one that the field has": ({}, "lev y x", "bounds lev y x", None),
+    "the one named": ({}, "member lev y x", "member lev y x", "lev"),
+    "by a coordinate along it": ({"z": ("lev", {})}, "member lev y x", "member lev y x", "z"),
+}
+
+
+@pytest.mark.parametrize(("coords", "own", "of_levels", "name"), ALONG.values(), ids=ALONG)
+def test_along_which_dimension_levels_follow_each_other(coords, own, of_levels, name):
+    field, levels = on_levels(*own.split(), **coords), on_levels(*of_levels.split())
+    assert find_level_dim(field, levels, {"y", "x"}, name) == "lev"
+
+
+def test_of_two_dimensions_one_has_to_be_named():
+    field = on_levels("member", "lev", "y", "x")
+    with pytest.raises(CoordinateError, match="cannot be inferred; name it: vertical="):
+        find_level_dim(field, field, {"y", "x"}, None)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "kept"), [("u1", "f8"), ("i2", "f8"), ("f4", "f4"), ("f8", "f8")]
+)
+def test_whole_numbers_are_differenced_as_float64(dtype, kept):
+    """Of which a small or unsigned one is too narrow for its own differences."""
+    field = xr.DataArray([0.0, 1.0, 4.0], dims="lev", name="f")
+    z = xr.DataArray(np.array([[200, 100, 0]] * 2, dtype), dims=("x", "lev"), name="z")
+    assert align_levels(field, z, "lev")[1].dtype == kept
+    made = field.fdgrad.gradient("lev", coordinate=z)
+    assert_allclose(made.transpose("x", "lev"), [[-0.01, -0.02, -0.03]] * 2, rtol=1e-6)
+
+
+def test_a_word_is_that_of_the_formula_terms():
+    sigma = {"standard_name": "atmosphere_sigma_coordinate"}
+    terms = {"formula_terms": "sigma: lev ps: ps ptop: ptop"}
+    coords = {"lev": ("lev", [0.2, 0.6, 1.0], sigma | terms), "ptop": ((), 1e3, {"units": "Pa"})}
+    coords["ps"] = ("x", [1e5, 9e4], {"units": "Pa"})
+    field = xr.DataArray(np.ones((3, 2)), coords, ("lev", "x"), "f")
+    made = resolve_levels(field, "pressure", None).transpose("lev", "x")
+    assert_allclose(made, 1e3 + np.outer([0.2, 0.6, 1.0], [9.9e4, 8.9e4]), rtol=1e-12)
+    for word, said in (("hight", "'hight'"), (made.values, "a ndarray")):
+        with pytest.raises(CoordinateError, match=f"coordinate is {said}; give a DataArray, such"):
+            resolve_levels(field, word, None)

@@ -66,6 +66,12 @@ SENSES = {  # attributes of w, of the axis, more → rate of change of temperatu
         -1e-5,
     ),
     "by depth as a name": (UP, {"units": "m", "axis": "Z"}, {"axis": "depth"}, -1e-5),
+    "a depth of 0 at the surface": (
+        UP,
+        {"units": "m", "axis": "Z"},
+        {"axis": "depth", "points": DEPTH - 5},
+        -1e-5,
+    ),
     "heights below zero": (UP, {"units": "m", "positive": "up"}, {"points": -DEPTH}, -1e-5),
     "downward on heights": (DOWN, {"units": "m", "positive": "up"}, {"points": -DEPTH}, 1e-5),
     "nameless on heights": (
@@ -117,6 +123,24 @@ def test_omega_is_the_rate_of_pressure_and_pressure_is_vertical_by_its_units(uni
     ds.w.attrs["standard_name"] = "upward_air_velocity"
     with pytest.raises(OptionError, match=r"'w' is called upward or downward, but in Pa s-1 it is"):
         ds.fdgrad.advection("u", "v", "t", "w")
+
+
+def test_pressures_that_are_no_line_are_no_vertical_axis():
+    ds = over(("level", PRESSURE), {"units": "hPa"}, u=(0, MS), v=(0, MS))
+    ds = ds.assign(t=(ds.u.dims, 250 + PRESSURE[:, None, None] / 20 * ONE, {"units": "K"}))
+    ds = ds.assign(w=(ds.u.dims, 0.5 * ONE, {"units": "Pa s-1"}))
+    surface = (("lat", "lon"), 1e5 * ONE[0], {"units": "Pa"})
+    ds = ds.assign_coords(ps=surface, p_top=((), 10.0, {"units": "hPa"}))
+    assert_allclose(ds.fdgrad.advection("u", "v", "t", "w"), -0.5 / 2000, rtol=1e-9)
+
+
+def test_a_wind_in_metres_is_none_along_hybrid_heights():
+    attrs = {"units": "m", "standard_name": "atmosphere_hybrid_height_coordinate"}
+    ds = water(UP, {**attrs, "positive": "up", "axis": "Z"})
+    with pytest.raises(
+        OptionError, match=r"are parametric \(atmosphere_hybrid_height_coordinate\)"
+    ):
+        ds.fdgrad.advection("uo", "vo", "thetao", "wo")
 
 
 def test_with_a_vertical_wind_all_terms_have_one_unit():

@@ -161,6 +161,25 @@ def test_the_laplacian_of_oblique_axes_has_its_mixed_term():
         assert_allclose(made[2:-2, 2:-2], exact, atol=1e-4)
 
 
+@pytest.mark.parametrize("ways", [lambda c: c, lambda c: {"y": c}, lambda c: (None, c)])
+@pytest.mark.parametrize("constant", [0.0, 5.0])
+def test_what_is_the_same_outside_has_no_laplacian(ways, constant):
+    """On sheared axes, whose fluxes across both are differenced once more."""
+    t, s = np.meshgrid(np.linspace(-1, 1, 9), np.linspace(-1, 1, 11), indexing="ij")
+    ds, _ = fields(t, s + 0.7 * t)
+    f = ds.s.copy(data=np.full((9, 11), constant))
+    assert_array_equal(op.laplacian(f, boundary=ways(constant)), 0.0)
+
+
+def test_components_at_other_places_are_refused():
+    ds, _ = fields(*np.meshgrid(np.linspace(40, 50, 9), np.linspace(0, 9, 11), indexing="ij"))
+    moved = ds.v.assign_coords({name: one + 0.5 for name, one in ds.v.coords.items()})
+    for name, one in moved.coords.items():
+        one.attrs = ds.v.coords[name].attrs
+    with pytest.raises(CoordinateError, match="'u' and 'v' lie on different points"):
+        op.vorticity(ds.u, moved)
+
+
 def test_the_laplacian_conserves():
     """Its sum over a closed belt is the flux through the two ends, here nought, to rounding."""
     j, i = np.mgrid[0:24, 0:32]

@@ -79,7 +79,9 @@ def test_the_equations_of_a_scalar(position, ends):
     flux_y = flux_y if ends[0] is None else np.nan_to_num(flux_y)
     balance = case.to_center(flux_x, -1) + case.to_center(flux_y, -2)
     true = balance / (g.area["center"].values * share["center"])
-    assert_allclose(op.laplacian(s, geometry=g), true, **CLOSE)
+    made = op.laplacian(s, geometry=g)
+    assert_allclose(made, true, **CLOSE)
+    assert made.attrs["units"] == "m-1 s-1"
     case.ends = tuple(end if end == "periodic" else None for end in ends)
     x, y = case.all_faces(s_x, -1), case.all_faces(s_y, -2)
     size = np.hypot((x[..., 1:] + x[..., :-1]) / 2, (y[..., 1:, :] + y[..., :-1, :]) / 2)
@@ -369,6 +371,28 @@ def test_points_that_share_dimensions_keep_their_own_coordinates():
         op.laplacian(share(s).rename("t"), geometry=shared)
 
 
+@pytest.mark.parametrize(("dtype", "result"), [("i4", "f8"), ("f4", "f4"), ("f8", "f8")])
+def test_whole_numbers_become_float64_and_single_precision_stays(dtype, result):
+    """Also where there is one face more than cells, and a cell is added that is missing."""
+    case = Case("outer")
+    s = (1000 * case.random("center", name="s")).astype(dtype)
+    made = op.horizontal_gradient(s, geometry=case.grid)
+    assert (made.ds_dx.dtype, made.ds_dy.dtype) == (result, result)
+    true = case.to_face(s, -1) / case.grid.dx["u"].values
+    assert_allclose(made.ds_dx, true, rtol=1e-5, atol=1e-3)
+
+
+def test_coordinates_over_more_dimensions_than_a_result_has_are_left_out():
+    case = Case("left", fraction=True)
+    g, s = case.grid, case.random("center", "z", name="s")
+    share = g.fraction["u"].assign_coords(thickness=g.fraction["u"].variable)
+    grid = replace(g, fraction={**g.fraction, "u": share})
+    for field, names in ((s, {"thickness"}), (s[0], set())):
+        made = op.horizontal_gradient(field, geometry=grid)
+        assert set(made.coords) == names
+        xr.testing.assert_equal(made.drop_vars(names), op.horizontal_gradient(field, geometry=g))
+
+
 # -- what is not served ------------------------------------------------------------------------
 
 
@@ -385,6 +409,24 @@ def test_other_operators_interpolate_to_centres_first():
 
     error = abs(made - globe.at("center", true)).isel(yc=slice(1, -1))
     assert float(error.max()) < 0.01 * float(abs(made).max())
+
+
+def test_without_latitudes_the_lengths_of_cells_count():
+    """Advection at centres, with the differences of neighbours over dx and dy there."""
+    case = Case("outer")
+    u, v, s = *wind(case), case.random("center", name="s")
+    dx, dy = case.grid.dx["center"].values, case.grid.dy["center"].values
+    u_c, v_c = (u.values[:, 1:] + u.values[:, :-1]) / 2, (v.values[1:] + v.values[:-1]) / 2
+    true = -(u_c * np.gradient(s.values, axis=1) / dx + v_c * np.gradient(s.values, axis=0) / dy)
+    assert_allclose(op.advection(u, v, s, geometry=case.grid), true, **CLOSE)
+
+
+def test_where_there_are_latitudes_they_count():
+    globe = Globe(12, "left")
+    fields = *globe.wind(), globe.at("center", lambda lam, phi: np.sin(phi), "s")
+    lengths = {"center": globe.at("center", lambda lam, phi: 1.0).assign_attrs(units="m")}
+    made = op.advection(*fields, geometry=replace(globe.grid, dx=lengths, dy=lengths))
+    assert_array_equal(made, op.advection(*fields, geometry=globe.grid))
 
 
 @pytest.mark.parametrize(

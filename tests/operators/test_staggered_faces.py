@@ -113,6 +113,14 @@ def test_faces_are_the_grid_that_they_are_cut_from(cut_grid):
     assert made["vorticity"].dims == ("face", "jg", "ig")
 
 
+def test_components_in_two_units_go_on_as_one_another(cut_grid):
+    _, _, faces, grid = cut_grid
+    u, v = faces["u"], faces["v"]
+    in_km = (v / 1000).assign_attrs(units="km s-1")
+    true = op.divergence(u, v, geometry=grid)
+    assert_allclose(op.divergence(u, in_km, geometry=grid), true, rtol=1e-9, atol=1e-18)
+
+
 # --- a cube, with the corners where three faces meet ---------------------------------------------
 
 

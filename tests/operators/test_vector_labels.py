@@ -14,7 +14,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from fdgrad_dask import accessor, cli
 from fdgrad_dask import operators as op
 from fdgrad_dask.errors import ChunkError, CoordinateError, OptionError
-from fdgrad_dask.grids.geometry import Plane, Sphere
+from fdgrad_dask.grids.geometry import Curvilinear, Plane, Sphere
 from fdgrad_dask.operators.kinematics import name_flow
 from fdgrad_dask.pipeline.config import operators as catalog
 
@@ -581,6 +581,38 @@ def test_about_a_rotated_pole_deformations_are_to_the_true_east_and_north(rotate
         assert_array_equal(alone, made[name])
     (alone,) = op.kinematics(u, v, which="vorticity").values()
     assert_array_equal(alone, op.vorticity(u, v))
+
+
+def test_about_a_rotated_pole_a_gradient_is_to_the_true_east_and_north(rotated):
+    u, _, sine, _, _ = rotated
+    s = u.copy(data=sine).rename("s")
+    s.attrs = {"grid_mapping": "crs"}
+    made = op.horizontal_gradient(s, edge_order=2)
+    assert_allclose(made.ds_dx * A, 0.0, atol=2e-3)
+    assert_allclose(made.ds_dy * A, np.sqrt(1 - sine**2), rtol=3e-3)
+    assert "eastward" in made.ds_dx.attrs["long_name"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [("globe", "geostrophic_eastward_wind"), ("rotated", None), ("lengths", None)],
+)
+def test_a_geostrophic_wind_is_eastward_where_x_points_east(kind, name):
+    """From heights that grow by 2 to the north (or along y), g ∂z/∂y / f."""
+    y, x = np.arange(40.0, 49), np.arange(0.0, 9)
+    north, east = ({"units": units} for units in ("degrees_north", "degrees_east"))
+    metres = np.deg2rad(1.0) * A
+    options = {"coriolis": 1e-4}
+    if kind == "rotated":
+        north, east = ({"standard_name": f"grid_{n}itude"} for n in ("lat", "long"))
+    coords = {"y": ("y", y, north), "x": ("x", x, east)}
+    if kind == "lengths":
+        coords, options["geometry"] = {}, Curvilinear(dx=metres, dy=metres)
+    z = xr.DataArray(2 * y[:, None] + 0 * x, coords, ("y", "x"), "z", {"units": "m"})
+    ug = op.geostrophic_wind(z, **options).ug
+    assert_allclose(ug, -9.80665 * 2 / metres / 1e-4, rtol=1e-9)
+    assert ug.attrs.get("standard_name") == name
+    assert ug.attrs["long_name"] == f"geostrophic {'eastward wind' if name else 'wind along x'}"
 
 
 def test_which_may_be_one_name():
