@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import xarray as xr
-from numpy.lib.mixins import NDArrayOperatorsMixin
+from ducks import Duck, plain
 from numpy.testing import assert_array_equal
 
 from fdgrad_dask import gradient
@@ -75,47 +75,6 @@ def test_all_outputs_of_a_pass_over_jax_are_jax(mechanism):
 
 
 # -- what NumPy's functions work on --------------------------------------------------------------
-
-
-class Duck(NDArrayOperatorsMixin):
-    """An array of another library, which refuses to become a NumPy array, as those of GPUs do."""
-
-    def __init__(self, values):
-        self.values = np.asarray(values)
-
-    shape = property(lambda self: self.values.shape)
-    dtype = property(lambda self: self.values.dtype)
-    ndim = property(lambda self: self.values.ndim)
-    size = property(lambda self: self.values.size)
-
-    def __array__(self, *args, **kwargs):
-        raise TypeError("this would be a copy to the host")
-
-    def __getitem__(self, key):
-        return Duck(self.values[key])
-
-    def __setitem__(self, key, value):
-        self.values[key] = plain(value)
-
-    def astype(self, dtype, **options):
-        return Duck(self.values.astype(dtype, **options))
-
-    def all(self):
-        return bool(self.values.all())
-
-    def __array_ufunc__(self, ufunc, method, *inputs, **options):
-        return Duck(getattr(ufunc, method)(*map(plain, inputs), **options))
-
-    def __array_function__(self, function, types, args, options):
-        return Duck(function(*plain(args), **plain(options)))
-
-
-def plain(value):
-    if isinstance(value, list | tuple):
-        return type(value)(map(plain, value))
-    if isinstance(value, dict):
-        return {key: plain(each) for key, each in value.items()}
-    return value.values if isinstance(value, Duck) else value
 
 
 @pytest.mark.parametrize("kind", [Duck, np.ma.masked_invalid])
