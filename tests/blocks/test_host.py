@@ -12,12 +12,16 @@ import numpy as np
 import pytest
 import xarray as xr
 from counting import CALLS, compilations, sources
+from numpy.testing import assert_array_equal
 
 from fdgrad_dask import gradient, operators
 from fdgrad_dask.blocks import compute as blocks
 from fdgrad_dask.blocks import host, interior, zero_copy
+from fdgrad_dask.blocks.host import cut_block
 from fdgrad_dask.blocks.interior import compute_interior
 from fdgrad_dask.blocks.kernel import run_kernel
+from fdgrad_dask.blocks.program import Block, Derivative, Program
+from fdgrad_dask.stencils.table import stencil
 
 pytestmark = pytest.mark.usefixtures("kernels")
 
@@ -193,6 +197,46 @@ def test_results_outlive_what_they_were_made_of(in_place):
     for _ in range(8):
         gradient(np.zeros_like(F), axis=0)
     same(got, np.gradient(F, axis=0))
+
+
+ENDS = {"nothing": None, "periodic": "periodic"}
+
+
+@pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
+@pytest.mark.parametrize("beside", [False, True])
+def test_part_of_a_block_has_the_rows_beside_it_as_halos(end, beside):
+    f = np.arange(42.0).reshape(7, 6)
+    tables = [stencil(1.0, n, accuracy=4, boundary=(end, end)) for n in f.shape]
+    program = Program(
+        (((0, None),),), (Derivative(0, 0, tables[0]), Derivative(0, 1, tables[1])), None, 2
+    )
+    given = (-f[:2], -f[2:4]) if beside else (None, None)
+    block = Block(f, *({0: rows} if beside else {} for rows in given))
+    for start, stop in ((0, 2), (2, 5), (5, 7), (0, 7)):
+        part = cut_block(block, ((start, stop), (2, 4)), program, 0)
+        assert_array_equal(part.core, f[start:stop, 2:4])
+        wrapped = end is not None and stop - start < 7
+        low = f[start - 2 : start] if start else given[0] if beside else f[5:] if wrapped else None
+        high = f[stop : stop + 2] if stop < 7 else given[1]
+        high = f[:2] if high is None and wrapped else high
+        for got, want in ((part.low, low), (part.high, high)):
+            assert (0 in got) == (want is not None)
+            if want is not None:
+                assert_array_equal(got[0], want[:, 2:4])
+        assert_array_equal(part.low[1], f[start:stop, :2])
+        assert_array_equal(part.high[1], f[start:stop, 4:])
+    line = f[:1]
+    part = cut_block(Block(line), ((5, 7), (2, 6)), program, 0)
+    assert_array_equal(part.core, line[:, 2:])
+    assert (list(part.low), list(part.high)) == ([1], [1] if end else [])
+
+
+def test_results_lie_in_memory_as_the_fields_do(in_place):
+    for axes in ((0, 1, 2), (2, 1, 0), (1, 2, 0)):
+        f = np.ascontiguousarray(F).transpose(axes)
+        got = gradient(f, axis=axes.index(1))
+        assert got.strides == f.strides
+        same(got, np.gradient(f, axis=axes.index(1)))
 
 
 @pytest.mark.parametrize("shape", [(2, 60), (3, 60), (60, 2), (4, 3, 5), (30,)], ids=str)
