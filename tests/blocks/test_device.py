@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import jax
 import jax.export
@@ -116,6 +117,50 @@ def test_blocks_larger_than_the_device_are_cut(accelerated, monkeypatch, axis, o
     assert_array_equal(got, want)
     sent = [shape[0] for shape in accelerated if shape[1:] == f.shape[1:]]
     assert max(sent) < len(f)
+
+
+PARTS = [  # axis, accuracy, bytes of the device, rows; a block and its result take 9600
+    (0, 2, 8 * 9600, [20]),
+    (0, 2, 8 * 9600 - 1, [19, 1]),
+    (0, 2, 8 * 4800, [10, 10]),
+    (0, 2, 8 * 3000, [6, 6, 6, 2]),
+    (0, 2, 1, [1] * 20),
+    (0, 4, 8 * 9600 - 1, [20]),  # a last part of one row would be too thin
+    (0, 4, 1, [3, 3, 3, 3, 3, 5]),
+    (1, 4, 1, [1] * 20),  # an axis that is not differentiated may be cut anywhere
+]
+
+
+@pytest.mark.parametrize(("axis", "accuracy", "room", "rows"), PARTS)
+def test_parts_are_as_large_as_there_is_room_for(monkeypatch, axis, accuracy, room, rows):
+    """An eighth of the memory, as threads share it; and no thinner than a stencil needs."""
+    seen, compute = [], accelerator.compute_on_device
+
+    def counted(parts, *others):
+        seen.append(len(parts[0].core))
+        return compute(parts, *others)
+
+    monkeypatch.setattr(accelerator, "_room", lambda: room)
+    monkeypatch.setattr(accelerator, "compute_on_device", counted)
+    program = single(stencil(1.0, F.shape[axis], accuracy=accuracy), axis)
+    with jax.enable_x64(True):
+        (got,) = accelerator.compute_on_accelerator([Block(F)], F.shape, program, F.dtype)
+    assert seen == rows
+    assert got.flags.writeable
+    np.testing.assert_allclose(got, gradient(F, axis=axis, accuracy=accuracy), rtol=1e-12)
+
+
+def test_what_there_is_room_for(monkeypatch):
+    stats = {"bytes_limit": 400}
+    chip = SimpleNamespace(memory_stats=lambda: stats)
+    monkeypatch.setattr(jax, "local_devices", lambda: [chip])
+    assert accelerator.has_room(100)
+    assert not accelerator.has_room(101)
+    stats = None  # of a device that does not say
+    assert accelerator.has_room(1 << 50)
+    assert not accelerator.is_accelerated()
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    assert accelerator.is_accelerated()
 
 
 # -- several devices -------------------------------------------------------------------------
