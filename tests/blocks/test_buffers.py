@@ -20,8 +20,8 @@ pytestmark = pytest.mark.usefixtures("kernels")
 
 @pytest.fixture
 def reused(monkeypatch, default_allocator):
-    """Results of any size are computed in place, and their buffers reused."""
-    monkeypatch.setattr(buffers, "MIN_SIZE", 0)
+    """Results of this size are computed in place, and their buffers reused."""
+    monkeypatch.setattr(buffers, "MIN_SIZE", F.nbytes // 2)
     monkeypatch.setattr(host, "MIN_COLUMNS", 1)
     buffers.clear()
     yield

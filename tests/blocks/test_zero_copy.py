@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import gc
+import threading
+import time
+import weakref
 
 import numpy as np
 import pytest
@@ -67,3 +70,28 @@ def test_memory_may_be_written_to_though_its_array_may_not():
     assert_array_equal(seen, np.arange(2.0, 10).reshape(2, 4))
     assert seen.flags.writeable
     assert np.shares_memory(seen, array)
+
+
+def test_the_end_waits_until_xla_has_let_go(nothing_lent):
+    memory = zero_copy.Memory(np.zeros(1000, "f4"), 0, (1000,))
+    zero_copy._in_use.append(weakref.ref(memory))
+    let_go = []
+
+    def later(held):
+        time.sleep(0.2)
+        let_go.append(True)
+        held.clear()
+
+    held = [memory]
+    del memory
+    threading.Thread(target=later, args=(held,)).start()
+    zero_copy.await_release()
+    assert let_go
+
+
+def test_the_end_does_not_wait_for_ever(nothing_lent, monkeypatch):
+    monkeypatch.setattr(zero_copy, "PATIENCE", 0.01)
+    memory = zero_copy.Memory(np.zeros(1000, "f4"), 0, (1000,))
+    zero_copy._in_use.append(weakref.ref(memory))
+    zero_copy.await_release()
+    assert [memory] == [known() for known in zero_copy._in_use]
