@@ -55,6 +55,20 @@ def test_chunks_of_jax_are_joined_and_split_as_jax():
     assert_array_equal(lazy, gradient(F, axis=0))
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_sums_of_products_of_jax_chunks_are_jax(dtype):
+    """`da.einsum`, which `xarray.dot` calls, failed once a result of ours had been there."""
+    f = F.astype(dtype)
+    lazy, want = gradient(on_jax(f, (4, 18)), axis=0), gradient(f, axis=0)
+    total, weights = da.einsum("ij,kj->ik", lazy, lazy), da.tensordot(lazy, lazy, [[0], [0]])
+    for got, wanted in ((total, want @ want.T), (weights, want.T @ want)):
+        with jax.enable_x64(True):  # the sum over chunks is dask's and the user's
+            computed = got.compute()
+        assert isinstance(computed, jax.Array)
+        assert computed.dtype == dtype
+        np.testing.assert_allclose(computed, wanted, rtol=1e-4 if dtype == "float32" else 1e-12)
+
+
 @MECHANISMS
 def test_all_outputs_of_a_pass_over_jax_are_jax(mechanism):
     coords = {"lat": np.linspace(-90, 90, 12), "lon": np.arange(0, 360, 20.0)}
