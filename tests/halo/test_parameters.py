@@ -11,7 +11,7 @@ from fdgrad_dask.blocks.program import Derivative, PoleRow, Program, single
 from fdgrad_dask.halo.parameters import Halo, cut_parameters
 from fdgrad_dask.stencils.table import stencil
 
-CHUNKS = [(4, 5, 3), (2, 3)]
+CHUNKS = [(3, 6, 3), (2, 3)]
 F = da.zeros((12, 5), chunks=CHUNKS)
 LINE = np.arange(12.0).reshape(12, 1)
 
@@ -38,7 +38,7 @@ def test_neighbours_of_chunks():
         [Halo(0, 0, "low", 2, 1)],
     ]
     cut = [each.derivatives[0].stencil for each in made]
-    assert [table.n for table in cut] == [4, 5, 3]
+    assert [table.n for table in cut] == [3, 6, 3]
     assert [table.low is None for table in cut] == [False, True, True]
     assert [table.high is None for table in cut] == [True, True, False]
     program = along(0, boundary=("periodic", "periodic"))
@@ -59,7 +59,7 @@ def test_factors_in_memory_come_with_their_halos(end):
     """At a domain boundary the kernel makes the ghosts; across a seam they are the other end's."""
     program = along(0, factor=True, boundary=(end, end), accuracy=4)
     made = cut_parameters(program, [F, LINE], CHUNKS)[0]
-    starts = [0, 4, 9, 12]
+    starts = [0, 3, 9, 12]
     for i, each in enumerate(made):
         (block,) = each.fixed.values()
         start, stop = starts[i], starts[i + 1]
@@ -88,6 +88,15 @@ def test_factors_that_no_derivative_runs_along():
     assert [each.fixed[2].core is number for each in made[0]] == [True] * 3
     made = cut_parameters(along(0, factor=True), [F, LINE], [(12,), (2, 3)])
     assert made[0][0].fixed[1].core is LINE
+
+
+def test_axes_of_two_points_vary():
+    f, program = da.zeros((2, 5), chunks=(1, 5)), single(stencil(1.0, 2), 0)
+    made = cut_parameters(program, [f], [(1, 1), (5,)])[0]
+    assert [[halo.side for halo in each.halos] for each in made] == [["high"], ["low"]]
+    factor = np.array([[1.0], [2.0]])
+    made = cut_parameters(single(stencil(1.0, 5), 1), [f, factor], [(1, 1), (5,)])
+    assert [each.fixed[1].core.tolist() for each in made[0]] == [[[1]], [[2]]]
 
 
 def test_where_nothing_is_differentiated_numbers_come_along_axis_0():
