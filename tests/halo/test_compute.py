@@ -137,6 +137,8 @@ def test_functions_at_every_point(kind):
     made = halo.apply_pointwise(_divide, kind(F), b)
     assert isinstance(made, type(kind(F)))
     assert_array_equal(made, want)
+    if kind is lazily:
+        assert made.chunks == ((2, 2), (3, 3))
     assert_array_equal(halo.apply_pointwise(_divide, b, kind(F)), b / F)
     both = halo.apply_together(_both, 2, kind(F), F * (F > 0))
     assert [type(each) for each in both] == [type(kind(F))] * 2
@@ -150,6 +152,18 @@ def test_functions_at_every_point(kind):
         (quotient, _) = halo.apply_together(_both, 2, kind(F), other)
         assert quotient.chunks == ((2, 2), (3, 3))
         assert_array_equal(quotient, np.ones((4, 6)))
+
+
+def test_dask_is_told_how_to_join_chunks_of_jax(monkeypatch):
+    told, there = [], on_jax(F, (2, 3))
+    monkeypatch.setattr(halo, "register_jax", told.append)
+    halo.concatenate([lazily(F), lazily(F)], 1)
+    halo.apply_pointwise(_divide, lazily(F), lazily(F)).compute(scheduler="synchronous")
+    assert not told
+    halo.concatenate([there, lazily(F)], 1)
+    assert told == [type(there._meta)]
+    halo.apply_pointwise(_divide, there._meta, there._meta)
+    assert told == [type(there._meta)] * 2
 
 
 def test_jax_has_64_bits_at_every_point():

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dask.array as da
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
 from fdgrad_dask.halo.fields import (
@@ -15,6 +17,7 @@ from fdgrad_dask.halo.fields import (
     find_kind,
     is_dask,
     is_lazy,
+    merge_chunks,
     rechunk_field,
 )
 
@@ -65,3 +68,44 @@ def test_fields_in_the_chunks_of_all():
     assert rechunk_field(of_two, chunks, keep_lines=True).chunks == ((1,), (2, 1))
     unknown = lazy[lazy[:, 0] >= 0]
     assert rechunk_field(unknown, chunks, keep_lines=True) is unknown
+
+
+# -- merge -----------------------------------------------------------------------------------
+
+
+@given(
+    st.lists(st.integers(1, 6), min_size=1, max_size=9),
+    st.integers(1, 5),
+    st.integers(1, 4),
+    st.integers(1, 5),
+)
+def test_merge_joins_what_is_too_small_and_leaves_the_rest(sizes, first, inner, last):
+    merged = merge_chunks(sizes, first, inner, last)
+    cuts, old = np.cumsum(merged), np.cumsum(sizes)
+    assert set(cuts) <= set(old)
+    assert cuts[-1] == old[-1]
+    if len(merged) > 1:
+        assert merged[0] >= first
+        assert merged[-1] >= last
+        assert min(merged[1:]) >= inner
+    for i, (size, end) in enumerate(zip(merged[:-1], cuts, strict=False)):
+        joined = [s for s, cut in zip(sizes, old, strict=True) if end - size < cut <= end]
+        assert len(joined) == 1 or sum(joined[:-1]) < (inner if i else first)
+    if sizes[0] >= first and sizes[-1] >= max(last, inner) and min(sizes) >= inner:
+        assert merged == tuple(sizes)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "least", "want"),
+    [
+        ((5, 5, 5), (2, 1, 2), (5, 5, 5)),
+        ((1, 1, 1, 1), (2, 1, 2), (2, 2)),
+        ((1, 1, 1), (1, 1, 1), (1, 1, 1)),
+        ((1, 1, 1), (2, 1, 2), (3,)),
+        ((2, 1, 2), (2, 2, 2), (2, 3)),
+        ((0, 2, 0, 2), (1, 1, 1), (2, 2)),
+        ((7,), (9, 9, 9), (7,)),
+    ],
+)
+def test_merge_by_hand(sizes, least, want):
+    assert merge_chunks(sizes, *least) == want

@@ -11,6 +11,7 @@ from numpy.testing import assert_array_equal
 
 from fdgrad_dask.blocks.program import Block, Derivative, Program, single
 from fdgrad_dask.errors import CoordinateError
+from fdgrad_dask.halo import tasks
 from fdgrad_dask.halo.fields import Expansion
 from fdgrad_dask.halo.parameters import ChunkParameters, Halo
 from fdgrad_dask.halo.tasks import ChunkTask, check_levels, concatenate, is_duck, take_edge_rows
@@ -73,6 +74,16 @@ def test_fields_that_the_graph_carries_are_counted(fixed):
     assert_array_equal(made, np.gradient(F * (1 + F**2), 2.0, axis=0))
 
 
+def test_dask_is_told_how_to_join_what_no_metadata_said_is_jax(monkeypatch):
+    told, there = [], jnp.asarray(F, "f4")
+    monkeypatch.setattr(tasks, "register_jax", told.append)
+    task = ChunkTask(single(ROWS, 0), np.dtype("f4"))
+    task.compute([Block(F.astype("f4"))])
+    assert not told
+    task.compute([Block(there)])
+    assert told == [type(there)]
+
+
 # -- coordinates of several dimensions ---------------------------------------------------------
 
 LEVELS = np.array([[1.0, 5.0, 9.0], [2.0, 5.5, 8.0]])
@@ -126,11 +137,22 @@ def test_levels_are_also_compared_with_those_of_the_neighbours(side):
     (made,) = task.compute([Block(t[3:6], **rows), Block(z[3:6], **near)])
     assert_array_equal(made, [6, 8, 10])
     near[side] = {0: np.array([4.0])}
+    other = ({"low", "high"} - {side}).pop()
+    one_sided = Block(z[3:6], **{side: near[side], other: {}})
+    with pytest.raises(CoordinateError, match="levels of T"):
+        task.compute([Block(t[3:6], **rows), one_sided])
     with pytest.raises(CoordinateError, match=r"levels of T: it goes from .* of its chunk"):
         task.compute([Block(t[3:6], **rows), Block(z[3:6], **near)])
 
 
 # -- arrays of others --------------------------------------------------------------------------
+
+
+class Half:
+    """What answers to NumPy's functions, and not to its operations."""
+
+    def __array_function__(self, *args):
+        return NotImplemented
 
 
 class WithUnits(Duck):
@@ -140,6 +162,7 @@ class WithUnits(Duck):
 def test_what_numpys_functions_work_on():
     assert is_duck(Duck(F))
     assert not is_duck(WithUnits(F))
+    assert not is_duck(Half())
     assert not is_duck(F)
     assert not is_duck(np.ma.array(F))
     assert not is_duck(3.0)
