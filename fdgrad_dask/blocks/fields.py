@@ -172,7 +172,7 @@ class SlicedField(Field):
         ends = [each for each in self.ends if self.ends_along(each.axis)]
         joined = [each for each in ends if in_full or each.kinds != (None, None)]
         alike = [each._replace(kinds=("halo", "halo")) if each in joined else each for each in ends]
-        beyond = {each.axis: (None, None) for each in ends if each not in joined}
+        beyond = {each.axis: (None, None) for each in ends}
         return SlicedField(
             self.core, beyond, tuple(alike), {each.axis: self._join(each) for each in joined}
         )
