@@ -187,9 +187,13 @@ class Record:
 
     seconds: dict[str, float]
     names: dict[tuple[str, int], set[str]]
+    left_out: Counter[str]
+    """How many tests are not asked, by the reason."""
 
     def of_lines(self, module: str, lines: range) -> set[str]:
-        return set().union(*(self.names.get((module, line), set()) for line in lines))
+        """Those of the module where nobody runs the lines: of a lambda there is no record."""
+        found = set().union(*(self.names.get((module, line), set()) for line in lines))
+        return found or self.of_module(module)
 
     def of_module(self, module: str) -> set[str]:
         """All that run it; all of all where nothing of it runs but the import."""
@@ -258,6 +262,7 @@ def run_items(items: list[Any]) -> str:
     """The name of the first test that fails, or nothing."""
     from _pytest.runner import runtestprotocol
 
+    use_kernels()
     resource.setrlimit(resource.RLIMIT_CPU, (BUSY, BUSY))
     resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
     for item, following in zip(items, [*items[1:], None], strict=False):
@@ -266,11 +271,21 @@ def run_items(items: list[Any]) -> str:
     return ""
 
 
+def use_kernels() -> None:
+    """After a fork the package leaves XLA alone, which may go on where it had not begun."""
+    import jax._src.xla_bridge as bridge
+
+    compute = sys.modules.get("fdgrad_dask.blocks.compute")
+    if compute is not None and not bridge.backends_are_initialized():
+        vars(compute)["_is_over"] = False
+
+
 def record_tests(folder: Path, tests: list[str]) -> Record:
     """Runs all tests once. Own caches are emptied between them, or only the first would show."""
     from _pytest.runner import runtestprotocol
 
     seconds: dict[str, float] = {}
+    left_out: Counter[str] = Counter()
     names: defaultdict[tuple[str, int], set[str]] = defaultdict(set)
     hits: set[tuple[str, int]] = set()
     builtins.HIT = hits.add  # type: ignore[attr-defined]
@@ -288,14 +303,20 @@ def record_tests(folder: Path, tests: list[str]) -> Record:
             began = time.process_time()
             reports = runtestprotocol(item, log=False, nextitem=following)
             took = time.process_time() - began
-            if all(each.passed for each in reports) and took < SLOW:
+            if any(each.failed for each in reports):
+                left_out["fail"] += 1
+            elif any(each.skipped for each in reports):
+                left_out["are skipped"] += 1
+            elif took >= SLOW:
+                left_out[f"take more than {SLOW:.0f} s"] += 1
+            else:
                 seconds[item.nodeid] = took
                 note(item.nodeid)
         return True
 
     change_import(partial(_with_hits, folder / "fdgrad_dask"))
     with_tests(folder, tests, run)
-    return Record(seconds, dict(names))
+    return Record(seconds, dict(names), left_out)
 
 
 def change_import(change: Callable[[Path], CodeType | None]) -> None:
@@ -382,7 +403,7 @@ class Judge:
         """Those of mutants, each with the names of tests that may notice it."""
         for mutant in mutants:
             names = mutant.names
-            while True:  # an untouched line has no tests, and survives
+            while True:
                 killer = run(mutant, self.record.in_order(names, self.kills))
                 # A test that also fails alone and without the change says nothing.
                 if killer in ("", CRASH, *self.kills) or not run(None, [killer]):
@@ -497,6 +518,8 @@ def main() -> None:
             if not record or not record.seconds:
                 sys.exit(f"of {' '.join(tests)} none passes as it is")
             print(f"{len(record.seconds)} tests, {sum(record.seconds.values()):.0f} s of CPU")
+            for why, count in record.left_out.items():
+                print(f"{count} {why}, and are not asked", flush=True)
             for module in inside:
                 judge_module(Judge(folder, module, record), tests, given.each, given.seed)
 

@@ -115,8 +115,10 @@ class Field:
             if number is None:
                 return None
             if number.dtype.kind in "iu":
+                # A number that stands outside may be narrower than the field, or wider.
+                width = max(2 * bits, 8 * number.dtype.itemsize)
+                number = number.astype(f"{number.dtype.kind}{width // 8}")
                 half = number >> bits if upper else number & (2**bits - 1)
-                width = max(2 * bits, 8 * number.dtype.itemsize)  # a number may be wider
                 return half.astype(f"int{width}").astype(np.float64)
             top = number // 2.0**bits
             return top if upper else number - top * 2**bits
@@ -170,7 +172,7 @@ class SlicedField(Field):
         ends = [each for each in self.ends if self.ends_along(each.axis)]
         joined = [each for each in ends if in_full or each.kinds != (None, None)]
         alike = [each._replace(kinds=("halo", "halo")) if each in joined else each for each in ends]
-        beyond = {each.axis: (None, None) for each in ends if each not in joined}
+        beyond = {each.axis: (None, None) for each in ends}
         return SlicedField(
             self.core, beyond, tuple(alike), {each.axis: self._join(each) for each in joined}
         )

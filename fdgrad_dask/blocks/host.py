@@ -35,7 +35,7 @@ def compute_on_host(
     order = _memory_order(used.values(), shape)
     if order != tuple(range(len(shape))):
         return _compute_in_order(order, used, shape, program, dtype)
-    frame = _find_frame(used, shape, program)
+    frame = _find_frame(shape, program)
     if frame is None:
         return compute_in_slices(used, shape, program, dtype)
     # The kernel runs in a thread of XLA's, so the edge rows are computed at the same time.
@@ -86,7 +86,7 @@ def _compute_in_order(
 # -- the interior ------------------------------------------------------------------------------
 
 
-def _find_frame(used: Blocks, shape: tuple[int, ...], program: Program) -> Frame | None:
+def _find_frame(shape: tuple[int, ...], program: Program) -> Frame | None:
     """The block as rows and columns; None if it has no interior."""
     reach = max(d.stencil.halo_width * math.prod(shape[d.axis + 1 :]) for d in program.derivatives)
     for split in range(len(shape) - 1, -1, -1):

@@ -84,7 +84,7 @@ def compute(fields: Sequence[Any], program: Program, dtype: Any = None) -> list[
         )
     if any(map(is_lazy, fields)):
         return compute_chunks(fields, task)
-    return task.compute([Block(_in_memory(f)) for f in fields])
+    return task.compute([Block(f) for f in fields])
 
 
 def choose_dtype(fields: Sequence[Any], dtype: Any = None) -> np.dtype[Any]:
@@ -136,8 +136,8 @@ def concatenate(parts: Sequence[Any], axis: int) -> Any:
         return (
             joined if kind is None else da.Array(joined.dask, joined.name, joined.chunks, meta=kind)
         )
-    leader = next(filter(is_jax, parts), parts[0])
-    namespace = leader.__array_namespace__() if is_jax(leader) else np
+    leader = next(filter(is_jax, parts), None)
+    namespace = np if leader is None else leader.__array_namespace__()
     return namespace.concatenate(list(parts), axis=axis)
 
 
@@ -185,10 +185,3 @@ def _scale_chunk(chunk: Any, factor: Any, offset: Any) -> Any:
 
 def _average_on_host(chunk: Any, axis: int, dtype: Any) -> Any:
     return np.asanyarray(chunk).mean(axis, dtype=dtype, keepdims=True)
-
-
-def _in_memory(f: Any) -> Any:
-    """A NumPy array; those of other libraries are not computed, nor robbed of their units."""
-    if not hasattr(f, "dtype"):
-        return np.asanyarray(f)
-    return np.asanyarray(f) if isinstance(f, np.generic) else f

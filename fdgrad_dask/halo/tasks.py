@@ -140,7 +140,7 @@ def register_jax(kind: type) -> None:
         return
     concatenate_lookup.register(kind, _concatenate_jax)
     tensordot_lookup.register(kind, jnp.tensordot)
-    einsum_lookup.register(kind, jnp.einsum)
+    einsum_lookup.register(kind, _einsum_jax)
     take_lookup.register(kind, jnp.take)
 
 
@@ -148,6 +148,12 @@ def _concatenate_jax(parts: Sequence[Any], axis: int = 0) -> jax.Array:
     """The parts as one array on the device of the first."""
     with jax.enable_x64(True):  # which threads of dask's pool do not know of; parts may be NumPy's
         return jnp.concatenate([_put_beside(part, parts[0]) for part in parts], axis)
+
+
+def _einsum_jax(subscripts: str, *operands: Any, dtype: Any, **options: Any) -> jax.Array:
+    """As dask asks for it, which calls it as NumPy's."""
+    made: jax.Array = jnp.einsum(subscripts, *operands, preferred_element_type=dtype, **options)
+    return made
 
 
 def _put_beside(rows: Any, core: Any) -> Any:

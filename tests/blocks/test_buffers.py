@@ -20,8 +20,8 @@ pytestmark = pytest.mark.usefixtures("kernels")
 
 @pytest.fixture
 def reused(monkeypatch, default_allocator):
-    """Results of any size are computed in place, and their buffers reused."""
-    monkeypatch.setattr(buffers, "MIN_SIZE", 0)
+    """Results of this size are computed in place, and their buffers reused."""
+    monkeypatch.setattr(buffers, "MIN_SIZE", F.nbytes // 2)
     monkeypatch.setattr(host, "MIN_COLUMNS", 1)
     buffers.clear()
     yield
@@ -143,9 +143,11 @@ def test_nothing_is_kept_beside_an_allocator_that_keeps(reused, monkeypatch):
 
 
 def test_small_results_are_left_to_the_allocator(default_allocator):
-    assert not buffers.is_reused(1 << 20)
-    assert buffers.is_reused(100 << 20)
-    assert not buffers.is_reused(1 << 30)
+    least, most = 32 << 20, 512 << 20
+    assert not buffers.is_reused(least - 1)
+    assert buffers.is_reused(least)
+    assert buffers.is_reused(most)
+    assert not buffers.is_reused(most + 1)
 
 
 def test_no_python_runs_when_a_result_is_freed(reused):

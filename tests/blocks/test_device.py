@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import jax
 import jax.export
@@ -118,6 +119,50 @@ def test_blocks_larger_than_the_device_are_cut(accelerated, monkeypatch, axis, o
     assert max(sent) < len(f)
 
 
+PARTS = [  # axis, accuracy, bytes of the device, rows; a block and its result take 9600
+    (0, 2, 8 * 9600, [20]),
+    (0, 2, 8 * 9600 - 1, [19, 1]),
+    (0, 2, 8 * 4800, [10, 10]),
+    (0, 2, 8 * 3000, [6, 6, 6, 2]),
+    (0, 2, 1, [1] * 20),
+    (0, 4, 8 * 9600 - 1, [20]),  # a last part of one row would be too thin
+    (0, 4, 1, [3, 3, 3, 3, 3, 5]),
+    (1, 4, 1, [1] * 20),  # an axis that is not differentiated may be cut anywhere
+]
+
+
+@pytest.mark.parametrize(("axis", "accuracy", "room", "rows"), PARTS)
+def test_parts_are_as_large_as_there_is_room_for(monkeypatch, axis, accuracy, room, rows):
+    """An eighth of the memory, as threads share it; and no thinner than a stencil needs."""
+    seen, compute = [], accelerator.compute_on_device
+
+    def counted(parts, *others):
+        seen.append(len(parts[0].core))
+        return compute(parts, *others)
+
+    monkeypatch.setattr(accelerator, "_room", lambda: room)
+    monkeypatch.setattr(accelerator, "compute_on_device", counted)
+    program = single(stencil(1.0, F.shape[axis], accuracy=accuracy), axis)
+    with jax.enable_x64(True):
+        (got,) = accelerator.compute_on_accelerator([Block(F)], F.shape, program, F.dtype)
+    assert seen == rows
+    assert got.flags.writeable
+    np.testing.assert_allclose(got, gradient(F, axis=axis, accuracy=accuracy), rtol=1e-12)
+
+
+def test_what_there_is_room_for(monkeypatch):
+    stats = {"bytes_limit": 400}
+    chip = SimpleNamespace(memory_stats=lambda: stats)
+    monkeypatch.setattr(jax, "local_devices", lambda: [chip])
+    assert accelerator.has_room(100)
+    assert not accelerator.has_room(101)
+    stats = None  # of a device that does not say
+    assert accelerator.has_room(1 << 50)
+    assert not accelerator.is_accelerated()
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    assert accelerator.is_accelerated()
+
+
 # -- several devices -------------------------------------------------------------------------
 
 TWO_DEVICES = """
@@ -190,3 +235,57 @@ def test_tables_that_the_user_deletes_are_sent_again(monkeypatch):
     for array in sent:
         array.delete()
     assert_array_equal(gradient(f, 3.0), want)
+
+
+# -- dtypes and coordinates ------------------------------------------------------------------
+
+
+def test_dtypes_of_results_are_those_of_fields_or_the_users():
+    with jax.enable_x64(True):
+        double, single_, whole = (jnp.zeros(3, dtype) for dtype in ("f8", "f4", "i8"))
+        assert device.result_dtype([whole], None) == "f8"
+        assert device.result_dtype([single_], None) == "f4"
+    assert device.result_dtype([double], None) == "f8"
+    assert device.result_dtype([single_, double], None) == "f4"
+    assert device.result_dtype([single_, double], np.float64) == "f8"
+    assert device.result_dtype([single_], np.float64) == "f4"
+    assert device.result_dtype([np.zeros(3)], np.float64) == "f4"
+    assert device.result_dtype([whole], None) == "f4"
+    assert [device.is_large_integer(f) for f in (whole, double, np.zeros(2, "i4"))] == [
+        True,
+        False,
+        False,
+    ]
+
+
+def test_concrete_floats_alone_are_computed_in_double():
+    def is_double(*arrays):
+        with device.in_double(arrays):
+            return jax.config.jax_enable_x64
+
+    f, whole = jnp.zeros(3), jnp.arange(3)
+    assert is_double(f)
+    assert is_double(np.zeros(3), f)
+    assert not is_double(np.zeros(3))
+    assert not is_double(whole)
+    assert not is_double(f, whole)
+    assert jax.jit(lambda x: x + is_double(x))(1.0) == 1
+    assert jax.jit(lambda x: x + is_double(f, x))(1.0) == 1
+
+
+LEVELS = np.array([[1.0, 5.0, 9.0], [2.0, 5.5, 8.0]])
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_levels_that_rise_or_fall_everywhere(sign):
+    gaps, equal, back, endless = LEVELS.copy(), LEVELS.copy(), LEVELS.copy(), LEVELS.copy()
+    gaps[0, 1] = gaps[1, 0] = np.nan
+    equal[1, 1], back[1, 1], endless[0, 2] = 2.0, 1.0, np.inf
+    whole = np.array([[2**60, 2**60 + 1024]])
+    with jax.enable_x64(True):
+        for z, wanted in ((LEVELS, True), (gaps, True), (equal, False), (back, False)):
+            assert device.rises_or_falls(jnp.asarray(sign * z), 1) is wanted
+            assert device.rises_or_falls(jnp.asarray(sign * z.T), 0) is wanted
+        assert not device.rises_or_falls(jnp.asarray(sign * endless), 1)
+        assert device.rises_or_falls(jnp.asarray(sign * whole), 1)
+    assert not device.rises_or_falls(jnp.asarray(LEVELS * [[1], [-1]]), 1)

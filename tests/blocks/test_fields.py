@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from ducks import Duck, plain
 from numpy.testing import assert_array_equal
 
 from fdgrad_dask.blocks.fields import Ends, ShiftedField, SlicedField
@@ -56,8 +57,27 @@ def test_rows_of_slices(end):
             assert_array_equal(made.row(1, position - 6, 0), F[:, [position]])
         for first in (-2, -1, 6, 7):
             assert_array_equal(made._rows(1, first, 1), wanted[:, [2 + first]])
-    assert field_of(np.asarray, None).for_kernel(in_full=False).joined == {}
-    assert list(field_of(np.asarray, None).for_kernel(in_full=True).joined) == [1]
+
+
+def test_only_what_crosses_an_end_is_copied():
+    made = field_of(np.asarray, "reflect")
+    for rows in (made.at(1, 0, (0, 0)), made.at(1, 2, (0, 2)), made.at(1, -2, (2, 0))):
+        assert np.shares_memory(rows, F)
+    for position in (0, 5, -1, -6):
+        assert np.shares_memory(made.row(1, position, 0), F)
+
+
+def test_one_kernel_serves_all_ends():
+    """It is shown rows at both, whatever they are; none where nothing is read, unless in full."""
+    for end in ENDS:
+        halos = BESIDE if end == "halo" else None
+        made = field_of(np.asarray, end_of(end), halos=halos).for_kernel(in_full=False)
+        assert made.ends == (Ends(1, 2, ("halo", "halo")),)
+        assert list(made.joined) == [1]
+    nothing = field_of(np.asarray, None)
+    assert nothing.for_kernel(in_full=False).joined == {}
+    assert nothing.for_kernel(in_full=False).ends == (Ends(1, 2, (None, None)),)
+    assert list(nothing.for_kernel(in_full=True).joined) == [1]
 
 
 @pytest.mark.parametrize("end", ENDS)
@@ -77,6 +97,16 @@ def test_rows_of_complete_arrays(end):
     for position, got in zip(positions, rows, strict=True):
         at = 2 + position if position >= 0 else 8 + position
         assert_array_equal(got, wanted[:, [at]])
+
+
+@pytest.mark.parametrize("kind", [np.asarray, jnp.asarray])
+def test_rows_beside_a_single_one(kind):
+    """Those of the neighbours that lie nearest, on either side."""
+    made = field_of(kind, "extend", F[:, :1], BESIDE)
+    for position, wanted in ((0, F[:, :1]), (1, BESIDE[:, :1]), (2, BESIDE[:, 1:2])):
+        got = made.row(1, position, 0) if kind is jnp.asarray else made.at(1, position, (0, 0))
+        assert_array_equal(got, wanted)
+    assert_array_equal(made.at(1, -1, (0, 0)), BESIDE[:, 2:])
 
 
 def test_edge_rows_in_their_places():
@@ -131,14 +161,16 @@ def test_integers_in_halves():
     assert (behind.high[0, -1, 0], behind.low[0, -1, 0]) == (0, 2.5)
     assert_array_equal((read - before)[0, 0], [2**60 + 4 - 2**53, -4 - 2**53])
     assert made.halves() is made.halves()
+    large = stencil(1.0, 6, boundary=(2.0**62, None))
+    core = np.full((1, 6, 1), 2**62 + 1)
+    made = SlicedField.of(0, Block(core), single(large, 1), np.asarray, np.asarray)
+    assert (made.at(1, 0, (0, 0)) - made.at(1, -1, (0, 0)))[0, 0, 0] == 1
     plain = single(stencil(1.0, 6), 0)
     high, low = SlicedField.of(0, Block(np.int8([-77])), plain, np.asarray, np.int8).halves()
     assert (high.core.item(0), low.core.item(0)) == (-5, 3)
 
 
 def test_rows_of_either_kind_of_array():
-    masked = np.ma.masked_equal(F, 4)
-
     def move(f):
         return cut(f, 1, 2, 4), flip(f, 1), repeat(f[:, :1], 3, 1), concatenate([f, f[:, :1]], 1)
 
@@ -148,6 +180,9 @@ def test_rows_of_either_kind_of_array():
         for made, each in zip(got, wanted, strict=True):
             assert_array_equal(made, each)
     assert {type(each) for each in move(F)} == {np.ndarray}
+    for made, each in zip(move(Duck(F)), wanted, strict=True):
+        assert type(made) is Duck
+        assert_array_equal(plain(made), each)
     masked = np.ma.masked_equal(F, 4)
     assert concatenate([F, masked], 1).mask.sum() == 1
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-import time
-import weakref
 from inspect import signature
 
 import dask.array as da
@@ -12,12 +9,16 @@ import numpy as np
 import pytest
 import xarray as xr
 from counting import CALLS, compilations, sources
+from numpy.testing import assert_array_equal
 
 from fdgrad_dask import gradient, operators
 from fdgrad_dask.blocks import compute as blocks
 from fdgrad_dask.blocks import host, interior, zero_copy
+from fdgrad_dask.blocks.host import cut_block
 from fdgrad_dask.blocks.interior import compute_interior
 from fdgrad_dask.blocks.kernel import run_kernel
+from fdgrad_dask.blocks.program import Block, Derivative, Program, single
+from fdgrad_dask.stencils.table import stencil
 
 pytestmark = pytest.mark.usefixtures("kernels")
 
@@ -195,45 +196,77 @@ def test_results_outlive_what_they_were_made_of(in_place):
     same(got, np.gradient(F, axis=0))
 
 
-@pytest.mark.parametrize("shape", [(2, 60), (3, 60), (60, 2), (4, 3, 5), (30,)], ids=str)
+ENDS = {"nothing": None, "periodic": "periodic"}
+
+
+@pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
+@pytest.mark.parametrize("beside", [False, True])
+def test_part_of_a_block_has_the_rows_beside_it_as_halos(end, beside):
+    f = np.arange(42.0).reshape(7, 6)
+    tables = [stencil(1.0, n, accuracy=4, boundary=(end, end)) for n in f.shape]
+    program = Program(
+        (((0, None),),), (Derivative(0, 0, tables[0]), Derivative(0, 1, tables[1])), None, 2
+    )
+    given = (-f[:2], -f[2:4]) if beside else (None, None)
+    block = Block(f, *({0: rows} if beside else {} for rows in given))
+    for start, stop in ((0, 2), (2, 5), (5, 7), (0, 7)):
+        part = cut_block(block, ((start, stop), (2, 4)), program, 0)
+        assert_array_equal(part.core, f[start:stop, 2:4])
+        wrapped = end is not None and stop - start < 7
+        low = f[start - 2 : start] if start else given[0] if beside else f[5:] if wrapped else None
+        high = f[stop : stop + 2] if stop < 7 else given[1]
+        high = f[:2] if high is None and wrapped else high
+        for got, want in ((part.low, low), (part.high, high)):
+            assert (0 in got) == (want is not None)
+            if want is not None:
+                assert_array_equal(got[0], want[:, 2:4])
+        assert_array_equal(part.low[1], f[start:stop, :2])
+        assert_array_equal(part.high[1], f[start:stop, 4:])
+    thin = cut_block(Block(f), ((1, 7), (0, 6)), single(stencil(1.0, 7), 0), 0)
+    assert_array_equal(thin.low[0], f[:1])
+    line = f[:1]
+    part = cut_block(Block(line), ((5, 7), (2, 6)), program, 0)
+    assert_array_equal(part.core, line[:, 2:])
+    assert (list(part.low), list(part.high)) == ([1], [1] if end else [])
+
+
+def test_results_lie_in_memory_as_the_fields_do(in_place):
+    for axes in ((0, 1, 2), (2, 1, 0), (1, 2, 0)):
+        f = np.ascontiguousarray(F).transpose(axes)
+        got = gradient(f, axis=axes.index(1))
+        assert got.strides == f.strides
+        same(got, np.gradient(f, axis=axes.index(1)))
+
+
+SHORT = [(2, 60), (3, 60), (60, 2), (4, 3, 5), (30,), (1, 60), (2, 5, 30)]
+
+
+@pytest.mark.parametrize("shape", SHORT, ids=str)
 def test_short_axes(in_place, shape):
     f = np.random.default_rng(3).standard_normal(shape)
     for axis in range(f.ndim):
-        same(gradient(f, axis=axis), np.gradient(f, axis=axis))
-        same(gradient(f.T, axis=axis), np.gradient(f.T, axis=axis))
+        if shape[axis] > 1:
+            same(gradient(f, axis=axis), np.gradient(f, axis=axis))
+            same(gradient(f.T, axis=-1 - axis), np.gradient(f.T, axis=-1 - axis))
+
+
+def times_factor(values, slopes):
+    return [slopes[0] * values[1]]
+
+
+def test_edges_are_as_wide_as_rows_of_memory_and_as_stencils(in_place):
+    """Along an axis whose rows fill rows of the memory; with a factor, and in a formula."""
+    f, factor = F[:, :4, :8], F[:, :1, :1]
+    table = stencil(1.0, 12, accuracy=4)
+    program = Program((((0, None),),), (Derivative(0, 0, table),), times_factor)
+    given = [Block(f.copy()), Block(factor)], program, f.dtype
+    (got,), (want,) = blocks.compute_block(*given), in_numpy(blocks.compute_block, *given)
+    same(got, want)
+    np.testing.assert_allclose(got, gradient(f, axis=0, accuracy=4) * factor, rtol=1e-13)
+    assert in_place() == (2, 0)
 
 
 # -- what XLA reads --------------------------------------------------------------------------
-
-
-@pytest.fixture
-def nothing_lent(monkeypatch):
-    monkeypatch.setattr(zero_copy, "_in_use", [])
-
-
-def test_the_end_waits_until_xla_has_let_go(nothing_lent):
-    memory = zero_copy.Memory(np.zeros(1000, "f4"), 0, (1000,))
-    zero_copy._in_use.append(weakref.ref(memory))
-    let_go = []
-
-    def later(held):
-        time.sleep(0.2)
-        let_go.append(True)
-        held.clear()
-
-    held = [memory]
-    del memory
-    threading.Thread(target=later, args=(held,)).start()
-    zero_copy.await_release()
-    assert let_go
-
-
-def test_the_end_does_not_wait_for_ever(nothing_lent, monkeypatch):
-    monkeypatch.setattr(zero_copy, "PATIENCE", 0.01)
-    memory = zero_copy.Memory(np.zeros(1000, "f4"), 0, (1000,))
-    zero_copy._in_use.append(weakref.ref(memory))
-    zero_copy.await_release()
-    assert [memory] == [known() for known in zero_copy._in_use]
 
 
 def test_the_input_is_let_go_of_before_the_call_returns(in_place):

@@ -85,6 +85,71 @@ def test_what_glibc_refuses_is_said(monkeypatch):
     assert memory._tuned == 0
 
 
+@pytest.fixture
+def asked(monkeypatch):
+    """glibc, which takes everything; the list has what it was asked for."""
+    asked = []
+
+    class Willing:
+        @staticmethod
+        def mallopt(number, value):
+            asked.append((number, value))
+            return 1
+
+    monkeypatch.setattr(memory, "_is_glibc", lambda: True)
+    monkeypatch.setattr(memory, "_other_allocator", lambda: "")
+    monkeypatch.setattr(memory.ctypes, "CDLL", lambda name: Willing)
+    monkeypatch.setattr(memory, "_tuned", 0)
+    for name in [name for name in os.environ if name.startswith(("MALLOC_", "GLIBC_"))]:
+        monkeypatch.delenv(name)
+    return asked
+
+
+@pytest.mark.parametrize(("given", "keep"), [((), 2**31 - 1), ((1,), 1), ((1 << 20,), 1 << 20)])
+def test_glibc_is_asked_to_keep_so_much(asked, given, keep):
+    """M_MMAP_THRESHOLD, M_TRIM_THRESHOLD and M_ARENA_MAX are -3, -1 and -8 in malloc.h."""
+    assert memory.is_default()
+    fd.tune_memory(*given)
+    assert sorted(asked) == [(-8, 1), (-3, keep), (-1, keep)]
+    assert not memory.is_default()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "is_default"),
+    [
+        ("MALLOC_ARENA_MAX", "2", False),
+        ("GLIBC_TUNABLES", "glibc.malloc.trim_threshold=9", False),
+        ("GLIBC_TUNABLES", "glibc.pthread.rseq=0", True),
+        ("OTHER_MALLOC_", "1", True),
+    ],
+)
+def test_the_environment_may_say_what_to_keep(asked, monkeypatch, name, value, is_default):
+    monkeypatch.setenv(name, value)
+    assert memory.is_default() is is_default
+
+
+@pytest.mark.parametrize("library", ["jemalloc", "tcmalloc_minimal", "mimalloc", "m"])
+def test_an_allocator_in_place_of_glibcs_is_found(monkeypatch, library):
+    found = {"tcmalloc_minimal": "tcmalloc", "m": ""}.get(library, library)
+    line = f"7f00-7f01 r-xp 0 0 0 /usr/lib/lib{library}.so.2\n"
+    for answer in (lambda self: line, _refuse):
+        monkeypatch.setattr(memory.Path, "read_text", answer)
+        monkeypatch.setenv("LD_PRELOAD", f"/usr/lib/lib{library}.so.2")
+        assert memory._other_allocator.__wrapped__() == found
+
+
+def _refuse(path):
+    raise PermissionError
+
+
+def test_which_c_library_this_is(monkeypatch):
+    for answer, wanted in (("glibc 2.35", True), ("musl 1.2", False), (None, False)):
+        monkeypatch.setattr(memory.os, "confstr", lambda name, answer=answer: answer)
+        assert memory._is_glibc() is wanted
+    monkeypatch.delattr(memory.os, "confstr")
+    assert memory._is_glibc() is False
+
+
 @pytest.mark.parametrize("keep", [0, -1, 2**31])
 def test_keep_has_the_range_of_an_int(keep):
     with pytest.raises(OptionError, match=rf"keep is {keep} bytes.*takes 1 to 2147483647; give"):

@@ -186,6 +186,16 @@ def test_what_stands_outside_may_be_any_number(number):
         np.testing.assert_array_equal(gradient(data, boundary=(number(1.0), "extend")), want)
 
 
+@pytest.mark.parametrize("number", [np.int8(3), np.uint8(200), np.int32(-3), np.uint64(2**63)])
+def test_integers_outside_large_ones_may_have_any_width(number):
+    """Narrower ones overflowed: (2^60 + 6 - number) / 2, whose digits are kept."""
+    f = np.array([2**60 + 5, 2**60 + 6, 2**60 + 8])
+    got = gradient(f, boundary=(number, None))
+    np.testing.assert_array_equal(got, [(2**60 + 6 - int(number)) / 2, 1.5, 2])
+    with jax.enable_x64(True):
+        np.testing.assert_array_equal(gradient(jnp.asarray(f), boundary=(number, None)), got)
+
+
 def test_what_stands_outside_may_have_no_value_yet():
     f = np.arange(6.0) ** 2
     want = gradient(f, boundary=(1.0, None))

@@ -6,10 +6,15 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from fdgrad_dask.blocks import compute
+from fdgrad_dask.blocks import buffers, central, compute
 from fdgrad_dask.blocks.central import differentiate_centrally, suits_central
 from fdgrad_dask.blocks.program import Block, Derivative, Program, single
-from fdgrad_dask.blocks.small import compute_in_numpy, has_large_integers, slice_field
+from fdgrad_dask.blocks.small import (
+    compute_in_numpy,
+    compute_in_slices,
+    has_large_integers,
+    slice_field,
+)
 from fdgrad_dask.stencils.table import stencil
 
 F8, F4 = np.dtype("f8"), np.dtype("f4")
@@ -56,6 +61,40 @@ def test_fields_in_the_dtype_of_their_computation():
     assert np.diff(made.core)[0] == np.timedelta64(2, "D")
     spans = days - days[0]
     assert slice_field(0, Block(spans), program, F8).core is spans
+
+
+def test_fields_that_are_as_they_shall_be_are_not_copied():
+    program = single(stencil(0.5, 12), 0)
+    assert slice_field(0, Block(SQUARES), program, F8).core is SQUARES
+
+
+RANDOM = np.random.default_rng(1).standard_normal(50)
+UNEVEN = np.cumsum(0.1 + np.random.default_rng(2).random(50))
+
+
+def test_weights_are_as_wide_as_their_data():
+    """But for masked arrays, which get the bits of `numpy.gradient`."""
+    program, f = single(stencil(UNEVEN, 50), 0), RANDOM.astype("f4")
+    (made,) = compute_in_numpy({0: Block(np.ma.array(f))}, (50,), program, F4)
+    assert_array_equal(made, np.gradient(np.ma.array(f), UNEVEN))
+    assert (made.dtype, type(made)) == (F4, np.ma.MaskedArray)
+    (made,) = compute_in_numpy({0: Block(f)}, (50,), program, F4)
+    assert made.dtype == F4
+    assert_allclose(made, np.gradient(RANDOM, UNEVEN), rtol=1e-5, atol=1e-5)
+    assert (made != np.gradient(f, UNEVEN)).any()
+    spans = np.array([0, 2, 8], "m8[s]")
+    (made,) = compute_in_numpy({0: Block(spans)}, (3,), single(stencil(2.0, 3), 0), spans.dtype)
+    assert_array_equal(made, np.gradient(spans, 2.0))
+
+
+def test_slices_have_the_bits_of_numpy_and_their_results_are_not_remembered():
+    program, remembered = single(stencil(UNEVEN, 50), 0), len(buffers._results)
+    used = {0: Block(RANDOM.astype("f4"))}
+    (made,) = compute_in_slices(used, (50,), program, F4)
+    (wanted,) = compute_in_numpy(used, (50,), program, F4)
+    assert_array_equal(made, wanted)
+    assert made.dtype == F4
+    assert len(buffers._results) == remembered
 
 
 def add_one(values, slopes):
@@ -140,3 +179,15 @@ def test_central_differences_have_the_bits_of_numpy(axis, edge_order):
         assert_allclose(got, wanted, rtol=1e-13, atol=1e-13)
     got = differentiate_centrally(f.astype("f4"), axis, even, EVEN, edge_order)
     assert got.dtype == "f4"
+
+
+@pytest.mark.parametrize("strip", [1, 5, 40])
+@pytest.mark.parametrize("n", [3, 4, 12])
+def test_strips_and_short_axes(monkeypatch, strip, n):
+    """Also where the strips do not fill the axis, and where there is but one row between."""
+    f = np.random.default_rng(2).standard_normal((n, 3))
+    even, uneven = np.arange(n) * 0.5, np.cumsum(1 + np.arange(n) % 3.0)
+    monkeypatch.setattr(central, "STRIP", 3 * strip)
+    for points, steps in ((even, EVEN), (uneven, (1.0, 3.0))):
+        got = differentiate_centrally(f, 0, points, steps, 1)
+        assert_allclose(got, np.gradient(f, points, axis=0), rtol=1e-13, atol=1e-13)

@@ -18,7 +18,6 @@ from fdgrad_dask.errors import ChunkError
 from fdgrad_dask.halo import tasks
 from fdgrad_dask.halo.chunks import MECHANISMS
 from fdgrad_dask.halo.compute import differentiate
-from fdgrad_dask.halo.fields import merge_chunks
 from fdgrad_dask.stencils.table import stencil
 
 pytestmark = pytest.mark.usefixtures("kernels")
@@ -319,45 +318,7 @@ def test_unknown_chunks_along_another_axis_are_named_where_a_halo_has_to_be_cut(
         gradient(d, axis=1)
 
 
-# -- merge -----------------------------------------------------------------------------------
-
-
-@given(
-    st.lists(st.integers(1, 6), min_size=1, max_size=9),
-    st.integers(1, 5),
-    st.integers(1, 4),
-    st.integers(1, 5),
-)
-def test_merge_joins_what_is_too_small_and_leaves_the_rest(sizes, first, inner, last):
-    merged = merge_chunks(sizes, first, inner, last)
-    cuts, old = np.cumsum(merged), np.cumsum(sizes)
-    assert set(cuts) <= set(old)
-    assert cuts[-1] == old[-1]
-    if len(merged) > 1:
-        assert merged[0] >= first
-        assert merged[-1] >= last
-        assert min(merged[1:]) >= inner
-    for i, (size, end) in enumerate(zip(merged[:-1], cuts, strict=False)):
-        joined = [s for s, cut in zip(sizes, old, strict=True) if end - size < cut <= end]
-        assert len(joined) == 1 or sum(joined[:-1]) < (inner if i else first)
-    if sizes[0] >= first and sizes[-1] >= max(last, inner) and min(sizes) >= inner:
-        assert merged == tuple(sizes)
-
-
-@pytest.mark.parametrize(
-    ("sizes", "least", "want"),
-    [
-        ((5, 5, 5), (2, 1, 2), (5, 5, 5)),
-        ((1, 1, 1, 1), (2, 1, 2), (2, 2)),
-        ((1, 1, 1), (1, 1, 1), (1, 1, 1)),
-        ((1, 1, 1), (2, 1, 2), (3,)),
-        ((2, 1, 2), (2, 2, 2), (2, 3)),
-        ((0, 2, 0, 2), (1, 1, 1), (2, 2)),
-        ((7,), (9, 9, 9), (7,)),
-    ],
-)
-def test_merge_by_hand(sizes, least, want):
-    assert merge_chunks(sizes, *least) == want
+# -- beside dask, and on a globe ---------------------------------------------------------------
 
 
 @pytest.mark.parametrize("mechanism", MECHANISMS)

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import xarray as xr
-from numpy.lib.mixins import NDArrayOperatorsMixin
+from ducks import Duck, plain
 from numpy.testing import assert_array_equal
 
 from fdgrad_dask import gradient
@@ -55,6 +55,20 @@ def test_chunks_of_jax_are_joined_and_split_as_jax():
     assert_array_equal(lazy, gradient(F, axis=0))
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_sums_of_products_of_jax_chunks_are_jax(dtype):
+    """`da.einsum`, which `xarray.dot` calls, failed once a result of ours had been there."""
+    f = F.astype(dtype)
+    lazy, want = gradient(on_jax(f, (4, 18)), axis=0), gradient(f, axis=0)
+    total, weights = da.einsum("ij,kj->ik", lazy, lazy), da.tensordot(lazy, lazy, [[0], [0]])
+    for got, wanted in ((total, want @ want.T), (weights, want.T @ want)):
+        with jax.enable_x64(True):  # the sum over chunks is dask's and the user's
+            computed = got.compute()
+        assert isinstance(computed, jax.Array)
+        assert computed.dtype == dtype
+        np.testing.assert_allclose(computed, wanted, rtol=1e-4 if dtype == "float32" else 1e-12)
+
+
 @MECHANISMS
 def test_all_outputs_of_a_pass_over_jax_are_jax(mechanism):
     coords = {"lat": np.linspace(-90, 90, 12), "lon": np.arange(0, 360, 20.0)}
@@ -75,47 +89,6 @@ def test_all_outputs_of_a_pass_over_jax_are_jax(mechanism):
 
 
 # -- what NumPy's functions work on --------------------------------------------------------------
-
-
-class Duck(NDArrayOperatorsMixin):
-    """An array of another library, which refuses to become a NumPy array, as those of GPUs do."""
-
-    def __init__(self, values):
-        self.values = np.asarray(values)
-
-    shape = property(lambda self: self.values.shape)
-    dtype = property(lambda self: self.values.dtype)
-    ndim = property(lambda self: self.values.ndim)
-    size = property(lambda self: self.values.size)
-
-    def __array__(self, *args, **kwargs):
-        raise TypeError("this would be a copy to the host")
-
-    def __getitem__(self, key):
-        return Duck(self.values[key])
-
-    def __setitem__(self, key, value):
-        self.values[key] = plain(value)
-
-    def astype(self, dtype, **options):
-        return Duck(self.values.astype(dtype, **options))
-
-    def all(self):
-        return bool(self.values.all())
-
-    def __array_ufunc__(self, ufunc, method, *inputs, **options):
-        return Duck(getattr(ufunc, method)(*map(plain, inputs), **options))
-
-    def __array_function__(self, function, types, args, options):
-        return Duck(function(*plain(args), **plain(options)))
-
-
-def plain(value):
-    if isinstance(value, list | tuple):
-        return type(value)(map(plain, value))
-    if isinstance(value, dict):
-        return {key: plain(each) for key, each in value.items()}
-    return value.values if isinstance(value, Duck) else value
 
 
 @pytest.mark.parametrize("kind", [Duck, np.ma.masked_invalid])
