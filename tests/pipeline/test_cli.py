@@ -382,11 +382,9 @@ def test_exit_6_an_interrupt_reaches_all_processes_and_leaves_no_target(
         start_new_session=True,
     ) as running:
         assert running.stderr is not None
-        said = ""
-        while "computed" not in said:
-            said = running.stderr.readline()
+        assert any("computed" in said for said in running.stderr)  # up to there; it goes on
         os.killpg(running.pid, sent)
-        _, err = running.communicate(timeout=30)
+        _, err = running.communicate(timeout=120)  # of a busy machine
     assert running.returncode == 6, err
     told = r"fdgrad: interrupted, [012] of 4 regions are finished and kept. To resume: fdgrad run"
     assert re.search(told, err)
