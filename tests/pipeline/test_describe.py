@@ -157,3 +157,9 @@ def test_the_dimensions_of_a_model_are_said_where_a_result_lies_on_its_grid() ->
     assert len(layout) > 2
     plain = describe.what_is_planned(job(source={"path": "model.zarr"}, steps=[along]))
     assert not set(layout[:2]) & set(plain)
+
+
+def test_a_summary_is_shown_without_all_its_lines() -> None:
+    made = describe.Summary("many\nlines", "out.zarr")
+    assert str(made) == "many\nlines"
+    assert repr(made) == "Summary(target='out.zarr')"
