@@ -160,6 +160,9 @@ def test_regions_that_do_not_fit_are_refused_with_what_would() -> None:
         r"1\.\d\d GiB by cluster.memory_limit$",
         text,
     )
+    one_row = 400 * MIB + (2 + 4) * 8 * 4000 + 2 * 8 * 10 * 4000
+    text = refused(f"{int(one_row / 0.95) + 1} B", chunks={"y": 2500})
+    assert "along y from 2500 to 1, or give workers" in text
     text = refused("410 MiB")
     assert re.search(
         r"; give workers [\d.]+ MiB by cluster.memory_limit, or lower cluster.workers$", text
