@@ -88,7 +88,10 @@ TESTS = {
 # - operators/staggered_ghosts.py: which end says that x is periodic; the pivot where no fold is.
 # - operators/staggered_wind.py: components beside those that are needed, or one of them twice.
 # - operators/staggered_wind.py: of which component a B grid is seen, since both are at corners.
+# - pipeline/planning/cutting.py: whether a halo may end where its region does, an end anyway.
+# - pipeline/planning/job.py: of what garbage is collected; it shows in HDF5 that is written again.
 # - pipeline/planning/regions.py: by what the only point of a dimension is divided, without a halo.
+# - pipeline/execute/window.py: whether it pauses until one has ended, since it looks again.
 # - pipeline/execute/journal.py: by how much run.json is indented.
 SLOW = 2.0  # seconds; a test that takes longer is not asked
 ENOUGH = 15.0  # seconds; how long the tests of one mutant may take together

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import model_cases
 import numpy as np
 import xarray as xr
 from dask.utils import format_bytes
@@ -31,7 +32,7 @@ def job(**more: Any) -> Job:
         "lon": ("lon", 30.0 * np.arange(12), {"units": "degrees_east"}),
         "t": ("t", np.arange(40.0)),
     }
-    chunks = {"u": {"chunks": (6, 3, 12)}, "v": {"chunks": (12, 9, 12)}}
+    chunks = {"u": {"chunks": (6, 3, 12)}, "v": {"chunks": (12, 9, 12)}, "s": {"chunks": (20,)}}
     xr.Dataset({**winds, "s": ("t", np.zeros(40))}, coords).to_zarr(
         "in.zarr", "w", encoding=chunks, zarr_format=3, consolidated=False
     )
@@ -54,7 +55,7 @@ def test_source_steps_grid_and_target() -> None:
     one = job(target=target, grid=grid)
     assert said(describe.what_is_read(one)) == [
         "read     in.zarr",
-        "         s (t: 40) float64, no units, 320 B, 1 chunk of 40",
+        "         s (t: 40) float64, no units, 320 B, 2 chunks of 20",
         "         u (time: 12, lat: 9, lon: 12) float32, m s-1, 5.06 kiB, 6 chunks of 6 × 3 × 12",
         "         v (time: 12, lat: 9, lon: 12) float32, m s-1, 5.06 kiB, 1 chunk of 12 × 9 × 12",
     ]
@@ -112,18 +113,53 @@ def test_regions_in_words() -> None:
 
 
 def test_the_drawing_says_where_the_other_end_is_read() -> None:
+    sizes = {"x": 480, "yy": 480, "z": 480, "q": 48}
     work = Workload(
-        sizes={"x": 480, "yy": 480},
-        shards={"x": 40, "yy": 480},
-        halos={"x": Halo(10, 2, around=True), "yy": Halo(around=True)},
-        inputs={"u": Field(("x",), 4, {"x": 1}), "w": Field(("x",), 4, {"x": 30})},
+        sizes=sizes,
+        shards={"x": 40, "yy": 480, "z": 40, "q": 48},
+        halos={
+            "x": Halo(10, 2, around=True),
+            "yy": Halo(around=True),
+            "z": Halo(),
+            "q": Halo(1, 1),
+        },
+        inputs={
+            "u": Field(("x", "q"), 4, {"x": 1, "q": 1}),
+            "w": Field(("x",), 4, {"x": 30}),
+            "s": Field(("z",), 4, {"z": 1}),
+        },
         outputs={},
     )
-    first, x, yy = describe.draw(work, planned(work, {"x": 40, "yy": 480}))
+    first, x, yy, z, q = describe.draw(work, planned(work, work.shards))
     assert first == "drawn    a region in the middle: # computed, - also read, . neither"
     # 240 to 280, with 20 points on each side those of chunks of 30 from 210 to 300.
     bar = "." * 21 + "-" * 3 + "#" * 4 + "-" * 2 + "." * 18
     assert x == f"         x  {bar} 240 to 280 of 480, reads 210 to 300, and the other end"
     assert yy == f"         yy {'#' * 48} 0 to 480 of 480"
-    fine = describe.draw(work, planned(work, {"x": 3, "yy": 480}))[1]
+    assert z == f"         z  {'.' * 24}####{'.' * 20} 240 to 280 of 480"
+    assert q == f"         q  {'#' * 48} 0 to 48 of 48"
+    fine = describe.draw(work, planned(work, {**work.shards, "x": 3}))[1]
     assert fine.count("#") == 1  # of one character at least
+
+
+def test_the_dimensions_of_a_model_are_said_where_a_result_lies_on_its_grid() -> None:
+    names = ["uo", "vo", "dxCu", "dyCv", "areacello_bu"]
+    model = model_cases.mom6(12).ds[names]
+    model = model.assign(uo=model.uo.expand_dims(k=[0.0, 1.0]), vo=model.vo.expand_dims(k=2))
+    model.to_zarr("model.zarr", zarr_format=3, consolidated=False)
+    wind = {"operator": "vorticity", "inputs": ["uo", "vo"], "output": "z"}
+    along = {"operator": "gradient", "inputs": ["uo"], "options": {"dim": "k"}}
+    lines = describe.what_is_planned(job(source={"path": "model.zarr"}, steps=[wind]))
+    at = next(number for number, line in enumerate(lines) if line.startswith("grid     MOM6"))
+    assert lines[at].endswith(": z")
+    layout = [line for line in lines[at + 1 :] if line.startswith("         ")]
+    assert layout[0].startswith("         x")
+    assert len(layout) > 2
+    plain = describe.what_is_planned(job(source={"path": "model.zarr"}, steps=[along]))
+    assert not set(layout[:2]) & set(plain)
+
+
+def test_a_summary_is_shown_without_all_its_lines() -> None:
+    made = describe.Summary("many\nlines", "out.zarr")
+    assert str(made) == "many\nlines"
+    assert repr(made) == "Summary(target='out.zarr')"

@@ -160,6 +160,14 @@ def test_regions_that_do_not_fit_are_refused_with_what_would() -> None:
         r"1\.\d\d GiB by cluster.memory_limit$",
         text,
     )
+    one_row = 400 * MIB + (2 + 4) * 8 * 4000 + 2 * 8 * 10 * 4000
+    text = refused(f"{int(one_row / 0.95) + 1} B", chunks={"y": 2500})
+    assert "along y from 2500 to 1, or give workers" in text
+    # Nor does a shard fit that is smaller than the region.
+    text = refused(f"{int(one_row / 0.95) + 1} B", chunks={"y": 2100}, regions={"y": 2500})
+    assert "along y from 2100 to 1, or give workers" in text
+    text = refused(f"{int((one_row - 32000) / 0.95)} B", chunks={"y": 2500})  # nor does one row
+    assert text.endswith("by cluster.memory_limit, or lower cluster.workers")
     text = refused("410 MiB")
     assert re.search(
         r"; give workers [\d.]+ MiB by cluster.memory_limit, or lower cluster.workers$", text
