@@ -111,6 +111,8 @@ def test_no_more_than_so_much_is_kept(reused, monkeypatch):
     fourth = gradient(F, axis=2)
     assert address(fourth) == place
     assert kept() == 2 * F.nbytes
+    newest = [address(results[1]), address(fourth)]
+    assert [each.array.unsafe_buffer_pointer() for each in buffers._results] == newest
     np.testing.assert_array_equal(results[0], np.gradient(F, axis=2))  # no longer remembered
     monkeypatch.setattr(buffers, "MAX_KEPT", F.nbytes - 1)
     buffers.clear()
