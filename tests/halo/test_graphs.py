@@ -71,6 +71,7 @@ def test_chunks_too_small_for_a_stencil_are_joined_and_split_again(mechanism):
         got = compute([lazily(F, thin), LINE, lazily(H)], plan(outputs=outputs))
         for made, each in zip(got, want, strict=True):
             assert made.chunks == thin
+            assert made.dtype == made._meta.dtype == "f8"
             assert_array_equal(made, each)
 
 
