@@ -81,6 +81,7 @@ TESTS = {
 # - blocks/interior.py: how long a row of memory is.
 # - blocks/kernel.py: along which axis nothing is shifted; no edges, or no rows between, as slices;
 #   how many programs are remembered.
+# - blocks/shards.py: `>` or `>=` 0 of an offset that is not 0.
 # - blocks/small.py: whether slices join ends beyond which nothing is read.
 # - blocks/program.py: the least halo of a field that is differentiated, since none is below 1.
 # - halo/chunks.py: how many bytes travel together; whether what is no chunk is asked for its kind;
