@@ -71,7 +71,26 @@ TESTS = {
 # - blocks/arithmetic.py: whether a quotient is rounded by itself, since no compiler contracts it.
 # - blocks/arithmetic.py: of which weight the dtype is asked for, since all have the same.
 # - blocks/arithmetic.py: by what zero is divided in a length, and -2 for -1 in a shape of NumPy.
+# - blocks/buffers.py: how many bytes, none or one, a buffer counts that is deleted.
+# - blocks/central.py: `<` or `<=` 1e-30 and 1e30, which no step is exactly; how long a strip is.
+# - blocks/central.py: which of two equal steps is taken, a copy of points, -2 for -1 in a shape.
+# - blocks/fields.py: whether the innermost axis sets rows or selects them; `>` or `>=` 0 of no 0.
+# - blocks/host.py: which of the frames that fit is taken, and where axes of size 1 stand in memory.
+# - blocks/host.py: rows beside split 0 that are computed twice; -2 for -1 in a shape; whether we
+#   copy memory that begins within an element, or XLA does.
+# - blocks/interior.py: how long a row of memory is.
+# - blocks/kernel.py: along which axis nothing is shifted; no edges, or no rows between, as slices;
+#   how many programs are remembered.
+# - blocks/shards.py: `>` or `>=` 0 of an offset that is not 0.
+# - blocks/small.py: whether slices join ends beyond which nothing is read.
 # - blocks/program.py: the least halo of a field that is differentiated, since none is below 1.
+# - halo/chunks.py: how many bytes travel together; whether what is no chunk is asked for its kind;
+#   which of the arrays that are cut alike says how.
+# - halo/overlap.py: which of equal widths; how many values metadata have; whether arrays in memory
+#   go along, which the parameters have.
+# - halo/compute.py: how many values metadata have; which array says how many axes all have.
+# - halo/tasks.py: the axis of joins where none is given, as dask always gives one.
+# - halo/transfer.py: how many values metadata have.
 # - grids/cells.py: by how many turns a point lies beyond an end, since steps count modulo one.
 # - grids/coordinate.py: how many answers of cf-xarray are kept.
 # - grids/coordinate.py: half a turn more or less, by which an angle is shifted when it is unwound.

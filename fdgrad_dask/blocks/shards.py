@@ -70,7 +70,7 @@ class Divided(ShiftedField):
         if self.is_halved:
             return self.in_halves(lambda half: half.row(axis, position, at))
         n = self.core.shape[axis]
-        return self.core if n == 1 else self._shifted(axis, position % n - at % n)
+        return self._shifted(axis, position % n - at % n)
 
     def place(self, axis: int, out: jax.Array, edge: jax.Array, at: int) -> jax.Array:
         """``out`` with edge row ``at`` in its place."""

@@ -111,7 +111,16 @@ def test_no_more_than_so_much_is_kept(reused, monkeypatch):
     fourth = gradient(F, axis=2)
     assert address(fourth) == place
     assert kept() == 2 * F.nbytes
+    newest = [address(results[1]), address(fourth)]
+    assert [each.array.unsafe_buffer_pointer() for each in buffers._results] == newest
     np.testing.assert_array_equal(results[0], np.gradient(F, axis=2))  # no longer remembered
+    monkeypatch.setattr(buffers, "MAX_KEPT", 4 * F.nbytes)
+    buffers.clear()
+    wide = [gradient(F, axis=2), gradient(F.astype("f8"), axis=2)]
+    assert kept() == sum(each.nbytes for each in wide) == 3 * F.nbytes
+    monkeypatch.setattr(buffers, "MAX_KEPT", 2 * F.nbytes)
+    narrow = gradient(F, axis=2)
+    assert kept() == narrow.nbytes  # the oldest went first, each with its own size
     monkeypatch.setattr(buffers, "MAX_KEPT", F.nbytes - 1)
     buffers.clear()
     gradient(F, axis=2)

@@ -55,6 +55,13 @@ def test_factors_broadcast_against_rows_and_columns(split):
     assert made[0].shape == (1, 1)
 
 
+def test_factors_of_two_rows_or_columns_vary():
+    for shape, varying in (((2, 3, 5), (2, 1, 5)), ((3, 4, 2), (3, 1, 2))):
+        frame, array = Frame(shape, 2, 1), np.random.default_rng(3).random(varying, "f4")
+        got = np.broadcast_to(frame.broadcast(jnp.asarray(array)), frame.inner)
+        assert_array_equal(got, inside(frame, array))
+
+
 @pytest.mark.parametrize("split", [0, 1, 2])
 def test_steps_along_an_axis_are_constant_offsets(split):
     frame = Frame(SHAPE, split, [2, 1, 3][split])

@@ -59,8 +59,11 @@ def test_the_command_tunes_its_process_unless_the_user_has():
 def test_elsewhere_nothing_is_done(monkeypatch):
     monkeypatch.setattr(memory, "_is_glibc", lambda: False)
     monkeypatch.setattr(memory.ctypes, "CDLL", None)
-    with pytest.warns(RuntimeWarning, match="keep freed memory: the C library .* is not glibc"):
+    with pytest.warns(
+        RuntimeWarning, match="keep freed memory: the C library .* is not glibc"
+    ) as seen:
         fd.tune_memory()
+    assert seen[0].filename == __file__
 
 
 def test_another_allocator_is_left_alone(monkeypatch):

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from dask.task_spec import Task
 from numpy.testing import assert_array_equal
 
 from fdgrad_dask.blocks.program import Derivative, PoleRow, Program, single
@@ -70,6 +71,7 @@ def test_chunks_too_small_for_a_stencil_are_joined_and_split_again(mechanism):
         got = compute([lazily(F, thin), LINE, lazily(H)], plan(outputs=outputs))
         for made, each in zip(got, want, strict=True):
             assert made.chunks == thin
+            assert made.dtype == made._meta.dtype == "f8"
             assert_array_equal(made, each)
 
 
@@ -131,9 +133,11 @@ def test_edge_rows_of_all_axes_travel_together_if_they_are_few(monkeypatch):
     for limit, kinds in ((size, 1), (size - 1, 2)):
         monkeypatch.setattr(module, "TOGETHER", limit)
         got = compute([lazily(F), LINE, H], plan())
-        names = [name for name in edge_tasks(got[0]) if name]
-        assert len(names) == 2 * kinds  # of both fields
+        assert len(edge_tasks(got[0])) == 2 * kinds  # of both fields
         assert_array_equal(got[1], compute([F, LINE, H], plan())[1])
+    lines = ((4, 5, 3), (10,))
+    got = compute([lazily(F, lines), LINE, lazily(H, lines)], plan())
+    assert len(edge_tasks(got[0])) == 2  # none along an axis in one chunk
 
 
 def test_one_task_a_chunk_computes_all_outputs():
@@ -169,17 +173,24 @@ def test_functions_of_chunks():
     assert total.chunks == CHUNKS
     (one,) = map_chunks(np.add, [f, h], 1, np.empty((0, 0)))
     assert_array_equal(one, F + H)
+    both = total.dask.layers[total.name.rpartition("-")[0]]
+    assert {type(task) for task in both.values()} == {Shared}
+    assert {type(task) for task in one.dask.layers[one.name].values()} == {Task}
     assert one.name != map_chunks(np.add, [h, f], 1, np.empty((0, 0)))[0].name
 
 
-def test_what_the_chunks_of_a_result_are():
+def test_what_the_chunks_of_a_result_are(monkeypatch):
+    told = []
+    monkeypatch.setattr(module, "register_jax", told.append)
     for fields, kind in (
         ([lazily(F)], np.ndarray),
         ([F, lazily(H)], np.ndarray),
         ([da.ma.masked_less(lazily(F), 0)], np.ma.MaskedArray),
         ([lazily(F), jnp.asarray(F)], jax.Array),
     ):
+        told.clear()
         meta = make_meta(fields, 3, np.dtype("f8"))
+        assert told == ([type(meta)] if kind is jax.Array else [])
         assert isinstance(meta, kind)
         assert (meta.shape, meta.dtype) == ((0, 0, 0), "f8")
 
