@@ -540,6 +540,23 @@ def test_several_dims_give_a_dataset(field, chunks):
         assert result[f"dt_d{dim}"].identical(field.fdgrad.gradient(dim))
 
 
+def test_one_dim_in_a_list_gives_a_dataset_too(field):
+    result = field.fdgrad.gradient(["y"])
+    assert list(result) == ["dt_dy"]
+    assert result["dt_dy"].identical(field.fdgrad.gradient("y"))
+
+
+@pytest.mark.parametrize("dim", [["y", "x"], None], ids=str)
+def test_with_respect_to_a_field_along_one_dim_only(dim):
+    """Along two both results would have one name, of which one was lost."""
+    f = xr.DataArray(np.ones((3, 4)), {"y": range(3), "x": range(4)}, ("y", "x"), "f")
+    z = (2.0 * f.y + 3.0 * f.x).rename("z")
+    for given in (f, f.to_dataset()):
+        with pytest.raises(OptionError, match=r"\['y', 'x'\], .* along one; name it alone: dim="):
+            given.fdgrad.gradient(dim, coordinate=z)
+    assert list(f.fdgrad.gradient(["y"], coordinate=z)) == ["df_dz"]
+
+
 def test_no_dim_means_all_that_have_a_coordinate(field):
     result = field.drop_vars("x").fdgrad.gradient()
     assert list(result) == ["dt_dtime", "dt_dy"]
