@@ -101,10 +101,12 @@ TESTS = {
 # - grids/times.py: 2**62 or 2**63.
 # - grids/vertical.py: `<` or `<=` of two sets, since `or` sees those that are equal.
 # - grids/vertical.py: whether aligned arrays are copied.
+# - operators/gradient.py: which of two ways of the same bits is taken, in one pass or several.
 # - operators/interpolation.py, staggered.py: which end says that an axis is periodic.
 # - operators/kinematics.py: which deformations a wind is made for, since the total needs all of it.
 # - operators/rotation.py: how many of the two arrays of a wind are taken, two or three.
 # - operators/staggered_ghosts.py: which end says that x is periodic; the pivot where no fold is.
+# - operators/staggered_ghosts.py: where y ends, if nothing goes on beyond that end.
 # - operators/staggered_wind.py: components beside those that are needed, or one of them twice.
 # - operators/staggered_wind.py: of which component a B grid is seen, since both are at corners.
 # - pipeline/planning/cutting.py: whether a halo may end where its region does, an end anyway.

@@ -144,8 +144,13 @@ def gradient(
 
 def _derivatives(field: xr.DataArray, dims: Sequence[Any], options: Options) -> list[xr.DataArray]:
     """Several derivatives of one field, in one pass."""
-    if options.coordinate is not None or len(dims) < 2:
+    if len(dims) < 2:
         return [_derivative(field, dim, options) for dim in dims]
+    if options.coordinate is not None:
+        raise OptionError(
+            f"coordinate is given, and the dimensions {dims}, but a derivative with respect to it "
+            "is along one; name it alone: dim="
+        )
     field = as_numbers(field, options.datetime_unit)
     axes = [find_axis(field, dim, datetime_unit=options.datetime_unit) for dim in dims]
     made = [_differentiate_simply(field, axis, options) for axis in axes]

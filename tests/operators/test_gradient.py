@@ -540,6 +540,72 @@ def test_several_dims_give_a_dataset(field, chunks):
         assert result[f"dt_d{dim}"].identical(field.fdgrad.gradient(dim))
 
 
+def test_one_dim_in_a_list_gives_a_dataset_too(field):
+    result = field.fdgrad.gradient(["y"])
+    assert list(result) == ["dt_dy"]
+    assert result["dt_dy"].identical(field.fdgrad.gradient("y"))
+
+
+@pytest.mark.parametrize("dim", [["y", "x"], None], ids=str)
+def test_with_respect_to_a_field_along_one_dim_only(dim):
+    """Along two both results would have one name, of which one was lost."""
+    f = xr.DataArray(np.ones((3, 4)), {"y": range(3), "x": range(4)}, ("y", "x"), "f")
+    z = (2.0 * f.y + 3.0 * f.x).rename("z")
+    for given in (f, f.to_dataset()):
+        with pytest.raises(OptionError, match=r"\['y', 'x'\], .* along one; name it alone: dim="):
+            given.fdgrad.gradient(dim, coordinate=z)
+    assert list(f.fdgrad.gradient(["y"], coordinate=z)) == ["df_dz"]
+
+
+# --- upwards --------------------------------------------------------------------------------
+
+SENSES = [  # what an axis says, what is said beside it, whether it grows upward
+    ({"positive": "up"}, {}, True),
+    ({"positive": "down"}, {}, False),
+    ({"units": "hPa"}, {}, False),
+    ({"units": "m", "standard_name": "height"}, {}, True),
+    ({"units": "m", "standard_name": "depth"}, {}, False),
+    ({}, {"positive": "up"}, True),
+    ({}, {"positive": "down"}, False),
+]
+
+
+@pytest.mark.parametrize("kind", ["a line", "a field"])
+@pytest.mark.parametrize(("attrs", "options", "is_up"), SENSES)
+def test_a_derivative_is_turned_upwards(attrs, options, is_up, kind):
+    z, values = [0.0, 1, 3, 6], np.array([1.0, 4, 9, 17])
+    f, slope = line(z, values, **attrs), np.gradient(values, z)
+    if kind == "a field":
+        if "standard_name" in attrs and not is_up:  # whose sign is not looked up
+            attrs = attrs | {"positive": "down"}
+        options = options | {"coordinate": xr.DataArray([z] * 2, dims=("y", "x"), attrs=attrs)}
+        f, slope = f.expand_dims(y=2), np.tile(slope, (2, 1))
+    made = f.fdgrad.gradient("x", upward=True, **options)
+    assert_allclose(made, slope if is_up else -slope, rtol=1e-12)
+    assert made.name == "dt_dz"
+    assert made.attrs["long_name"].endswith(", upward")
+    second = f.fdgrad.gradient("x", upward=True, order=2, **options)
+    plain = {key: one for key, one in options.items() if key != "positive"}
+    assert_array_equal(second, f.fdgrad.gradient("x", order=2, **plain))
+    assert second.name == "d2t_dz2"
+
+
+@pytest.mark.parametrize(
+    ("dim", "options", "text"),
+    [
+        (["x"], {"upward": True}, "one vertical coordinate; name it alone: dim="),
+        (None, {"upward": True}, "one vertical coordinate; name it alone: dim="),
+        ("x", {"positive": "up"}, "for upward=True; add that"),
+        ("x", {"upward": True}, "'x' does not say whether it is a height or a depth"),
+        ("bare", {"upward": True}, "'bare' does not say whether it is a height or a depth"),
+    ],
+)
+def test_which_way_is_up_has_to_be_known(dim, options, text):
+    f = line([0.0, 1, 2]).expand_dims("bare", 1).isel(bare=[0, 0])
+    with pytest.raises(OptionError, match=text):
+        f.fdgrad.gradient(dim, **options)
+
+
 def test_no_dim_means_all_that_have_a_coordinate(field):
     result = field.drop_vars("x").fdgrad.gradient()
     assert list(result) == ["dt_dtime", "dt_dy"]

@@ -119,6 +119,8 @@ def test_components_in_two_units_go_on_as_one_another(cut_grid):
     in_km = (v / 1000).assign_attrs(units="km s-1")
     true = op.divergence(u, v, geometry=grid)
     assert_allclose(op.divergence(u, in_km, geometry=grid), true, rtol=1e-9, atol=1e-18)
+    with pytest.raises(CoordinateError, match="but across faces one component goes on"):
+        op.divergence(u, v.expand_dims(time=2), geometry=grid)
 
 
 # --- a cube, with the corners where three faces meet ---------------------------------------------
