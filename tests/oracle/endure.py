@@ -12,8 +12,10 @@ from __future__ import annotations
 import argparse
 import gc
 import itertools
+import json
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -22,6 +24,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import astuple, dataclass, fields
 from hashlib import sha256
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -41,13 +44,6 @@ WARM = 30  # rounds until allocators and pools have what they need
 # A leak of a kilobyte a task would be ten times this in an hour. Less is what an allocator's
 # arenas, and the bounded records of a scheduler that fills them, may still take after a third.
 PER_HOUR, LEAST = 0.02, 12.0  # of the median, and MB: the larger one is allowed
-# What dask remembers takes longer to be full than we run: of each client that left two tasks for an
-# hour (30 MB of a thousand), ten thousand lines of its log, a thousand seconds of calls.
-FORGETFUL = {
-    "distributed.scheduler.events-cleanup-delay": "1 minute",
-    "distributed.admin.log-length": 500,
-    "distributed.worker.profile.enabled": False,
-}
 
 
 @dataclass
@@ -111,9 +107,14 @@ def digest(values: np.ndarray) -> str:
     return sha256(np.ascontiguousarray(values)).hexdigest()
 
 
-def run_config(folder: Path, cluster: dict[str, Any]) -> dict[str, str]:
-    """A run from nothing, and the digests of its shards."""
-    run(make_config(folder, cluster))
+def run_config(folder: Path, cluster: dict[str, Any], *, alone: bool) -> dict[str, str]:
+    """A run from nothing, by the command or in this process, and the digests of its shards."""
+    config = make_config(folder, cluster)
+    if alone:
+        command = [sys.executable, "-m", "fdgrad_dask.cli", "run", "-"]
+        subprocess.run(command, input=json.dumps(config), text=True, check=True)
+    else:
+        run(config)
     target = folder / "target.zarr"
     shards = sorted(target.glob("*/c/**/*"))
     found = {
@@ -127,20 +128,37 @@ def run_config(folder: Path, cluster: dict[str, Any]) -> dict[str, str]:
     return found
 
 
-@contextmanager
-def open_workers() -> Iterator[tuple[str, list[psutil.Process]]]:
-    """A scheduler in this process and two workers in others, that live as long as we do."""
+def _keep_cluster(pipe: Any) -> None:
+    """A scheduler and two workers, until the other end says so."""
     from distributed import Client, LocalCluster
 
     with (
-        dask.config.set(FORGETFUL),
+        dask.config.set({"distributed.worker.profile.enabled": False}),
         LocalCluster(
             n_workers=2, threads_per_worker=1, dashboard_address=None, memory_limit="1GiB"
         ) as cluster,
         Client(cluster) as client,
     ):
-        pids = client.run(os.getpid).values()
-        yield cluster.scheduler_address, [psutil.Process(pid) for pid in pids]
+        pipe.send((cluster.scheduler_address, list(client.run(os.getpid).values())))
+        pipe.recv()
+
+
+@contextmanager
+def open_workers() -> Iterator[tuple[str, list[psutil.Process]]]:
+    """A scheduler and two workers in processes that live as long as we do.
+
+    A scheduler keeps what it knows of clients for an hour after they left, and a closed one leaves
+    its routes behind, so that none of them is in this process.
+    """
+    here, there = get_context("spawn").Pipe()
+    keeper = get_context("spawn").Process(target=_keep_cluster, args=(there,))
+    keeper.start()
+    try:
+        address, pids = here.recv()
+        yield address, [psutil.Process(pid) for pid in pids]
+    finally:
+        here.send("close")
+        keeper.join()
 
 
 class Rounds:
@@ -174,7 +192,7 @@ class Rounds:
             values, found = self.held.popleft()
             self.different += digest(values) != found
         for cluster in [*self.clusters, *([self.local] if processes else [])]:
-            shards = run_config(self.folder, cluster)
+            shards = run_config(self.folder, cluster, alone=cluster is self.local)
             self._check("shards", str(sorted(shards)))
             for name, found in shards.items():
                 self._check(name, found)
