@@ -369,6 +369,14 @@ def test_a_scalar_pressure_is_the_level_only_where_it_is_the_vertical_coordinate
         bare.fdgrad.q_vector("u", "v", "t", vertical=name)  # what the message says
 
 
+def test_a_q_vector_on_levels_that_are_named():
+    ds = noisy()
+    expected = ds.fdgrad.q_vector("u", "v", "t")
+    assert_array_equal(ds.fdgrad.q_vector("u", "v", "t", vertical="p").q1, expected.q1)
+    with pytest.raises(OptionError, match="the vertical axis 'p' has the units '1'; pressure"):
+        ds.drop_vars("p").fdgrad.q_vector("u", "v", "t", vertical="p")
+
+
 # --- roles --------------------------------------------------------------------------------------
 
 EAST, NORTH = {"standard_name": "eastward_wind"}, {"standard_name": "northward_wind"}
