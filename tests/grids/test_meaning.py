@@ -415,6 +415,13 @@ def test_a_field_in_the_place_of_another_is_refused(call, text):
         assert getattr(ds.fdgrad, call[0])(*names).notnull().any()
 
 
+def test_a_scalar_that_is_the_same_on_all_levels_may_lack_them():
+    ds = winds()
+    flat = ds.t.isel(p=0, drop=True)
+    made = op.advection(ds.u, ds.v, flat)
+    assert_array_equal(made, op.advection(ds.u, ds.v, flat.expand_dims(p=ds.p)))
+
+
 def test_the_second_component_is_converted_to_the_unit_of_the_first(lazily):
     ds = winds()
     expected = ds.fdgrad.vorticity("u", "v")
