@@ -101,6 +101,9 @@ TESTS = {
 # - grids/times.py: 2**62 or 2**63.
 # - grids/vertical.py: `<` or `<=` of two sets, since `or` sees those that are equal.
 # - grids/vertical.py: whether aligned arrays are copied.
+# - operators/fused_pass.py: `<` or `<=` a hundredth of a step, by which no labels differ exactly.
+# - operators/fused_pass.py: `&` or `|` of dimensions that have an index in both fields anyway.
+# - operators/fused_pass.py: whether fields of the same dimensions are broadcast.
 # - operators/gradient.py: which of two ways of the same bits is taken, in one pass or several.
 # - operators/interpolation.py, staggered.py: which end says that an axis is periodic.
 # - operators/kinematics.py: which deformations a wind is made for, since the total needs all of it.

@@ -369,6 +369,14 @@ def test_a_scalar_pressure_is_the_level_only_where_it_is_the_vertical_coordinate
         bare.fdgrad.q_vector("u", "v", "t", vertical=name)  # what the message says
 
 
+def test_a_q_vector_on_levels_that_are_named():
+    ds = noisy()
+    expected = ds.fdgrad.q_vector("u", "v", "t")
+    assert_array_equal(ds.fdgrad.q_vector("u", "v", "t", vertical="p").q1, expected.q1)
+    with pytest.raises(OptionError, match="the vertical axis 'p' has the units '1'; pressure"):
+        ds.drop_vars("p").fdgrad.q_vector("u", "v", "t", vertical="p")
+
+
 # --- roles --------------------------------------------------------------------------------------
 
 EAST, NORTH = {"standard_name": "eastward_wind"}, {"standard_name": "northward_wind"}
@@ -405,6 +413,13 @@ def test_a_field_in_the_place_of_another_is_refused(call, text):
     if order:  # what the message says
         names = order[1].rstrip("$").split(", ")
         assert getattr(ds.fdgrad, call[0])(*names).notnull().any()
+
+
+def test_a_scalar_that_is_the_same_on_all_levels_may_lack_them():
+    ds = winds()
+    flat = ds.t.isel(p=0, drop=True)
+    made = op.advection(ds.u, ds.v, flat)
+    assert_array_equal(made, op.advection(ds.u, ds.v, flat.expand_dims(p=ds.p)))
 
 
 def test_the_second_component_is_converted_to_the_unit_of_the_first(lazily):

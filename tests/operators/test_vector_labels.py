@@ -593,6 +593,15 @@ def test_about_a_rotated_pole_a_gradient_is_to_the_true_east_and_north(rotated):
     assert "eastward" in made.ds_dx.attrs["long_name"]
 
 
+@pytest.mark.parametrize("name", ["gradient_magnitude", "laplacian"])
+def test_about_a_rotated_pole_what_has_no_direction_needs_no_true_north(rotated, name):
+    u, _, sine, _, _ = rotated
+    s = u.copy(data=sine).rename("s")
+    s.attrs = {"grid_mapping": "crs"}
+    made = getattr(op, name)(s)
+    assert_array_equal(made, getattr(op, name)(s.drop_attrs(deep=False).drop_vars("crs")))
+
+
 @pytest.mark.parametrize(
     ("kind", "name"),
     [("globe", "geostrophic_eastward_wind"), ("rotated", None), ("lengths", None)],

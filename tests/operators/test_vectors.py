@@ -741,6 +741,13 @@ def test_a_condition_at_a_latitude_is_one_of_the_flux():
         assert_allclose(made[-1], share * term, atol=3e-3 * abs(term))
 
 
+def test_the_laplacian_at_a_pole_is_that_of_its_cap():
+    """∇² sin φ = −2 sin φ / a², to second order in the step; here on a sphere of 2 km."""
+    s = field(lambda x, y: np.sin(y) + 0 * x, globe(2), "s")
+    made = op.laplacian(s, geometry=Sphere(2e3)).sel(lat=[-90, 90])
+    assert_allclose(made, np.array([[2.0], [-2.0]]) / 2e3**2 + 0 * made, rtol=3e-4)
+
+
 def test_cells_that_end_half_a_step_before_the_pole():
     """There is no row at it and no cap: the edge needs its second order, or more."""
     grid = degrees(np.arange(-89.0, 90, 2), np.arange(0.0, 360, 2))
