@@ -56,7 +56,7 @@ TESTS = {
     "pipeline/execute/": [
         f"pipeline/test_{name}.py"
         for name in (
-            *("journal", "lock", "window", "task", "together", "progress", "recording"),
+            *("journal", "lock", "window", "task", "together", "progress", "recording", "verify"),
             *("resume", "repair", "extend"),
         )
     ],
