@@ -56,7 +56,7 @@ TESTS = {
     "pipeline/execute/": [
         f"pipeline/test_{name}.py"
         for name in (
-            *("journal", "lock", "window", "task", "together", "progress", "recording"),
+            *("journal", "lock", "window", "task", "together", "progress", "recording", "verify"),
             *("resume", "repair", "extend"),
         )
     ],
@@ -113,7 +113,9 @@ TESTS = {
 # - operators/staggered_wind.py: components beside those that are needed, or one of them twice.
 # - operators/staggered_wind.py: of which component a B grid is seen, since both are at corners.
 # - pipeline/planning/cutting.py: whether a halo may end where its region does, an end anyway.
+# - pipeline/planning/graph.py: how long a corner of a few points is; 10**10 for 10**9.
 # - pipeline/planning/job.py: of what garbage is collected; it shows in HDF5 that is written again.
+# - pipeline/planning/job.py: `>` or `>=` of what a worker holds, which no plan meets to the byte.
 # - pipeline/planning/regions.py: by what the only point of a dimension is divided, without a halo.
 # - pipeline/execute/window.py: whether it pauses until one has ended, since it looks again.
 # - pipeline/execute/journal.py: by how much run.json is indented.

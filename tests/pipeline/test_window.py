@@ -123,7 +123,7 @@ def flown(left: Pending, outcome: Callable[[int], Any], width: int = 2, **more: 
             yield future
 
     failed = more.pop("failed", lambda future, attempts, error: error)
-    return fly(left, submit, lambda: width, more.pop("stop", Event()), failed)
+    return fly(left, submit, lambda: width, more.pop("stop", Event()), failed, **more)
 
 
 def test_an_error_ends_a_run_after_what_is_in_flight() -> None:
@@ -174,6 +174,17 @@ def test_a_flight_that_is_broken_off_puts_back_what_was_in_the_air() -> None:
     flight.close()
     assert len(left) == 9
     assert numbers(left.take(4)) == [1]
+
+
+def test_tasks_that_have_ended_are_gathered_at_once() -> None:
+    counts: list[int] = []
+
+    def gather(futures: Sequence[Any]) -> Iterator[Any]:
+        counts.append(len(futures))
+        return window.outcomes(futures)
+
+    list(flown(pending(6), lambda number: results(1, 1.0), width=3, gather=gather))
+    assert counts == [3, 3]
 
 
 def test_nothing_to_do_is_done() -> None:
