@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import importlib
 import logging
 import os
@@ -173,6 +174,10 @@ TOLD = [
     ),
     (CommClosedError("closed"), r"the cluster was lost \(CommClosedError: closed\); run again"),
     (TimeoutError("30 s"), r"the cluster was lost \(TimeoutError: 30 s\)"),
+    (
+        OSError("Timed out trying to connect to tcp://1 after 30 s"),
+        r"the cluster was lost \(OSError: Timed out trying to connect",
+    ),
 ]
 
 
@@ -182,9 +187,14 @@ def test_the_loss_of_workers_is_told(error: Exception, message: str) -> None:
         raise error
 
 
-def test_other_errors_pass() -> None:
-    with pytest.raises(InputError, match="damaged"), cluster.computing(ONE):
-        raise InputError("damaged")
+@pytest.mark.parametrize(
+    "error",
+    [InputError("damaged"), OSError(errno.EIO, "damaged"), OSError("damaged")],
+    ids=["ours", "of a file", "of a library"],
+)
+def test_other_errors_pass(error: OSError) -> None:
+    with pytest.raises(type(error), match="damaged"), cluster.computing(ONE):
+        raise error
 
 
 def test_threads_of_the_cluster_leave_ctrl_c_to_the_driver() -> None:

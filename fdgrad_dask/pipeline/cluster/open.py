@@ -27,6 +27,7 @@ from fdgrad_dask.pipeline.config.cluster import Address, Batch, Cluster, Kuberne
 from fdgrad_dask.pipeline.config.section import seconds
 from fdgrad_dask.pipeline.console import warn
 
+_LOST = (CommClosedError, CancelledError, asyncio.CancelledError, TimeoutError)
 # How many numbers of a version must agree: all where the bits of a result hang on them.
 _AGREE = {
     **dict.fromkeys(("fdgrad_dask", "jax", "jaxlib", "numpy"), None),
@@ -225,7 +226,10 @@ def computing(cluster: Cluster) -> Iterator[None]:
             f"{what}; each has {limit}, which is too little in most such cases: raise "
             "cluster.memory_limit, or lower cluster.workers, cluster.threads or source.chunks"
         ) from error
-    except (CommClosedError, CancelledError, asyncio.CancelledError, TimeoutError) as error:
+    except (*_LOST, OSError) as error:
+        # That nobody answers dask says by a bare OSError.
+        if not isinstance(error, _LOST) and not str(error).startswith("Timed out trying to conn"):
+            raise
         raise ClusterLostError(
             f"the cluster was lost ({type(error).__name__}: {error}); run again, with fewer "
             f"workers if the machine is short of memory (each has {limit})"
