@@ -27,7 +27,7 @@ def local(cluster: Local | Gpu) -> Iterator[Client]:
     # The nanny's env= is set in the child, too late for its malloc: that goes before the spawn.
     spawn = {"distributed.nanny.pre-spawn-environ": resources.allocator(cluster)}
     with (
-        dask.config.set(spawn),
+        dask.config.set(spawn | resources.PATIENT),
         SpecCluster(
             workers(cluster),
             {"cls": Scheduler, "options": scheduler},
@@ -73,7 +73,7 @@ def ssh(cluster: Ssh) -> Iterator[Client]:
         )
     # distributed hands its configuration to the hosts, where the nannies read this.
     environment = {**resources.allocator(cluster), **resources.libraries(cluster)}
-    spawn = {"distributed.nanny.pre-spawn-environ": environment}
+    spawn = {"distributed.nanny.pre-spawn-environ": environment, **resources.PATIENT}
     with (
         resources.credentials(cluster) as security,
         dask.config.set(spawn),

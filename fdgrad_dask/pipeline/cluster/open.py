@@ -149,7 +149,7 @@ def opened(cluster: Cluster) -> Iterator[Client]:
     stack = ExitStack()
     try:
         try:
-            stack.enter_context(dask.config.set(resources.SETTINGS))
+            stack.enter_context(dask.config.set(resources.NO_PROFILER))
             with _deaf_to_interrupts():
                 client = stack.enter_context(OPEN[cluster.kind](cluster))
         except ClusterError:

@@ -18,14 +18,12 @@ from fdgrad_dask.pipeline.config.cluster import Batch, Cluster, Here, Ssh, Tls
 
 _DASHBOARD = 8787
 HERE = "127.0.0.1:0"  # a dashboard that only its own machine sees
-SETTINGS = {
-    # A worker that died is started again. On a busy machine that takes longer than the 15 s after
-    # which distributed closes its nanny too: a run would wait for ever once the last one is gone.
-    "distributed.deploy.lost-worker-timeout": "10 minutes",
-    # Of each of the last thousand seconds it keeps a tree of what threads did: 10 to 50 MB a
-    # process. It sees the worker's own threads, and regions are computed on others.
-    "distributed.worker.profile.enabled": False,
-}
+# A worker that died is started again. On a busy machine that takes longer than the 15 s after which
+# distributed closes its nanny too: a run would wait for ever once the last one is gone.
+PATIENT = {"distributed.deploy.lost-worker-timeout": "10 minutes"}
+# Of each of the last thousand seconds it keeps a tree of what threads did: 10 to 50 MB a process.
+# It sees the worker's own threads, and regions are computed on others.
+NO_PROFILER = {"distributed.worker.profile.enabled": False}
 
 
 def bytes_per_worker(cluster: Cluster) -> int:
@@ -83,7 +81,7 @@ def libraries(cluster: Cluster) -> dict[str, str]:
         "NPROC": str(cluster.threads),
         "ZARR_ASYNC__CONCURRENCY": wide,
         "ZARR_THREADING__MAX_WORKERS": wide,
-        "DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "False",  # as in SETTINGS
+        "DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "False",  # as NO_PROFILER
         **of_jax,
     }
 
