@@ -149,7 +149,7 @@ def _derivatives(field: xr.DataArray, dims: Sequence[Any], options: Options) -> 
     if options.coordinate is not None:
         raise OptionError(
             f"coordinate is given, and the dimensions {dims}, but a derivative with respect to it "
-            "is along one; name it alone: dim="
+            f"is along one of them; give that: dim={dims[0]!r}"
         )
     field = as_numbers(field, options.datetime_unit)
     axes = [find_axis(field, dim, datetime_unit=options.datetime_unit) for dim in dims]

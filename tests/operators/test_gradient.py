@@ -552,7 +552,7 @@ def test_with_respect_to_a_field_along_one_dim_only(dim):
     f = xr.DataArray(np.ones((3, 4)), {"y": range(3), "x": range(4)}, ("y", "x"), "f")
     z = (2.0 * f.y + 3.0 * f.x).rename("z")
     for given in (f, f.to_dataset()):
-        with pytest.raises(OptionError, match=r"\['y', 'x'\], .* along one; name it alone: dim="):
+        with pytest.raises(OptionError, match=r"\['y', 'x'\], .* of them; give that: dim='y'"):
             given.fdgrad.gradient(dim, coordinate=z)
     assert list(f.fdgrad.gradient(["y"], coordinate=z)) == ["df_dz"]
 
