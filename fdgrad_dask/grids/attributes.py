@@ -5,10 +5,45 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 from typing import Any
 
+import numpy as np
+
 from fdgrad_dask.errors import CoordinateError
 
 # Attributes that are as true of a derivative as of its field.
 _KEPT = ("cell_methods", "grid_mapping")
+# Attributes of values as a file holds them, with what they are where nothing is to be decoded;
+# xarray moves them to the encoding when it decodes.
+_PACKED = {"scale_factor": 1.0, "add_offset": 0.0, "_Unsigned": None}
+_MISSING = {"_FillValue": np.nan, "missing_value": np.nan}
+
+
+def require_decoded(name: Hashable | None, attrs: Mapping[Any, Any], may_lack: bool = True) -> None:
+    """Raise if attributes say that values are packed, or that one stands for missing values.
+
+    So are data that were opened with ``mask_and_scale=False``, which is what rioxarray does.
+    A coordinate without gaps, ``may_lack=False``, may name such a value.
+    """
+    if attrs.keys().isdisjoint((*_PACKED, *_MISSING)):
+        return
+    plain = {**_PACKED, **_MISSING} if may_lack else _PACKED
+    found = [key for key in plain if key in attrs and not _is_plain(attrs[key], plain[key])]
+    if found:
+        said = ", ".join(f"{key} = {attrs[key]}" for key in found)
+        held = [f"{key!r}" for key in found]
+        raise CoordinateError(
+            f"{name!r} is not decoded: its attributes say {said}, so its values are packed or "
+            "stand for missing ones; decode its dataset, xr.decode_cf(ds), or open it with "
+            "mask_and_scale=True (in rioxarray masked=True); if that was done by hand, delete "
+            f"what no longer holds: del ….attrs[{held[0]}]"
+        )
+
+
+def _is_plain(value: Any, plain: Any) -> bool:
+    """True if an attribute, a number or an array of some, leaves nothing to decode."""
+    try:
+        return value is None or bool(np.array_equal(np.ravel(value), [plain], equal_nan=True))
+    except TypeError:  # a text, or nothing to compare with
+        return False
 
 
 def name_derivative(name: Hashable | None, per: Hashable, order: int = 1) -> str:

@@ -15,7 +15,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from fdgrad_dask.errors import CoordinateError, OptionError, did_you_mean
-from fdgrad_dask.grids.attributes import choose_long_name
+from fdgrad_dask.grids.attributes import choose_long_name, require_decoded
 from fdgrad_dask.grids.times import YEARS, count_time, is_time, restore_even_step, unbox_numbers
 from fdgrad_dask.halo.compute import is_dask
 from fdgrad_dask.stencils.boundary import regular_points, step_range
@@ -192,16 +192,16 @@ def _read_points(
 
     Dates and durations of any calendar count from the earliest, in seconds or ``datetime_unit``.
     """
+    require_decoded(name, coordinate.attrs, may_lack=False)
     if is_dask(coordinate._data):
         raise CoordinateError(
             f"coordinate {name!r} is a dask array, but weights are formed from its values before "
             f"anything is computed; load it first: .assign_coords({name}=….{name}.load())"
         )
     # The array that pandas holds, which xarray would convert to the dtype that it mostly has.
-    held: Any = getattr(index, "index", None)
-    dtype = getattr(held, "dtype", None)
-    is_alike = isinstance(dtype, np.dtype) and dtype == coordinate.dtype
-    values = unbox_numbers(held.values if is_alike else coordinate.values)
+    held: Any = getattr(index, "index", coordinate)
+    is_alike = isinstance(held.dtype, np.dtype) and held.dtype == coordinate.dtype
+    values = unbox_numbers((held if is_alike else coordinate).values)
     if is_time(values):
         if values.dtype.kind in "mM" and (missing := np.isnat(values)).any():
             _refuse_nan(int(missing.argmax()), name, coordinate.dims[0], "NaT")

@@ -12,6 +12,7 @@ import numpy as np
 import xarray as xr
 
 from fdgrad_dask.errors import CoordinateError
+from fdgrad_dask.grids.attributes import require_decoded
 from fdgrad_dask.grids.coordinate import DEGREES, find_cf_names, find_own_coordinates
 from fdgrad_dask.grids.projections import find_grid_mapping
 from fdgrad_dask.halo.compute import is_dask
@@ -77,12 +78,11 @@ def carry_places(field: xr.DataArray, dataset: xr.Dataset) -> xr.DataArray:
 
     Nothing is given where several pairs may be meant, or if the field may lie on other points.
     """
-    others = {*dataset.coords, *field.dims}
     variables = {
         name: one
         for name, one in dataset.variables.items()
         if one.ndim == 2
-        and name not in others
+        and name not in (*dataset.coords, *field.dims)
         and {*one.dims} <= {*field.dims}
         and _PLACE.search(f"{name} {' '.join(map(str, one.attrs.values()))}".lower())
     }
@@ -280,6 +280,7 @@ def require_angles(field: xr.DataArray, lat: Hashable, lon: Hashable) -> None:
 
 
 def _require_degrees(name: Hashable, coordinate: xr.Variable, most: float) -> None:
+    require_decoded(name, coordinate.attrs, may_lack=False)
     units = str(coordinate.attrs.get("units", ""))
     if "rad" in units:
         raise CoordinateError(

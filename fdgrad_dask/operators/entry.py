@@ -17,6 +17,7 @@ import xarray as xr
 
 from fdgrad_dask.blocks.device import in_double, is_jax
 from fdgrad_dask.errors import OptionError, did_you_mean
+from fdgrad_dask.grids.attributes import require_decoded
 from fdgrad_dask.grids.geometry import Curvilinear, Geometry
 from fdgrad_dask.grids.staggered import Grid
 from fdgrad_dask.grids.units import to_pint
@@ -123,6 +124,7 @@ def _field(given: Any, name: str, operator: str, takes_datasets: bool) -> Any:
 
 def _numbers(field: xr.DataArray) -> xr.DataArray:
     """The field, with the units of a quantity in its attribute; as lazy as it was."""
+    require_decoded(field.name, field.attrs)
     data = _held(field)
     quantity = _quantity_in(data)
     if quantity is not None:
