@@ -21,8 +21,15 @@ def require_decoded(name: Hashable | None, attrs: Mapping[Any, Any], may_lack: b
     """Raise if attributes say that values are packed, or that one stands for missing values.
 
     So are data that were opened with ``mask_and_scale=False``, which is what rioxarray does.
-    A coordinate without gaps, ``may_lack=False``, may name such a value.
+    A coordinate without gaps, ``may_lack=False``, may name such a value. Dates as digits,
+    20000131.5 in "day as %Y%m%d.%f", are no numbers to subtract either.
     """
+    if "%Y" in str(attrs.get("units")):
+        raise CoordinateError(
+            f"{name!r} is in {attrs['units']!r}, dates as digits, whose differences are no time; "
+            f"make dates of them: .assign_coords({name}=pandas.to_datetime(….{name}.values"
+            ".astype(int).astype(str), format='%Y%m%d')), which leaves hours out, or cdo -r copy"
+        )
     if attrs.keys().isdisjoint((*_PACKED, *_MISSING)):
         return
     plain = {**_PACKED, **_MISSING} if may_lack else _PACKED

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 from model_grids import EAST, NORTH, A
@@ -123,3 +124,17 @@ def test_packed_places():
         f.fdgrad.horizontal_gradient()
     made = xr.decode_cf(f.to_dataset()).f.fdgrad.horizontal_gradient().df_dy
     np.testing.assert_allclose(made[1:-1], (np.cos(np.deg2rad(lat)) / A)[1:-1], rtol=1e-4)
+
+
+@pytest.mark.parametrize("units", ["day as %Y%m%d.%f", "day as %Y%m%d"])
+def test_dates_as_digits(units):
+    """An absolute time axis of CDO; between the first two points lies one day, not 70."""
+    days = np.array([20000131.0, 20000201.0, 20000203.0])
+    t = xr.DataArray([0.0, 1.0, 3.0], dims="time", coords={"time": ("time", days)}, name="t")
+    t.time.attrs["units"] = units
+    with pytest.raises(CoordinateError, match="dates as digits") as refused:
+        t.fdgrad.gradient("time")
+    (remedy,) = re.findall(r"assign_coords\(time=(.*)\), which", str(refused.value))
+    dates = eval(remedy.replace("….", "t."), {"pandas": pd, "t": t})
+    made = t.assign_coords(time=dates).fdgrad.gradient("time", datetime_unit="D")
+    np.testing.assert_allclose(made, 1)
