@@ -35,7 +35,7 @@ from fdgrad_dask.grids.places import (
     find_places,
     require_angles,
 )
-from fdgrad_dask.grids.projections import earth_radii, find_grid_mapping
+from fdgrad_dask.grids.projections import earth_radii, find_grid_mapping, label_axes
 from fdgrad_dask.grids.staggered import Grid
 from fdgrad_dask.grids.units import conversion_factor
 
@@ -61,6 +61,7 @@ def find_horizontal_grid(
     """
     check_axis_names(boundary, [field])
     assert not isinstance(geometry, Grid)  # whose operators are `operators.staggered`
+    field = label_axes(field)
     if isinstance(geometry, Curvilinear) and not (geometry.dx is None and geometry.dy is None):
         return grid_of_cell_sizes(field, geometry, boundary)
     if geometry is None or isinstance(geometry, Curvilinear):

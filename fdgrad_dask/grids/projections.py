@@ -170,6 +170,26 @@ def find_grid_mapping(field: xr.DataArray) -> GridMapping | None:
     return GridMapping(names[0], {}, is_carried=False) if names else None
 
 
+def label_axes(field: xr.DataArray) -> xr.DataArray:
+    """Give x and y without attributes those that their grid mapping implies.
+
+    rioxarray opens rasters so. Whole numbers may count points, and stay what they are.
+    """
+    axes = {axis: field.coords.variables.get(axis.lower()) for axis in "XY"}
+    for one in axes.values():
+        if one is None or one.ndim != 1 or one.dtype.kind != "f":
+            return field
+        if not one.attrs.keys().isdisjoint(("units", "standard_name", "axis")):
+            return field
+    mapping = find_grid_mapping(field)
+    if mapping is None or not mapping.is_described:
+        return field
+    known = {each.get("axis"): each for each in mapping.crs.cs_to_cf()}
+    if not axes.keys() <= known.keys():
+        return field
+    return field.assign_coords({a.lower(): field[a.lower()].assign_attrs(known[a]) for a in axes})
+
+
 def earth_radii(field: xr.DataArray, given: float = EARTH_RADIUS) -> tuple[float, float]:
     """Return the equatorial and polar radius: as given, else those of the grid mapping."""
     mapping = find_grid_mapping(field)

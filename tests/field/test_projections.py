@@ -256,3 +256,44 @@ def test_metpy_on_latitudes_and_longitudes_changes_nothing():
     ds = flow_on(np.arange(20.0, 50, 2), np.arange(0.0, 40, 2))[["u", "v"]]
     parsed = ds.metpy.parse_cf()
     np.testing.assert_array_equal(parsed.fdgrad.vorticity("u", "v"), ds.fdgrad.vorticity("u", "v"))
+
+
+def bare(f: xr.DataArray) -> xr.DataArray:
+    """As rioxarray opens a raster: x and y without attributes, and a variable ``spatial_ref``."""
+    f = f.drop_attrs(deep=False).rename(crs="spatial_ref").assign_attrs(units="K")
+    return f.assign_coords(x=f.x.values, y=f.y.values)
+
+
+@pytest.mark.parametrize("per_unit", [1.0, 1e3, 1200 / 3937], ids=["m", "km", "feet"])
+@pytest.mark.parametrize("chunks", [None, 5])
+def test_x_and_y_without_attributes_are_those_of_their_projection(per_unit, chunks):
+    pyproj = pytest.importorskip("pyproj", reason="the projection is known by its WKT alone")
+    crs = pyproj.CRS(f"+proj=merc +a=6378137 +b=6378137 +to_meter={per_unit!r}")
+    f = web_mercator(crs_wkt=crs.to_wkt())
+    f = f.assign_coords(x=f.x / per_unit, y=f.y / per_unit)
+    f = bare(f) if chunks is None else bare(f).chunk(x=chunks)
+    made = f.fdgrad.horizontal_gradient()
+    assert_north(made, rtol=0.01)
+    assert made.df_dy.attrs["units"] == "K m-1"
+    assert not made.x.attrs  # the labels stay as they were
+    assert "curvilinear" in repr(f.fdgrad)
+
+
+def test_x_and_y_without_attributes_may_be_degrees():
+    pyproj = pytest.importorskip("pyproj", reason="the projection is known by its WKT alone")
+    y, x = np.arange(46.0, 44, -0.1), np.arange(10.0, 12, 0.1)
+    f = xr.DataArray(np.broadcast_to(y[:, None], (20, 20)), dims=("y", "x"), name="f")
+    wkt = ((), 0, {"crs_wkt": pyproj.CRS("EPSG:4326").to_wkt()})
+    made = bare(f.assign_coords(y=y, x=x, crs=wkt)).fdgrad.horizontal_gradient()
+    np.testing.assert_allclose(made.df_dy, np.rad2deg(1) / 6378137, rtol=1e-9)
+    np.testing.assert_allclose(made.df_dx, 0, atol=1e-20)
+
+
+def test_x_and_y_without_attributes_may_count_points():
+    pyproj = pytest.importorskip("pyproj", reason="the projection is known by its WKT alone")
+    f = bare(web_mercator(crs_wkt=pyproj.CRS(MERCATOR).to_wkt()))
+    f = f.assign_coords(x=np.arange(11), y=np.arange(9))
+    with pytest.raises(FdgradError, match="cannot be inferred"):
+        f.fdgrad.horizontal_gradient()
+    with pytest.raises(FdgradError, match="cannot be inferred"):
+        bare(web_mercator(grid_mapping_name="unknown")).fdgrad.horizontal_gradient()
