@@ -53,13 +53,27 @@ def _is_plain(value: Any, plain: Any) -> bool:
         return False
 
 
+class Unnamed(str):
+    """Stands where a field has no name: messages say what it is, and results call it f."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def choose_name(name: Hashable | None) -> Hashable:
+    """Choose the name of a field in those of results; f if it has none."""
+    return "f" if name is None or isinstance(name, Unnamed) else name
+
+
 def name_derivative(name: Hashable | None, per: Hashable, order: int = 1) -> str:
     """Name a derivative: ``dT_dx``, ``d2T_dx2``; a field without a name is f.
 
     >>> name_derivative("T", "x"), name_derivative(None, "x", 2)
     ('dT_dx', 'd2f_dx2')
     """
-    name = "f" if name is None else name
+    name = choose_name(name)
     return f"d{name}_d{per}" if order == 1 else f"d{order}{name}_d{per}{order}"
 
 
@@ -81,7 +95,7 @@ def derive_attributes(
 
 def choose_long_name(attrs: Mapping[Any, Any], name: Hashable | None) -> str:
     """Choose the name of a field in words: long name, standard name or name."""
-    words = attrs.get("long_name") or attrs.get("standard_name") or name or "f"
+    words = attrs.get("long_name") or attrs.get("standard_name") or choose_name(name)
     return str(words).replace("_", " ") if "long_name" not in attrs else str(words)
 
 

@@ -8,11 +8,11 @@ import numpy as np
 import xarray as xr
 
 from fdgrad_dask.errors import OptionError
+from fdgrad_dask.grids.attributes import choose_name
 from fdgrad_dask.grids.earth import DRY_AIR
 from fdgrad_dask.grids.metric_terms import inverse
 from fdgrad_dask.operators.entry import takes_fields
 from fdgrad_dask.operators.expression import Expression, Factor, hypot
-from fdgrad_dask.operators.fused_pass import choose_name
 from fdgrad_dask.operators.horizontal import Wind
 from fdgrad_dask.operators.options import AdvectionOptions, LevelOptions, QVectorOptions
 from fdgrad_dask.operators.roles import find_kelvin_scale, find_speed_factor, is_potential
@@ -82,7 +82,7 @@ def advection(
         unit /= find_speed_factor(wind.template, "advection with a vertical wind")
         carried += wind.fields[3] * (unit * wind.d(s, axis))
     (data,) = wind.solve(-carried)
-    name, units = choose_name(scalar), wind.per_metre(times=scalar.attrs.get("units"))
+    name, units = choose_name(scalar.name), wind.per_metre(times=scalar.attrs.get("units"))
     return wind.named(data, f"{name}_advection", f"advection of {name}", units)
 
 
@@ -108,7 +108,7 @@ def frontogenesis(
     # Divided before it is multiplied: the square of a small gradient would vanish.
     east, north = s_x / size, s_y / size
     (data,) = wind.solve(-(s_x * (east * u_x) + s_y * (north * v_y) + s_x * (north * (v_x + u_y))))
-    name, units = choose_name(scalar), wind.per_metre(2, times=scalar.attrs.get("units"))
+    name, units = choose_name(scalar.name), wind.per_metre(2, times=scalar.attrs.get("units"))
     return wind.named(data, f"{name}_frontogenesis", f"frontogenesis of {name}", units)
 
 

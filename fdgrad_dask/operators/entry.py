@@ -17,7 +17,7 @@ import xarray as xr
 
 from fdgrad_dask.blocks.device import in_double, is_jax
 from fdgrad_dask.errors import OptionError, did_you_mean
-from fdgrad_dask.grids.attributes import require_decoded
+from fdgrad_dask.grids.attributes import Unnamed, require_decoded
 from fdgrad_dask.grids.geometry import Curvilinear, Geometry
 from fdgrad_dask.grids.staggered import Grid
 from fdgrad_dask.grids.units import to_pint
@@ -59,7 +59,10 @@ def takes_fields(operator: Callable[P, R]) -> Callable[P, R]:
         plain = given.copy()
         for name in fields:
             if given.get(name) is not None or name in required:
-                plain[name] = _field(given[name], name, operator.__name__, takes_datasets)
+                made = _field(given[name], name, operator.__name__, takes_datasets)
+                if isinstance(made, xr.DataArray) and made.name is None:
+                    made = made.rename(Unnamed(name if len(fields) > 1 else "the field"))
+                plain[name] = made
         for option in COORDINATES:
             if isinstance(given.get(option), xr.DataArray):
                 plain[option] = _numbers(given[option])

@@ -200,11 +200,6 @@ def label(field: xr.DataArray, data: Any, name: Hashable, attrs: dict[str, Any])
     return result
 
 
-def choose_name(field: xr.DataArray) -> Hashable:
-    """The name of a field in those of results; f if it has none."""
-    return "f" if field.name is None else field.name
-
-
 def align_fields(fields: Sequence[xr.DataArray]) -> tuple[xr.DataArray, ...]:
     """The fields over the dimensions of the largest of them.
 

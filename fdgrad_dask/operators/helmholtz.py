@@ -14,7 +14,7 @@ import xarray as xr
 
 from fdgrad_dask.blocks.harmonics import Output, Transform
 from fdgrad_dask.errors import OptionError
-from fdgrad_dask.grids.attributes import choose_long_name, derive_attributes
+from fdgrad_dask.grids.attributes import choose_long_name, choose_name, derive_attributes
 from fdgrad_dask.grids.geometry import Geometry
 from fdgrad_dask.grids.globe import LATITUDES, check_truncation, find_rings
 from fdgrad_dask.grids.horizontal import find_horizontal_grid
@@ -22,7 +22,7 @@ from fdgrad_dask.grids.units import divide_units
 from fdgrad_dask.halo.compute import choose_dtype
 from fdgrad_dask.halo.planes import transform_planes
 from fdgrad_dask.operators.entry import takes_fields
-from fdgrad_dask.operators.fused_pass import FusedPass, choose_name
+from fdgrad_dask.operators.fused_pass import FusedPass
 from fdgrad_dask.operators.kinematics import name_flow
 from fdgrad_dask.operators.options import (
     HELMHOLTZ,
@@ -30,7 +30,7 @@ from fdgrad_dask.operators.options import (
     SpectralOptions,
     choose_names,
 )
-from fdgrad_dask.operators.roles import match_components
+from fdgrad_dask.operators.roles import match_components, name_components
 
 _PARTS = {
     "stream_function": Output(1, power=1),
@@ -184,7 +184,7 @@ def truncate(field: xr.DataArray, **options: Unpack[SpectralOptions]) -> xr.Data
     [data] = spectral.solve_outputs(Output(0))
     attrs = field.attrs
     words, standard = choose_long_name(attrs, field.name), attrs.get("standard_name")
-    return spectral.named(data, choose_name(field), words, attrs.get("units"), standard)
+    return spectral.named(data, choose_name(field.name), words, attrs.get("units"), standard)
 
 
 @takes_fields
@@ -209,7 +209,7 @@ def inverse_laplacian(field: xr.DataArray, **options: Unpack[SpectralOptions]) -
     spectral = _SpectralPass(field, **options)
     [data] = spectral.solve_outputs(Output(0, power=2))
     words = f"inverse laplacian of {choose_long_name(field.attrs, field.name)}"
-    name = f"{choose_name(field)}_inverse_laplacian"
+    name = f"{choose_name(field.name)}_inverse_laplacian"
     return spectral.named(data, name, words, divide_units(field.attrs.get("units"), "m", -2))
 
 
@@ -257,14 +257,11 @@ def _solve(u: xr.DataArray, v: xr.DataArray, names: Sequence[str], **options: An
     made = iter(spectral.solve_outputs(*(_PARTS[name] for name in names)))
     units, results = u.attrs.get("units"), []
     is_wind = name_flow(spectral.template) == "wind"
-    components = (u.name, v.name)
-    if None in components or u.name == v.name:
-        components = ("u", "v")
     for part in names:
         words = part.replace("_", " ")
         if _PARTS[part].is_vector:
             kind = part.removesuffix("_wind")
-            for component, own in zip((u, v), components, strict=True):
+            for component, own in zip((u, v), name_components(u, v), strict=True):
                 of = f"{kind} part of {choose_long_name(component.attrs, own)}"
                 results.append(spectral.named(next(made), f"{own}_{kind}", of, units))
         else:

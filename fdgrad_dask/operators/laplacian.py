@@ -9,13 +9,13 @@ from typing import Any, Unpack
 import numpy as np
 import xarray as xr
 
-from fdgrad_dask.grids.attributes import choose_long_name
+from fdgrad_dask.grids.attributes import choose_long_name, choose_name
 from fdgrad_dask.grids.coordinate import select_for_axis
 from fdgrad_dask.grids.geometry import Curvilinear, Plane
 from fdgrad_dask.grids.metric_terms import OrthogonalMetric, changes
 from fdgrad_dask.grids.staggered import Grid
 from fdgrad_dask.operators.entry import takes_fields
-from fdgrad_dask.operators.fused_pass import FusedPass, choose_name
+from fdgrad_dask.operators.fused_pass import FusedPass
 from fdgrad_dask.operators.horizontal import HorizontalPass, metric_tables
 from fdgrad_dask.operators.options import HorizontalOptions
 from fdgrad_dask.operators.pole_rows import find_poles
@@ -47,7 +47,7 @@ def laplacian(field: xr.DataArray, **options: Unpack[HorizontalOptions]) -> xr.D
     data = _solve_curvilinear(fused) if is_curved else _solve_along_axes(fused)
     of = choose_long_name(field.attrs, field.name)
     return fused.named(
-        data, f"{choose_name(field)}_laplacian", f"laplacian of {of}", fused.per_metre(2)
+        data, f"{choose_name(field.name)}_laplacian", f"laplacian of {of}", fused.per_metre(2)
     )
 
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 import xarray as xr
 
 from fdgrad_dask.errors import OptionError
+from fdgrad_dask.grids.attributes import Unnamed
 from fdgrad_dask.grids.geometry import Curvilinear, HorizontalGrid
 from fdgrad_dask.grids.units import conversion_factor, kelvin_conversion
 from fdgrad_dask.halo.compute import scale
@@ -226,3 +227,12 @@ def _suggest_order(u: xr.DataArray, v: xr.DataArray, others: Sequence[xr.DataArr
         if _find_direction(last) == "y" or _find_direction(v) == "x" or of_speed:
             return f"the wind comes first: {v.name}, {last.name}, {u.name}"
     return "give the wind as u and v, or correct its attributes"
+
+
+def name_components(u: xr.DataArray, v: xr.DataArray) -> tuple[Hashable, Hashable]:
+    """Names for results that replace the components: their own, or u and v if these do not differ.
+
+    Components that were selected from one array have its name.
+    """
+    has_names = not any(one.name is None or isinstance(one.name, Unnamed) for one in (u, v))
+    return (u.name, v.name) if has_names and u.name != v.name else ("u", "v")

@@ -16,10 +16,15 @@ from fdgrad_dask.grids.geometry import Curvilinear, Geometry
 from fdgrad_dask.grids.metric_terms import LatLonMetric
 from fdgrad_dask.operators.entry import takes_fields
 from fdgrad_dask.operators.expression import Factor
-from fdgrad_dask.operators.fused_pass import FusedPass, choose_name
+from fdgrad_dask.operators.fused_pass import FusedPass
 from fdgrad_dask.operators.horizontal import HorizontalPass
 from fdgrad_dask.operators.options import GeometryOptions
-from fdgrad_dask.operators.roles import match_components, read_components, require_known_axes
+from fdgrad_dask.operators.roles import (
+    match_components,
+    name_components,
+    read_components,
+    require_known_axes,
+)
 
 Directions = tuple[tuple[Any, Any], tuple[Any, Any]]
 Goal = Literal["earth", "grid"]
@@ -55,8 +60,9 @@ def rotate_to_earth(
     Returns
     -------
     Dataset
-        Both under their own names, with dims, coords, units and chunks of u, and standard_names
-        such as eastward_wind for x_wind. NaN where the axes have no direction, as on fill values.
+        Both under their own names, u and v where these do not differ, with dims, coords, units and
+        chunks of u, and standard_names such as eastward_wind for x_wind. NaN where the axes have
+        no direction, as on fill values.
 
     Raises
     ------
@@ -102,9 +108,10 @@ def _rotate(
         rows = [[_factor(turned, one) for one in row] for row in ((x_e, y_e), (x_n, y_n))]
         made = turned.solve(*(a * first + b * second for a, b in rows))
     results = []
-    for side, (data, one) in enumerate(zip(made, (u, v), strict=True)):
+    for side, name in enumerate(name_components(u, v)):
+        one = (u, v)[side].rename(name)
         attrs = one.attrs if is_there else _rename(one, side, goal)
-        results.append(turned.label(data, choose_name(one), attrs))
+        results.append(turned.label(made[side], name, attrs))
     return turned.to_dataset(results)
 
 

@@ -7,7 +7,7 @@ from typing import Unpack
 import xarray as xr
 
 from fdgrad_dask.errors import OptionError, did_you_mean
-from fdgrad_dask.grids.attributes import choose_long_name, name_derivative
+from fdgrad_dask.grids.attributes import choose_long_name, choose_name, name_derivative
 from fdgrad_dask.grids.earth import GRAVITY
 from fdgrad_dask.grids.geometry import Curvilinear
 from fdgrad_dask.grids.metric_terms import inverse
@@ -15,7 +15,6 @@ from fdgrad_dask.grids.staggered import POINTS, Grid
 from fdgrad_dask.grids.units import conversion_factor
 from fdgrad_dask.operators.entry import takes_fields
 from fdgrad_dask.operators.expression import hypot
-from fdgrad_dask.operators.fused_pass import choose_name
 from fdgrad_dask.operators.horizontal import HorizontalPass
 from fdgrad_dask.operators.interpolation import interpolate_to
 from fdgrad_dask.operators.options import (
@@ -99,7 +98,7 @@ def gradient_magnitude(field: xr.DataArray, **options: Unpack[LevelOptions]) -> 
     fused = HorizontalPass(field, is_directed=False, **options)
     (data,) = fused.solve(hypot(*fused.gradient(fused.fields[0])))
     long_name = f"magnitude of the gradient of {choose_long_name(field.attrs, field.name)}"
-    name = f"{choose_name(field)}_gradient_magnitude"
+    name = f"{choose_name(field.name)}_gradient_magnitude"
     return fused.named(data, name, long_name, fused.per_metre())
 
 

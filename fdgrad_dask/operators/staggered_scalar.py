@@ -10,10 +10,9 @@ from typing import Any
 
 import xarray as xr
 
-from fdgrad_dask.grids.attributes import choose_long_name, name_derivative
+from fdgrad_dask.grids.attributes import choose_long_name, choose_name, name_derivative
 from fdgrad_dask.grids.staggered import across, is_on_face
 from fdgrad_dask.operators.expression import hypot
-from fdgrad_dask.operators.fused_pass import choose_name
 from fdgrad_dask.operators.options import Options
 from fdgrad_dask.operators.staggered import StaggeredPass, require_defaults
 from fdgrad_dask.stencils import two_points
@@ -58,7 +57,7 @@ def solve_magnitude(field: xr.DataArray, **options: Any) -> xr.DataArray:
     )
     (data,) = second.solve(hypot(s_x, s_y))
     long_name = f"magnitude of the gradient of {choose_long_name(field.attrs, field.name)}"
-    name = f"{choose_name(field)}_gradient_magnitude"
+    name = f"{choose_name(field.name)}_gradient_magnitude"
     return fused.named_at(data, fused.at, name, long_name, fused.per_metre())
 
 
@@ -83,5 +82,5 @@ def solve_laplacian(field: xr.DataArray, **options: Any) -> xr.DataArray:
     area = fused.cells.open(fused.cells.area(fused.at), fused.at)
     (data,) = second.solve(fused.per(area, fused.at) * (change_x + change_y))
     of = choose_long_name(field.attrs, field.name)
-    name, long_name = f"{choose_name(field)}_laplacian", f"laplacian of {of}"
+    name, long_name = f"{choose_name(field.name)}_laplacian", f"laplacian of {of}"
     return fused.named_at(data, fused.at, name, long_name, fused.per_metre(2))
