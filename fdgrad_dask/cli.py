@@ -184,7 +184,7 @@ def _parser() -> argparse.ArgumentParser:
     info = add("info", "show what a store holds and which operators apply", partial(_look, "info"))
     what = "print a config to start from, made for a store if one is named"
     init = add("init", what, partial(_look, "init"))
-    what = "Zarr, netCDF, Icechunk, a URL or sample:NAME; in quotes a pattern of files"
+    what = "Zarr, netCDF, GRIB, Icechunk, a URL or sample:NAME; in quotes a pattern of files"
     setting = "put the YAML c at source.b, like source.group=model; repeatable"
     for command, number in ((info, "+"), (init, "?")):
         command.add_argument("store", nargs=number, metavar="STORE", help=what)

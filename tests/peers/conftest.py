@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from pathlib import Path
 
 import pytest
@@ -17,9 +18,11 @@ def era():
     """u, v and z in January and July at 200, 500 and 850 hPa, 0.75°, coordinates in float64."""
     if not ERA.is_file():
         pytest.skip(f"no {ERA}: set FDGRAD_ERAINTERIM to a file with u, v and z of ERA-Interim")
-    # Each variable says of itself that nothing is missing; xarray warns of how it says so.
-    with xr.open_dataset(ERA, mask_and_scale=False) as dataset:
-        data = dataset.load()
+    with warnings.catch_warnings():
+        # Each variable says of itself that nothing is missing; xarray warns of how it says so.
+        warnings.filterwarnings("ignore", ".*non-conforming '_FillValue'")
+        with xr.open_dataset(ERA) as dataset:
+            data = dataset.load()
     names = {name: data[name] for name in ("latitude", "longitude", "level")}
     wide = {name: (name, c.values.astype("f8"), c.attrs) for name, c in names.items()}
     return data.assign_coords(wide)

@@ -124,11 +124,14 @@ def test_a_sample_needs_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
         opened("sample:ostia_monthly.nc")
 
 
-def test_netcdf_needs_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "in.nc").write_bytes(b"GRIB")
+@pytest.mark.parametrize(("name", "extra"), [("in.nc", "netcdf"), ("in.grib2", "grib")])
+def test_files_need_their_package(
+    name: str, extra: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / name).write_bytes(b"GRIB")
     monkeypatch.setattr("fdgrad_dask.pipeline.source.formats.find_spec", lambda name: None)
-    with pytest.raises(InputError, match=r"not installed: pip install 'fdgrad_dask\[netcdf\]'"):
-        opened("in.nc")
+    with pytest.raises(InputError, match=rf"not installed: pip install 'fdgrad_dask\[{extra}\]'"):
+        opened(name)
 
 
 MISSING = [

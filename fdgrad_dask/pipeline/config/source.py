@@ -109,7 +109,7 @@ class Stored(Section):
     """Files or a store, and how they open."""
 
     path: Annotated[tuple[_Url, ...], Listed]
-    """Zarr, netCDF, Icechunk or kerchunk references, a pattern of files or a list of them, on this
+    """Zarr, netCDF, GRIB, Icechunk or kerchunk references, a pattern or a list of files, on this
     machine (relative to where fdgrad is called) or by URL; or sample:NAME."""
     format: Format = "auto"
     """What it is, where the name does not tell."""

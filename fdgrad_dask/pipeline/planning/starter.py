@@ -36,7 +36,7 @@ def info(store: str, settings: Sequence[str] = ()) -> str:
     Parameters
     ----------
     store : str
-        What ``source.path`` of a config may be: Zarr, netCDF, Icechunk, a URL, ``sample:NAME``.
+        What ``source.path`` of a config may be: a file, a store, a URL, ``sample:NAME``.
     settings : sequence of str
         ``source.key=value``, as ``--set`` of the command has it.
 

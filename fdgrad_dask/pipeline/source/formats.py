@@ -26,6 +26,8 @@ from fdgrad_dask.pipeline.source.zarr import Guarded, zarr_store
 
 _opening = threading.Lock()  # what is said of warnings holds for the whole process
 _TIMES = re.compile(r"decod|since|calendar", re.IGNORECASE)  # what xarray says of bad times
+_GRIB = (".grib", ".grib2", ".grb", ".grb2")
+_MESSAGE = ("latitude", "longitude", "y", "x", "values")  # what one message of GRIB extends along
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 4, 6: 8, 7: 1, 8: 2, 9: 4, 10: 8, 11: 8}  # bytes of a type
 
 
@@ -91,7 +93,11 @@ def opened(
         """In an array that names it when it is read."""
         variable = dataset.variables[name]
         data = indexing.LazilyIndexedArray(StoredArray(variable, name, path, look))
-        return xr.Variable(variable.dims, data, variable.attrs, variable.encoding)
+        encoding = variable.encoding
+        if path.endswith(_GRIB):  # each message is decoded as a whole
+            whole = {dim: n if dim in _MESSAGE else 1 for dim, n in variable.sizes.items()}
+            encoding = encoding | {"preferred_chunks": whole}
+        return xr.Variable(variable.dims, data, variable.attrs, encoding)
 
     fields = {name: wrap(name) for name in map(str, dataset.data_vars)}
     # Indexes are in memory already.
@@ -106,6 +112,7 @@ def _lazy(path: str, source: Stored, number: int) -> xr.Dataset:
         what, engine = open_netcdf(path, source.storage_options)
     else:
         what, engine = Guarded(zarr_store(path, source), path, source, number), "zarr"
+    in_group: dict[str, Any] = {"group": source.group} if source.group else {}  # GRIB has none
     with _opening, warnings.catch_warnings():
         # The fill value is dropped, which is right where all values are there.
         warnings.filterwarnings("ignore", ".*non-conforming '_FillValue'")
@@ -113,11 +120,11 @@ def _lazy(path: str, source: Stored, number: int) -> xr.Dataset:
         return xr.open_dataset(
             what,
             engine=engine,
-            group=source.group,
             chunks=None,
             cache=False,
             decode_times=source.decode_times,
             decode_timedelta=False,
+            **in_group,
         )
 
 
@@ -125,7 +132,9 @@ def _refused(error: Exception, path: str, source: Stored) -> InputError:
     """What went wrong, and what to do: a remedy that was tried where that can be done."""
     kind = format_of(path, source)
     advice = "give a Zarr folder or a netCDF file that is complete"
-    if kind == "netcdf" and find_spec("netCDF4") is None:
+    if path.endswith(_GRIB) and find_spec("cfgrib") is None:
+        advice = "cfgrib is not installed: pip install 'fdgrad_dask[grib]'"
+    elif kind == "netcdf" and find_spec("netCDF4") is None:
         advice = "netCDF4 is not installed: pip install 'fdgrad_dask[netcdf]'"
     elif source.group:
         advice = f"give one that is complete and holds the group {source.group!r}"
