@@ -107,6 +107,7 @@ TESTS = {
 # - operators/gradient.py: which of two ways of the same bits is taken, in one pass or several.
 # - operators/interpolation.py, staggered.py: which end says that an axis is periodic.
 # - operators/kinematics.py: which deformations a wind is made for, since the total needs all of it.
+# - operators/pole_rows.py: more than one window or more than two, since no table has two.
 # - operators/rotation.py: how many of the two arrays of a wind are taken, two or three.
 # - operators/staggered_ghosts.py: which end says that x is periodic; the pivot where no fold is.
 # - operators/staggered_ghosts.py: where y ends, if nothing goes on beyond that end.
