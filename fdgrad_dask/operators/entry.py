@@ -209,7 +209,8 @@ def _as_before(result: Any, field: xr.DataArray | xr.Dataset) -> Any:
     if quantities and isinstance(result, xr.DataArray):
         result = _quantity(result, quantities[0]._REGISTRY)
     elif quantities:
-        result = result.map(_quantity, registry=quantities[0]._REGISTRY, keep_attrs=True)
+        registry = quantities[0]._REGISTRY
+        result = result.assign({n: _quantity(one, registry) for n, one in result.items()})
     names = [name for name in _quantities_among(field) if name in result.coords]
     if names:
         result = result.assign_coords(field.coords.to_dataset()[names].coords)

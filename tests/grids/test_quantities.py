@@ -68,6 +68,7 @@ def test_a_dataset_of_results_and_one_of_fields():
     for name, one in made.items():
         in_si = one.pint.to("1/s").pint.dequantify()
         assert_allclose(in_si, expected[name], rtol=1e-6, atol=1e-18)
+        assert one.attrs == {k: v for k, v in expected[name].attrs.items() if k != "units"}
     slopes = QUANTIFIED.fdgrad.gradient("lat")
     assert list(slopes) == ["du_dlat", "dv_dlat", "dt_dlat"]
     assert slopes.du_dlat.data.units == REGISTRY.Unit("knot / degree")
