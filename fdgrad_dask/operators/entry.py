@@ -220,7 +220,7 @@ def _as_before(result: Any, field: xr.DataArray | xr.Dataset) -> Any:
 def _quantity(result: xr.DataArray, registry: Any) -> xr.DataArray:
     """The result as a quantity of ``registry``, if that has its units."""
     expression = to_pint(str(result.attrs.get("units")))
-    if expression is None or _is_quantity(_held(result)):
+    if expression is None:  # or a quantity already, without the attribute
         return result
     try:
         unit = registry.Unit(expression)
