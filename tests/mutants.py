@@ -388,10 +388,15 @@ def forget() -> None:
 
 
 def find_swaps(old: CodeType, new: CodeType) -> list[tuple[CodeType, CodeType]] | None:
-    """Functions that differ, with their code; None where more than functions does."""
-    if old.co_flags & inspect.CO_OPTIMIZED:
-        return [(old, new)] if old != new else []
+    """Functions that differ, with their code and of functions in them, which a decorator returns.
+
+    None where more than functions does.
+    """
     pairs = list(zip(old.co_consts, new.co_consts, strict=False))
+    if old.co_flags & inspect.CO_OPTIMIZED:
+        inside = [p for p in pairs if all(isinstance(code, CodeType) for code in p)]
+        swaps = [swap for pair in inside for swap in find_swaps(*pair) or ()]
+        return [(old, new), *swaps] if old != new else []
     codes = [pair for pair in pairs if isinstance(pair[0], CodeType)]
     same = all(repr(a) == repr(b) for a, b in pairs if not isinstance(a, CodeType))
     if not same or old.co_code != new.co_code or len(old.co_consts) != len(new.co_consts):
@@ -462,9 +467,8 @@ class Judge:
         for at, mutant in enumerate(mutants):
             mutant.names = self.record.of_lines(self.module, mutant.lines)
             swaps = find_swaps(unchanged, mutant.code)
-            imported = "" in mutant.names or any(
-                _key(old) not in functions for old, _ in swaps or ()
-            )
+            living = [_key(old) in functions for old, _ in swaps or ()]
+            imported = "" in mutant.names or not any(living or [True])
             if swaps is not None and not (mutant.names and imported):
                 mutant.swaps = swaps or []
                 self.judge([mutant], run)
