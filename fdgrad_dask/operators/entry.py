@@ -65,10 +65,7 @@ def takes_fields(operator: Callable[P, R]) -> Callable[P, R]:
         if isinstance(given.get("geometry"), Curvilinear | Grid):
             plain["geometry"] = _numbers_of_geometry(given["geometry"])
         with in_double(_arrays_of([plain.get(name) for name in arrays])):
-            if plain.get("geometry") is None and plain.get("boundary") is None:
-                result = operator(**plain)  # type: ignore[call-arg]
-            else:
-                result = _solve_beyond_ends(operator, fields, plain, known)
+            result = _solve_beyond_ends(operator, fields, plain, known)
         for name in fields:
             if plain.get(name) is not given.get(name):
                 result = cast(R, _as_before(result, given[name]))
