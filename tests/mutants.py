@@ -183,6 +183,8 @@ class Mutant:
     what: str
     lines: range
     code: CodeType
+    whole: range = range(0)
+    """The lines of the function whose default it changes."""
     names: set[str] = field(default_factory=set)
     """Of tests that may notice it."""
     swaps: list[tuple[CodeType, CodeType]] = field(default_factory=list)
@@ -191,7 +193,7 @@ class Mutant:
 
 def make_mutants(source: str, path: Path) -> Iterator[Mutant]:
     tree = ast.parse(source)
-    heads = [_lines_of(node) for node in ast.walk(tree) if isinstance(node, ast.stmt)]
+    heads = {_lines_of(node): node for node in ast.walk(tree) if isinstance(node, ast.stmt)}
     for node, name, value in find_changes(tree):
         before, old = getattr(node, name), ast.unparse(node)
         place = node.target if isinstance(node, ast.comprehension) else node
@@ -201,7 +203,8 @@ def make_mutants(source: str, path: Path) -> Iterator[Mutant]:
         new = ast.unparse(ast.fix_missing_locations(node))
         code = compile(ast.fix_missing_locations(tree), str(path), "exec")
         setattr(node, name, before)
-        yield Mutant(f"{line}:{column}: {old.splitlines()[0]} → {new.splitlines()[0]}", lines, code)
+        what = f"{line}:{column}: {old.splitlines()[0]} → {new.splitlines()[0]}"
+        yield Mutant(what, lines, code, _lines_of_function(heads[lines]))
 
 
 def _lines_of(node: ast.stmt) -> range:
@@ -209,6 +212,11 @@ def _lines_of(node: ast.stmt) -> range:
     inside = [each.lineno for each in ast.walk(node) if isinstance(each, ast.stmt)]
     later = [line for line in inside if line > node.lineno]
     return range(node.lineno, min(later, default=(node.end_lineno or node.lineno) + 1))
+
+
+def _lines_of_function(node: ast.stmt) -> range:
+    is_function = isinstance(node, ast.FunctionDef)
+    return range(node.lineno, (node.end_lineno or 0) + 1) if is_function else range(0)
 
 
 @dataclass
@@ -487,7 +495,8 @@ class Judge:
             return ""
 
         for mutant in mutants:
-            mutant.names = self.record.of_module(self.module)
+            names = self.record.of_lines(self.module, mutant.whole) - {""}
+            mutant.names = names or self.record.of_module(self.module)
         self.judge(mutants, run)
 
     def import_and_run(self, mutant: Mutant | None, names: list[str]) -> Any:
