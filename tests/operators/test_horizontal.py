@@ -151,3 +151,15 @@ def test_about_a_rotated_pole_axes_are_taken_where_nothing_needs_the_true_north(
     made = getattr(op, name)(*given, **options)
     made = made if isinstance(made, xr.DataArray) else next(iter(made.values()))
     assert made.attrs["geometry"] == ("curvilinear" if is_needed else "sphere")
+
+
+def test_the_laplacian_has_the_edges_of_its_terms():
+    """((k + k''/4) s'' + k' s') / (h_x h_y), k = h_y / h_x, of fluxes half a step off."""
+    h_x, h_y, values = 2e3 + 100 * np.arange(8.0) ** 1.5, 3e3, RNG.normal(size=8)
+    s = xr.DataArray(values + np.zeros((4, 1)), dims=("y", "x"), name="s")
+    dx = xr.DataArray(h_x + np.zeros((4, 1)), dims=("y", "x"))
+    k = h_y / h_x
+    s_xx, k_xx = (np.pad(np.diff(one, 2), 1, mode="edge") for one in (values, k))
+    expected = ((k + k_xx / 4) * s_xx + np.gradient(k) * np.gradient(values)) / (h_x * h_y)
+    made = op.laplacian(s, geometry=Curvilinear(dx=dx, dy=h_y))
+    assert_allclose(made, expected + np.zeros((4, 1)), rtol=1e-9)
