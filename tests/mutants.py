@@ -107,6 +107,7 @@ TESTS = {
 # - operators/gradient.py: which of two ways of the same bits is taken, in one pass or several.
 # - operators/interpolation.py, staggered.py: which end says that an axis is periodic.
 # - operators/kinematics.py: which deformations a wind is made for, since the total needs all of it.
+# - operators/pole_rows.py: more than one window or more than two, since no table has two.
 # - operators/rotation.py: how many of the two arrays of a wind are taken, two or three.
 # - operators/staggered_ghosts.py: which end says that x is periodic; the pivot where no fold is.
 # - operators/staggered_ghosts.py: where y ends, if nothing goes on beyond that end.
@@ -182,6 +183,8 @@ class Mutant:
     what: str
     lines: range
     code: CodeType
+    whole: range = range(0)
+    """The lines of the function whose default it changes."""
     names: set[str] = field(default_factory=set)
     """Of tests that may notice it."""
     swaps: list[tuple[CodeType, CodeType]] = field(default_factory=list)
@@ -190,7 +193,7 @@ class Mutant:
 
 def make_mutants(source: str, path: Path) -> Iterator[Mutant]:
     tree = ast.parse(source)
-    heads = [_lines_of(node) for node in ast.walk(tree) if isinstance(node, ast.stmt)]
+    heads = {_lines_of(node): node for node in ast.walk(tree) if isinstance(node, ast.stmt)}
     for node, name, value in find_changes(tree):
         before, old = getattr(node, name), ast.unparse(node)
         place = node.target if isinstance(node, ast.comprehension) else node
@@ -200,7 +203,8 @@ def make_mutants(source: str, path: Path) -> Iterator[Mutant]:
         new = ast.unparse(ast.fix_missing_locations(node))
         code = compile(ast.fix_missing_locations(tree), str(path), "exec")
         setattr(node, name, before)
-        yield Mutant(f"{line}:{column}: {old.splitlines()[0]} → {new.splitlines()[0]}", lines, code)
+        what = f"{line}:{column}: {old.splitlines()[0]} → {new.splitlines()[0]}"
+        yield Mutant(what, lines, code, _lines_of_function(heads[lines]))
 
 
 def _lines_of(node: ast.stmt) -> range:
@@ -208,6 +212,11 @@ def _lines_of(node: ast.stmt) -> range:
     inside = [each.lineno for each in ast.walk(node) if isinstance(each, ast.stmt)]
     later = [line for line in inside if line > node.lineno]
     return range(node.lineno, min(later, default=(node.end_lineno or node.lineno) + 1))
+
+
+def _lines_of_function(node: ast.stmt) -> range:
+    is_function = isinstance(node, ast.FunctionDef)
+    return range(node.lineno, (node.end_lineno or 0) + 1) if is_function else range(0)
 
 
 @dataclass
@@ -387,10 +396,15 @@ def forget() -> None:
 
 
 def find_swaps(old: CodeType, new: CodeType) -> list[tuple[CodeType, CodeType]] | None:
-    """Functions that differ, with their code; None where more than functions does."""
-    if old.co_flags & inspect.CO_OPTIMIZED:
-        return [(old, new)] if old != new else []
+    """Functions that differ, with their code and of functions in them, which a decorator returns.
+
+    None where more than functions does.
+    """
     pairs = list(zip(old.co_consts, new.co_consts, strict=False))
+    if old.co_flags & inspect.CO_OPTIMIZED:
+        inside = [p for p in pairs if all(isinstance(code, CodeType) for code in p)]
+        swaps = [swap for pair in inside for swap in find_swaps(*pair) or ()]
+        return [(old, new), *swaps] if old != new else []
     codes = [pair for pair in pairs if isinstance(pair[0], CodeType)]
     same = all(repr(a) == repr(b) for a, b in pairs if not isinstance(a, CodeType))
     if not same or old.co_code != new.co_code or len(old.co_consts) != len(new.co_consts):
@@ -461,9 +475,8 @@ class Judge:
         for at, mutant in enumerate(mutants):
             mutant.names = self.record.of_lines(self.module, mutant.lines)
             swaps = find_swaps(unchanged, mutant.code)
-            imported = "" in mutant.names or any(
-                _key(old) not in functions for old, _ in swaps or ()
-            )
+            living = [_key(old) in functions for old, _ in swaps or ()]
+            imported = "" in mutant.names or not any(living or [True])
             if swaps is not None and not (mutant.names and imported):
                 mutant.swaps = swaps or []
                 self.judge([mutant], run)
@@ -482,7 +495,8 @@ class Judge:
             return ""
 
         for mutant in mutants:
-            mutant.names = self.record.of_module(self.module)
+            names = self.record.of_lines(self.module, mutant.whole) - {""}
+            mutant.names = names or self.record.of_module(self.module)
         self.judge(mutants, run)
 
     def import_and_run(self, mutant: Mutant | None, names: list[str]) -> Any:

@@ -69,10 +69,7 @@ def takes_fields(operator: Callable[P, R]) -> Callable[P, R]:
         if isinstance(given.get("geometry"), Curvilinear | Grid):
             plain["geometry"] = _numbers_of_geometry(given["geometry"])
         with in_double(_arrays_of([plain.get(name) for name in arrays])):
-            if plain.get("geometry") is None and plain.get("boundary") is None:
-                result = operator(**plain)  # type: ignore[call-arg]
-            else:
-                result = _solve_beyond_ends(operator, fields, plain, known)
+            result = _solve_beyond_ends(operator, fields, plain, known)
         for name in fields:
             if plain.get(name) is not given.get(name):
                 result = cast(R, _as_before(result, given[name]))
@@ -214,7 +211,8 @@ def _as_before(result: Any, field: xr.DataArray | xr.Dataset) -> Any:
     if quantities and isinstance(result, xr.DataArray):
         result = _quantity(result, quantities[0]._REGISTRY)
     elif quantities:
-        result = result.map(_quantity, registry=quantities[0]._REGISTRY, keep_attrs=True)
+        registry = quantities[0]._REGISTRY
+        result = result.assign({n: _quantity(one, registry) for n, one in result.items()})
     names = [name for name in _quantities_among(field) if name in result.coords]
     if names:
         result = result.assign_coords(field.coords.to_dataset()[names].coords)
@@ -224,7 +222,7 @@ def _as_before(result: Any, field: xr.DataArray | xr.Dataset) -> Any:
 def _quantity(result: xr.DataArray, registry: Any) -> xr.DataArray:
     """The result as a quantity of ``registry``, if that has its units."""
     expression = to_pint(str(result.attrs.get("units")))
-    if expression is None or _is_quantity(_held(result)):
+    if expression is None:  # or a quantity already, without the attribute
         return result
     try:
         unit = registry.Unit(expression)

@@ -35,14 +35,14 @@ def close_at_poles(table: StencilTable, grid: HorizontalGrid) -> StencilTable:
         wall = getattr(table, side)
         beside = 1e-5 < abs(pole - here) <= abs(here - beyond) * (1 + 1e-6)
         # Where missing values are stepped around, what lies outside is missing too.
-        is_missing = len(table.windows) > 1 and wall is not None and wall.fill != wall.fill
-        if wall is None or not (wall.fill is None or is_missing) or not beside:
+        is_missing = len(table.windows) > 1 and wall.fill != wall.fill
+        if not beside or not (wall.fill is None or is_missing):
             continue
         nodes = (pole, here, beyond) if side == "low" else (beyond, here, pole)
         weights = weigh(nodes, 1, 1)
-        known = slice(1, 3) if side == "low" else slice(0, 2)
+        known = weights[1:] if side == "low" else weights[:-1]
         read = (0, 1) if side == "low" else (-2, -1)
-        columns = np.array(weights[known]).reshape(2, 1)
+        columns = np.array(known).reshape(2, 1)
         row = Stencil(read, near, tuple(map(Term, read)), columns, adds_to_zero=False)
         ends[side] = replace(wall, rows=(row,))
     return replace(table, low=ends.get("low", table.low), high=ends.get("high", table.high))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import dask.array as da
 import numpy as np
 import pint
@@ -9,6 +11,7 @@ import pint_xarray  # noqa: F401  (registers .pint)
 import pytest
 import xarray as xr
 from numpy.testing import assert_allclose, assert_array_equal
+from staggered import Case
 
 import fdgrad_dask as fd
 from fdgrad_dask import operators as op
@@ -68,6 +71,7 @@ def test_a_dataset_of_results_and_one_of_fields():
     for name, one in made.items():
         in_si = one.pint.to("1/s").pint.dequantify()
         assert_allclose(in_si, expected[name], rtol=1e-6, atol=1e-18)
+        assert one.attrs == {k: v for k, v in expected[name].attrs.items() if k != "units"}
     slopes = QUANTIFIED.fdgrad.gradient("lat")
     assert list(slopes) == ["du_dlat", "dv_dlat", "dt_dlat"]
     assert slopes.du_dlat.data.units == REGISTRY.Unit("knot / degree")
@@ -100,6 +104,37 @@ def test_spacings_that_are_quantities():
     made = f.fdgrad.horizontal_gradient(geometry=fd.Curvilinear(dx=km, dy=km))
     assert_allclose(made.df_dx, 1 / 2000)
     assert_allclose(made.df_dy, 4 / 2000)
+
+
+def test_a_vertical_wind_that_is_a_quantity():
+    """−w ∂T/∂z, beside a wind along x and y that stands still."""
+    z = xr.DataArray([0.0, 1, 3], dims="z", attrs={"units": "km", "positive": "up"})
+    t = (DS.t * 0 + 4 * z).assign_coords(z=z).assign_attrs(units="K").transpose("z", ...)
+    still = (0 * t).assign_attrs(units="m s-1")
+    w = still.copy(data=REGISTRY.Quantity(np.full(t.shape, 7.2), "km / hour")).drop_attrs(
+        deep=False
+    )
+    made = op.advection(still, still, t, w.rename("w"))
+    assert_allclose(made.pint.dequantify(), -4e-3 * 2)
+
+
+def test_a_staggered_grid_of_quantities():
+    """Also that of a field on faces with a coordinate of their own, which centres do not have."""
+    case = Case("left", ("periodic", None))
+    u, v, grid = case.random("u", name="u"), case.random("v", name="v"), case.grid
+    in_km = {
+        place: one.copy(data=REGISTRY.Quantity(one.values / 1000, "km"))
+        for place, one in grid.dx.items()
+    }
+    made = op.vorticity(u, v, geometry=replace(grid, dx=in_km))
+    assert_allclose(made, op.vorticity(u, v, geometry=grid), rtol=1e-12)
+    faces = grid.x["left"]
+    place = xr.DataArray(REGISTRY.Quantity(np.arange(u.sizes[faces]), "degree"), dims=faces)
+    measured = u.assign_coords(lon_u=place).copy(data=REGISTRY.Quantity(u.values, "knot"))
+    placed = op.interpolate(measured, to="center", geometry=grid)
+    assert "lon_u" not in placed.coords
+    assert placed.data.units == REGISTRY.Unit("knot")
+    assert_array_equal(placed.data.magnitude, op.interpolate(u, to="center", geometry=grid))
 
 
 def test_a_unit_without_a_name_stays_an_attribute():
@@ -179,9 +214,17 @@ def test_what_is_no_field_is_refused(given):
         op.vorticity(DS.u, given)
 
 
-def test_python_says_what_is_missing():
-    with pytest.raises(TypeError, match=r"vorticity\(\) missing 1 required positional argument"):
-        op.vorticity(DS.u)
+PYTHON_SAYS = {
+    "missing 1 required positional argument: 'v'": lambda: op.vorticity(DS.u),
+    "takes 2 positional arguments but 3 were given": lambda: op.vorticity(DS.u, DS.v, DS.t),
+    "got multiple values for argument 'u'": lambda: op.vorticity(DS.u, DS.v, u=DS.u),
+}
+
+
+@pytest.mark.parametrize(("text", "call"), PYTHON_SAYS.items(), ids=PYTHON_SAYS)
+def test_python_says_what_is_missing_or_given_twice(text, call):
+    with pytest.raises(TypeError, match=rf"vorticity\(\) {text}"):
+        call()
 
 
 @pytest.mark.parametrize("geometry", ["sphere", fd.Sphere, 6371000.0], ids=str)
@@ -189,6 +232,16 @@ def test_a_geometry_of_another_type_is_refused(geometry):
     with pytest.raises(OptionError, match=r"geometry is .*; give one of fdgrad_dask\.Sphere\(\)"):
         DS.t.fdgrad.laplacian(geometry=geometry)
     DS.t.fdgrad.laplacian(geometry=fd.Sphere())  # what the message says
+
+
+@pytest.mark.parametrize("radius", [0, -6371000.0, np.inf, np.nan, "6371 km", None])
+def test_a_radius_that_is_no_length_is_refused(radius):
+    with pytest.raises(
+        OptionError, match=r"the radius of Sphere\(.*\) is no length; give one in m"
+    ):
+        DS.t.fdgrad.laplacian(geometry=fd.Sphere(radius))
+    made = DS.t.fdgrad.laplacian(geometry=fd.Sphere(np.int64(6371229)))
+    assert_array_equal(made, DS.t.fdgrad.laplacian())
 
 
 def test_a_coriolis_parameter_of_another_type_is_refused():
