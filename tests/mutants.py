@@ -105,9 +105,12 @@ TESTS = {
 # - operators/fused_pass.py: `&` or `|` of dimensions that have an index in both fields anyway.
 # - operators/fused_pass.py: whether fields of the same dimensions are broadcast.
 # - operators/gradient.py: which of two ways of the same bits is taken, in one pass or several.
+# - operators/helmholtz.py: which of the two radii of a sphere is taken, since they are equal.
 # - operators/interpolation.py, staggered.py: which end says that an axis is periodic.
 # - operators/kinematics.py: which deformations a wind is made for, since the total needs all of it.
 # - operators/pole_rows.py: more than one window or more than two, since no table has two.
+# - operators/overview.py: on how many points an operator is tried.
+# - operators/overview_data.py: of which of two coordinates over the same dimensions these are.
 # - operators/rotation.py: how many of the two arrays of a wind are taken, two or three.
 # - operators/staggered_ghosts.py: which end says that x is periodic; the pivot where no fold is.
 # - operators/staggered_ghosts.py: where y ends, if nothing goes on beyond that end.

@@ -57,7 +57,7 @@ class Rings:
     columns: int
     axes: tuple[int, int]
     senses: tuple[int, int]
-    is_reversed: bool = False
+    is_reversed: bool
 
     @property
     def limit(self) -> int:

@@ -222,11 +222,11 @@ def _need_grid(
     known = {points[0] for _, points in found if len(points) == 1}
     unknown = [name for name, points in found if len(points) > 1]
     if unknown and (moves or layout.is_c_grid or len(known) > 1):
-        names = ", ".join(map(repr, unknown))
+        names, (source, _, _) = ", ".join(map(repr, unknown)), grid.source.partition("; ")
         alike = "; if all lie on the same points, give geometry=fdgrad_dask.Curvilinear()"
         alike = "" if moves else alike
         raise CoordinateError(
-            f"nothing says on which points of the staggered grid ({grid.source}) {names} lie; "
+            f"nothing says on which points of the staggered grid ({source}) {names} lie; "
             "name the coordinates of each, as .encoding['coordinates'] = 'glamu gphiu', or give "
             f"geometry=fdgrad_dask.Grid(…, points={{…}}){alike}"
         )

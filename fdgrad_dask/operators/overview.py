@@ -16,6 +16,7 @@ import numpy as np
 import xarray as xr
 
 from fdgrad_dask import operators
+from fdgrad_dask.errors import CoordinateError
 from fdgrad_dask.grids.coordinate import Axis, find_axis
 from fdgrad_dask.grids.geometry import Curvilinear, HorizontalGrid, Plane, Sphere
 from fdgrad_dask.grids.horizontal import find_horizontal_grid
@@ -226,7 +227,10 @@ def _why_not(name: str, fields: list[_Known], dataset: xr.Dataset | None) -> str
         failed = [_failure(name, fields, dim) for dim in fields[0].field.dims]
         return None if None in failed else failed[0] if failed else "it has no dimensions"
     if dataset is not None and len(fields) > 1:
-        apart = select_cells(dataset, [known.field for known in fields], _TRIED)
+        try:
+            apart = select_cells(dataset, [known.field for known in fields], _TRIED)
+        except CoordinateError as error:  # nothing says on which points they lie
+            return _sentence(error)
         if apart is not None:  # their grid is that of the dataset
             return _failure(name, fields, on=apart)
     reasons = [_failure(name, fields), *(known.reason for known in fields)]

@@ -61,7 +61,7 @@ def list_parts_of_grid(ds: xr.Dataset) -> set[str]:
     cells = ModelCells(ds, layout).find() if layout else []
     units = {str(name): str(each.attrs.get("units")) for name, each in ds.data_vars.items()}
     places = {name for name, unit in units.items() if re.fullmatch(_ANGLE, unit, re.IGNORECASE)}
-    named = {name for names in PLACES.values() if layout for name in names.split()}
+    named = {name for names in PLACES.values() for name in names.split()}
     return places | named | {name for *_, name in cells}
 
 

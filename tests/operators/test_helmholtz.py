@@ -36,6 +36,9 @@ GRIDS = {  # latitudes, longitudes, and the largest degree that they resolve
     "Gaussian, rounded in the file": (GAUSSIAN.round(2), CIRCLE, 17),
     "longitudes that fall": (np.linspace(-90, 90, 19), CIRCLE[::-1], 17),
     "the first longitude again": (np.linspace(-90, 90, 19), np.arange(-180, 181, 10.0), 17),
+    "few rows, half a step off": (np.arange(-80, 90, 20.0), CIRCLE, 8),
+    "few rows, both poles": (np.linspace(-90, 90, 10), CIRCLE, 8),
+    "few rows, Gaussian": (np.rad2deg(np.arcsin(leggauss(9)[0])), CIRCLE, 8),
     "odd longitudes": (np.linspace(-90, 90, 19), np.arange(0, 360, 24.0) + 7, 7),
 }
 ABOUT = 2e-3  # 0.005° of latitude times the slope of the steepest field
@@ -134,6 +137,8 @@ def test_the_radius_and_units():
     with pytest.raises(OptionError, match="the other way around"):
         op.helmholtz(v, u)
     bare = op.rotational_wind(u.rename(None).drop_attrs(), v.rename(None).drop_attrs())
+    for alike in ((u.rename(None), v), (u.rename("wind"), v.rename("wind"))):
+        assert list(op.rotational_wind(*alike)) == list(bare)
     assert list(bare) == ["u_rotational", "v_rotational"]
     assert "units" not in bare.u_rotational.attrs
 
@@ -200,6 +205,9 @@ def test_each_slice_is_analysed_once_for_all_that_is_asked_together(calls):
     calls.clear()
     op.stream_function(u, v).isel(time=0).compute(scheduler="synchronous")
     assert calls == {("analysis_2d", 1, 1): 2, ("synthesis_2d", 0, 1): 2}
+    calls.clear()
+    op.stream_function(*winds())  # in memory, with all threads
+    assert calls == {("analysis_2d", 1, 0): 6, ("synthesis_2d", 0, 0): 6}
 
 
 def test_a_config_cuts_its_regions_around_whole_slices(calls, tmp_path):
@@ -258,6 +266,9 @@ def test_the_kind_and_the_dtype_stay():
             assert isinstance(kind, jax.Array)
             assert kind.dtype == np.float32
             assert_array_equal(kind, one)
+    mixed = op.stream_function(u, on_jax[1]).data
+    assert isinstance(mixed, jax.Array)
+    assert_array_equal(mixed, want.stream_function)
     double = op.stream_function(*(fd.to_device(f.astype("f8")) for f in (u, v)))
     assert double.dtype == np.float64
     assert_array_equal(double, wide.stream_function)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from html.parser import HTMLParser
 
 import dask.array
 import jax
 import jax.numpy as jnp
+import model_cases as cases
 import numpy as np
 import pytest
 import xarray as xr
+from tripolar import tripolar
 
 import fdgrad_dask as fd  # noqa: F401  (registers the accessors)
+from fdgrad_dask.operators.overview_data import describe_layout
 
 BOUNDARY = "one-sided at both ends, unless the axis is periodic or boundary= says otherwise"
 SCALARS = "gradient, gradient_magnitude, horizontal_gradient, laplacian"
@@ -144,6 +148,80 @@ def test_a_dataset_says_which_fields_are_a_wind():
     assert "q_vector: the vertical axis of 'U' cannot be inferred" in lines[-1]
 
 
+def test_fields_that_differ_are_named():
+    """Their data and grids, one line each; a vertical axis is said to be one."""
+    levels = {"level": ("level", [500.0, 700.0, 850.0], {"units": "hPa"})}
+    t = globe(np.zeros((3, 19, 36))).rename(time="level").assign_coords(levels)
+    ds = xr.Dataset({"t": t, "p": globe(unread((3, 19, 36), chunks=-1))[0].drop_vars("time")})
+    lines = repr(ds.fdgrad).splitlines()
+    assert lines[1].split("  ")[-1] == "level: vertical, hPa, unevenly spaced"
+    start = next(i for i, line in enumerate(lines) if line.startswith("  data "))
+    assert [line.split("  ")[-1] for line in lines[start : start + 2]] == [
+        "t: NumPy",
+        "p: dask of NumPy, 1 chunk of (19, 36)",
+    ]
+
+
+def test_chunks_of_a_file_are_said_while_it_is_not_loaded(tmp_path):
+    globe(np.zeros((3, 19, 36))).to_netcdf(tmp_path / "t.nc")
+    with xr.open_dataarray(tmp_path / "t.nc", engine="netcdf4") as t:
+        assert "  data       not loaded\n" in repr(t.fdgrad)
+        t.encoding["preferred_chunks"] = {"time": 1, "lat": (10, 9)}  # as a backend may say it
+        assert "  data       not loaded, stored in chunks of (1, 10, 36)\n" in repr(t.fdgrad)
+        assert "  data       NumPy\n" in repr(t.load().fdgrad)
+
+
+def rows_of_operators(ds):
+    return [" ".join(line.split()) for line in repr(ds.fdgrad).splitlines()]
+
+
+def test_operators_on_a_staggered_grid_are_tried_there():
+    rows = rows_of_operators(cases.mitgcm(6).ds.drop_vars("THETA"))
+    assert f"UVEL {SCALARS}" in rows
+    here = "absolute_vorticity, deformation, divergence, kinematics, vorticity"
+    assert f"UVEL, VVEL {here}" in rows
+    apart = "stream_function, velocity_potential: 'UVEL' and 'VVEL' lie on different points"
+    assert any(row.startswith("not divergent_wind, ") and apart in row for row in rows)
+
+
+def test_of_fields_that_may_lie_anywhere_it_says_so():
+    """As of NEMO, where all have the same dimensions, once what named their coordinates is lost."""
+    ds = cases.nemo(6).ds.rename(uo="u", vo="v", depthu="du", depthv="dv", deptht="dt")
+    for name in ("u", "v", "thetao"):
+        ds[name].encoding = {}
+        ds[name].attrs = {"units": "m s-1"}
+    rows = rows_of_operators(ds)
+    assert "thetao gradient" in rows
+    assert rows[-2] == "u, v none"
+    unknown = "nothing says on which points of the staggered grid (NEMO: e1u, e2u, e1v over y, x)"
+    assert re.fullmatch(f"not absolute_vorticity, .*: {re.escape(unknown)} 'u', 'v' lie", rows[-1])
+    assert rows[-3].endswith(
+        "the horizontal axes of 'thetao' cannot be inferred from its coordinates ('dt',)"
+    )
+
+
+def test_a_cube_needs_one_of_its_faces():
+    cube = cases.mitgcm(6).ds.expand_dims
+    assert describe_layout(cube(face=2)) == ["select one face first: .isel(face=0)"]
+    assert describe_layout(cube(tile=1))[0] == "COMODO: c_grid_axis_shift of 'i_g' and 'j_g'"
+    assert describe_layout(globe(np.zeros((3, 19, 36))).to_dataset()) == []
+
+
+def test_a_fold_is_looked_for_in_what_is_loaded():
+    ds, _ = tripolar(16)
+    mesh = {n: ds[c].drop_vars(["lat", "lon"]) for c, n in (("lon", "glamt"), ("lat", "gphit"))}
+    mesh |= {"glamu": mesh["glamt"] + 1.0, "gphiu": mesh["gphit"]}
+    nemo = xr.Dataset(mesh).assign(thetao=(("deptht", "y", "x"), ds.s.values[None], ds.s.attrs))
+    folded = (
+        "y: center y, right y, open ends, with a fold beyond its last row "
+        "(boundary={'x': 'periodic', 'y': (None, 'fold')} uses it)"
+    )
+    assert folded in describe_layout(nemo)
+    assert folded in describe_layout(nemo.transpose("x", "y", ...))
+    for other in (nemo.chunk(), nemo.isel(y=slice(-3))):
+        assert "y: center y, right y, open ends" in describe_layout(other)
+
+
 @pytest.mark.parametrize(
     "anything",
     [
@@ -179,6 +257,7 @@ class Table(HTMLParser):
     def __init__(self, html):
         super().__init__()
         self.open, self.shown, self.folded, self.heading = [], {}, {}, None
+        self.summary = {}
         self.feed(html)
         self.close()
         assert self.open == []
@@ -198,6 +277,8 @@ class Table(HTMLParser):
             self.heading = data
         elif self.open[-1] == "td":
             self.shown.setdefault(self.heading, []).append(data)
+        elif self.open[-1] == "summary":
+            self.summary[self.heading] = data
         elif self.open[-1] == "li":
             self.folded.setdefault(self.heading, []).append(data)
 
@@ -222,4 +303,6 @@ def test_a_notebook_shows_what_the_text_says(kind):
     for name, texts in rows.items():
         folded = table.folded.get(name, [])
         assert table.shown[name] + folded == texts
+        names = [text.removeprefix("not ").split(": ")[0] for text in folded]
+        assert table.summary.get(name, "not ") == f"not {', '.join(names)}"
     assert any(text.startswith("not geostrophic_wind: ") for [text] in table.folded.values())
