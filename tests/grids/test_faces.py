@@ -69,6 +69,7 @@ WRONG = {
     ),
     "two parts": (with_ends((2, "X"), None), rf"connected to \(2, 'X'\); {WAY}"),
     "to an axis z": (with_ends((2, "Z", False), None), f"connected to .*'Z', False.; {WAY}"),
+    "to an axis xy": (with_ends((2, "XY", False), None), f"connected to .*'XY', False.; {WAY}"),
     "no face": (with_ends((7, "X", False), None), "there is no face 7; 'tile' has 1, 2$"),
     "no face again": ({"a": {}}, "there is no face 'a'; 'tile' has 1, 2$"),
     "an open end": (
