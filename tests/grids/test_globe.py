@@ -88,7 +88,9 @@ def test_geometries_without_longitudes_of_the_earth_are_refused():
     for name, key in (("lat", "grid_latitude"), ("lon", "grid_longitude")):
         f[name].attrs = {"units": "degrees", "standard_name": key}
     rotated = find_horizontal_grid(f, is_directed=False)
-    with pytest.raises(CoordinateError, match=r"^the longitudes of 'f' are about a rotated pole, b"):
+    with pytest.raises(
+        CoordinateError, match=r"^the longitudes of 'f' are about a rotated pole, b"
+    ):
         find_rings(f, rotated)
     metres = {name: (name, np.arange(4.0), {"units": "m"}) for name in "yx"}
     flat = xr.DataArray(np.zeros((4, 4)), metres, ("y", "x"), "f")
