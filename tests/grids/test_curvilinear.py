@@ -40,6 +40,7 @@ MASKED = {  # what is written there, and whether it is no place
     "a row of ones": (fill(*ROW, lat=1.0, lon=0.0), False),
     "on the equator": (fill(*ROW, lat=0.0, lon=7.0), False),
     "not a number": (fill((3, 3), (6, 7), lat=np.nan, lon=np.nan), True),
+    "infinite": (fill((0, 0), (3, 3), lat=np.inf, lon=np.inf), True),
     "no longitude": (fill((0, 3), lon=np.nan, lat=5.0), True),
     "the pole": (fill((3, 3), lat=90.0), False),
     "the pole, rounded": (fill((3, 3), lat=-90.00005), False),
