@@ -91,10 +91,18 @@ TESTS = {
 # - halo/compute.py: how many values metadata have; which array says how many axes all have.
 # - halo/tasks.py: the axis of joins where none is given, as dask always gives one.
 # - halo/transfer.py: how many values metadata have.
+# - grids/angles.py: whether coordinates of a dataset are given, which its variables have already.
+# - grids/cell_checks.py: whether labels are asked for that both cells and faces have.
+# - grids/cell_sizes.py: `<` or `<=` of two labels, which differ; which one after the first says
+#   whether all fall; whether the only step there is is constant, or between its two points.
 # - grids/cells.py: by how many turns a point lies beyond an end, since steps count modulo one.
 # - grids/coordinate.py: how many answers of cf-xarray are kept.
 # - grids/coordinate.py: half a turn more or less, by which an angle is shifted when it is unwound.
+# - grids/curvilinear.py: how many rows beyond a neighbour a chunk receives.
+# - grids/faces.py: which of two faces that are the same one has to exist.
 # - grids/geometry.py: `<` or `<=` 1e-5 degrees, which no coordinate is exactly away from a pole.
+# - grids/globe.py: which two of the rows, or columns, say whether they rise, since all do.
+# - grids/globe.py: 1 or -1 for the second of two ends.
 # - grids/metric_terms.py: nothing times the first spacing, or divided by it, which is not zero.
 # - grids/staggered.py: which end says that the axis is periodic, since both ends do.
 # - grids/steps.py: `>` or `>=`, since no step is exactly as long as the shortest that counts.

@@ -109,7 +109,7 @@ def _mask_fill_places(lat: Any, lon: Any) -> tuple[Any, Any]:
     zeros are fill values, a neighbour along one axis is enough. Along one axis alone positions may
     repeat, as in a row at a pole.
     """
-    both = lat + 1j * lon
+    both = lat + 1j * np.where(np.isfinite(lon), lon, np.nan)  # 1j * inf warns
     if hasattr(both, "map_overlap"):  # of dask
         both = both.map_overlap(_mask_fills, depth=1, boundary="none")
     else:

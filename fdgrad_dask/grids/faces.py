@@ -75,7 +75,7 @@ def read_connections(given: Any, faces: Sequence[Hashable], dim: Hashable) -> di
 
 
 def _read_link(link: Any, side: Side, faces: Sequence[Hashable], dim: Hashable) -> Link:
-    if not isinstance(link, (tuple, list)) or len(link) != 3 or str(link[1]).lower() not in "xy":
+    if not isinstance(link, (tuple, list)) or len(link) != 3 or str(link[1]).lower() not in {*"xy"}:
         raise OptionError(f"{describe_side(side)} is connected to {link!r}; {_WAY}")
     face, axis, is_reversed = _find_face(link[0], faces, dim), str(link[1]).lower(), bool(link[2])
     return Link(face, axis, is_reversed, is_flipped=(axis != side[1]) != is_reversed)

@@ -15,6 +15,7 @@ import xarray as xr
 
 from fdgrad_dask.errors import CoordinateError
 from fdgrad_dask.grids import units
+from fdgrad_dask.grids.attributes import name_derivative
 from fdgrad_dask.grids.units import conversion_factor, divide_units, kelvin_conversion
 
 UNITS = [
@@ -328,6 +329,10 @@ NAMES = [
 @pytest.mark.parametrize(("name", "dim", "order", "expected"), NAMES)
 def test_the_name_is_that_of_the_formula(name, dim, order, expected):
     assert field().rename(name).fdgrad.gradient(dim, order=order).name == expected
+
+
+def test_a_name_is_that_of_the_first_derivative_unless_another_is_asked_for():
+    assert name_derivative("t", "x") == name_derivative("t", "x", 1) == "dt_dx"
 
 
 def test_the_name_has_the_coordinate_that_was_found_not_the_word_that_found_it():

@@ -406,3 +406,118 @@ def test_fields_are_interpolated_on_the_grid_of_their_dataset():
     # Operators of one scalar go by its coordinates, as ever.
     by_places = ds.thetao.fdgrad.laplacian()
     xr.testing.assert_identical(ds.fdgrad.laplacian("thetao"), by_places)
+
+
+# --- by names and attributes alone ---------------------------------------------------------------
+
+
+def sized(**sizes):
+    """A dataset of nothing but dimensions, each with its labels or their number."""
+    return xr.Dataset(
+        {
+            f"of_{dim}": (dim, np.zeros(n if isinstance(n, int) else len(n)))
+            for dim, n in sizes.items()
+        },
+        {dim: (dim, n) for dim, n in sizes.items() if not isinstance(n, int)},
+    )
+
+
+def with_attrs(ds, **attrs):
+    return ds.assign_coords({dim: ds[dim].assign_attrs(one) for dim, one in attrs.items()})
+
+
+def comodo(**more):
+    ds = sized(
+        a=np.arange(4.0), af=np.arange(4) - 0.5, b=np.arange(3.0), bf=np.arange(3) + 0.5, **more
+    )
+    x, y = {"axis": "X"}, {"axis": "Y"}
+    return with_attrs(
+        ds, a=x, b=y, af=x | {"c_grid_axis_shift": -0.5}, bf=y | {"c_grid_axis_shift": 0.5}
+    )
+
+
+def test_comodo_says_where_faces_lie_whatever_dimensions_are_called():
+    ds = with_attrs(comodo(z=np.arange(5.0), zf=np.arange(6.0)), z={"axis": "Z"}, zf={"axis": "Z"})
+    layout = find_layout(ds.expand_dims(time=2))
+    assert layout.grid.x == {"center": "a", "left": "af"}
+    assert layout.grid.y == {"center": "b", "right": "bf"}
+    assert layout.grid.source == "COMODO: c_grid_axis_shift of 'af' and 'bf'"
+    assert not layout.is_nominal
+    assert not layout.is_c_grid
+    assert find_layout(with_attrs(comodo(a2=np.arange(4.0)), a2={"axis": "X"})) is None
+    more = {"axis": "Y", "c_grid_axis_shift": -0.5}
+    assert find_layout(with_attrs(comodo(b2=np.arange(3.0)), b2=more)) is None
+    assert find_layout(comodo().drop_vars("bf")) is None
+    assert find_layout(comodo().isel(a=slice(1))) is None
+
+
+def test_sgrid_needs_a_topology_of_two_dimensions():
+    ds = cases.roms(4, sgrid=True).ds
+    assert find_layout(ds).grid.x == {"center": "xirho", "inner": "xipsi"}
+    for attrs in ({"cf_role": "mesh_topology"}, {"node_dimensions": "xipsi etapsi zpsi"}):
+        assert find_layout(ds.assign(grid=ds.grid.assign_attrs(attrs))) is None
+
+
+SIDES = {"left": -0.5, "right": 0.5, "inner": 0.5, "outer": -0.5}
+
+
+@pytest.mark.parametrize("sense", [1, -1])
+@pytest.mark.parametrize("position", SIDES)
+def test_faces_lie_about_midway_between_cells(position, sense):
+    """Up to 0.2 of a step away, as the faces of uneven cells do."""
+    off = SIDES[position]
+    names = {"left": ("i", "i_g", "j", "j_g"), "right": ("x_c", "x_f", "y_c", "y_f")}
+    x, face, y, y_face = names.get(position, ("x", "x_stag", "y", "y_stag"))
+    n = 5 + {"inner": -1, "outer": 1}.get(position, 0)
+    sizes = {y: 4, y_face: 4 + n - 5}
+    cells, faces = 100 * sense * np.arange(5), 100 * sense * (np.arange(n) + off)
+    if position == "inner":
+        sizes, x, face = {"eta_rho": 4, "eta_v": 3}, "xi_rho", "xi_u"
+    for beside, is_taken in ((0, True), (19, True), (-19, True), (21, False), (-21, False)):
+        for at in range(n):
+            moved = faces + beside * (np.arange(n) == at)
+            layout = find_layout(sized(**sizes, **{x: cells, face: moved}))
+            assert (layout is not None) == is_taken
+    assert find_layout(sized(**sizes, **{x: cells[:1], face: faces[: n - 4] + 300})) is not None
+    words = sized(**sizes, **{x: [*"abcde"], face: [*"defghi"][:n]})
+    assert find_layout(words).grid.x == {"center": x, position: face}
+
+
+def test_labels_that_count_are_no_places():
+    names = ("i", "i_g", "j", "j_g")
+    count = {name: np.arange(4.0) for name in names}
+    assert find_layout(sized(**count)).grid.x == {"center": "i", "left": "i_g"}
+    for same in ([0.0, 2, 4, 6], [0.0, 1, 2, 4]):
+        assert find_layout(sized(**(count | {"i": same, "i_g": same}))) is None
+
+
+@pytest.mark.parametrize(("lon", "is_around"), [([0, 120, 240], True), ([0, 180], False)])
+def test_three_longitudes_may_be_a_circle(lon, is_around):
+    faces = np.array(lon) - lon[1] / 2
+    ds = with_attrs(sized(i=lon, i_g=faces, j=3, j_g=3), i={"units": "degrees_east"})
+    assert find_layout(ds).grid.boundary == ({"x": "periodic"} if is_around else {})
+    assert find_layout(ds.assign_coords(i=ds.i.drop_attrs())).grid.boundary == {}
+
+
+OF_POP = {
+    "TEMP": {"grid_loc": "3111"},
+    "UVEL": {"grid_loc": " 3221 "},
+    "UET": {"grid_loc": "3211"},
+    "VNT": {"grid_loc": "3121"},
+    "WVEL": {"grid_loc": "3112"},
+    "dz": {"grid_loc": "nowhere"},
+    "vomecrty": {},
+}
+
+
+def test_points_of_pop_by_grid_loc():
+    fields = {name: (("nlat", "nlon"), np.zeros((2, 3)), attrs) for name, attrs in OF_POP.items()}
+    ds = xr.Dataset({**fields, "ULAT": (("nlat", "nlon"), np.zeros((2, 3)))})
+    found = {name: point for name, point in find_layout(ds).grid.points.items() if name != "ULAT"}
+    centers = dict.fromkeys(("TEMP", "WVEL"), "center")
+    assert found == {**centers, "UVEL": "corner", "UET": "u", "VNT": "v"}
+    ds["TEMP"].encoding["coordinates"] = "ULONG ULAT"  # counts more
+    ds["UET"].encoding["coordinates"] = "ULAT TLAT"  # says nothing
+    found = find_layout(ds).grid.points
+    assert found["TEMP"] == "corner"
+    assert "UET" not in found

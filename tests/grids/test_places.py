@@ -251,3 +251,77 @@ def test_a_projection_among_the_coordinates_stands_in_for_a_mapping_that_was_lef
     for name in ("x", "y"):
         f[name].attrs["standard_name"] = f"projection_{name}_coordinate"
     assert_allclose(op.gradient_magnitude(f)[1:-1], PER_DEGREE, rtol=1e-3)
+
+
+# --- which places count ----------------------------------------------------------------------
+
+
+def both_kinds(off_y=0.0, off_x=0.0, at=(0, 0)):
+    """1-D latitude and longitude, 2° and 3° apart; 2-D ones, of which one point may differ."""
+    lat, lon = np.arange(-90.0, 91, 2), np.arange(0.0, 360, 3)
+    grid = degrees(lat, lon)
+    two = [np.array(one) for one in np.meshgrid(lat, (lon + 180) % 360 - 180, indexing="ij")]
+    two[0][at] += off_y
+    two[1][at] += off_x
+    names = {"lat2": (("lat", "lon"), two[0], NORTH), "lon2": (("lat", "lon"), two[1], EAST)}
+    return field(lambda x, y: y + 0 * x, grid, "f").assign_coords(names)
+
+
+@pytest.mark.parametrize("sense", [1, -1])
+@pytest.mark.parametrize(
+    ("off", "kind"),
+    [
+        ({}, "sphere"),
+        ({"off_y": 0.099, "at": (44, 7)}, "sphere"),
+        ({"off_y": 0.101, "at": (44, 7)}, "curvilinear"),
+        ({"off_x": 0.149, "at": (45, 7)}, "sphere"),
+        ({"off_x": 0.151, "at": (45, 7)}, "curvilinear"),
+        ({"off_x": 0.151, "at": (75, 7)}, "sphere"),  # at 60° N, where degrees are shorter
+        ({"off_x": 50, "at": (0, 7)}, "sphere"),  # at the pole, where all are one place
+    ],
+)
+def test_places_that_repeat_the_axes_to_a_twentieth_of_a_step(off, kind, sense):
+    off = {key: sense * one if key[:3] == "off" else one for key, one in off.items()}
+    assert op.gradient_magnitude(both_kinds(**off)).attrs["geometry"] == kind
+
+
+@pytest.mark.parametrize("lat", [90.5, -90.5, 90.00005, None])
+def test_no_latitude_is_beyond_a_pole_and_no_longitude_beyond_two_turns(lat):
+    coords = {"lat2": LAT.copy(), "lon2": LON.copy()}
+    name = "lon2" if lat is None else "lat2"
+    coords[name][3, 4] = 720.5 if lat is None else lat
+    f = on_places(LAT, *coords.values())
+    if lat == 90.00005:
+        assert op.gradient_magnitude(f).attrs["geometry"] == "curvilinear"
+        return
+    with pytest.raises(CoordinateError, match=rf"'{name}' is .* at .'j': 3, 'i': 4.*\.where\(abs"):
+        op.gradient_magnitude(f)
+
+
+@pytest.mark.parametrize(
+    ("lat", "lon", "is_angle"), [(1.57, 6.28, False), (1.58, 6.28, True), (1.57, 6.29, True)]
+)
+def test_what_is_larger_than_a_turn_is_no_radian(lat, lon, is_angle):
+    f = on_places(LAT, LAT / LAT.max() * lat, LON / LON.max() * lon)
+    f.lat2.attrs, f.lon2.attrs = {"standard_name": "latitude"}, {"standard_name": "longitude"}
+    named = f.assign_coords(lon2=f.lon2.assign_attrs(units="degrees_east"))
+    assert op.gradient_magnitude(named).attrs["geometry"] == "curvilinear"
+    if is_angle:
+        assert op.gradient_magnitude(f).attrs["geometry"] == "curvilinear"
+        return
+    with pytest.raises(CoordinateError, match="may be radians; set units"):
+        op.gradient_magnitude(f)
+
+
+def test_a_lazy_grid_that_moves_at_last_has_no_places_there():
+    """Its first and last places are compared when computed, at each point."""
+    f = on_places(LAT).expand_dims(time=3).chunk(time=1)
+    places = {n: f[n].expand_dims(time=3).copy().load() for n in ("lat2", "lon2")}
+    places["lat2"][2, 4, 5] += 0.25
+    attrs = {n: f[n].attrs for n in places}
+    lazy = f.assign_coords({n: (one.dims, one.data, attrs[n]) for n, one in places.items()})
+    lazy = lazy.assign_coords({n: lazy[n].chunk(time=1) for n in places})
+    made = op.horizontal_gradient(lazy).compute()
+    moved = np.zeros(LAT.shape, bool)
+    moved[4, 4:7] = moved[3:6, 5] = True
+    assert_array_equal(made.df_dy.isnull().any("time"), moved)
