@@ -62,6 +62,8 @@ TESTS = {
     ],
 }
 """Where the tests of the modules whose path begins so are looked for."""
+CHILDREN = {"blocks/sharded.py": ["blocks/test_sharded.py"]}
+"""Tests that start processes, which import a mutant as a file: asked where no other found it."""
 # Of the survivors these are known to change nothing:
 # - stencils/dtypes.py: sizes of 3, 9 or 17 bytes, which no number has; `empty` of one item.
 # - stencils/edge_rows.py: which negative size `reshape` fills in, since NumPy takes any.
@@ -74,6 +76,8 @@ TESTS = {
 # - blocks/buffers.py: how many bytes, none or one, a buffer counts that is deleted.
 # - blocks/central.py: `<` or `<=` 1e-30 and 1e30, which no step is exactly; how long a strip is.
 # - blocks/central.py: which of two equal steps is taken, a copy of points, -2 for -1 in a shape.
+# - blocks/differentiable.py: whether what is finite has a rule of its own, which says the same; and
+#   which finite number stands for another one that nothing is made of.
 # - blocks/fields.py: whether the innermost axis sets rows or selects them; `>` or `>=` 0 of no 0.
 # - blocks/host.py: which of the frames that fit is taken, and where axes of size 1 stand in memory.
 # - blocks/host.py: rows beside split 0 that are computed twice; -2 for -1 in a shape; whether we
@@ -84,6 +88,7 @@ TESTS = {
 # - blocks/shards.py: `>` or `>=` 0 of an offset that is not 0.
 # - blocks/small.py: whether slices join ends beyond which nothing is read.
 # - blocks/program.py: the least halo of a field that is differentiated, since none is below 1.
+# - blocks/zero_copy.py: how long it waits at most, and pauses in between; -2 for -1 in a shape.
 # - halo/chunks.py: how many bytes travel together; whether what is no chunk is asked for its kind;
 #   which of the arrays that are cut alike says how.
 # - halo/overlap.py: which of equal widths; how many values metadata have; whether arrays in memory
@@ -121,11 +126,12 @@ TESTS = {
 # - operators/overview_data.py: of which of two coordinates over the same dimensions these are.
 # - operators/rotation.py: how many of the two arrays of a wind are taken, two or three.
 # - operators/staggered_ghosts.py: which end says that x is periodic; the pivot where no fold is.
+# - operators/staggered_ghosts.py: how many ghosts x has, which goes around with or without them.
 # - operators/staggered_ghosts.py: where y ends, if nothing goes on beyond that end.
 # - operators/staggered_wind.py: components beside those that are needed, or one of them twice.
 # - operators/staggered_wind.py: of which component a B grid is seen, since both are at corners.
 # - pipeline/planning/cutting.py: whether a halo may end where its region does, an end anyway.
-# - pipeline/planning/graph.py: how long a corner of a few points is; 10**10 for 10**9.
+# - pipeline/planning/graph.py: how long a corner of a few points is.
 # - pipeline/planning/job.py: of what garbage is collected; it shows in HDF5 that is written again.
 # - pipeline/planning/job.py: `>` or `>=` of what a worker holds, which no plan meets to the byte.
 # - pipeline/planning/regions.py: by what the only point of a dimension is divided, without a halo.
@@ -196,6 +202,7 @@ class Mutant:
     code: CodeType
     whole: range = range(0)
     """The lines of the function whose default it changes."""
+    text: str
     names: set[str] = field(default_factory=set)
     """Of tests that may notice it."""
     swaps: list[tuple[CodeType, CodeType]] = field(default_factory=list)
@@ -212,10 +219,11 @@ def make_mutants(source: str, path: Path) -> Iterator[Mutant]:
         lines = min((head for head in heads if line in head), key=len)
         setattr(node, name, value)
         new = ast.unparse(ast.fix_missing_locations(node))
-        code = compile(ast.fix_missing_locations(tree), str(path), "exec")
+        code, text = compile(ast.fix_missing_locations(tree), str(path), "exec"), ast.unparse(tree)
         setattr(node, name, before)
         what = f"{line}:{column}: {old.splitlines()[0]} → {new.splitlines()[0]}"
         yield Mutant(what, lines, code, _lines_of_function(heads[lines]))
+        yield Mutant(what, lines, code, text)
 
 
 def _lines_of(node: ast.stmt) -> range:
@@ -297,6 +305,7 @@ def with_tests(folder: Path, names: list[str], work: Callable[[list[Any]], objec
     import pytest
 
     os.chdir(folder)
+    os.environ["PYTHONPATH"] = str(folder)  # of processes that tests start
     sys.path[:] = [str(folder), *(each for each in sys.path if Path(each or ".") != ROOT)]
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
@@ -515,6 +524,19 @@ class Judge:
             change_import(lambda path: mutant.code if path == self.path else None)
         return with_tests(self.folder, names, run_items)
 
+    def judge_files(self, mutants: list[Mutant]) -> None:
+        """Those that survived, by tests whose own processes import them."""
+        names = [f"tests/{each}" for each in CHILDREN.get(self.module, ())]
+        work, unchanged = partial(with_tests, self.folder, names, run_items), self.path.read_text()
+        if names and killer_in_fork(work):
+            sys.exit(f"of {' '.join(names)} one fails as it is")
+        for mutant in mutants if names else ():
+            self.path.write_text(mutant.text)
+            if killer := killer_in_fork(work):
+                self.kills[killer] += 1
+                self.survived.remove(mutant.what)
+        self.path.write_text(unchanged)
+
 
 def killer_in_fork(work: Callable[[], object]) -> str:
     killer = in_fork(work, LIMIT)
@@ -529,6 +551,7 @@ def judge_module(judge: Judge, tests: list[str], each: int, seed: int) -> None:
     work = partial(judge.judge_living, chosen)
     judge, later = in_fork(lambda: with_tests(judge.folder, tests, work))
     judge.judge_imported([chosen[at] for at in later])
+    judge.judge_files([mutant for mutant in chosen if mutant.what in judge.survived])
     count, kills = len(chosen), len(chosen) - len(judge.survived)
     for what in judge.survived:
         print(f"    {judge.module}:{what}")

@@ -61,9 +61,6 @@ class FusedPass:
         count = len(fields)  # a coordinate keeps its own dtype
         self.dtype = np.result_type(*(field.dtype for field in aligned[:count]))
         self.compute_dtype = _compute_dtype(self.dtype) if is_metric else self.dtype
-        if self.compute_dtype != self.dtype:
-            for i in range(count):
-                self.labelled[i] = self.labelled[i].astype(self.compute_dtype)
         self.data: list[Any] = [field.data for field in self.labelled]
         self.plane = plane  # (y, x), along which the arrays in equations vary
         self.repeated: Axis | None = None

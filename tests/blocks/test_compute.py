@@ -119,19 +119,26 @@ def test_what_xla_does_not_have_is_computed_in_numpy(ways, monkeypatch):
     assert ways[7:] == ["NumPy"] * 2
 
 
+OURS = {
+    "jax_enable_x64": True,
+    "jax_debug_nans": False,
+    "jax_debug_infs": False,
+    "jax_disable_jit": False,
+    "jax_default_device": None,
+    "jax_numpy_dtype_promotion": "standard",
+    "jax_numpy_rank_promotion": "allow",
+    "jax_transfer_guard_host_to_device": "allow",
+    "jax_transfer_guard_device_to_host": "allow",
+    "jax_transfer_guard_device_to_device": "allow",
+}
+
+
 def test_our_settings_hold_for_the_block_alone(ways, monkeypatch):
-    seen = {}
+    seen, running = {}, []
 
     def look(used, shape, *_):
-        config = jax.config
-        seen.update(
-            x64=config.jax_enable_x64,
-            nans=config.jax_debug_nans,
-            jit=config.jax_disable_jit,
-            rank=config.jax_numpy_rank_promotion,
-            guard=config.jax_transfer_guard_host_to_device,
-            running=threading.get_ident() in blocks._running,
-        )
+        seen.update({name: getattr(jax.config, name) for name in OURS})
+        running.append(threading.get_ident() in blocks._running)
         if fails:
             raise MemoryError
         return [np.zeros(shape)]
@@ -140,18 +147,21 @@ def test_our_settings_hold_for_the_block_alone(ways, monkeypatch):
     fails = False
     with (
         jax.debug_nans(True),
+        jax.debug_infs(True),
         jax.disable_jit(True),
+        jax.default_device(jax.devices()[0]),
+        jax.numpy_dtype_promotion("strict"),
         jax.numpy_rank_promotion("raise"),
-        jax.transfer_guard_host_to_device("disallow"),
+        jax.transfer_guard("disallow"),
     ):
+        theirs = {name: getattr(jax.config, name) for name in OURS}
         compute(LARGE)
-        assert jax.config.jax_debug_nans
-        assert jax.config.jax_numpy_rank_promotion == "raise"
-    plain = {"x64": True, "nans": False, "jit": False, "rank": "allow", "guard": "allow"}
-    assert seen == {**plain, "running": True}
-    assert not jax.config.jax_enable_x64
+        assert {name: getattr(jax.config, name) for name in OURS} == theirs
+    assert seen == OURS
+    assert not any(seen[name] == theirs[name] for name in OURS)
     fails = True
     with pytest.raises(MemoryError):
         compute(LARGE)
+    assert running == [True, True]
     assert threading.get_ident() not in blocks._running
     assert threading.get_ident() in blocks._have_run

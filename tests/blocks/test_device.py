@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from types import SimpleNamespace
 
 import jax
 import jax.export
@@ -15,8 +14,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from fdgrad_dask import gradient
-from fdgrad_dask.blocks import accelerator, device
-from fdgrad_dask.blocks import compute as blocks
+from fdgrad_dask.blocks import device
 from fdgrad_dask.blocks.compute import compute_block
 from fdgrad_dask.blocks.program import Block, single
 from fdgrad_dask.stencils.boundary import boundary_pair
@@ -67,100 +65,6 @@ def test_kernels_lower_for_cuda(accuracy):
     exported = jax.export.export(call, platforms=["cuda"])(jax.ShapeDtypeStruct((20, 30), "f4"))
     assert exported.platforms == ("cuda",)
     assert "custom_call" not in exported.mlir_module()
-
-
-# -- NumPy blocks on an accelerator ----------------------------------------------------------
-
-
-@pytest.fixture
-def accelerated(monkeypatch):
-    """The CPU passes for an accelerator; the list has the shapes that were sent there."""
-    sent = []
-    put = jax.device_put
-
-    def counted(x, *where, **options):
-        sent.append(np.shape(x))
-        return put(x, *where, **options)
-
-    monkeypatch.setattr(blocks, "SMALL", 0)
-    monkeypatch.setattr(blocks, "is_accelerated", lambda: True)
-    monkeypatch.setattr(jax, "device_put", counted)
-    device._kept.cache_clear()
-    return sent
-
-
-@options
-def test_numpy_blocks_go_up_once_and_their_tables_once_for_all(accelerated, options):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(blocks, "is_accelerated", lambda: False)
-        want = gradient(F, X, axis=0, **options)
-    accelerated.clear()
-    sent = []
-    for fields in (1, 2):
-        got = gradient(F, X, axis=0, **options)
-        assert type(got) is np.ndarray
-        assert got.flags.writeable
-        assert_array_equal(got, want)
-        assert accelerated.count(F.shape) == fields
-        sent.append(len(accelerated))
-    assert sent[1] == sent[0] + 1
-
-
-@options
-@pytest.mark.parametrize("axis", [0, 1])
-def test_blocks_larger_than_the_device_are_cut(accelerated, monkeypatch, axis, options):
-    f = F if axis == 0 else F.T
-    want = gradient(f, X, axis=axis, **options)
-    accelerated.clear()
-    monkeypatch.setattr(accelerator, "_room", lambda: 4 * F.nbytes)
-    got = gradient(f, X, axis=axis, **options)
-    assert_array_equal(got, want)
-    sent = [shape[0] for shape in accelerated if shape[1:] == f.shape[1:]]
-    assert max(sent) < len(f)
-
-
-PARTS = [  # axis, accuracy, bytes of the device, rows; a block and its result take 9600
-    (0, 2, 8 * 9600, [20]),
-    (0, 2, 8 * 9600 - 1, [19, 1]),
-    (0, 2, 8 * 4800, [10, 10]),
-    (0, 2, 8 * 3000, [6, 6, 6, 2]),
-    (0, 2, 1, [1] * 20),
-    (0, 4, 8 * 9600 - 1, [20]),  # a last part of one row would be too thin
-    (0, 4, 1, [3, 3, 3, 3, 3, 5]),
-    (1, 4, 1, [1] * 20),  # an axis that is not differentiated may be cut anywhere
-]
-
-
-@pytest.mark.parametrize(("axis", "accuracy", "room", "rows"), PARTS)
-def test_parts_are_as_large_as_there_is_room_for(monkeypatch, axis, accuracy, room, rows):
-    """An eighth of the memory, as threads share it; and no thinner than a stencil needs."""
-    seen, compute = [], accelerator.compute_on_device
-
-    def counted(parts, *others):
-        seen.append(len(parts[0].core))
-        return compute(parts, *others)
-
-    monkeypatch.setattr(accelerator, "_room", lambda: room)
-    monkeypatch.setattr(accelerator, "compute_on_device", counted)
-    program = single(stencil(1.0, F.shape[axis], accuracy=accuracy), axis)
-    with jax.enable_x64(True):
-        (got,) = accelerator.compute_on_accelerator([Block(F)], F.shape, program, F.dtype)
-    assert seen == rows
-    assert got.flags.writeable
-    np.testing.assert_allclose(got, gradient(F, axis=axis, accuracy=accuracy), rtol=1e-12)
-
-
-def test_what_there_is_room_for(monkeypatch):
-    stats = {"bytes_limit": 400}
-    chip = SimpleNamespace(memory_stats=lambda: stats)
-    monkeypatch.setattr(jax, "local_devices", lambda: [chip])
-    assert accelerator.has_room(100)
-    assert not accelerator.has_room(101)
-    stats = None  # of a device that does not say
-    assert accelerator.has_room(1 << 50)
-    assert not accelerator.is_accelerated()
-    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    assert accelerator.is_accelerated()
 
 
 # -- several devices -------------------------------------------------------------------------

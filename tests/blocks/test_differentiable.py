@@ -68,6 +68,28 @@ def test_finite_programs_have_the_derivative_of_the_table():
     assert_allclose(by_f, want, rtol=1e-5, atol=1e-5)
 
 
+def _slopes(f, factor):
+    """Those of the first field times the second one, which may be NumPy's or traced."""
+    blocks = [Block(factor), Block(f)]
+    program = Program((((1, 0),),), (Derivative(0, 0, TABLE),))
+    return compute_on_device(blocks, program, np.dtype("f4"))[0]
+
+
+def test_a_factor_before_the_field_is_its_factor():
+    factor = np.array([np.inf, 2, 3, 4, 5, 6], "f4")
+    got = jax.jacobian(_slopes)(jnp.ones(N), factor)
+    want = np.gradient(np.eye(N), 0.5, axis=0) * np.where(np.isfinite(factor), factor, 0)
+    assert_allclose(got[2:], want[2:], rtol=1e-5)
+
+
+def test_a_factor_that_is_traced_has_a_derivative_too():
+    f = np.linspace(1, 2, N).astype("f4")
+    by_f, by_factor = jax.jacobian(_slopes, (0, 1))(jnp.asarray(f), jnp.asarray(f[::-1].copy()))
+    rows = np.gradient(np.eye(N), 0.5, axis=0)
+    assert_allclose(by_f, rows * f[::-1], rtol=1e-5, atol=1e-6)
+    assert_allclose(by_factor, rows * f, rtol=1e-5, atol=1e-6)
+
+
 def test_formulas_may_divide_by_zero():
     """Where the slope vanishes 0 / 0 has no value, and no derivative, and the others have."""
     program = Program((((0, None),),), (Derivative(0, 0, TABLE),), _quotient)

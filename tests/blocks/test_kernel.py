@@ -80,6 +80,17 @@ def test_windows_step_around_what_is_missing():
     assert_array_equal(made, want)
 
 
+def test_a_missing_value_leaves_its_own_slope():
+    """As in NumPy: the centred difference does not read the point itself."""
+    f = np.array([1.0, np.nan, 5.0, 6.0, 9.0, np.inf, 2.0, 0.0, 1.0])
+    program = single(stencil(1.0, N), 0)
+    want = np.gradient(f)
+    assert want[1] == 2
+    assert_array_equal(compute(program, f)[0], want)
+    (made,) = compute_on_device([Block(jnp.asarray(f, "f4"))], program, F4)
+    assert_array_equal(made, want)
+
+
 def test_rows_of_poles_are_given():
     f, rows = FIELDS[0].astype("f4"), [np.full((2, 1), 7, "f4"), np.full((2, 1), 9, "f4")]
     poles = PoleRow(0, 1, 0, 1), PoleRow(0, 1, -1, 2)

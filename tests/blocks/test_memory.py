@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -115,6 +116,15 @@ def test_glibc_is_asked_to_keep_so_much(asked, given, keep):
     fd.tune_memory(*given)
     assert sorted(asked) == [(-8, 1), (-3, keep), (-1, keep)]
     assert not memory.is_default()
+
+
+def test_what_nobody_has_tuned_is_the_default(asked, monkeypatch):
+    """The module as it is imported first: here a command may have tuned the one that we have."""
+    spec = importlib.util.find_spec(memory.__name__)
+    fresh = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(fresh)
+    monkeypatch.setattr(fresh, "_other_allocator", lambda: "")
+    assert fresh.is_default()
 
 
 @pytest.mark.parametrize(

@@ -72,19 +72,38 @@ def test_memory_may_be_written_to_though_its_array_may_not():
     assert np.shares_memory(seen, array)
 
 
-def test_the_end_waits_until_xla_has_let_go(nothing_lent):
+@pytest.fixture
+def let_go_later(nothing_lent, monkeypatch):
+    """Holds what is lent, as a thread of XLA does, and says when it has let go."""
+    monkeypatch.setattr(zero_copy, "PATIENCE", 60.0)
+
+    def hold(*held):
+        let_go, held = [], list(held)
+
+        def later():
+            time.sleep(0.2)
+            let_go.append(True)
+            held.clear()
+
+        threading.Thread(target=later).start()
+        return let_go
+
+    return hold
+
+
+def test_lending_ends_when_xla_has_let_go(let_go_later):
+    with lending():
+        lend(np.zeros(40, "f4"))
+        let_go = let_go_later(zero_copy._in_use[0]())
+    assert let_go
+    assert zero_copy._in_use == []
+
+
+def test_the_end_waits_until_xla_has_let_go(let_go_later):
     memory = zero_copy.Memory(np.zeros(1000, "f4"), 0, (1000,))
     zero_copy._in_use.append(weakref.ref(memory))
-    let_go = []
-
-    def later(held):
-        time.sleep(0.2)
-        let_go.append(True)
-        held.clear()
-
-    held = [memory]
+    let_go = let_go_later(memory)
     del memory
-    threading.Thread(target=later, args=(held,)).start()
     zero_copy.await_release()
     assert let_go
 

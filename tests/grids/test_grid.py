@@ -70,6 +70,16 @@ COORDINATES = {
         "x",
         r"turns at position 1 .*\.assign_coords\(x=….x % 360\)",
     ),
+    "wraps now and then": (
+        line([-5.0, 355.5, -4.0, 356.5]),
+        "x",
+        r"turns at position 1 .*; it passes a full turn there: \.assign_coords\(x=….x % 360\)",
+    ),
+    "turns by half a turn": (  # as far back as on
+        line([0.0, 90, -90, -60]),
+        "x",
+        r"turns at position 1 .*; sort it \(\.sortby\('x'\)\)",
+    ),
     "repeats": (
         line([0.0, 1, 1, 2]),
         "x",

@@ -121,6 +121,7 @@ def test_a_variable_as_the_plan_sees_it() -> None:
 
 HALOS: list[tuple[dict[str, Any], Halo]] = [
     ({"dim": "x", "accuracy": 8}, Halo(4, 1)),
+    ({"dim": "x", "accuracy": 8, "skipna": "one-sided"}, Halo(8, 1)),  # all to one side
     ({"dim": "x", "accuracy": 8, "boundary": "periodic"}, Halo(4, 1, around=True)),
     ({"dim": "x", "boundary": "reflect"}, Halo(1, 1)),
     ({"dim": "y"}, Halo()),

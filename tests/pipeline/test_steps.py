@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import dask
+import model_cases
 import numpy as np
 import pytest
 import xarray as xr
@@ -241,3 +242,16 @@ def test_shares_of_cells_may_have_levels() -> None:
     names, made = held({"steps": [scalar], "grid": grid}, source)
     assert names == {"part"}
     assert made.part.dims == ("t", "y", "x")
+
+
+def test_open_shares_that_a_model_gives_stay_in_its_file() -> None:
+    """Its lengths are read once; `hFacC` has levels, as many as the fields, and is as large."""
+    case = model_cases.mitgcm(6)
+    levels = xr.DataArray([1.0, 0.5], dims="k")
+    shares = {name: levels * case.ds[name] for name in ("hFacC", "hFacW", "hFacS")}
+    source = case.ds.assign_coords(shares).chunk()
+    step = {"operator": "divergence", "inputs": [case.u, case.v], "output": "d"}
+    names, made = held({"steps": [step]}, source)
+    assert {"dyG", "dxG", "rA"} <= names
+    assert not names & {*shares}
+    assert made.hFacC.dims == ("k", "j", "i")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import xarray as xr
 
 from fdgrad_dask.errors import OutputError
 from fdgrad_dask.pipeline.execute import verify
@@ -183,3 +185,48 @@ def test_twenty_faults_are_shown(
         assert first == "fdgrad: out.zarr is broken, fdgrad run --repair writes these again:"
         shown = [f"  a/c/{n} is missing" for n in range(20)]
         assert lines == [*shown, *(f"  {each}" for each in more)]
+
+
+ACCURATE = {"operator": "gradient", "inputs": ["sst"]}
+ACCURATE["options"] = {"dim": "latitude", "accuracy": 4}
+
+
+def test_a_target_of_another_run_in_its_place_is_nobodys(fdgrad: Called, write: Write) -> None:
+    """It is whole, but neither complete nor broken: it is not the one of this journal."""
+    assert fdgrad("run", write(target={"path": "other.zarr"}, steps=[ACCURATE]))[0] == 0
+    config = write()
+    assert fdgrad("run", config)[0] == 0
+    shutil.rmtree("out.zarr")
+    shutil.move("other.zarr", "out.zarr")
+    code, _, err = fdgrad("verify", config)
+    assert code == 4
+    assert "nothing shows that fdgrad wrote it (out.zarr.journal is of another one)" in err
+
+
+def test_without_its_source_a_target_is_held_against_the_config(
+    fdgrad: Called, write: Write, source: str
+) -> None:
+    config = write()
+    assert fdgrad("run", config)[0] == 0
+    shutil.rmtree(source)
+    code, out, _ = fdgrad("verify", config)
+    assert code == 0
+    assert "all 4 shards of 1 regions are intact; its inputs are not compared: " in out
+    code, _, err = fdgrad("verify", write(steps=[ACCURATE]))
+    assert code == 4
+    assert "out.zarr is the result of something else: steps" in err
+
+
+def test_a_source_that_was_replaced_by_one_of_no_use_has_changed(
+    fdgrad: Called, write: Write, source: str, sst: xr.Dataset
+) -> None:
+    """No step can be made of it now; that it has changed is what matters."""
+    by_depth = {"dim": "latitude", "coordinate": "depth"}
+    config = write(steps=[{"operator": "gradient", "inputs": ["sst"], "options": by_depth}])
+    assert fdgrad("run", config)[0] == 0
+    shutil.rmtree(source)
+    other = (sst + 1).drop_vars("depth").chunk(time=2, longitude=4)
+    other.to_zarr(source, zarr_format=3, consolidated=False)
+    code, _, err = fdgrad("verify", config)
+    assert code == 4
+    assert "out.zarr is complete, but its inputs have changed since: sst.zarr" in err

@@ -27,7 +27,7 @@ from fdgrad_dask.pipeline.planning.cutting import Chunks, Field, Halo, Span, cut
 from fdgrad_dask.pipeline.source.open import chunked
 
 # Rechunking by way of other chunks would join a region to what it does not need.
-_STRAIGHT = {"array.rechunk.method": "tasks", "array.rechunk.threshold": 10**9}
+_STRAIGHT = {"array.rechunk.method": "tasks", "array.rechunk.threshold": math.inf}
 _ROWS = (1, 2, 3, 4, 6, 8)  # of the halos that are tried
 _LAYERS = 4
 
