@@ -109,12 +109,18 @@ def _mask_fill_places(lat: Any, lon: Any) -> tuple[Any, Any]:
     zeros are fill values, a neighbour along one axis is enough. Along one axis alone positions may
     repeat, as in a row at a pole.
     """
-    both = lat + 1j * np.where(np.isfinite(lon), lon, np.nan)  # 1j * inf warns
+    both = lat + (lon.map_blocks(_turn) if hasattr(lon, "map_blocks") else _turn(lon))
     if hasattr(both, "map_overlap"):  # of dask
         both = both.map_overlap(_mask_fills, depth=1, boundary="none")
     else:
         both = _mask_fills(both)
     return both.real, both.imag
+
+
+def _turn(values: Any) -> Any:
+    """i times real values; NumPy would warn of infinite ones."""
+    with np.errstate(invalid="ignore"):
+        return 1j * values
 
 
 def _mask_fills(places: Any) -> Any:
