@@ -17,14 +17,13 @@ from numpy.typing import NDArray
 from fdgrad_dask.errors import CoordinateError, OptionError, did_you_mean
 from fdgrad_dask.grids.attributes import choose_long_name, require_decoded
 from fdgrad_dask.grids.times import YEARS, count_time, is_time, restore_even_step, unbox_numbers
+from fdgrad_dask.grids.units import is_degrees
 from fdgrad_dask.halo.compute import is_dask
 from fdgrad_dask.stencils.boundary import regular_points, step_range
 
 # A query of cf-xarray takes milliseconds, and an operator asks many times for the same answer.
 _cf_cache: dict[tuple[Any, ...], dict[str, list[Hashable]]] = {}
 _CF_CACHE_SIZE = 256
-# What the units of an angle may be that does not say which angle it is.
-DEGREES = (None, "", "degrees", "degree", "deg")
 
 
 @dataclass(frozen=True)
@@ -274,8 +273,9 @@ def _refuse_nan(position: int, name: Hashable, dim: Hashable, what: Any) -> None
 def is_longitude(attrs: Mapping[Any, Any]) -> bool:
     """True for a longitude in degrees; one without units is taken to be in degrees."""
     units = attrs.get("units")
-    return units in ("degrees_east", "degree_east", "degree_E", "degrees_E", "degreeE") or (
-        attrs.get("standard_name") in ("longitude", "grid_longitude") and units in DEGREES
+    spelt = str(units).lower().replace("_", "").replace(" ", "")
+    return spelt in ("degreeseast", "degreeeast", "degreese", "degreee") or (
+        attrs.get("standard_name") in ("longitude", "grid_longitude") and is_degrees(units)
     )
 
 

@@ -13,8 +13,9 @@ import xarray as xr
 
 from fdgrad_dask.errors import CoordinateError
 from fdgrad_dask.grids.attributes import require_decoded
-from fdgrad_dask.grids.coordinate import DEGREES, find_cf_names, find_own_coordinates
+from fdgrad_dask.grids.coordinate import find_cf_names, find_own_coordinates
 from fdgrad_dask.grids.projections import find_grid_mapping
+from fdgrad_dask.grids.units import is_degrees
 from fdgrad_dask.halo.compute import is_dask
 
 LATITUDES = ("lat", "latitude")
@@ -32,7 +33,7 @@ def find_1d(field: xr.DataArray, *keys: str, names: tuple[str, ...] = ()) -> Has
         found = [
             name
             for name, one in coords.items()
-            if str(name).lower() in names and one.ndim == 1 and one.attrs.get("units") in DEGREES
+            if str(name).lower() in names and one.ndim == 1 and is_degrees(one.attrs.get("units"))
         ]
     if len(found) > 1:  # dimension coordinates and the field's own take precedence
         found = [name for name in found if name in field.dims] or found
@@ -108,8 +109,7 @@ def find_shared_dims(field: xr.DataArray, dataset: xr.Dataset) -> set[Hashable]:
 
 
 def _prefer_own(field: xr.DataArray, names: list[Hashable]) -> list[Hashable]:
-    own = find_own_coordinates(field)
-    return [name for name in names if name in own] or names
+    return [name for name in names if name in find_own_coordinates(field)] or names
 
 
 def find_places(

@@ -122,6 +122,16 @@ def conversion_factor(units: Any, base: str) -> float | None:
     return _conversion_factor(units, base) if isinstance(units, str) else None
 
 
+def is_degrees(units: Any) -> bool:
+    """True for degrees in any spelling, of any direction, and where no unit is given.
+
+    >>> is_degrees("Degrees"), is_degrees("degrees_north "), is_degrees(None), is_degrees("rad")
+    (True, True, True, False)
+    """
+    spelt = "" if units is None else str(units).strip().lower()
+    return not spelt or conversion_factor(spelt, "degree") == 1.0
+
+
 @cache
 def _conversion_factor(units: str, base: str) -> float | None:
     (factor, rest), (other_factor, other_rest) = _split_factor(units), _split_factor(base)

@@ -146,12 +146,16 @@ def test_longitude_before_latitude():
     assert worst(ds.fdgrad.vorticity("u", "v"), ds.true) < 0.02
 
 
-@pytest.mark.parametrize("units", ["degrees_north", "degree_N", "degreesN", "degrees", None])
+SPELT = ["degrees_north", "degree_N", "degreesN", "degrees", None]
+SPELT += ["degrees_north ", "DEGREES_NORTH", "degrees north", "deg_north", "Degrees"]
+
+
+@pytest.mark.parametrize("units", SPELT)
 @pytest.mark.parametrize("names", [("lat", "lon"), ("LAT", "LON"), ("Latitude", "Longitude")])
 def test_units_and_names_of_files(units, names):
     ds = flow_on(HALF_STEP, CIRCLE)
     for name, attrs in (("lat", NORTH), ("lon", EAST)):
-        east = (units or "").replace("north", "east").replace("N", "E")
+        east = (units or "").replace("north", "east").replace("NORTH", "EAST").replace("N", "E")
         ds[name].attrs = {} if units is None else {"units": units if attrs is NORTH else east}
     ds = ds.rename(dict(zip(("lat", "lon"), names, strict=True)))
     z = ds.fdgrad.vorticity("u", "v")
