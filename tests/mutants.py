@@ -114,6 +114,9 @@ CHILDREN = {"blocks/sharded.py": ["blocks/test_sharded.py"]}
 # - grids/times.py: 2**62 or 2**63.
 # - grids/vertical.py: `<` or `<=` of two sets, since `or` sees those that are equal.
 # - grids/vertical.py: whether aligned arrays are copied.
+# - operators/datasets.py: whether a point is unknown of two or of four, since it never is of two.
+# - operators/dynamics.py, potential_vorticity.py: whether kelvin are multiplied by one.
+# - operators/entry.py: 1 or 2 m for the radius of what has none, which is only looked at.
 # - operators/fused_pass.py: `<` or `<=` a hundredth of a step, by which no labels differ exactly.
 # - operators/fused_pass.py: `&` or `|` of dimensions that have an index in both fields anyway.
 # - operators/fused_pass.py: whether fields of the same dimensions are broadcast.

@@ -57,6 +57,14 @@ def test_results_have_the_dimensions_places_and_attributes_of_their_points():
     xr.testing.assert_identical(made.vorticity, ds.fdgrad.vorticity("u", "v"))
 
 
+    bare = ds[["u", "v", "temp"]].fdgrad.interpolate("u", to="center")
+    assert {*bare.coords} == {"lon_rho", "lat_rho"}
+    # Where only a field with time says what the corners are called.
+    hot = (("time", "eta_psi", "xi_psi"), np.zeros((3, 5, 11)))
+    timed = ds.drop_vars(["lon_psi", "lat_psi"]).assign(hot=hot)
+    assert timed.fdgrad.vorticity("u", "v").dims == ("eta_psi", "xi_psi")
+
+
 def test_of_what_lies_on_one_pair_of_dimensions_the_days_stay():
     """Coordinates of other points of NEMO are left behind, which are over the same dimensions."""
     case = cases.nemo_xios(6)
