@@ -115,7 +115,6 @@ CHILDREN = {"blocks/sharded.py": ["blocks/test_sharded.py"]}
 # - grids/vertical.py: `<` or `<=` of two sets, since `or` sees those that are equal.
 # - grids/vertical.py: whether aligned arrays are copied.
 # - operators/datasets.py: whether a point is unknown of two or of four, since it never is of two.
-# - operators/dynamics.py, potential_vorticity.py: whether kelvin are multiplied by one.
 # - operators/entry.py: 1 or 2 m for the radius of what has none, which is only looked at.
 # - operators/fused_pass.py: `<` or `<=` a hundredth of a step, by which no labels differ exactly.
 # - operators/fused_pass.py: `&` or `|` of dimensions that have an index in both fields anyway.
@@ -127,6 +126,8 @@ CHILDREN = {"blocks/sharded.py": ["blocks/test_sharded.py"]}
 # - operators/pole_rows.py: more than one window or more than two, since no table has two.
 # - operators/overview.py: on how many points an operator is tried.
 # - operators/overview_data.py: of which of two coordinates over the same dimensions these are.
+# - operators/potential_vorticity.py: whether kelvin are multiplied by one; the unit of levels that
+#   are no pressure, which are refused.
 # - operators/rotation.py: how many of the two arrays of a wind are taken, two or three.
 # - operators/staggered_ghosts.py: which end says that x is periodic; the pivot where no fold is.
 # - operators/staggered_ghosts.py: how many ghosts x has, which goes around with or without them.

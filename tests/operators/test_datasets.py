@@ -56,7 +56,6 @@ def test_results_have_the_dimensions_places_and_attributes_of_their_points():
     assert made.vorticity.attrs["units"] == "s-1"
     xr.testing.assert_identical(made.vorticity, ds.fdgrad.vorticity("u", "v"))
 
-
     bare = ds[["u", "v", "temp"]].fdgrad.interpolate("u", to="center")
     assert {*bare.coords} == {"lon_rho", "lat_rho"}
     # Where only a field with time says what the corners are called.
