@@ -123,6 +123,7 @@ CHILDREN = {"blocks/sharded.py": ["blocks/test_sharded.py"]}
 # - operators/helmholtz.py: which of the two radii of a sphere is taken, since they are equal.
 # - operators/interpolation.py, staggered.py: which end says that an axis is periodic.
 # - operators/kinematics.py: which deformations a wind is made for, since the total needs all of it.
+# - operators/options.py: whether the keys of a type may be left out, which mypy alone reads.
 # - operators/pole_rows.py: more than one window or more than two, since no table has two.
 # - operators/overview.py: on how many points an operator is tried.
 # - operators/overview_data.py: of which of two coordinates over the same dimensions these are.
