@@ -6,9 +6,9 @@ asserts, and whether a `zip` is strict.
 
 Libraries start an interpreter for each mutant. Here pytest collects once and records which tests
 run which lines; for each mutant a fork puts the changed code into the function as it lives, and
-runs the tests of that line, those first that found others and those that cost little, until one
-fails. A line of the import, a constant say, cannot be changed so: a fork of a process that has
-imported all but this package imports the changed module.
+runs the tests of that line, those first that found others, those of the module's own file and those
+that cost little, until one fails. A line of the import, a constant say, cannot be changed so: a
+fork of a process that has imported all but this package imports the changed module.
 """
 
 from __future__ import annotations
@@ -124,9 +124,9 @@ CHILDREN = {"blocks/sharded.py": ["blocks/test_sharded.py"]}
 # - operators/interpolation.py, staggered.py: which end says that an axis is periodic.
 # - operators/kinematics.py: which deformations a wind is made for, since the total needs all of it.
 # - operators/options.py: whether the keys of a type may be left out, which mypy alone reads.
-# - operators/pole_rows.py: more than one window or more than two, since no table has two.
 # - operators/overview.py: on how many points an operator is tried.
 # - operators/overview_data.py: of which of two coordinates over the same dimensions these are.
+# - operators/pole_rows.py: more than one window or more than two, since no table has two.
 # - operators/potential_vorticity.py: whether kelvin are multiplied by one; the unit of levels that
 #   are no pressure, which are refused.
 # - operators/rotation.py: how many of the two arrays of a wind are taken, two or three.
@@ -262,10 +262,15 @@ class Record:
         found = set().union(*(each for key, each in self.names.items() if key[0] == module))
         return found - {""} or set(self.seconds)
 
-    def in_order(self, names: set[str], kills: Counter[str]) -> list[str]:
-        """Those first that killed, then those that cost little, as long as there is time."""
+    def in_order(self, names: set[str], kills: Counter[str], module: str) -> list[str]:
+        """Those first that killed, of the module's own file, that cost little; as time allows."""
         kept, spent = [], 0.0
-        for name in sorted(names & set(self.seconds), key=lambda n: (-kills[n], self.seconds[n])):
+        own = f"/test_{Path(module).name}::"
+
+        def rank(name: str) -> tuple[int, bool, float]:
+            return -kills[name], own not in name, self.seconds[name]
+
+        for name in sorted(names & set(self.seconds), key=rank):
             spent += self.seconds[name]
             if spent > ENOUGH:
                 break
@@ -472,7 +477,7 @@ class Judge:
         for mutant in mutants:
             names = mutant.names
             while True:
-                killer = run(mutant, self.record.in_order(names, self.kills))
+                killer = run(mutant, self.record.in_order(names, self.kills, self.module))
                 # A test that also fails alone and without the change says nothing.
                 if killer in ("", CRASH, *self.kills) or not run(None, [killer]):
                     break
