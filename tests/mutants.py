@@ -205,9 +205,9 @@ class Mutant:
     what: str
     lines: range
     code: CodeType
-    whole: range = range(0)
-    """The lines of the function whose default it changes."""
     text: str
+    whole: range
+    """The lines of the function whose default it changes."""
     names: set[str] = field(default_factory=set)
     """Of tests that may notice it."""
     swaps: list[tuple[CodeType, CodeType]] = field(default_factory=list)
@@ -227,8 +227,7 @@ def make_mutants(source: str, path: Path) -> Iterator[Mutant]:
         code, text = compile(ast.fix_missing_locations(tree), str(path), "exec"), ast.unparse(tree)
         setattr(node, name, before)
         what = f"{line}:{column}: {old.splitlines()[0]} → {new.splitlines()[0]}"
-        yield Mutant(what, lines, code, _lines_of_function(heads[lines]))
-        yield Mutant(what, lines, code, text)
+        yield Mutant(what, lines, code, text, _lines_of_function(heads[lines]))
 
 
 def _lines_of(node: ast.stmt) -> range:
