@@ -6,9 +6,9 @@ asserts, and whether a `zip` is strict.
 
 Libraries start an interpreter for each mutant. Here pytest collects once and records which tests
 run which lines; for each mutant a fork puts the changed code into the function as it lives, and
-runs the tests of that line, those first that found others and those that cost little, until one
-fails. A line of the import, a constant say, cannot be changed so: a fork of a process that has
-imported all but this package imports the changed module.
+runs the tests of that line, those first that found others, those of the module's own file and those
+that cost little, until one fails. A line of the import, a constant say, cannot be changed so: a
+fork of a process that has imported all but this package imports the changed module.
 """
 
 from __future__ import annotations
@@ -114,6 +114,8 @@ CHILDREN = {"blocks/sharded.py": ["blocks/test_sharded.py"]}
 # - grids/times.py: 2**62 or 2**63.
 # - grids/vertical.py: `<` or `<=` of two sets, since `or` sees those that are equal.
 # - grids/vertical.py: whether aligned arrays are copied.
+# - operators/datasets.py: whether a point is unknown of two or of four, since it never is of two.
+# - operators/entry.py: 1 or 2 m for the radius of what has none, which is only looked at.
 # - operators/fused_pass.py: `<` or `<=` a hundredth of a step, by which no labels differ exactly.
 # - operators/fused_pass.py: `&` or `|` of dimensions that have an index in both fields anyway.
 # - operators/fused_pass.py: whether fields of the same dimensions are broadcast.
@@ -121,9 +123,12 @@ CHILDREN = {"blocks/sharded.py": ["blocks/test_sharded.py"]}
 # - operators/helmholtz.py: which of the two radii of a sphere is taken, since they are equal.
 # - operators/interpolation.py, staggered.py: which end says that an axis is periodic.
 # - operators/kinematics.py: which deformations a wind is made for, since the total needs all of it.
-# - operators/pole_rows.py: more than one window or more than two, since no table has two.
+# - operators/options.py: whether the keys of a type may be left out, which mypy alone reads.
 # - operators/overview.py: on how many points an operator is tried.
 # - operators/overview_data.py: of which of two coordinates over the same dimensions these are.
+# - operators/pole_rows.py: more than one window or more than two, since no table has two.
+# - operators/potential_vorticity.py: whether kelvin are multiplied by one; the unit of levels that
+#   are no pressure, which are refused.
 # - operators/rotation.py: how many of the two arrays of a wind are taken, two or three.
 # - operators/staggered_ghosts.py: which end says that x is periodic; the pivot where no fold is.
 # - operators/staggered_ghosts.py: how many ghosts x has, which goes around with or without them.
@@ -200,9 +205,9 @@ class Mutant:
     what: str
     lines: range
     code: CodeType
-    whole: range = range(0)
-    """The lines of the function whose default it changes."""
     text: str
+    whole: range
+    """The lines of the function whose default it changes."""
     names: set[str] = field(default_factory=set)
     """Of tests that may notice it."""
     swaps: list[tuple[CodeType, CodeType]] = field(default_factory=list)
@@ -222,8 +227,7 @@ def make_mutants(source: str, path: Path) -> Iterator[Mutant]:
         code, text = compile(ast.fix_missing_locations(tree), str(path), "exec"), ast.unparse(tree)
         setattr(node, name, before)
         what = f"{line}:{column}: {old.splitlines()[0]} → {new.splitlines()[0]}"
-        yield Mutant(what, lines, code, _lines_of_function(heads[lines]))
-        yield Mutant(what, lines, code, text)
+        yield Mutant(what, lines, code, text, _lines_of_function(heads[lines]))
 
 
 def _lines_of(node: ast.stmt) -> range:
@@ -257,10 +261,15 @@ class Record:
         found = set().union(*(each for key, each in self.names.items() if key[0] == module))
         return found - {""} or set(self.seconds)
 
-    def in_order(self, names: set[str], kills: Counter[str]) -> list[str]:
-        """Those first that killed, then those that cost little, as long as there is time."""
+    def in_order(self, names: set[str], kills: Counter[str], module: str) -> list[str]:
+        """Those first that killed, of the module's own file, that cost little; as time allows."""
         kept, spent = [], 0.0
-        for name in sorted(names & set(self.seconds), key=lambda n: (-kills[n], self.seconds[n])):
+        own = f"/test_{Path(module).name}::"
+
+        def rank(name: str) -> tuple[int, bool, float]:
+            return -kills[name], own not in name, self.seconds[name]
+
+        for name in sorted(names & set(self.seconds), key=rank):
             spent += self.seconds[name]
             if spent > ENOUGH:
                 break
@@ -467,7 +476,7 @@ class Judge:
         for mutant in mutants:
             names = mutant.names
             while True:
-                killer = run(mutant, self.record.in_order(names, self.kills))
+                killer = run(mutant, self.record.in_order(names, self.kills, self.module))
                 # A test that also fails alone and without the change says nothing.
                 if killer in ("", CRASH, *self.kills) or not run(None, [killer]):
                     break

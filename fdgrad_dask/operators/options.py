@@ -182,7 +182,7 @@ class Options:
         """`make_table`, where a longitude around the globe and an even plane have a period."""
         options = self
         low, high = boundary_pair(select_for_axis(self.boundary, axis, field))
-        if not isinstance(grid.geometry, Curvilinear) and (axis is grid.x or axis is grid.y):
+        if not isinstance(grid.geometry, Curvilinear):
             if grid.periodic[1] and axis is grid.x:
                 options = replace(self, boundary="periodic", period=360.0)
             elif low == "periodic" and axis.period is None:

@@ -161,7 +161,7 @@ def _read_components(component: xr.DataArray) -> str | None:
 
 def convert_to_unit(u: xr.DataArray, v: xr.DataArray, hint: str = "") -> xr.DataArray:
     """``v`` in the unit of ``u``, where both say theirs; lazy if it is."""
-    unit, other = u.attrs.get("units"), v.attrs.get("units")
+    unit, other = (one.attrs["units"] if _has_units(one) else None for one in (u, v))
     if any(conversion_factor(one, str(one)) is None for one in (unit, other)):  # unknown
         return v
     factor = conversion_factor(other, str(unit))
