@@ -101,9 +101,13 @@ TESTS = {
 # - grids/times.py: 2**62 or 2**63.
 # - grids/vertical.py: `<` or `<=` of two sets, since `or` sees those that are equal.
 # - grids/vertical.py: whether aligned arrays are copied.
+# - operators/extended.py: `<` or `<=` the edge of cells, on which no row of u lies.
 # - operators/fused_pass.py: `<` or `<=` a hundredth of a step, by which no labels differ exactly.
 # - operators/fused_pass.py: `&` or `|` of dimensions that have an index in both fields anyway.
 # - operators/fused_pass.py: whether fields of the same dimensions are broadcast.
+# - operators/ghosts.py: whether parts of no points are joined, or of how many none of an axis are.
+# - operators/ghosts.py: a connection more to go along, since it leads back to the first face.
+# - operators/ghosts.py: what half a turn is in units that no angle has, which is refused.
 # - operators/gradient.py: which of two ways of the same bits is taken, in one pass or several.
 # - operators/helmholtz.py: which of the two radii of a sphere is taken, since they are equal.
 # - operators/interpolation.py, staggered.py: which end says that an axis is periodic.
