@@ -101,6 +101,9 @@ TESTS = {
 # - grids/times.py: 2**62 or 2**63.
 # - grids/vertical.py: `<` or `<=` of two sets, since `or` sees those that are equal.
 # - grids/vertical.py: whether aligned arrays are copied.
+# - operators/connected.py: `>` or `>=` half a cell, which no places are exactly apart; 1 for -1 of
+#   two axes.
+# - operators/extended.py: whether there are connections beside those of an irregular corner.
 # - operators/extended.py: `<` or `<=` the edge of cells, on which no row of u lies.
 # - operators/fused_pass.py: `<` or `<=` a hundredth of a step, by which no labels differ exactly.
 # - operators/fused_pass.py: `&` or `|` of dimensions that have an index in both fields anyway.
