@@ -75,6 +75,7 @@ TESTS = {
 # - blocks/central.py: `<` or `<=` 1e-30 and 1e30, which no step is exactly; how long a strip is.
 # - blocks/central.py: which of two equal steps is taken, a copy of points, -2 for -1 in a shape.
 # - blocks/fields.py: whether the innermost axis sets rows or selects them; `>` or `>=` 0 of no 0.
+# - blocks/harmonics.py: whether a sense, 1 or -1, multiplies or divides.
 # - blocks/host.py: which of the frames that fit is taken, and where axes of size 1 stand in memory.
 # - blocks/host.py: rows beside split 0 that are computed twice; -2 for -1 in a shape; whether we
 #   copy memory that begins within an element, or XLA does.
