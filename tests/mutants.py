@@ -79,6 +79,7 @@ CHILDREN = {"blocks/sharded.py": ["blocks/test_sharded.py"]}
 # - blocks/differentiable.py: whether what is finite has a rule of its own, which says the same; and
 #   which finite number stands for another one that nothing is made of.
 # - blocks/fields.py: whether the innermost axis sets rows or selects them; `>` or `>=` 0 of no 0.
+# - blocks/harmonics.py: whether a sense, 1 or -1, multiplies or divides.
 # - blocks/host.py: which of the frames that fit is taken, and where axes of size 1 stand in memory.
 # - blocks/host.py: rows beside split 0 that are computed twice; -2 for -1 in a shape; whether we
 #   copy memory that begins within an element, or XLA does.
@@ -116,9 +117,16 @@ CHILDREN = {"blocks/sharded.py": ["blocks/test_sharded.py"]}
 # - grids/vertical.py: whether aligned arrays are copied.
 # - operators/datasets.py: whether a point is unknown of two or of four, since it never is of two.
 # - operators/entry.py: 1 or 2 m for the radius of what has none, which is only looked at.
+# - operators/connected.py: `>` or `>=` half a cell, which no places are exactly apart; 1 for -1 of
+#   two axes.
+# - operators/extended.py: whether there are connections beside those of an irregular corner.
+# - operators/extended.py: `<` or `<=` the edge of cells, on which no row of u lies.
 # - operators/fused_pass.py: `<` or `<=` a hundredth of a step, by which no labels differ exactly.
 # - operators/fused_pass.py: `&` or `|` of dimensions that have an index in both fields anyway.
 # - operators/fused_pass.py: whether fields of the same dimensions are broadcast.
+# - operators/ghosts.py: whether parts of no points are joined, or of how many none of an axis are.
+# - operators/ghosts.py: a connection more to go along, since it leads back to the first face.
+# - operators/ghosts.py: what half a turn is in units that no angle has, which is refused.
 # - operators/gradient.py: which of two ways of the same bits is taken, in one pass or several.
 # - operators/helmholtz.py: which of the two radii of a sphere is taken, since they are equal.
 # - operators/interpolation.py, staggered.py: which end says that an axis is periodic.

@@ -97,8 +97,10 @@ class Ghosts:
             elif (
                 has_labels and one.ndim == 1 and one.dtype.kind in "iuf" and not is_dask(one._data)
             ):
-                labels = self.select(place, face, point).variable
-                coords[name] = _continue_labels(labels, *self.count(face, along[0]))
+                # Evenly: where points lie is known from 2-D coordinates.
+                labels, added = self.select(place, face, point), self.count(face, along[0])
+                values = np.pad(labels.astype(float), added, "reflect", reflect_type="odd")
+                coords[name] = xr.Variable(one.dims, values, one.attrs)
         return made.assign_coords(coords)
 
     def select(self, array: xr.DataArray, face: Hashable, point: str) -> xr.DataArray:
@@ -271,14 +273,6 @@ def join(parts: Sequence[xr.Variable], dim: Hashable, like: xr.Variable) -> xr.V
         parts = [part if part._data is like._data else part.chunk(chunks) for part in parts]
     data = concatenate([part.data for part in parts], like.dims.index(dim))
     return xr.Variable(like.dims, data, like.attrs)
-
-
-def _continue_labels(one: xr.Variable, before: int, behind: int) -> xr.Variable:
-    """Labels beyond both ends. Where their points lie is known from 2-D coordinates."""
-    points = one.values.astype(np.float64)
-    first = points[0] - np.arange(before, 0, -1) * (points[1] - points[0])
-    last = points[-1] + np.arange(1, behind + 1) * (points[-1] - points[-2])
-    return xr.Variable(one.dims, np.concatenate([first, points, last]), one.attrs)
 
 
 def _fill(like: xr.Variable, dim: Hashable, count: int, kind: str) -> xr.Variable:

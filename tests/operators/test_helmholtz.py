@@ -276,6 +276,15 @@ def test_the_kind_and_the_dtype_stay():
         jax.grad(lambda a: op.truncate(u[0, :, 0].copy(data=a)).data.sum())(on_jax[0].data[0, :, 0])
 
 
+def test_what_jax_may_move_freely_stays_so():
+    u = winds("f4")[0][0, :, 0]
+    free = jax.numpy.asarray(u.values)
+    for data in (free, jax.device_put(free, jax.devices()[0])):
+        made = op.truncate(u.copy(data=data), truncation=3).data
+        assert made.committed == data.committed
+        assert made.devices() == data.devices()
+
+
 def test_chunks_of_unknown_sizes():
     u = winds()[0].drop_vars("time")
     kept = da.from_array(np.array([True, False, True]), chunks=1)

@@ -15,7 +15,7 @@ import xarray as xr
 from tripolar import tripolar
 
 import fdgrad_dask as fd  # noqa: F401  (registers the accessors)
-from fdgrad_dask.operators.overview_data import describe_layout
+from fdgrad_dask.operators.overview_data import describe_data, describe_layout
 
 BOUNDARY = "one-sided at both ends, unless the axis is periodic or boundary= says otherwise"
 SCALARS = "gradient, gradient_magnitude, horizontal_gradient, laplacian"
@@ -169,6 +169,7 @@ def test_chunks_of_a_file_are_said_while_it_is_not_loaded(tmp_path):
         t.encoding["preferred_chunks"] = {"time": 1, "lat": (10, 9)}  # as a backend may say it
         assert "  data       not loaded, stored in chunks of (1, 10, 36)\n" in repr(t.fdgrad)
         assert "  data       NumPy\n" in repr(t.load().fdgrad)
+    assert describe_data(t.chunk(lat=10)) == "dask of NumPy, 2 chunks of (3, 10, 36)"
 
 
 def rows_of_operators(ds):
