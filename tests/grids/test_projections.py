@@ -13,6 +13,7 @@ from fdgrad_dask.grids.projections import (
     carry_grid_mapping,
     earth_radii,
     find_grid_mapping,
+    label_axes,
     parse_grid_mapping,
 )
 
@@ -245,3 +246,36 @@ def test_angles_of_a_satellite_are_metres_by_its_height():
     assert_allclose(lon, [[-wanted, 0.0, wanted]], rtol=1e-9, atol=1e-12)
     with pytest.raises(CoordinateError, match=NO_UNITS.format("'K'", "a length")):
         mapping.places(line("x", [0.0], units="K"), y)
+
+
+# --- axes without attributes -----------------------------------------------------------------
+
+
+def raster(x, y, of="crs", **attrs):
+    """As rioxarray opens it: x and y have labels and no attributes."""
+    coords = {"x": ("x", x, attrs), "y": ("y", y), "crs": ((), 0, MERCATOR)}
+    dims = ("y", "x")
+    return xr.DataArray(np.zeros((len(y), len(x))), coords, dims, "f", {"grid_mapping": of})
+
+
+def test_axes_without_attributes_have_those_of_their_mapping():
+    made = label_axes(raster([0.5, 1.5], [3.5, 2.5]))
+    for axis in "xy":
+        assert made[axis].attrs["units"] in ("m", "metre")
+        assert made[axis].attrs["standard_name"] == f"projection_{axis}_coordinate"
+        assert made[axis].attrs["axis"] == axis.upper()
+
+
+AS_THEY_ARE = {
+    "whole numbers": raster([0, 1], [0.5, 1.5]),
+    "units of one": raster([0.5, 1.5], [0.5, 1.5], units="km"),
+    "no y": raster([0.5, 1.5], [0.5, 1.5]).rename(y="row"),
+    "no mapping": raster([0.5, 1.5], [0.5, 1.5]).drop_vars("crs"),
+    "no mapping at all": raster([0.5, 1.5], [0.5, 1.5]).drop_vars("crs").drop_attrs(),
+    "a mapping of nothing": raster([0.5, 1.5], [0.5, 1.5]).assign_coords(crs=0),
+}
+
+
+@pytest.mark.parametrize("f", AS_THEY_ARE.values(), ids=AS_THEY_ARE)
+def test_axes_that_stay_as_they_are(f):
+    xr.testing.assert_identical(label_axes(f), f)
