@@ -110,6 +110,8 @@ CHILDREN = {"blocks/sharded.py": ["blocks/test_sharded.py"]}
 # - grids/globe.py: which two of the rows, or columns, say whether they rise, since all do.
 # - grids/globe.py: 1 or -1 for the second of two ends.
 # - grids/metric_terms.py: nothing times the first spacing, or divided by it, which is not zero.
+# - grids/model_cells.py: whether a variable is copied deep, or one part alone is concatenated;
+#   1 or 2 of a factor, which is never 2.
 # - grids/staggered.py: which end says that the axis is periodic, since both ends do.
 # - grids/steps.py: `>` or `>=`, since no step is exactly as long as the shortest that counts.
 # - grids/times.py: 2**62 or 2**63.

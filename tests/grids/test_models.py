@@ -521,3 +521,49 @@ def test_points_of_pop_by_grid_loc():
     found = find_layout(ds).grid.points
     assert found["TEMP"] == "corner"
     assert "UET" not in found
+
+
+NOMINAL = {"MOM6", "MOM6, non-symmetric", "MOM5"}
+
+
+@pytest.mark.parametrize("model", ALL)
+def test_only_the_axes_of_mom_are_nominal(model):
+    layout = find_layout(ALL[model](3).ds)
+    assert layout.is_nominal == (model in NOMINAL)
+    assert layout.is_c_grid == model.startswith("NEMO")
+
+
+def test_older_names_of_mom6_are_nominal_too():
+    layout = find_layout(sized(lonh=4, lonq=4, lath=3, latq=3))
+    assert layout.grid.x == {"center": "lonh", "right": "lonq"}
+    assert layout.is_nominal
+
+
+def test_levels_of_nemo_are_one_dimension_where_they_are_the_same():
+    levels = {"deptht": [0.5, 1.5], "depthu": [0.5, 1.5], "depthv": [0.5, 1.5]}
+    fields = {f"of_{dim}": ((dim, "y", "x"), np.zeros((2, 3, 4))) for dim in levels}
+    ds = xr.Dataset({**fields, "e1u": (("y", "x"), np.zeros((3, 4)))}, levels)
+    assert find_layout(ds).other_names == {"depthu": "deptht", "depthv": "deptht"}
+    assert find_layout(ds.assign_coords(depthv=[0.0, 1.0])).other_names == {"depthu": "deptht"}
+    assert find_layout(ds.assign_coords(deptht=[0.0, 1.0])).other_names == {}
+
+
+NEMO_CURRENTS = {  # attributes of a variable uo, and whether it is a current of NEMO's grid
+    "by its writer": ({"online_operation": "average"}, True),
+    "of another writer": ({}, False),
+    "to the east": (
+        {"online_operation": "average", "standard_name": "eastward_sea_water_velocity"},
+        False,
+    ),
+}
+
+
+@pytest.mark.parametrize(("attrs", "is_nemo"), NEMO_CURRENTS.values(), ids=NEMO_CURRENTS)
+def test_currents_of_nemo_without_places(attrs, is_nemo):
+    ds = xr.Dataset({"uo": (("y", "x"), np.zeros((3, 4)), attrs), "sst": ("y", np.zeros(3))})
+    assert (find_layout(ds) is not None) == is_nemo
+    other = ds.rename(uo="temperature")
+    assert find_layout(other) is None
+    placed = ds.assign_coords(nav_lat=(("y", "x"), np.zeros((3, 4))))
+    is_east = "standard_name" in attrs
+    assert (find_layout(placed) is None) == is_east
