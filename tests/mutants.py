@@ -62,7 +62,10 @@ TESTS = {
     ],
 }
 """Where the tests of the modules whose path begins so are looked for."""
-CHILDREN = {"blocks/sharded.py": ["blocks/test_sharded.py"]}
+CHILDREN = {
+    "blocks/compute.py": ["blocks/test_settings.py"],
+    "blocks/sharded.py": ["blocks/test_sharded.py"],
+}
 """Tests that start processes, which import a mutant as a file: asked where no other found it."""
 # Of the survivors these are known to change nothing:
 # - stencils/dtypes.py: sizes of 3, 9 or 17 bytes, which no number has; `empty` of one item.
