@@ -62,7 +62,10 @@ TESTS = {
     ],
 }
 """Where the tests of the modules whose path begins so are looked for."""
-CHILDREN = {"blocks/sharded.py": ["blocks/test_sharded.py"]}
+CHILDREN = {
+    "blocks/compute.py": ["blocks/test_settings.py"],
+    "blocks/sharded.py": ["blocks/test_sharded.py"],
+}
 """Tests that start processes, which import a mutant as a file: asked where no other found it."""
 # Of the survivors these are known to change nothing:
 # - stencils/dtypes.py: sizes of 3, 9 or 17 bytes, which no number has; `empty` of one item.
@@ -70,12 +73,16 @@ CHILDREN = {"blocks/sharded.py": ["blocks/test_sharded.py"]}
 # - stencils/flux.py: which end says that the axis is periodic, since both ends do.
 # - stencils/table.py: accuracies of 3, which no table has.
 # - stencils/weights.py: what is multiplied by the order 0.
+# - blocks/accelerator.py: the rows of an only part, which all are its own; `<` or `<=` of what that
+#   is cut into one part by anyway.
 # - blocks/arithmetic.py: whether a quotient is rounded by itself, since no compiler contracts it.
 # - blocks/arithmetic.py: of which weight the dtype is asked for, since all have the same.
 # - blocks/arithmetic.py: by what zero is divided in a length, and -2 for -1 in a shape of NumPy.
 # - blocks/buffers.py: how many bytes, none or one, a buffer counts that is deleted.
 # - blocks/central.py: `<` or `<=` 1e-30 and 1e30, which no step is exactly; how long a strip is.
 # - blocks/central.py: which of two equal steps is taken, a copy of points, -2 for -1 in a shape.
+# - blocks/compute.py: from how many points on XLA is quicker; how long the end pauses; how many
+#   threads are there to ask one.
 # - blocks/differentiable.py: whether what is finite has a rule of its own, which says the same; and
 #   which finite number stands for another one that nothing is made of.
 # - blocks/fields.py: whether the innermost axis sets rows or selects them; `>` or `>=` 0 of no 0.

@@ -66,8 +66,6 @@ def compute_block(blocks: Sequence[Block], program: Program, dtype: np.dtype[Any
     used = {i: blocks[i] for i in range(len(blocks)) if i not in given}
     shape = _joint([block.core.shape for block in used.values()])
     is_foreign = any(_is_foreign(block.core) for block in used.values())
-    if math.prod(shape) == 0 and not is_foreign:
-        return [np.empty(shape, dtype) for _ in range(program.outputs)]
     if is_foreign or _goes_plain(used, shape, program, dtype):
         outputs = compute_in_numpy(used, shape, program, dtype)
     else:

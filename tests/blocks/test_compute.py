@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
@@ -41,6 +42,9 @@ def test_fields_of_some_axes_make_outputs_of_all():
         assert_array_equal(got, want)
     empty = compute([column, line[:, :0]], program, np.dtype("f4"))
     assert [(each.shape, each.dtype) for each in empty] == [((4, 0), "f4")] * 2
+    squared = Program((((0, None),),), (Derivative(0, 0, TABLE),), product)  # by XLA
+    (empty,) = compute(F[:, :0] * 1j, squared, np.dtype("c16"))
+    assert (empty.shape, empty.dtype) == ((4, 0), "c16")
     (masked,) = compute(np.ma.array(F[:, :0]))
     assert (masked.shape, type(masked)) == ((4, 0), np.ma.MaskedArray)
 
@@ -165,3 +169,41 @@ def test_our_settings_hold_for_the_block_alone(ways, monkeypatch):
     assert running == [True, True]
     assert threading.get_ident() not in blocks._running
     assert threading.get_ident() in blocks._have_run
+
+
+@pytest.fixture
+def running(monkeypatch):
+    """Python ends while another thread runs a kernel: the threads that do, and how to end that."""
+    for name, value in (("_is_over", False), ("_have_run", set()), ("_kept", []), ("GRACE", 0.0)):
+        monkeypatch.setattr(blocks, name, value)
+    stop = threading.Event()
+    thread = threading.Thread(target=stop.wait, args=(60,))
+    thread.start()
+    monkeypatch.setattr(blocks, "_running", {thread.ident})
+    yield blocks._running
+    stop.set()
+    thread.join()
+
+
+def test_the_end_waits_for_kernels_that_run(running, monkeypatch):
+    there, ended, released = jnp.zeros(3), [], []
+
+    def end_kernel():
+        ended.append(blocks._is_over)  # others do not begin one
+        running.clear()
+
+    monkeypatch.setattr(blocks, "await_release", lambda: released.append(bool(ended)))
+    threading.Timer(0.2, end_kernel).start()
+    blocks._end()
+    assert ended == released == [True]
+    assert blocks._kept == []  # no thread has a result, and so this is nobody's
+    del there
+
+
+def test_the_end_does_not_wait_for_ever(running, monkeypatch):
+    monkeypatch.setattr(blocks, "LONGEST", 0.01)
+    later = threading.Timer(2.0, running.clear)
+    later.start()
+    blocks._end()
+    later.cancel()
+    assert running
