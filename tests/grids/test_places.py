@@ -11,6 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 import fdgrad_dask as fd
 from fdgrad_dask import operators as op
 from fdgrad_dask.errors import CoordinateError, OptionError
+from fdgrad_dask.grids.places import carry_places, find_1d, find_2d
 
 PER_DEGREE = 180 / np.pi / A  # the gradient of latitude in degrees per metre
 NORTH, EAST = {"units": "degrees_north"}, {"units": "degrees_east"}
@@ -325,3 +326,51 @@ def test_a_lazy_grid_that_moves_at_last_has_no_places_there():
     moved = np.zeros(LAT.shape, bool)
     moved[4, 4:7] = moved[3:6, 5] = True
     assert_array_equal(made.df_dy.isnull().any("time"), moved)
+
+
+# --- which coordinates are asked -------------------------------------------------------------
+
+
+def with_two(ndim, own=None):
+    """A field with two latitudes along the same dimensions, of other names and values."""
+    dims = ("lat", "lon")[:ndim]
+    shape = (3, 4)[:ndim]
+    attrs = {"standard_name": "latitude"}
+    two = {f"lat_{n}": (dims, np.full(shape, float(n)), attrs) for n in (1, 2)}
+    f = xr.DataArray(np.zeros((3, 4)), two, ("lat", "lon"), "f")
+    if own:
+        f.encoding["coordinates"] = own
+    return f
+
+
+def test_of_two_latitudes_the_dimension_or_the_one_of_the_field_counts():
+    own = with_two(1, "lat_2 of_something")
+    assert find_1d(own, "latitude") == "lat_2"
+    assert find_2d(with_two(2, "lat_2"), "latitude") == "lat_2"
+    axis = ("lat", np.arange(3.0), {"standard_name": "latitude"})
+    assert find_1d(with_two(1).assign_coords(lat=axis), "latitude") == "lat"
+    for find, ndim in ((find_1d, 1), (find_2d, 2)):
+        for named in (None, "lat_1 lat_2"):
+            with pytest.raises(CoordinateError, match="'f' has 2 coordinates that are a latitude"):
+                find(with_two(ndim, named), "latitude")
+    same = with_two(2)
+    same["lat_2"] = same["lat_1"].transpose()
+    assert find_2d(same, "latitude") == "lat_1"
+
+
+def test_places_among_the_variables_of_a_dataset_are_those_of_its_own_points():
+    ds = on_places(LAT).reset_coords()
+    given = carry_places(ds["f"], ds)
+    assert {*given.coords} == {"lat2", "lon2"}
+    assert not carry_places(2 * ds["f"], ds).coords  # may lie elsewhere
+    labels = {"j": np.arange(20), "i": np.arange(22)}
+    named = ds.assign_coords(labels)
+    assert {*carry_places(2 * named["f"], named).coords} == {"j", "i", "lat2", "lon2"}
+    shifted = (2 * named["f"]).assign_coords(i=labels["i"] + 1)
+    assert {*carry_places(shifted, named).coords} == {"j", "i"}
+    assert not carry_places(ds["f"], ds.assign(lon2=ds["lon2"].isel(j=0))).coords
+    third = ds.assign(f=ds["f"].expand_dims(t=22), lon2=ds["lon2"].rename(i="t"))
+    assert not carry_places(third["f"], third).coords
+    twice = ds.assign(again=ds["lat2"] + 1.0)
+    twice["again"].attrs = NORTH
+    assert not carry_places(twice["f"], twice).coords
