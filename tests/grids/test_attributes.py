@@ -15,7 +15,13 @@ import xarray as xr
 
 from fdgrad_dask.errors import CoordinateError
 from fdgrad_dask.grids import units
-from fdgrad_dask.grids.attributes import name_derivative
+from fdgrad_dask.grids.attributes import (
+    Unnamed,
+    choose_long_name,
+    choose_name,
+    name_derivative,
+    require_decoded,
+)
 from fdgrad_dask.grids.units import conversion_factor, divide_units, kelvin_conversion
 
 UNITS = [
@@ -382,3 +388,48 @@ def test_without_the_extras_nothing_is_said_and_the_units_of_the_application_are
     made = subprocess.run([sys.executable, "-W", "error", "-c", BASE_ONLY], capture_output=True)
     assert made.returncode == 0, made.stderr.decode()
     assert made.stderr == b""
+
+
+# --- values that are not decoded ------------------------------------------------------------
+
+HELD = {  # attributes; which say so of a coordinate, and of a field, which may lack values
+    "nothing": ({"units": "K", "long_name": "t"}, [], []),
+    "a factor": ({"scale_factor": 0.1}, ["scale_factor"], ["scale_factor"]),
+    "an offset": ({"add_offset": np.array([5.0])}, ["add_offset"], ["add_offset"]),
+    "both": ({"add_offset": 1.0, "scale_factor": 2}, ["scale_factor", "add_offset"], None),
+    "as they are": ({"scale_factor": 1.0, "add_offset": np.float32(0)}, [], []),
+    "unsigned": ({"_Unsigned": "true"}, ["_Unsigned"], ["_Unsigned"]),
+    "a fill value": ({"_FillValue": -999.0}, [], ["_FillValue"]),
+    "some": ({"missing_value": [-999.0, -888.0]}, [], ["missing_value"]),
+    "NaN": ({"_FillValue": np.nan, "missing_value": [np.float32("nan")]}, [], []),
+    "none": ({"_FillValue": None, "scale_factor": None}, [], []),
+    "a text": ({"_FillValue": "-999"}, [], ["_FillValue"]),
+}
+
+
+@pytest.mark.parametrize(("attrs", "packed", "any_missing"), HELD.values(), ids=HELD)
+def test_attributes_of_values_as_a_file_holds_them(attrs, packed, any_missing):
+    for options, found in (({"may_lack": False}, packed), ({}, packed or any_missing)):
+        if not found:
+            require_decoded("t", attrs, **options)
+            continue
+        said = ", ".join(f"{key} = {attrs[key]}" for key in found)
+        with pytest.raises(CoordinateError) as refused:
+            require_decoded("t", attrs, **options)
+        assert f"'t' is not decoded: its attributes say {said}, so" in str(refused.value)
+        assert str(refused.value).endswith(f"del ….attrs[{found[0]!r}]")
+
+
+def test_dates_as_digits_are_no_time():
+    with pytest.raises(CoordinateError, match=r"'time' is in 'day as %Y%m%d.%f', dates as digits"):
+        require_decoded("time", {"units": "day as %Y%m%d.%f"}, may_lack=False)
+    require_decoded("time", {"units": "days since 2000-01-01"})
+
+
+def test_a_field_without_a_name_is_called_f_in_results_and_what_it_is_in_messages():
+    unnamed = Unnamed("the first field")
+    assert f"{unnamed!r} {unnamed}" == "the first field the first field"
+    assert choose_name(unnamed) == choose_name(None) == "f"
+    assert choose_name("t") == "t"
+    assert name_derivative(unnamed, "x", 2) == "d2f_dx2"
+    assert choose_long_name({}, unnamed) == choose_long_name({}, None) == "f"
