@@ -300,7 +300,13 @@ def test_no_latitude_is_beyond_a_pole_and_no_longitude_beyond_two_turns(lat):
 
 
 @pytest.mark.parametrize(
-    ("lat", "lon", "is_angle"), [(1.57, 6.28, False), (1.58, 6.28, True), (1.57, 6.29, True)]
+    ("lat", "lon", "is_angle"),
+    [
+        (1.57, 6.28, False),
+        (np.pi / 2, 2 * np.pi, False),  # the pole and a full turn themselves
+        (1.58, 6.28, True),
+        (1.57, 6.29, True),
+    ],
 )
 def test_what_is_larger_than_a_turn_is_no_radian(lat, lon, is_angle):
     f = on_places(LAT, LAT / LAT.max() * lat, LON / LON.max() * lon)
@@ -312,6 +318,15 @@ def test_what_is_larger_than_a_turn_is_no_radian(lat, lon, is_angle):
         return
     with pytest.raises(CoordinateError, match="may be radians; set units"):
         op.gradient_magnitude(f)
+
+
+def test_places_as_a_file_holds_them_are_refused_and_a_fill_value_is_none():
+    f = on_places(LAT)
+    named = f.assign_coords(lat2=f.lat2.assign_attrs(_FillValue=-999.0))
+    assert_array_equal(op.gradient_magnitude(named), op.gradient_magnitude(f))
+    packed = f.assign_coords(lon2=f.lon2.assign_attrs(scale_factor=0.01))
+    with pytest.raises(CoordinateError, match=r"'lon2' is not decoded: .* scale_factor = 0\.01"):
+        op.gradient_magnitude(packed)
 
 
 def test_a_lazy_grid_that_moves_at_last_has_no_places_there():
