@@ -63,7 +63,8 @@ TESTS = {
 }
 """Where the tests of the modules whose path begins so are looked for."""
 CHILDREN = {
-    "blocks/compute.py": ["blocks/test_settings.py"],
+    "blocks/compute.py": ["blocks/test_settings.py::test_children_of_a_fork_compute"],
+    "blocks/device.py": ["blocks/test_device.py::test_on_two_devices_everything_stays_where_it_is"],
     "blocks/sharded.py": ["blocks/test_sharded.py"],
 }
 """Tests that start processes, which import a mutant as a file: asked where no other found it."""
@@ -83,6 +84,9 @@ CHILDREN = {
 # - blocks/central.py: which of two equal steps is taken, a copy of points, -2 for -1 in a shape.
 # - blocks/compute.py: from how many points on XLA is quicker; how long the end pauses; how many
 #   threads are there to ask one.
+# - blocks/device.py: up to how many bytes an array stays on a device; whether numbers are copied;
+#   whether rows of poles are among the fields, where nothing reads them.
+# - blocks/device.py: by which number of a sign steps of levels are multiplied, or divided.
 # - blocks/differentiable.py: whether what is finite has a rule of its own, which says the same; and
 #   which finite number stands for another one that nothing is made of.
 # - blocks/fields.py: whether the innermost axis sets rows or selects them; `>` or `>=` 0 of no 0.
@@ -157,7 +161,7 @@ CHILDREN = {
 # - operators/staggered_wind.py: components beside those that are needed, or one of them twice.
 # - operators/staggered_wind.py: of which component a B grid is seen, since both are at corners.
 # - pipeline/planning/cutting.py: whether a halo may end where its region does, an end anyway.
-# - pipeline/planning/graph.py: how long a corner of a few points is.
+# - pipeline/planning/graph.py: how long a corner of a few points is; which graphs are made again.
 # - pipeline/planning/job.py: of what garbage is collected; it shows in HDF5 that is written again.
 # - pipeline/planning/job.py: `>` or `>=` of what a worker holds, which no plan meets to the byte.
 # - pipeline/planning/regions.py: by what the only point of a dimension is divided, without a halo.
