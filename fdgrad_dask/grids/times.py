@@ -179,7 +179,7 @@ def as_numbers(field: xr.DataArray, datetime_unit: str | None) -> xr.DataArray:
         )
     unit = _check_unit(datetime_unit)
     days = _YEAR_DAYS["standard"] * YEARS.get(unit, 0)
-    origin = _EPOCH if kind == "M" else np.timedelta64(0)
+    origin = _EPOCH if kind == "M" else np.timedelta64(0, "s")
     counted = field.data.map_blocks(
         _count_since, origin.astype(field.dtype), "s" if days else unit, dtype=np.float64
     )
