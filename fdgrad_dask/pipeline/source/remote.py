@@ -208,8 +208,11 @@ def files_of(source: Stored) -> list[str]:
 
 
 def is_repository(found: Collection[str]) -> bool:
-    """Whether a folder with these names in it is an Icechunk repository."""
-    return {"snapshots", "refs"} <= {*found}
+    """Whether a folder with these names in it is an Icechunk repository.
+
+    Its branches are in a folder, or since version 2 of the format in a file.
+    """
+    return "snapshots" in found and ("refs" in found or "repo" in found)
 
 
 def format_of(file: str, source: Stored) -> str:
