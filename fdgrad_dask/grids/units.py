@@ -40,6 +40,7 @@ _PAIRS = re.compile(
     re.IGNORECASE,
 )
 _POWER = re.compile(r"(?<=[A-Za-z])(?<!\d[eE])(?=-?\d)")  # as UDUNITS writes it: s-1
+_DOT = re.compile(r"(?<!\d)\.|\.(?!\d)")  # a product, as in m.s-1, but not of digits
 _GEOPOTENTIAL = re.compile(r"\bgeopotential[ _](?=(deca|kilo)?met(er|re)s?\b)", re.IGNORECASE)
 # What pint takes for something else: a coulomb, a constant.
 _AMBIGUOUS = {"C", "F", "a", "sigma"}
@@ -192,7 +193,7 @@ def _parse_exponents(units: str) -> dict[str, float] | None:
     """Parse units to {unit: exponent} in the order of the string; None if a word is ambiguous."""
     text = _PAIRS.sub(lambda pair: f"deg_{pair[1].lower()}", units.strip())
     text = re.sub(r"\bdeg_([cfk])\b", lambda word: f"deg_{word[1].upper()}", text)
-    text = _GEOPOTENTIAL.sub("", text)
+    text = _DOT.sub(" ", _GEOPOTENTIAL.sub("", text))
     if _AMBIGUOUS & set(re.findall(r"[A-Za-z_°]+", text)):
         return None
     registry = _registry()
