@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ def fdgrad(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int
         monkeypatch.chdir(tmp_path)
         path = tmp_path / "in.nc" if isinstance(ds, xr.Dataset) else ds
         if isinstance(ds, xr.Dataset):
+            gc.collect()  # HDF5 lets nobody write a file that an earlier call has still open
             ds.to_netcdf(path)
         keys = "operator", "inputs", "output", "options"
         config = {

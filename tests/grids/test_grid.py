@@ -28,7 +28,7 @@ def index(n):
 
 
 def days(*numbers):
-    return np.array([np.datetime64("NaT") if n is None else np.datetime64(n, "D") for n in numbers])
+    return np.array([np.datetime64("NaT" if n is None else n, "D") for n in numbers])
 
 
 PLANE = xr.DataArray(

@@ -33,7 +33,9 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
             file.createDimension("time", None)
             file.createDimension("x", 3)
             time = file.createVariable("time", "f8", ("time",))
-            time.units = f"hours since {np.datetime64('2000-01-01T00') + 2 * number}"
+            time.units = (
+                f"hours since {np.datetime64('2000-01-01T00') + np.timedelta64(2 * number, 'h')}"
+            )
             time[:] = [0, 1]
             file.createVariable("x", "f8", ("x",))[:] = [0, 1, 2]
             file.createVariable("file", "i4", ("time",))[:] = number
