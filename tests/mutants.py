@@ -154,6 +154,7 @@ CHILDREN = {
 # - operators/pole_rows.py: more than one window or more than two, since no table has two.
 # - operators/potential_vorticity.py: whether kelvin are multiplied by one; the unit of levels that
 #   are no pressure, which are refused.
+# - operators/roles.py: whether a component in the unit of the other is multiplied by one.
 # - operators/rotation.py: how many of the two arrays of a wind are taken, two or three.
 # - operators/staggered_ghosts.py: which end says that x is periodic; the pivot where no fold is.
 # - operators/staggered_ghosts.py: how many ghosts x has, which goes around with or without them.

@@ -1,4 +1,4 @@
-"""Fields without a name, and components that have the same one."""
+"""Fields without a name, components that have the same one; calls and numbers that are wrong."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ import inspect
 import numpy as np
 import pytest
 import xarray as xr
+from numpy.testing import assert_array_equal
+from tripolar import FOLDED, tripolar
 
+from fdgrad_dask import Sphere
 from fdgrad_dask import operators as op
 from fdgrad_dask.errors import CoordinateError, FdgradError, OptionError
 
@@ -76,3 +79,42 @@ def test_components_that_cannot_be_told_by_their_names(operator, names):
 def test_components_keep_the_names_that_they_have():
     u, v = unnamed("m s-1").rename("us"), unnamed("m s-1").rename("vs")
     assert [*op.rotate_to_earth(u, v).data_vars] == ["us", "vs"]
+
+
+U = unnamed("m s-1").rename("u").isel(level=0, drop=True)
+PYTHON_SAYS = {
+    "missing 1 required positional argument: 'v'": lambda: op.vorticity(U),
+    "takes 2 positional arguments but 3 were given": lambda: op.vorticity(U, U, U),
+    "got multiple values for argument 'u'": lambda: op.vorticity(U, U, u=U),
+}
+
+
+@pytest.mark.parametrize(("text", "call"), PYTHON_SAYS.items(), ids=PYTHON_SAYS)
+def test_python_says_what_is_missing_or_given_twice(text, call):
+    with pytest.raises(TypeError, match=rf"vorticity\(\) {text}"):
+        call()
+
+
+def test_a_field_that_may_be_left_out_is_a_field_too():
+    with pytest.raises(
+        OptionError, match=r"^w is a str, but advection takes a DataArray; call ds\.fd"
+    ):
+        op.advection(U, U.rename("v"), U.rename("s"), "w")
+
+
+@pytest.mark.parametrize("radius", [0, -6371000.0, np.inf, np.nan, "6371 km", None])
+def test_a_radius_that_is_no_length_is_refused(radius):
+    with pytest.raises(
+        OptionError, match=r"the radius of Sphere\(.*\) is no length; give one in m"
+    ):
+        op.laplacian(U, geometry=Sphere(radius))
+    made = op.laplacian(U, geometry=Sphere(np.int64(6371229)))
+    assert_array_equal(made, op.laplacian(U))
+
+
+def test_a_fold_needs_no_faces():
+    f = tripolar(24)[0].s
+    open_end = op.gradient_magnitude(f, boundary={"x": "periodic"})
+    folded = op.gradient_magnitude(f, boundary=FOLDED)
+    np.testing.assert_array_equal(folded[:-1], open_end[:-1])
+    assert (folded[-1] != open_end[-1]).all()

@@ -68,3 +68,38 @@ def test_the_second_component_is_in_the_unit_of_the_first(units, factor):
     made = op.divergence(u, v)
     assert_allclose(made, op.divergence(u, (v * factor).assign_attrs(u.attrs | CASES[0][2])))
     assert made.attrs["units"] == "s-1"
+
+
+@pytest.mark.parametrize("names", [("y", "x"), ("a", "b")])
+@pytest.mark.parametrize("along", SAID)
+def test_which_dimension_is_x_must_be_known_along_the_grid_only(along, names):
+    renamed = dict(zip("yx", names, strict=True))
+    fields = [one.rename(renamed) for one in wind(*SAID[along][0])]
+    if names == ("a", "b") and along == "grid":
+        with pytest.raises(
+            OptionError, match="'u' is along the x of its grid, but which of 'a' an"
+        ):
+            op.vorticity(*fields)
+    else:
+        assert_array_equal(op.vorticity(*fields), op.vorticity(*wind(*SAID[along][0])))
+
+
+FLUX = {"units": "kg m-1 s-1"}
+ORDERS = {  # attributes of what is given as v and as the scalar → whether that may be the wind
+    "speeds": ({"units": "m s-1"}, {"units": "m s-1"}, True),
+    "a northward flux": (FLUX, {**FLUX, "standard_name": "northward_flux"}, True),
+    "an eastward flux": ({**FLUX, "standard_name": "eastward_flux"}, FLUX, True),
+    "no vector": (FLUX, {"units": "kg kg-1"}, False),
+}
+
+
+@pytest.mark.parametrize(("second", "third", "is_wind"), ORDERS.values(), ids=ORDERS)
+def test_of_a_wind_after_its_scalar_the_order_is_said(second, third, is_wind):
+    """MetPy has the scalar first."""
+    t, u, v = (
+        xr.DataArray(np.zeros(X.shape), PLACES, ("y", "x"), name, attrs)
+        for name, attrs in zip("tuv", ({"units": "K"}, second, third), strict=True)
+    )
+    hint = "the wind comes first: u, v, t$" if is_wind else "give the wind as u and v, or correct"
+    with pytest.raises(OptionError, match=f"^'t' is in K: a temperature, .*; {hint}"):
+        op.advection(t, u, v)
