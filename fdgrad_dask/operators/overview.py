@@ -163,7 +163,7 @@ def _grid(known: _Known) -> str:
     if grid is None:
         return f"not recognised: {known.reason}"
     if isinstance(grid.geometry, Plane):
-        return f"plane, x and y in units of {grid.geometry.metres or 1:.10g} m"
+        return f"plane, x and y in units of {grid.geometry.metres:.10g} m"
     kind = "sphere" if isinstance(grid.geometry, Sphere) else "curvilinear"
     mapping = find_grid_mapping(known.field)
     projection = f" ({mapping.kind})" if mapping is not None and mapping.kind else ""

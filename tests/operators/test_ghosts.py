@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -200,10 +201,34 @@ def test_beyond_a_fold_lie_the_last_rows(pivot):
         )
     }
     ghosts = Ghosts(links, points, {"y": WIDTH, "x": 0})
-    made = ghosts.extend(0, xr.DataArray(values, dims=("y", "x")), "center")
+    given = xr.DataArray(values, dims=("y", "x"))
+    made = ghosts.extend(0, given, "center")
     if pivot == "F":  # between the last row and the first beyond
         beyond = values[::-1, ::-1][:WIDTH]
     else:  # on the last row, about its first column
-        values = np.concatenate([values[:-1], values[-1:]])
         beyond = values[-2:-4:-1, -np.arange(N[1]) % N[1]]
     assert_array_equal(made, np.concatenate([values, beyond]))
+    angles = ghosts.extend(0, given, "center", Quantity({("", "center"): given}, "", "angle"))
+    assert_array_equal(angles, np.concatenate([values, beyond + 180]))
+    with pytest.raises(CoordinateError, match="but 8 are needed beyond the fold; lower the acc"):
+        replace(ghosts, width={"y": 8, "x": 0}).extend(0, given, "center")
+
+
+def test_faces_above_their_cells_that_are_not_turned():
+    """Two side by side, of which the first has no face below its cells."""
+    links = {0: {"X": (None, (1, "X", False))}, 1: {"X": ((0, "X", False), None)}}
+    size, ends = {"y": M, "x": M}, {"y": 2 * M, "x": 2 * M}
+    points = {
+        p: Points(dict(zip("yx", DIMS[p], strict=True)), {"y": 1, "x": x}, size, ends, M)
+        for p, x in (("center", 1), ("u", 2))
+    }
+    whole = np.random.default_rng(5).normal(size=(M, 2 * M))
+    u = over_faces([whole[:, :M], whole[:, M:]], "u")
+    center = over_faces(u.values)
+    ghosts = connect_faces({"face": links}, {"f": center}, points, WIDTH)
+    for what in (None, Quantity({("", "u"): u}, "", "angle")):
+        assert_array_equal(ghosts.extend(1, u, "u", what), whole[:, M - WIDTH :])
+        assert_array_equal(ghosts.extend(0, u, "u", what), whole[:, : M + WIDTH])
+    narrow = "4 points along 'i', but 4 are needed beyond the upper end of X of face 0"
+    with pytest.raises(CoordinateError, match=narrow):
+        replace(ghosts, width={"y": M, "x": M}).extend(0, center, "center")
