@@ -119,14 +119,14 @@ CHILDREN = {
 # - grids/faces.py: which of two faces that are the same one has to exist.
 # - grids/geometry.py: `<` or `<=` 1e-5 degrees, which no coordinate is exactly away from a pole.
 # - grids/globe.py: which two of the rows, or columns, say whether they rise, since all do.
-# - grids/globe.py: 1 or -1 for the second of two ends.
+# - grids/globe.py: 1 or -1 for the second of two ends; `<` or `<=` of a limit that none meets.
 # - grids/metric_terms.py: nothing times the first spacing, or divided by it, which is not zero.
 # - grids/model_cells.py: whether a variable is copied deep, or one part alone is concatenated;
 #   1 or 2 of a factor, which is never 2.
 # - grids/models.py: `<` or `<=` 0.2 of a step, by which no face is exactly off its middle.
 # - grids/places.py: `>` or `>=` of a limit, which no angle meets exactly; the name of an array that
 #   has none.
-# - grids/projections.py: 1 or -2 for -1 in the shape of one number.
+# - grids/projections.py: 1 or -2 for -1 in the shape of one number; which of two axes of one unit.
 # - grids/staggered.py: which end says that the axis is periodic, since both ends do.
 # - grids/steps.py: `>` or `>=`, since no step is exactly as long as the shortest that counts.
 # - grids/times.py: 2**62 or 2**63.

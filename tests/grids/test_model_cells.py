@@ -116,6 +116,15 @@ def test_sizes_are_in_metres_and_float64(units):
         grid_of(ds.assign(dxF=ds["dxF"].assign_attrs(units="K")))
 
 
+def test_rates_per_kilometre():
+    ds = dataset("left", {"pm": "center", "pn": "center"})
+    per_km = ds.assign({n: (1000 * ds[n]).assign_attrs(units="km-1") for n in ("pm", "pn")})
+    made, wanted = grid_of(per_km), grid_of(ds)
+    for point in POINTS:
+        np.testing.assert_allclose(made.dx[point], wanted.dx[point], rtol=1e-14)
+        np.testing.assert_allclose(made.dy[point], wanted.dy[point], rtol=1e-14)
+
+
 def test_sizes_on_a_device_stay_there():
     ds = dataset("left", {"dxF": "center"}).astype("f4")
     ds["dxF"] = ds["dxF"].dims, jnp.asarray(ds["dxF"].values)
@@ -159,6 +168,7 @@ def test_the_first_complete_pair_of_places_is_that_of_a_point():
 def test_sizes_have_the_coordinates_of_their_points():
     ds = dataset("left", {"dxC": "u", "dxF": "center", "geolon_u": "u", "geolat_u": "u"})
     ds = ds.assign_coords(i=np.arange(NX) + 0.5, i_g=np.arange(NX), depth=("Z", [1.0]))
+    ds = ds.assign_coords(basin=at("left", "center", length))
     made = grid_of(ds.assign_coords(time=3.0)).dx
     assert {*made["u"].coords} == {"i_g", "geolon_u", "geolat_u"}
-    assert {*made["center"].coords} == {"i"}
+    assert {*made["center"].coords} == {"i", "basin"}

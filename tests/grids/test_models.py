@@ -458,6 +458,18 @@ def test_sgrid_needs_a_topology_of_two_dimensions():
         assert find_layout(ds.assign(grid=ds.grid.assign_attrs(attrs))) is None
 
 
+@pytest.mark.parametrize(("padding", "position"), [("low", "right"), ("high", "left")])
+def test_the_padding_of_sgrid_says_which_faces_there_are_of_as_many(padding, position):
+    ds = sized(xi=4, xin=4, eta=3, etan=4)
+    said = f"xi: xin (padding: {padding}) eta: etan (padding: none)"
+    attrs = {"cf_role": "grid_topology", "node_dimensions": "xin etan", "face_dimensions": said}
+    layout = find_layout(ds.assign(grid=((), 0, attrs)))
+    assert layout.grid.x == {"center": "xi", position: "xin"}
+    assert layout.grid.y == {"center": "eta", "outer": "etan"}
+    plain = attrs | {"face_dimensions": "xi: xin eta: etan (padding: none)"}
+    assert find_layout(ds.assign(grid=((), 0, plain))) is None  # of which none are said
+
+
 SIDES = {"left": -0.5, "right": 0.5, "inner": 0.5, "outer": -0.5}
 
 
@@ -536,6 +548,7 @@ def test_only_the_axes_of_mom_are_nominal(model):
 def test_older_names_of_mom6_are_nominal_too():
     layout = find_layout(sized(lonh=4, lonq=4, lath=3, latq=3))
     assert layout.grid.x == {"center": "lonh", "right": "lonq"}
+    assert layout.grid.source.startswith("MOM6: the dimensions lonh, lonq, lath, latq;")
     assert layout.is_nominal
 
 
