@@ -64,6 +64,7 @@ TESTS = {
 """Where the tests of the modules whose path begins so are looked for."""
 CHILDREN = {
     "blocks/compute.py": ["blocks/test_settings.py"],
+    "blocks/device.py": ["blocks/test_device.py::test_on_two_devices_everything_stays_where_it_is"],
     "blocks/sharded.py": ["blocks/test_sharded.py"],
 }
 """Tests that start processes, which import a mutant as a file: asked where no other found it."""
@@ -83,6 +84,9 @@ CHILDREN = {
 # - blocks/central.py: which of two equal steps is taken, a copy of points, -2 for -1 in a shape.
 # - blocks/compute.py: from how many points on XLA is quicker; how long the end pauses; how many
 #   threads are there to ask one.
+# - blocks/device.py: up to how many bytes an array stays on a device; whether numbers are copied;
+#   whether rows of poles are among the fields, where nothing reads them.
+# - blocks/device.py: by which number of a sign steps of levels are multiplied, or divided.
 # - blocks/differentiable.py: whether what is finite has a rule of its own, which says the same; and
 #   which finite number stands for another one that nothing is made of.
 # - blocks/fields.py: whether the innermost axis sets rows or selects them; `>` or `>=` 0 of no 0.

@@ -16,7 +16,7 @@ from numpy.testing import assert_array_equal
 from fdgrad_dask import gradient
 from fdgrad_dask.blocks import device
 from fdgrad_dask.blocks.compute import compute_block
-from fdgrad_dask.blocks.program import Block, single
+from fdgrad_dask.blocks.program import Block, Derivative, Program, single
 from fdgrad_dask.stencils.boundary import boundary_pair
 from fdgrad_dask.stencils.table import stencil
 
@@ -141,6 +141,53 @@ def test_tables_that_the_user_deletes_are_sent_again(monkeypatch):
     assert_array_equal(gradient(f, 3.0), want)
 
 
+@pytest.fixture
+def sent(monkeypatch):
+    """The shapes that were sent to a device, which has nothing yet."""
+    shapes, send = [], device.send
+    monkeypatch.setattr(device, "send", lambda a, *to: shapes.append(a.shape) or send(a, *to))
+    device._kept.cache_clear()
+    return shapes
+
+
+def test_what_is_sent_once_and_what_each_time(sent):
+    """Tables and what varies along one axis once; a whole field of NumPy's each time."""
+    program = Program((((0, 1), (2, None)),), (Derivative(0, 1, table()),))
+    for field in (np.ones((30, 20), "f4"), np.ones((2, 20), "f4")):
+        f = jnp.asarray(F.T[: len(field)], "f4")
+        blocks = [Block(f), Block(np.ones((len(f), 1), "f4")), Block(field)]
+        device.compute_on_device(blocks, program, np.dtype("f4"))
+        assert field.shape in sent
+        assert len(sent) > 1
+        sent.clear()
+        device.compute_on_device(blocks, program, np.dtype("f4"))
+        assert sent == [field.shape]
+        sent.clear()
+
+
+def test_integers_are_differenced_before_they_are_rounded():
+    """Beside a number that is one, too; float64 has every 256th of them."""
+    f = 2**60 + np.array([1, 4, 2, 9])
+    with jax.enable_x64(True):
+        made = gradient(jnp.asarray(f), boundary=2**60 + 5)
+        small = gradient(jnp.asarray([2**31 - 1, 3, -(2**31), 7], "i4"))
+    assert made.tolist() == [-0.5, 0.5, 2.5, 1.5]
+    assert small.tolist() == [4 - 2**31, -(2**31) + 0.5, 2, 2**31 + 7]
+
+
+def test_halves_are_computed_in_the_dtype_of_the_result():
+    f = F.astype("f2")
+    (made,) = compute_block([Block(jnp.asarray(f))], single(table(), 0), np.dtype("f4"))
+    assert made.dtype == "f4"
+    assert_array_equal(made, gradient(f.astype("f4"), X, axis=0))
+
+
+def test_what_stands_outside_may_be_traced():
+    f = jnp.asarray([1.0, 4.0, 2.0])
+    by_value = jax.jacobian(lambda value: gradient(f, boundary=(value, None)))(0.0)
+    assert by_value.tolist() == [-0.5, 0, 0]
+
+
 # -- dtypes and coordinates ------------------------------------------------------------------
 
 
@@ -186,8 +233,9 @@ def test_levels_that_rise_or_fall_everywhere(sign):
     gaps[0, 1] = gaps[1, 0] = np.nan
     equal[1, 1], back[1, 1], endless[0, 2] = 2.0, 1.0, np.inf
     whole = np.array([[2**60, 2**60 + 1024]])
+    cases = {True: (LEVELS, LEVELS / 10, gaps), False: (equal, back)}
     with jax.enable_x64(True):
-        for z, wanted in ((LEVELS, True), (gaps, True), (equal, False), (back, False)):
+        for wanted, z in ((wanted, z) for wanted, each in cases.items() for z in each):
             assert device.rises_or_falls(jnp.asarray(sign * z), 1) is wanted
             assert device.rises_or_falls(jnp.asarray(sign * z.T), 0) is wanted
         assert not device.rises_or_falls(jnp.asarray(sign * endless), 1)
