@@ -213,6 +213,16 @@ def test_the_variables_of_a_grid_are_read_once_and_no_field() -> None:
     assert names == {"e1"}
 
 
+def test_a_step_may_have_a_grid_of_its_own() -> None:
+    source = moving(0.0)
+    source["v"] = source.v + np.arange(5.0) ** 2
+    sections = {"source": {"path": "in"}, "target": {"path": "out.zarr"}}
+    config = Config.model_validate({**sections, "steps": [{**WIND, "options": SIZES}]})
+    made = build(config, source)
+    want = np.gradient(source.v.values, axis=2)  # dx is 1, and u is 0
+    np.testing.assert_allclose(made.z, want, rtol=1e-12)
+
+
 def test_what_is_too_large_stays_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     for most, expected in ((20, {"e1"}), (19, set())):
         monkeypatch.setattr(steps, "IN_MEMORY", most)
