@@ -157,7 +157,7 @@ CHILDREN = {
 # - operators/staggered_wind.py: components beside those that are needed, or one of them twice.
 # - operators/staggered_wind.py: of which component a B grid is seen, since both are at corners.
 # - pipeline/planning/cutting.py: whether a halo may end where its region does, an end anyway.
-# - pipeline/planning/graph.py: how long a corner of a few points is.
+# - pipeline/planning/graph.py: how long a corner of a few points is; which graphs are made again.
 # - pipeline/planning/job.py: of what garbage is collected; it shows in HDF5 that is written again.
 # - pipeline/planning/job.py: `>` or `>=` of what a worker holds, which no plan meets to the byte.
 # - pipeline/planning/regions.py: by what the only point of a dimension is divided, without a halo.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
 import xarray as xr
@@ -66,6 +67,23 @@ def test_regions_beside_each_other_are_cut_at_the_ends_of_each() -> None:
     assert array.chunks[1] == tuple(np.diff([0, 8, 10, 12, 25, 27, 60]))
 
 
+def test_what_no_region_is_cut_along_is_read_in_one_piece() -> None:
+    region = Region(config_of({**STEP, "inputs": ["w"]}), opened(), [{"x": (0, 10)}], {}, {})
+    assert {each.chunks for each in region.read.values() if each.ndim == 2} == {((12,), (10, 50))}
+
+
+@pytest.mark.parametrize("on_device", [False, True])
+def test_floats_of_the_source_go_to_the_device_and_nothing_else(on_device: bool) -> None:
+    source = opened()
+    source["n"] = source.a.astype("i2")
+    source["m"] = source.w.compute()
+    steps = [{**STEP, "inputs": [name]} for name in ("a", "w", "n", "m")]
+    span = {"y": (0, 12), "x": (0, 10)}
+    region = Region(config_of(*steps), source, [span], {}, {}, on_device=on_device)
+    there = {name for name, _, part in region.results() if isinstance(part._meta, jax.Array)}
+    assert there == ({"da_dx", "dw_dx"} if on_device else set())
+
+
 def test_where_a_chunk_lies() -> None:
     chunks = ((2, 3, 4), (5, 5))
     assert graph.ends_of(chunks, (0, 1)) == [(0, 2), (5, 10)]
@@ -120,6 +138,8 @@ def test_a_variable_as_the_plan_sees_it() -> None:
 
 
 HALOS: list[tuple[dict[str, Any], Halo]] = [
+    ({"dim": "x", "accuracy": 4}, Halo(2, 1)),
+    ({"dim": "x", "accuracy": 6}, Halo(3, 1)),
     ({"dim": "x", "accuracy": 8}, Halo(4, 1)),
     ({"dim": "x", "accuracy": 8, "skipna": "one-sided"}, Halo(8, 1)),  # all to one side
     ({"dim": "x", "accuracy": 8, "boundary": "periodic"}, Halo(4, 1, around=True)),
