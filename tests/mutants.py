@@ -84,6 +84,8 @@ CHILDREN = {
 # - blocks/central.py: which of two equal steps is taken, a copy of points, -2 for -1 in a shape.
 # - blocks/compute.py: from how many points on XLA is quicker; how long the end pauses; how many
 #   threads are there to ask one.
+# - blocks/compute.py: from how many points on XLA is quicker; how long the end pauses, `<` or `<=`
+#   how long it waits at most; how many threads are there to ask one.
 # - blocks/device.py: up to how many bytes an array stays on a device; whether numbers are copied;
 #   whether rows of poles are among the fields, where nothing reads them.
 # - blocks/device.py: by which number of a sign steps of levels are multiplied, or divided.
@@ -100,7 +102,7 @@ CHILDREN = {
 # - blocks/shards.py: `>` or `>=` 0 of an offset that is not 0.
 # - blocks/small.py: whether slices join ends beyond which nothing is read.
 # - blocks/program.py: the least halo of a field that is differentiated, since none is below 1.
-# - blocks/zero_copy.py: how long it waits at most, and pauses in between; -2 for -1 in a shape.
+# - blocks/zero_copy.py: how long, `<` or `<=`, it waits at most, and pauses; -2 for -1 in a shape.
 # - halo/chunks.py: how many bytes travel together; whether what is no chunk is asked for its kind;
 #   which of the arrays that are cut alike says how.
 # - halo/overlap.py: which of equal widths; how many values metadata have; whether arrays in memory

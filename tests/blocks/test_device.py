@@ -165,6 +165,37 @@ def test_what_is_sent_once_and_what_each_time(sent):
         sent.clear()
 
 
+<<<<<<< HEAD
+=======
+def test_tables_are_sent_to_the_device_that_the_user_has_chosen(monkeypatch):
+    """What JAX may move goes with arrays of any device, and so do its tables."""
+    places, send = [], device.send
+    monkeypatch.setattr(device, "send", lambda a, place: places.append(place) or send(a, place))
+    there = jax.devices()[0]
+    for f, place in ((jax.device_put(F, there), there), (jnp.asarray(F), None)):
+        device._kept.cache_clear()
+        made = gradient(f, X, axis=0)
+        assert set(places) == {place}
+        assert made.committed == (place is not None)
+        places.clear()
+
+
+@pytest.mark.parametrize(("dtype", "is_wide"), [("f4", False), ("f8", True)])
+def test_traced_arrays_of_32_bits_leave_the_switch_alone(monkeypatch, dtype, is_wide):
+    seen, run = [], device.run_differentiable
+
+    def looked_at(*given, **static):
+        seen.append(jax.config.jax_enable_x64)
+        return run(*given, **static)
+
+    monkeypatch.setattr(device, "run_differentiable", looked_at)
+    with jax.enable_x64(True):
+        f = jnp.asarray(F, dtype)
+    jax.jit(lambda f: gradient(f, X, axis=0))(f)
+    assert seen == [is_wide]
+
+
+>>>>>>> mutblocks
 def test_integers_are_differenced_before_they_are_rounded():
     """Beside a number that is one, too; float64 has every 256th of them."""
     f = 2**60 + np.array([1, 4, 2, 9])
