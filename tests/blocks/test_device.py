@@ -165,8 +165,6 @@ def test_what_is_sent_once_and_what_each_time(sent):
         sent.clear()
 
 
-<<<<<<< HEAD
-=======
 def test_tables_are_sent_to_the_device_that_the_user_has_chosen(monkeypatch):
     """What JAX may move goes with arrays of any device, and so do its tables."""
     places, send = [], device.send
@@ -195,7 +193,6 @@ def test_traced_arrays_of_32_bits_leave_the_switch_alone(monkeypatch, dtype, is_
     assert seen == [is_wide]
 
 
->>>>>>> mutblocks
 def test_integers_are_differenced_before_they_are_rounded():
     """Beside a number that is one, too; float64 has every 256th of them."""
     f = 2**60 + np.array([1, 4, 2, 9])
