@@ -52,7 +52,7 @@ def rows(size: str) -> Iterator[Row]:
         "ours": lambda: jax.block_until_ready(ours(u, v)),
         "theirs": lambda: jax.block_until_ready(theirs(u, v)),
     }
-    seconds = in_turn(calls, 2 if size == "quick" else 7)
+    seconds = in_turn(calls, 2 if size == "quick" else 21)
     yield Row(
         "divergence and vorticity under jit",
         f"{u.nbytes / 1e6:.0f} MB of float32",
