@@ -64,7 +64,6 @@ TESTS = {
 """Where the tests of the modules whose path begins so are looked for."""
 CHILDREN = {
     "blocks/compute.py": ["blocks/test_settings.py::test_children_of_a_fork_compute"],
-    "blocks/device.py": ["blocks/test_device.py::test_on_two_devices_everything_stays_where_it_is"],
     "blocks/sharded.py": ["blocks/test_sharded.py"],
 }
 """Tests that start processes, which import a mutant as a file: asked where no other found it."""
