@@ -11,6 +11,7 @@ import jax.export
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from block_cases import F, X, options
 from numpy.testing import assert_array_equal
 
 from fdgrad_dask import gradient
@@ -19,18 +20,6 @@ from fdgrad_dask.blocks.compute import compute_block
 from fdgrad_dask.blocks.program import Block, Derivative, Program, single
 from fdgrad_dask.stencils.boundary import boundary_pair
 from fdgrad_dask.stencils.table import stencil
-
-F = np.random.default_rng(0).standard_normal((20, 30))
-X = np.cumsum(np.random.default_rng(1).uniform(0.5, 2, 20))
-OPTIONS = {
-    "plain": {},
-    "edge_order 2": {"edge_order": 2},
-    "accuracy 4": {"accuracy": 4},
-    "periodic": {"boundary": "periodic", "period": 40.0},
-    "reflect": {"boundary": "reflect", "accuracy": 4},
-    "number": {"boundary": (1.5, None)},
-}
-options = pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
 
 
 def table(boundary=None, **given):
