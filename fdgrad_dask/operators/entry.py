@@ -59,10 +59,11 @@ def takes_fields(operator: Callable[P, R]) -> Callable[P, R]:
         plain = given.copy()
         for name in fields:
             if given.get(name) is not None or name in required:
-                made = _field(given[name], name, operator.__name__, takes_datasets)
-                if isinstance(made, xr.DataArray) and made.name is None:
-                    made = made.rename(Unnamed(name if len(fields) > 1 else "the field"))
-                plain[name] = made
+                plain[name] = _field(given[name], name, operator.__name__, takes_datasets)
+        changed = [name for name in fields if plain.get(name) is not given.get(name)]
+        for name in fields:
+            if isinstance(one := plain.get(name), xr.DataArray) and one.name is None:
+                plain[name] = one.rename(Unnamed(name if len(fields) > 1 else "the field"))
         for option in COORDINATES:
             if isinstance(given.get(option), xr.DataArray):
                 plain[option] = _numbers(given[option])
@@ -70,9 +71,8 @@ def takes_fields(operator: Callable[P, R]) -> Callable[P, R]:
             plain["geometry"] = _numbers_of_geometry(given["geometry"])
         with in_double(_arrays_of([plain.get(name) for name in arrays])):
             result = _solve_beyond_ends(operator, fields, plain, known)
-        for name in fields:
-            if plain.get(name) is not given.get(name):
-                result = cast(R, _as_before(result, given[name]))
+        for name in changed:
+            result = cast(R, _as_before(result, given[name]))
         return result
 
     entered.__signature__ = signature  # type: ignore[attr-defined]
