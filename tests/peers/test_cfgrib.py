@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -11,6 +14,7 @@ from fdgrad_dask import cli
 from fdgrad_dask.pipeline.config.source import Source
 from fdgrad_dask.pipeline.source.open import open_source
 
+pytest.importorskip("pyproj", reason="pyproj is not installed")  # first: see below
 pytest.importorskip("cfgrib", reason="cfgrib is not installed")
 eccodes = pytest.importorskip("eccodes", reason="ecCodes is not installed")
 
@@ -75,3 +79,29 @@ def test_a_chunk_is_a_message(grib):
         "latitude": (31,),
         "longitude": (16,),
     }
+
+
+PROJECTED = """
+import sys
+import numpy as np, xarray as xr
+from fdgrad_dask.pipeline.config.source import Source
+from fdgrad_dask.pipeline.source.open import open_source
+
+mapping = {"grid_mapping_name": "rotated_latitude_longitude", "grid_north_pole_latitude": 39.25}
+mapping |= {"grid_north_pole_longitude": -162.0}
+names = {n: {"standard_name": f"grid_{n}itude", "units": "degrees"} for n in ("lat", "long")}
+place = {n: (n, np.arange(-5.0, 6), names[n]) for n in names} | {"pole": ((), 0, mapping)}
+f = xr.DataArray(np.ones((11, 11)), place, ("lat", "long"), attrs={"grid_mapping": "pole"})
+f.to_dataset(name="f").to_netcdf("in.nc", engine="netcdf4")
+found = open_source(Source(path="in.nc")).set_coords("pole")
+assert "eccodes" in sys.modules  # by xarray, which asks cfgrib whether it knows the file
+found.f.fdgrad.horizontal_gradient()
+"""
+
+
+def test_projections_beside_eccodes(tmp_path):
+    """The wheels of both hold a PROJ: pyproj called the other one, and failed or crashed."""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", PROJECTED], cwd=tmp_path, capture_output=True
+    )
+    assert done.returncode == 0, done.stderr.decode()

@@ -7,7 +7,7 @@ import threading
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
+from functools import cache, partial
 from importlib.util import find_spec
 from typing import Any, BinaryIO
 
@@ -109,6 +109,7 @@ def _lazy(path: str, source: Stored, number: int) -> xr.Dataset:
     """As xarray opens it."""
     what: Any
     if format_of(path, source) == "netcdf":
+        _load_projections()
         what, engine = open_netcdf(path, source.storage_options)
     else:
         what, engine = Guarded(zarr_store(path, source), path, source, number), "zarr"
@@ -126,6 +127,14 @@ def _lazy(path: str, source: Stored, number: int) -> xr.Dataset:
             decode_timedelta=False,
             **in_group,
         )
+
+
+@cache
+def _load_projections() -> None:
+    """Load pyproj before xarray loads ecCodes, whose wheels hold a PROJ that it would call."""
+    if find_spec("eccodes") is not None:
+        with suppress(ImportError):
+            import pyproj  # noqa: F401
 
 
 def _refused(error: Exception, path: str, source: Stored) -> InputError:
