@@ -34,7 +34,7 @@ def job(**more: Any) -> Job:
     }
     chunks = {"u": {"chunks": (6, 3, 12)}, "v": {"chunks": (12, 9, 12)}, "s": {"chunks": (20,)}}
     xr.Dataset({**winds, "s": ("t", np.zeros(40))}, coords).to_zarr(
-        "in.zarr", "w", encoding=chunks, zarr_format=3, consolidated=False
+        "in.zarr", mode="w", encoding=chunks, zarr_format=3, consolidated=False
     )
     sections = {"source": {"path": "in.zarr"}, "steps": STEPS, "target": {"path": "out.zarr"}}
     return looked_at(Config.model_validate({**sections, **more}))

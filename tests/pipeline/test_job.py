@@ -114,7 +114,7 @@ def job(limit: str, **target: Any) -> Job:
     sizes, chunks = (2500, 4000), (10, 4000)
     made = {"a": (("y", "x"), da.zeros(sizes, chunks=chunks)), "s": ("k", da.zeros(7, chunks=7))}
     store = xr.Dataset(made)
-    store.to_zarr("in.zarr", "w", zarr_format=3, consolidated=False, compute=False)
+    store.to_zarr("in.zarr", mode="w", zarr_format=3, consolidated=False, compute=False)
     sections = {
         "source": {"path": "in.zarr"},
         "steps": [STEP],

@@ -100,7 +100,7 @@ def test_fronts_of_the_sea(run: Callable[..., None], capsys: pytest.CaptureFixtu
     pytest.importorskip("iris_sample_data", reason="pip install 'fdgrad_dask[samples]'")
     run("sst_fronts")
     assert "fronts   2.3 % of the water and the months" in capsys.readouterr().out
-    with xr.open_dataset("out/sst_fronts.nc") as mask:
+    with xr.open_dataset("out/sst_fronts.nc", decode_timedelta=False) as mask:
         assert mask.front.attrs["long_name"] == "1 where the gradient is above 1 K in 100 km"
         tongue = mask.front.sel(latitude=slice(0, 2), longitude=slice(250, 270))
         assert tongue.mean() > 0.2  # north of the cold tongue of the Pacific
