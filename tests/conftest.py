@@ -43,7 +43,6 @@ def default_allocator(monkeypatch):
     """This process is one of plain glibc, in whose environment nothing is said about memory."""
     from fdgrad_dask.blocks import allocator  # libraries set filters when imported
 
-    monkeypatch.setattr(allocator, "_tuned", 0)
     monkeypatch.setattr(allocator, "_other_allocator", lambda: "")
     for name in [name for name in os.environ if name.startswith(("MALLOC_", "GLIBC_"))]:
         monkeypatch.delenv(name)

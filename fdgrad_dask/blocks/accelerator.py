@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fdgrad_dask.blocks.device import compute_on_device
-from fdgrad_dask.blocks.host import cut_block
+from fdgrad_dask.blocks.host import cut_block, cut_rows
 from fdgrad_dask.blocks.program import Block, Program
 
 SHARE = 8  # a block and its results take no more than this part of the memory; threads share it
@@ -82,12 +82,7 @@ def _rows_of_parts(
     needed += program.outputs * math.prod(shape) * dtype.itemsize
     if room is None or needed * SHARE <= room:
         return [(0, shape[0])]
-    tables = program.stencils(0)
-    # A part holds what its stencils need, as a chunk does.
-    least = max([t.min_chunk_size(end) for t in tables for end in (t.low, t.high)], default=1)
-    rows = max(least, shape[0] * room // (needed * SHARE))
-    starts = [start for start in range(0, shape[0], rows) if shape[0] - start >= least or not start]
-    return list(zip(starts, [*starts[1:], shape[0]], strict=True))
+    return cut_rows((0, shape[0]), shape[0] * room // (needed * SHARE), 0, program)
 
 
 def _room() -> int | None:

@@ -18,7 +18,6 @@ _MOST = 2**31 - 1  # what an int of C holds, which is how mallopt takes its byte
 # malloc.h of glibc
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
 _OTHERS = ("jemalloc", "tcmalloc", "mimalloc")
-_tuned = 0  # bytes
 
 
 def tune_memory(keep: int = _MOST) -> None:
@@ -58,9 +57,6 @@ def tune_memory(keep: int = _MOST) -> None:
     refused = [number for number, value in wanted.items() if not mallopt(number, value)]
     if refused:
         _warn(f"glibc refused the parameters {refused} of mallopt")
-        return
-    global _tuned
-    _tuned = keep
 
 
 def _warn(reason: str) -> None:
@@ -69,10 +65,10 @@ def _warn(reason: str) -> None:
 
 
 def is_default() -> bool:
-    """True if glibc allocates as it does by default: nobody said what it should keep or return."""
+    """True if glibc allocates, and nothing in the environment says what it should keep or return."""
     is_set = any(name.startswith("MALLOC_") for name in os.environ)
     is_set = is_set or "glibc.malloc" in os.environ.get("GLIBC_TUNABLES", "")
-    return not (_tuned or is_set or _other_allocator())
+    return not (is_set or _other_allocator())
 
 
 def _is_glibc() -> bool:

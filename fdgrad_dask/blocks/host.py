@@ -24,6 +24,7 @@ from fdgrad_dask.blocks.zero_copy import lend
 from fdgrad_dask.stencils.dtypes import wide
 
 MIN_COLUMNS = 256  # elements; loops over shorter rows do not vectorise well
+STRIP = 1 << 16  # points of an edge at a time, so that what lies between stays in a cache
 
 Box = tuple[tuple[int, int], ...]  # (start, stop) along each axis
 
@@ -40,9 +41,8 @@ def compute_on_host(
         return compute_in_slices(used, shape, program, dtype)
     # The kernel runs in a thread of XLA's, so the edge rows are computed at the same time.
     interior = _start_interior(used, frame, program, dtype)
-    edges = [
-        (box, _compute_edge(used, shape, program, dtype, box)) for box in _edges(frame, program)
-    ]
+    strips = (box for edge in _edges(frame, program) for box in _strips(edge, program))
+    edges = [(box, _compute_edge(used, shape, program, dtype, box)) for box in strips]
     outputs = [_as_block(array, frame) for array in interior]
     for box, parts in edges:
         place = tuple(slice(*rows) for rows in box)
@@ -161,6 +161,25 @@ def _edges(frame: Frame, program: Program) -> Iterator[Box]:
     if 0 < split <= min(program.axes):
         yield (*((0, 1) for _ in range(split)), *everything[split:])
         yield (*((n - 1, n) for n in shape[:split]), *everything[split:])
+
+
+def _strips(box: Box, program: Program) -> Iterator[Box]:
+    """An edge in parts: NumPy makes an array of each operation, and a plane is a large one."""
+    sizes = [stop - start for start, stop in box]
+    parts = -(-math.prod(sizes) // STRIP)
+    axis = next((i for i, n in enumerate(sizes) if n >= parts), 0)
+    for part in cut_rows(box[axis], sizes[axis] // max(parts, 1), axis, program):
+        yield (*box[:axis], part, *box[axis + 1 :])
+
+
+def cut_rows(
+    whole: tuple[int, int], rows: int, axis: int, program: Program
+) -> list[tuple[int, int]]:
+    """The rows of a block in parts of ``rows``, or of as many as its stencils need."""
+    (start, stop), ends = whole, (0, 1) if axis in program.axes else ()
+    least = max([1, *(program.edge(axis, end) for end in ends)])
+    starts = range(start, max(stop - least, start) + 1, max(rows, least))
+    return list(zip(starts, [*starts[1:], stop], strict=True))
 
 
 def _compute_edge(

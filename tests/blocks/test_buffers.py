@@ -160,10 +160,7 @@ def test_nothing_is_kept_where_somebody_has_said_what_to_keep(reused, monkeypatc
     assert kept() == 0
 
 
-def test_nothing_is_kept_beside_an_allocator_that_keeps(reused, monkeypatch):
-    with monkeypatch.context() as patch:
-        patch.setattr(allocator, "_tuned", 1 << 30)
-        gradient(F, axis=2)
+def test_nothing_is_kept_beside_another_allocator(reused, monkeypatch):
     monkeypatch.setattr(allocator, "_other_allocator", lambda: "jemalloc")
     gradient(F, axis=2)
     assert kept() == 0

@@ -37,10 +37,11 @@ OPTIONS = {
 }
 
 
-@pytest.fixture(params=["by rows and columns", "by runs of memory"])
+@pytest.fixture(params=["by rows and columns", "by runs of memory", "by rows, edges in strips"])
 def in_place(monkeypatch, request):
     """Blocks of any size are computed in place; how many kernels of either kind were compiled."""
     monkeypatch.setattr(interior, "COLUMNS", 8)
+    monkeypatch.setattr(host, "STRIP", 40 if "strips" in request.param else host.STRIP)
     monkeypatch.setattr(host, "MIN_COLUMNS", 1 if "rows" in request.param else 1 << 60)
     compute_interior.clear_cache()
     run_kernel.clear_cache()
@@ -267,6 +268,47 @@ def test_edges_are_as_wide_as_rows_of_memory_and_as_stencils(in_place):
 
 
 # -- what XLA reads --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("sizes", "accuracy", "points", "parts"),
+    [
+        ((2, 12, 14), 2, 2 * 2 * 14, 6),
+        ((24, 12, 1), 2, 4 * 12, 6),
+        ((1, 1, 14), 2, 14, 1),
+        ((2, 12, 14), 8, 2 * 7 * 14, 2),  # of five rows at least, and the last one of the rest
+        ((2, 19, 14), 8, 2 * 9 * 14, 3),
+    ],
+)
+def test_an_edge_in_strips(monkeypatch, sizes, accuracy, points, parts):
+    """No larger than a cache, but for what stencils need; together they are the edge."""
+    monkeypatch.setattr(host, "STRIP", 60)
+    program = single(stencil(1.0, 40, accuracy=accuracy), 1)
+    seen = np.zeros((25, 23, 17), int)
+    strips = list(host._strips(tuple((1, 1 + size) for size in sizes), program))
+    for strip in strips:
+        seen[tuple(slice(*rows) for rows in strip)] += 1
+    counts = [np.prod([stop - start for start, stop in strip]) for strip in strips]
+    assert (max(counts), len(strips)) == (points, parts)
+    assert seen.max() == 1
+    assert seen[tuple(slice(1, 1 + size) for size in sizes)].sum() == seen.sum() == np.prod(sizes)
+
+
+@pytest.mark.parametrize(
+    ("whole", "rows", "accuracy", "parts"),
+    [
+        ((0, 12), 5, 2, [(0, 5), (5, 10), (10, 12)]),
+        ((0, 12), 1, 4, [(0, 3), (3, 6), (6, 9), (9, 12)]),
+        ((2, 12), 4, 4, [(2, 6), (6, 12)]),
+        ((4, 6), 9, 4, [(4, 6)]),
+        ((0, 3), 0, 2, [(0, 1), (1, 2), (2, 3)]),
+    ],
+)
+def test_rows_in_parts(whole, rows, accuracy, parts):
+    """Of which the last takes what is too little for a part; an axis of its own has no least."""
+    program = single(stencil(1.0, 40, accuracy=accuracy), 0)
+    assert host.cut_rows(whole, rows, 0, program) == parts
+    assert host.cut_rows((0, 3), 1, 1, program) == [(0, 1), (1, 2), (2, 3)]
 
 
 def test_the_input_is_let_go_of_before_the_call_returns(in_place):
