@@ -65,7 +65,7 @@ def _warn(reason: str) -> None:
 
 
 def is_default() -> bool:
-    """True if glibc allocates, and nothing in the environment says what it should keep or return."""
+    """True if glibc allocates, and nothing in the environment says what it is to keep."""
     is_set = any(name.startswith("MALLOC_") for name in os.environ)
     is_set = is_set or "glibc.malloc" in os.environ.get("GLIBC_TUNABLES", "")
     return not (is_set or _other_allocator())

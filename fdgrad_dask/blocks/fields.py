@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import jax
 import jax.numpy as jnp
@@ -43,6 +43,7 @@ class Field:
     core: Any
     beyond: dict[int, tuple[Any, Any]]  # axis → halo rows or numbers at its two ends
     ends: tuple[Ends, ...] = field(metadata={"static": True})
+    is_shifted_anew: ClassVar[bool] = False
 
     @classmethod
     def of(
@@ -211,7 +212,13 @@ class SlicedField(Field):
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class ShiftedField(Field):
-    """A field that is read in complete arrays, whose edge rows are then replaced."""
+    """A field that is read in complete arrays, whose edge rows are then replaced.
+
+    ``unread`` fills what is replaced: shifts that differ in it are not one array to XLA.
+    """
+
+    unread: int = field(default=0, kw_only=True, metadata={"static": True})
+    is_shifted_anew: ClassVar[bool] = True  # by each output
 
     def at(self, axis: int, offset: int, edges: Edges) -> Any:
         """The values ``offset`` rows further along ``axis``, for all rows, ``edges`` or not."""
@@ -220,7 +227,7 @@ class ShiftedField(Field):
         ends, n, count = self.ends_along(axis), self.core.shape[axis], abs(offset)
         if not offset or ends is None:
             return self.core
-        moved, side = pad(self.core, axis, -offset, offset), int(offset > 0)
+        moved, side = pad(self.core, axis, -offset, offset, self.unread), int(offset > 0)
         if ends.kinds[side] is None:  # edge rows overwrite what is read from here
             return moved
         first = 0 if side else ends.halo_width - count

@@ -6,6 +6,7 @@ A kernel knows rows and domain boundaries, but neither chunks nor labels.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import lru_cache, partial, reduce
 from operator import truediv
 from typing import Any, NamedTuple
@@ -72,9 +73,13 @@ class Reader(NamedTuple):
 
 
 def evaluate(
-    fields: Sequence[Any], weights: Sequence[Weights], arithmetic: Arithmetic, program: Program
+    fields: Sequence[Any],
+    weights: Sequence[Weights],
+    arithmetic: Arithmetic,
+    program: Program,
+    made: Sequence[Any] = (),
 ) -> list[Any]:
-    """The outputs of a program, all its terms in one pass."""
+    """The outputs of a program, all its terms in one pass; the first of them may be ``made``."""
     slopes = []
     for d, columns in zip(program.derivatives, weights, strict=True):
         f = Reader(fields, program.operands[d.operand], d.axis, arithmetic)
@@ -83,8 +88,10 @@ def evaluate(
     if program.formula is None:
         return slopes
     here = [total_of(field.at(0, 0, (0, 0))) for field in fields]
-    given = ([Number(value, arithmetic) for value in values] for values in (here, slopes))
-    return [output.value for output in program.formula(*given)]
+    here, slopes, known = (
+        [Number(value, arithmetic) for value in values] for values in (here, slopes, made)
+    )
+    return [output.value for output in program.formula(here, slopes, *known)]
 
 
 def _differentiate(
@@ -142,8 +149,18 @@ def run(
     dtype: np.dtype[Any],
     over: Callable[[Any, Any], Any] = truediv,
 ) -> list[jax.Array]:
-    """The outputs of a program, of ``shape``; rows at poles are set where they are given."""
-    made = evaluate(fields, weights, Arithmetic(jnp, runtime_zero, over), program.value)
+    """The outputs of a program, of ``shape``; rows at poles are set where they are given.
+
+    Each of several outputs computes its derivatives for itself. XLA makes an array of what two of
+    them share, and to write and read that can take twice as long as all the rest.
+    """
+    arithmetic, plan, made = Arithmetic(jnp, runtime_zero, over), program.value, list[Any]()
+    is_apart = plan.formula is not None and all(field.is_shifted_anew for field in fields)
+    is_apart &= over is truediv  # transposed, what is shared adds up cotangents
+    for i in range(plan.outputs if is_apart else 0):
+        own = [replace(field, unread=i) for field in fields]
+        made.append(evaluate(own, weights, arithmetic, plan, made)[i])
+    made = made or evaluate(fields, weights, arithmetic, plan)
     outputs = [jnp.broadcast_to(output, shape).astype(dtype) for output in made]
     for (number, axis, end), row in zip(places, pole_rows, strict=True):
         outputs[number] = fields[0].place(axis, outputs[number], row, end)

@@ -21,8 +21,8 @@ from fdgrad_dask.stencils.table import DomainBoundary, StencilTable
 
 # Σ field · factor, as the numbers of the fields; no factor is None.
 Operand = tuple[tuple[int, int | None], ...]
-# The values of all fields and the derivatives, at the points → the outputs.
-Formula = Callable[[Sequence[Any], Sequence[Any]], Sequence[Any]]
+# The values of all fields and derivatives at the points, and outputs made before → the outputs.
+Formula = Callable[..., Sequence[Any]]
 
 
 class Derivative(NamedTuple):

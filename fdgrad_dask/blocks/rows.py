@@ -28,11 +28,14 @@ def concatenate(parts: Sequence[Any], axis: int) -> Any:
     return lax.concatenate(parts, axis)
 
 
-def pad(array: jax.Array, axis: int, before: int, behind: int) -> jax.Array:
-    """``array`` with so many rows more, which nobody reads, or less where they are negative."""
+def pad(array: jax.Array, axis: int, before: int, behind: int, unread: int = 0) -> jax.Array:
+    """``array`` with so many rows more, or less where they are negative.
+
+    They hold ``unread``, since nobody reads them.
+    """
     pads = [(0, 0, 0)] * array.ndim
     pads[axis] = (before, behind, 0)
-    return lax.pad(array, np.zeros((), array.dtype), pads)
+    return lax.pad(array, np.array(unread, array.dtype), pads)
 
 
 def set_rows(out: jax.Array, rows: jax.Array, axis: int, start: int) -> jax.Array:

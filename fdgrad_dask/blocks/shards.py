@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -41,6 +41,8 @@ class Divided(ShiftedField):
     Only shifts of the complete field and selections between them. The compiler turns these into
     sends between neighbours; a slice or a join of few rows would involve all devices.
     """
+
+    is_shifted_anew: ClassVar[bool] = False  # each output would have sends of its own
 
     def at(self, axis: int, offset: int, edges: Edges) -> Any:
         """The values ``offset`` rows further along ``axis``."""

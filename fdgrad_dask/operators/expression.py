@@ -145,11 +145,14 @@ class Equation:
     steps: tuple[Step, ...]
     outputs: tuple[int, ...]
 
-    def __call__(self, fields: Sequence[Any], derivatives: Sequence[Any]) -> list[Any]:
+    def __call__(self, fields: Sequence[Any], derivatives: Sequence[Any], *made: Any) -> list[Any]:
         leaves = {"field": fields, "derivative": derivatives}
+        known = dict(zip(self.outputs, made, strict=False))
         values: list[Any] = []
-        for name, *arguments in self.steps:
-            if name in leaves:
+        for number, (name, *arguments) in enumerate(self.steps):
+            if number in known:
+                values.append(known[number])
+            elif name in leaves:
                 values.append(leaves[name][arguments[0]])
             else:
                 values.append(_OPERATIONS[name](*[values[i] for i in arguments]))

@@ -104,6 +104,18 @@ def test_equal_steps_are_computed_once():
     assert [name for name, *_ in equation.steps].count("multiply") == 1
 
 
+def test_outputs_that_are_made_already_are_taken():
+    """Each output may be computed of fields of its own, and read those before it."""
+    outputs = [U + V, hypot(U + V, V), -(U + V)]
+    equation = compile_equation(outputs, lambda _: 2)
+    one, two, made = (Number(np.array(x), Arithmetic(np)) for x in (1.0, 2.0, 12.0))
+    first, second, third = equation([one, two], [], made)
+    assert first is made
+    np.testing.assert_allclose([second.value, third.value], [np.hypot(12, 2), -12])
+    *_, third = equation([one, two], [], made, one)
+    assert third.value == -12
+
+
 def test_an_equation_is_the_same_in_another_process():
     """A kernel is compiled for it; a worker compiles it once, whoever sends it."""
     equation = compile_equation([hypot(U, V), -(U * V)], lambda _: 2)

@@ -15,6 +15,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import fdgrad_dask as fd
 from fdgrad_dask import operators as op
+from fdgrad_dask.blocks import compute, host
+from fdgrad_dask.blocks.interior import compute_interior
 from fdgrad_dask.errors import CoordinateError
 
 LEVELS = xr.DataArray(
@@ -132,6 +134,33 @@ def pure(call, d: xr.Dataset):
 
 def data_of(d: xr.Dataset) -> dict[str, jax.Array]:
     return {name: jnp.asarray(one.values) for name, one in d.data_vars.items()}
+
+
+@pytest.mark.parametrize("name", [name for name in OPERATORS if name != "curl"])
+def test_nothing_between_is_as_large_as_a_field(monkeypatch, name):
+    """What outputs share, or what is divided and read twice, XLA may compute first, as an array."""
+    globe = np.linspace(-90, 90, 46), np.arange(0, 360, 5)
+    monkeypatch.setitem(GRIDS, "globe", globe)
+    data = data_of(dataset("globe"))
+    compiled = jax.jit(pure(OPERATORS[name], dataset("globe"))).lower(data).compile()
+    assert compiled.memory_analysis().temp_size_in_bytes < data["u"].nbytes / 2
+
+
+@pytest.mark.parametrize("name", [name for name in OPERATORS if name[:3] not in ("cur", "rot")])
+def test_nor_between_in_a_numpy_block(monkeypatch, name):
+    monkeypatch.setitem(GRIDS, "globe", (np.linspace(-90, 90, 46), np.arange(0, 360, 5)))
+    monkeypatch.setattr(compute, "SMALL", 0)
+    d, between = dataset("globe"), []
+
+    def spy(*args, **options):
+        compiled = compute_interior.lower(*args, **options).compile()
+        between.append(compiled.memory_analysis().temp_size_in_bytes)
+        return compute_interior(*args, **options)
+
+    monkeypatch.setattr(host, "compute_interior", spy)
+    OPERATORS[name](d)
+    assert between
+    assert max(between) < d.u.nbytes / 2
 
 
 def assert_same(got, want, exact: bool) -> None:
