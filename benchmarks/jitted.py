@@ -2,12 +2,13 @@
 
 Against the same put together from `jnp.gradient` and `jnp.roll`, on arrays of JAX. A second row has
 two sums in the place of ours: what any two results of this size take, so that no equation does more
-for the ratio than this.
+for the ratio than this. The third one is a loss: the derivative of both squared by u and v.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +20,7 @@ from fdgrad_dask import Sphere, operators
 
 
 def rows(size: str) -> Iterator[Row]:
-    """Two rows."""
+    """Three rows."""
     shape = (2, 91, 180) if size == "quick" else (12, 721, 1440)
     lat, lon = np.linspace(-80, 80, shape[1]), np.arange(shape[2]) * 360 / shape[2]
     coords = {
@@ -50,6 +51,9 @@ def rows(size: str) -> Iterator[Row]:
 
         return [along_x(u) + along_y(v), along_x(v) - along_y(u)]
 
+    def loss(solve: Callable[..., list[jax.Array]]) -> Callable[..., Any]:
+        return jax.jit(jax.grad(lambda u, v: sum((f**2).sum() for f in solve(u, v)), (0, 1)))
+
     @jax.jit
     def sums(u: jax.Array, v: jax.Array) -> list[jax.Array]:
         return [u + 1, v + 1]
@@ -58,6 +62,11 @@ def rows(size: str) -> Iterator[Row]:
         "ours": lambda: jax.block_until_ready(ours(u, v)),
         "theirs": lambda: jax.block_until_ready(theirs(u, v)),
         "sums": lambda: jax.block_until_ready(sums(u, v)),
+    }
+    ours_by, theirs_by = loss(ours), loss(theirs)
+    losses = {
+        "ours": lambda: jax.block_until_ready(ours_by(u, v)),
+        "theirs": lambda: jax.block_until_ready(theirs_by(u, v)),
     }
     seconds = in_turn(calls, 2 if size == "quick" else 21)
     case, peer = f"{u.nbytes / 1e6:.0f} MB of float32", "jnp.gradient and jnp.roll"
@@ -75,4 +84,12 @@ def rows(size: str) -> Iterator[Row]:
         peer,
         **over(seconds["theirs"], seconds["sums"]),
         note=seconds_of(seconds["sums"]).replace("ours", "sums"),
+    )
+    seconds = in_turn(losses, 2 if size == "quick" else 11)
+    yield Row(
+        "the derivative of divergence² + vorticity² under jit",
+        case,
+        peer,
+        **over(seconds["theirs"], seconds["ours"]),
+        note=seconds_of(seconds["ours"]),
     )

@@ -77,7 +77,8 @@ CHILDREN = {
 #   is cut into one part by anyway.
 # - blocks/arithmetic.py: whether a quotient is rounded by itself, since no compiler contracts it.
 # - blocks/arithmetic.py: of which weight the dtype is asked for, since all have the same.
-# - blocks/arithmetic.py: by what zero is divided in a length, and -2 for -1 in a shape of NumPy.
+# - blocks/number.py: by what zero is divided in a length.
+# - blocks/arithmetic.py: -2 for -1 in a shape of NumPy.
 # - blocks/buffers.py: how many bytes, none or one, a buffer counts that is deleted.
 # - blocks/central.py: `<` or `<=` 1e-30 and 1e30, which no step is exactly; how long a strip is.
 # - blocks/central.py: which of two equal steps is taken, a copy of points, -2 for -1 in a shape.

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial, reduce
-from operator import truediv
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -30,12 +29,13 @@ class Arithmetic(NamedTuple):
     """Operations that NumPy and a compiler are asked for in different ways.
 
     ``xp`` is `numpy` or `jax.numpy`. ``runtime_zero`` is an integer zero that the compiler cannot
-    see through (see `rounded`), or None; ``over`` is how a formula divides.
+    see through (see `rounded`), or None. ``is_smooth``: JAX differentiates it (`differentiable`),
+    so that it takes no other way for numbers that would overflow or divide by zero.
     """
 
     xp: Any
     runtime_zero: Any = None
-    over: Callable[[Any, Any], Any] = truediv
+    is_smooth: bool = False
 
     def rounded(self, term: Any) -> Any:
         """Keep the compiler from fusing the term with the sum that it enters, if there is a zero.
@@ -67,6 +67,13 @@ class Arithmetic(NamedTuple):
         bits = jnp.dtype(f"uint{a.dtype.itemsize * 8}")
         zero = lax.bitcast_convert_type(a, bits) & self.runtime_zero.astype(bits)
         return a / _mix_in(by, zero)
+
+    def over(self, a: Any, by: Any) -> Any:
+        """``a / by`` in a formula.
+
+        If smooth, ``a`` itself where ``by`` is zero, and there no derivative along ``by``.
+        """
+        return a / (self.xp.where(by == 0, self.xp.ones_like(by), by) if self.is_smooth else by)
 
     def complex(self, real: Any, imag: Any) -> Any:
         """``real`` + i · ``imag``, of which NumPy's 1j * imag would lose the infinities."""
@@ -192,7 +199,7 @@ def _sum_narrow(
     xp, less = arithmetic.xp, None
     if window.adds_to_zero:
         less = added(*_differences(window, factors), divide=False)
-        if xp is np and np.isfinite(less).all():
+        if arithmetic.is_smooth or (xp is np and np.isfinite(less).all()):
             return less
     by, power = inverse_power(reduce(xp.add, map(abs, factors)))
     total = added(window.terms, [factor * (by / 2) for factor in factors], divide=False)
@@ -241,44 +248,3 @@ def first_complete(xp: Any, f: Read, windows: Sequence[Stencil], sums: Sequence[
                 complete = complete & ~xp.isnan(total_of(f(offset)))
         out = xp.where(complete, total, out)
     return out
-
-
-class Number:
-    """A number in a formula, or an array of them: products are rounded before they are added."""
-
-    def __init__(self, value: Any, arithmetic: Arithmetic) -> None:
-        self.value, self.arithmetic = value, arithmetic
-
-    def _new(self, value: Any) -> Number:
-        return Number(value, self.arithmetic)
-
-    def __add__(self, other: Any) -> Number:
-        return self._new(self.value + _value(other))
-
-    def __sub__(self, other: Any) -> Number:
-        return self._new(self.value - _value(other))
-
-    def __neg__(self) -> Number:
-        return self._new(-self.value)
-
-    def __mul__(self, other: Any) -> Number:
-        return self._new(self.arithmetic.times(self.value, _value(other)))
-
-    def __truediv__(self, other: Any) -> Number:
-        return self._new(self.arithmetic.over(self.value, _value(other)))
-
-    def length(self, other: Number) -> Number:
-        """√(self² + other²), without squares that overflow or vanish."""
-        xp = self.arithmetic.xp
-        a, b = xp.abs(self.value), xp.abs(other.value)
-        long, short = self._new(xp.maximum(a, b)), xp.minimum(a, b)
-        # Divided by one where both are zero; there the derivative is zero, too.
-        ratio = self._new(short / xp.where(long.value == 0, 1, long.value))
-        scaled = long * self._new(xp.sqrt((ratio * ratio + 1).value))
-        return self._new(xp.where(xp.isinf(long.value), xp.inf, scaled.value))
-
-    __radd__, __rmul__ = __add__, __mul__
-
-
-def _value(number: Any) -> Any:
-    return number.value if isinstance(number, Number) else number

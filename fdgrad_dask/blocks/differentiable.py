@@ -8,10 +8,10 @@ from functools import partial
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from fdgrad_dask.blocks.fields import ShiftedField
+from fdgrad_dask.stencils.dtypes import wide
 
 
 def run_differentiable(
@@ -26,7 +26,8 @@ def run_differentiable(
 
     At a pole the metric terms are infinite, and the row is given; at a level point nothing can be
     divided by the length of a gradient. What is not used has a cotangent of zero, which infinity
-    and NaN would turn into NaN for all neighbours.
+    and NaN would turn into NaN for all neighbours. Nor does it hold the other way on which a sum of
+    narrow floats avoids an overflow, which would double it.
     """
     leaves, tree = jax.tree.flatten((views, weights, *numbers))
     tamed = [
@@ -35,7 +36,11 @@ def run_differentiable(
     ]
     finite = jax.tree.leaves((tamed, jax.tree.map(_tame, weights), *numbers))
     is_finite = all(one is other for one, other in zip(leaves, finite, strict=True))
-    if is_finite and static["program"].value.formula is None:
+    plan = static["program"].value
+    has_two_ways = wide(static["dtype"]).itemsize < 8 and any(
+        window.terms[0].minus is None for window in plan.windows
+    )
+    if is_finite and plan.formula is None and not has_two_ways:
         return run(views, weights, *numbers, **static)
     is_given = [isinstance(leaf, jax.Array) for leaf in leaves]
 
@@ -53,7 +58,7 @@ def run_differentiable(
 
     @run_arrays.defjvp
     def _differentiate(primals: Any, tangents: Any) -> Any:
-        smooth = partial(run_with, finite, over=divide_smoothly)
+        smooth = partial(run_with, finite, is_smooth=True)
         _, moved = jax.jvp(lambda *arrays: smooth(arrays), primals, tangents)
         return run_arrays(*primals), moved
 
@@ -61,11 +66,6 @@ def run_differentiable(
         *(leaf for leaf, given in zip(leaves, is_given, strict=True) if given)
     )
     return result
-
-
-def divide_smoothly(a: jax.Array, b: jax.Array) -> jax.Array:
-    """``a / b``, but ``a`` where ``b`` is zero, and there no derivative along ``b``."""
-    return a / jnp.where(b == 0, jnp.ones_like(b), b)
 
 
 def _tame(numbers: Any) -> Any:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial, reduce
-from operator import truediv
 from typing import Any, NamedTuple
 
 import jax
@@ -17,13 +16,13 @@ import numpy as np
 
 from fdgrad_dask.blocks.arithmetic import (
     Arithmetic,
-    Number,
     Weights,
     first_complete,
     sum_rows,
     total_of,
 )
 from fdgrad_dask.blocks.fields import Edges, SlicedField
+from fdgrad_dask.blocks.number import Number
 from fdgrad_dask.blocks.program import Operand, Program, Scaled
 from fdgrad_dask.stencils.table import StencilTable
 
@@ -60,6 +59,10 @@ class Reader(NamedTuple):
     def beside(self, at: int) -> Callable[[int], Any]:
         """How edge row ``at`` reaches the row at a position."""
         return lambda position: self._total(lambda field: field.row(self.axis, position, at))
+
+    def in_slices(self) -> Reader:
+        """The same, of fields in slices where they can be."""
+        return self._replace(fields=[field.in_slices() for field in self.fields])
 
     def _total(self, read: Callable[[Any], Any]) -> Any:
         times, add, fields = self.arithmetic.times, self.arithmetic.xp.add, self.fields
@@ -100,8 +103,10 @@ def _differentiate(
     """All rows by the windows of a table, but for those beside closed ends, which have their own.
 
     Of fields in slices each row is computed once. Complete arrays are computed in all rows by the
-    windows, which XLA can fuse.
+    windows, which XLA can fuse; transposed, slices become paddings, which it can fuse as well.
     """
+    if f.arithmetic.is_smooth and any(weights[1:]):
+        f, z = f.in_slices(), z and z.in_slices()
     xp, fields = f.arithmetic.xp, f.fields
     first = fields[f.operand[0][0]]
     total = partial(
@@ -147,16 +152,16 @@ def run(
     places: tuple[tuple[int, int, int], ...],
     shape: tuple[int, ...],
     dtype: np.dtype[Any],
-    over: Callable[[Any, Any], Any] = truediv,
+    is_smooth: bool = False,
 ) -> list[jax.Array]:
     """The outputs of a program, of ``shape``; rows at poles are set where they are given.
 
     Each of several outputs computes its derivatives for itself. XLA makes an array of what two of
     them share, and to write and read that can take twice as long as all the rest.
     """
-    arithmetic, plan, made = Arithmetic(jnp, runtime_zero, over), program.value, list[Any]()
+    arithmetic, plan = Arithmetic(jnp, runtime_zero, is_smooth), program.value
     is_apart = plan.formula is not None and all(field.is_shifted_anew for field in fields)
-    is_apart &= over is truediv  # transposed, what is shared adds up cotangents
+    made: list[Any] = []
     for i in range(plan.outputs if is_apart else 0):
         own = [replace(field, unread=i) for field in fields]
         made.append(evaluate(own, weights, arithmetic, plan, made)[i])
@@ -167,4 +172,4 @@ def run(
     return outputs
 
 
-run_kernel = jax.jit(run, static_argnames=("program", "places", "shape", "dtype", "over"))
+run_kernel = jax.jit(run, static_argnames=("program", "places", "shape", "dtype", "is_smooth"))

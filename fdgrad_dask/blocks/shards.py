@@ -26,6 +26,10 @@ class Shard(ShiftedField):
 
     is_end: dict[int, tuple[jax.Array, jax.Array]] = field(default_factory=dict)
 
+    def in_slices(self) -> Shard:
+        """Itself: which rows are edge rows is known on the devices only."""
+        return self
+
     def place(self, axis: int, out: jax.Array, edge: jax.Array, at: int) -> jax.Array:
         """``out`` with edge row ``at`` in its place, if this shard is at that end of the domain."""
         placed = super().place(axis, out, edge, at)
@@ -43,6 +47,10 @@ class Divided(ShiftedField):
     """
 
     is_shifted_anew: ClassVar[bool] = False  # each output would have sends of its own
+
+    def in_slices(self) -> Divided:
+        """Itself: slices would involve all devices."""
+        return self
 
     def at(self, axis: int, offset: int, edges: Edges) -> Any:
         """The values ``offset`` rows further along ``axis``."""

@@ -11,7 +11,8 @@ import xarray as xr
 from fields import degrees
 
 from fdgrad_dask import operators
-from fdgrad_dask.blocks.arithmetic import Arithmetic, Number
+from fdgrad_dask.blocks.arithmetic import Arithmetic
+from fdgrad_dask.blocks.number import Number
 from fdgrad_dask.operators.expression import (
     Derivative,
     Factor,

@@ -163,6 +163,22 @@ def test_nor_between_in_a_numpy_block(monkeypatch, name):
     assert max(between) < d.u.nbytes / 2
 
 
+@pytest.mark.parametrize(
+    ("name", "most"),
+    [("gradient", 0), ("horizontal_gradient", 0), ("divergence", 1), ("laplacian", 2)],
+)
+def test_little_between_in_reverse(monkeypatch, name, most):
+    """In as many arrays as fields, where latitudes are uneven and both ends have edge rows."""
+    latitudes = np.rad2deg(np.arcsin(np.linspace(-1, 1, 46)))
+    monkeypatch.setitem(GRIDS, "globe", (latitudes, np.arange(0, 360, 5)))
+    d = dataset("globe")
+    function, data = pure(OPERATORS[name], d), data_of(d)
+    results = {key: jnp.ones(one.shape, one.dtype) for key, one in function(data).items()}
+    reverse = jax.jit(lambda data, results: jax.vjp(function, data)[1](results))
+    compiled = reverse.lower(data, results).compile()
+    assert compiled.memory_analysis().temp_size_in_bytes < (most + 0.5) * d.u.nbytes
+
+
 def assert_same(got, want, exact: bool) -> None:
     assert got.keys() == want.keys()
     for name, one in got.items():
