@@ -24,7 +24,7 @@ from fdgrad_dask.blocks.zero_copy import lend
 from fdgrad_dask.stencils.dtypes import wide
 
 MIN_COLUMNS = 256  # elements; loops over shorter rows do not vectorise well
-STRIP = 1 << 16  # points of an edge at a time, so that what lies between stays in a cache
+STRIP = 1 << 19  # points of an edge, times derivatives, at a time: so many stay in a cache
 
 Box = tuple[tuple[int, int], ...]  # (start, stop) along each axis
 
@@ -166,7 +166,7 @@ def _edges(frame: Frame, program: Program) -> Iterator[Box]:
 def _strips(box: Box, program: Program) -> Iterator[Box]:
     """An edge in parts: NumPy makes an array of each operation, and a plane is a large one."""
     sizes = [stop - start for start, stop in box]
-    parts = -(-math.prod(sizes) // STRIP)
+    parts = -(-math.prod(sizes) * len(program.derivatives) // STRIP)
     axis = next((i for i, n in enumerate(sizes) if n >= parts), 0)
     for part in cut_rows(box[axis], sizes[axis] // max(parts, 1), axis, program):
         yield (*box[:axis], part, *box[axis + 1 :])
