@@ -91,6 +91,22 @@ def test_a_factor_that_is_traced_has_a_derivative_too():
     assert_allclose(by_factor, rows * f, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("dtype", "points"), [("f8", np.cumsum(1 + np.arange(N) % 3.0)), ("f4", 0.5)]
+)
+def test_a_gradient_is_linear_to_jax(dtype, points):
+    """Where its sums have one way only, as solvers transpose it: float32 by weights has two."""
+    program = Program((((0, None),),), (Derivative(0, 0, stencil(points, N)),))
+
+    def run(f):
+        return compute_on_device([Block(f)], program, np.dtype(dtype))[0]
+
+    with jax.enable_x64(True):
+        f = jnp.zeros(N, dtype)
+        rows = np.array([jax.linear_transpose(run, f)(each)[0] for each in jnp.eye(N, dtype=dtype)])
+    assert_allclose(rows, np.gradient(np.eye(N), points, axis=0), rtol=1e-6, atol=1e-12)
+
+
 def test_formulas_may_divide_by_zero():
     """Where the slope vanishes 0 / 0 has no value, and no derivative, and the others have."""
     program = Program((((0, None),),), (Derivative(0, 0, TABLE),), _quotient)
