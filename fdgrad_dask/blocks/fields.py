@@ -43,7 +43,7 @@ class Field:
     core: Any
     beyond: dict[int, tuple[Any, Any]]  # axis → halo rows or numbers at its two ends
     ends: tuple[Ends, ...] = field(metadata={"static": True})
-    is_shifted_anew: ClassVar[bool] = False
+    is_shifted_apart: ClassVar[bool] = False
 
     @classmethod
     def of(
@@ -218,7 +218,7 @@ class ShiftedField(Field):
     """
 
     unread: int = field(default=0, kw_only=True, metadata={"static": True})
-    is_shifted_anew: ClassVar[bool] = True  # by each output
+    is_shifted_apart: ClassVar[bool] = True  # by each output
 
     def at(self, axis: int, offset: int, edges: Edges) -> Any:
         """The values ``offset`` rows further along ``axis``, for all rows, ``edges`` or not."""

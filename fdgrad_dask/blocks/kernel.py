@@ -160,7 +160,7 @@ def run(
     them share, and to write and read that can take twice as long as all the rest.
     """
     arithmetic, plan = Arithmetic(jnp, runtime_zero, is_smooth), program.value
-    is_apart = plan.formula is not None and all(field.is_shifted_anew for field in fields)
+    is_apart = plan.formula is not None and all(field.is_shifted_apart for field in fields)
     made: list[Any] = []
     for i in range(plan.outputs if is_apart else 0):
         own = [replace(field, unread=i) for field in fields]

@@ -46,7 +46,7 @@ class Divided(ShiftedField):
     sends between neighbours; a slice or a join of few rows would involve all devices.
     """
 
-    is_shifted_anew: ClassVar[bool] = False  # each output would have sends of its own
+    is_shifted_apart: ClassVar[bool] = False  # each output would have sends of its own
 
     def in_slices(self) -> Divided:
         """Itself: slices would involve all devices."""
