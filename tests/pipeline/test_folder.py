@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
+from functools import partial
 from pathlib import Path
+from threading import Event
 
 import pytest
 
 from fdgrad_dask.errors import OutputError
+from fdgrad_dask.pipeline.store import folder
 from fdgrad_dask.pipeline.store.folder import Folder
 
 
@@ -51,6 +55,69 @@ def test_of_several_that_put_one_does() -> None:
     assert not place.replace("a", first, b"late")
     assert not place.replace("b", b"", b"where nothing was")
     assert os.listdir("journal") == ["a"]
+
+
+class Late(Folder):
+    """Goes on after its first look when it may."""
+
+    looked, may = Event(), Event()
+
+    def read(self, key: str) -> bytes | None:
+        found = super().read(key)
+        self.looked.set()
+        assert self.may.wait(10)
+        return found
+
+
+def test_nobody_comes_between_look_and_put(monkeypatch: pytest.MonkeyPatch) -> None:
+    place, late, newcomers = Folder("journal"), Late("journal"), []
+    place.write("a", b"first")
+
+    def opened(path: str, flags: int) -> int:
+        number = os.open(path, flags, mode=0o600)
+        if not late.may.is_set():  # what was opened is still empty
+            late.may.set()
+            wait([other], timeout=0.5)
+        return number
+
+    def moved(move: Callable[[str, str], None], old: str, new: str) -> None:
+        move(old, new)
+        newcomers.append(place.create("a", b"a newcomer"))
+
+    for name in ("rename", "replace"):
+        monkeypatch.setattr(os, name, partial(moved, getattr(os, name)))
+    monkeypatch.setattr(folder, "_PRIVATELY", opened)
+    with ThreadPoolExecutor(1) as pool:
+        other = pool.submit(late.replace, "a", b"first", b"another")
+        assert late.looked.wait(10)
+        assert place.replace("a", b"first", b"one")
+        assert not other.result()
+    assert place.read("a") == b"one"
+    assert newcomers == [False]
+
+
+def test_the_folder_may_go_with_the_last_of_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = []
+
+    def opened(path: str, flags: int) -> int:
+        if len(gone) < 3:
+            gone.append(os.rmdir("journal"))
+        return os.open(path, flags, mode=0o600)
+
+    monkeypatch.setattr(folder, "_PRIVATELY", opened)
+    assert Folder("journal").create("a", b"here")
+    assert Folder("journal").read("a") == b"here"
+    assert len(gone) == 3
+
+
+def test_who_died_while_putting_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(folder, "_CLAIM", 0.05)
+    place = Folder("journal")
+    place.write("a", b"first")
+    place.write("a.claim", b"of one that was killed")
+    assert not place.replace("a", b"else", b"new")
+    assert place.replace("a", b"first", b"new")
+    assert (place.read("a"), os.listdir("journal")) == (b"new", ["a"])
 
 
 def test_an_object_is_what_it_was_until_it_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -267,10 +267,10 @@ class Slow(Folder):
         super().__init__(path)
         self.began = Event()
 
-    def renew(self, key: str, seen: bytes, content: bytes) -> bool:
+    def replace(self, key: str, seen: bytes, content: bytes) -> bool:
         self.began.set()
         time.sleep(0.05)
-        return super().renew(key, seen, content)
+        return super().replace(key, seen, content)
 
 
 def test_signs_of_life_end_with_the_run(monkeypatch: pytest.MonkeyPatch) -> None:

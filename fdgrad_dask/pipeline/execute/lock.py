@@ -155,7 +155,7 @@ def _beat(place: Place, mine: Owner, over: threading.Event) -> None:
     while not over.wait(_BEAT):
         with suppress(OSError, OutputError):
             if held := _held_by(place, mine):
-                place.renew(_KEY, held, _alive(mine))
+                place.replace(_KEY, held, _alive(mine))
 
 
 def _born(pid: int) -> float | None:

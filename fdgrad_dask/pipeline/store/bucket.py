@@ -83,8 +83,6 @@ class Bucket:
         known = {name: each for name, each in version.items() if each is not None}
         return held == seen and self.create(key, content, known)
 
-    renew = replace  # the service itself compares and puts, at once
-
     def append(self, key: str, content: bytes) -> None:
         with self._lock:
             self._appended.setdefault(key, []).append(content)

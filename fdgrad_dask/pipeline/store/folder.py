@@ -3,10 +3,12 @@
 import errno
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
+from typing import IO
 from uuid import uuid4
 
 from dask.utils import format_bytes
@@ -16,7 +18,10 @@ from fdgrad_dask.pipeline.source import remote
 from fdgrad_dask.pipeline.store.bucket import answering
 
 _FULL = 2**20  # bytes free; HDF5 says only that something went wrong, so this tells
+_CLAIM = 30.0  # seconds after which whoever was to replace an object is taken for dead
+_POLL = 0.01  # seconds
 _PRIVATE = 0o700
+_TRIES = 9
 _PRIVATELY = partial(os.open, mode=0o600)
 
 
@@ -86,8 +91,7 @@ class Folder:
         file = os.path.join(self.path, key)
         unfinished = f"{file}.{os.getpid()}.tmp"
         with writing(file):
-            self._make()
-            with open(unfinished, "wb", opener=_PRIVATELY) as made:
+            with self._open(unfinished, "wb") as made:
                 made.write(content)
                 made.flush()
                 # Else a machine that loses its power may keep the new name and not the content.
@@ -102,47 +106,41 @@ class Folder:
         # No fsync: what the system has taken outlives this process. Where the whole machine goes
         # down, shards are lost too, which nobody syncs: a record that outlived its shard is worse.
         file = os.path.join(self.path, key)
-        with writing(file):
-            self._make()
-            with open(file, "ab", opener=_PRIVATELY) as grown:
-                grown.write(content)
+        with writing(file), self._open(file, "ab") as grown:
+            grown.write(content)
 
     def create(self, key: str, content: bytes) -> bool:
         """Puts an object where there is none; whether there was none."""
         file = os.path.join(self.path, key)
-        with writing(file):
-            self._make()
-            # A hard link would come with its content, but gcsfuse, blobfuse and CIFS have none.
-            with suppress(FileExistsError), open(file, "xb", opener=_PRIVATELY) as made:
-                made.write(content)
-                return True
+        # A hard link would come with its content, but gcsfuse, blobfuse and CIFS have none.
+        with writing(file), suppress(FileExistsError), self._open(file, "xb") as made:
+            made.write(content)
+            return True
         return False
 
     def replace(self, key: str, seen: bytes, content: bytes) -> bool:
         """Puts an object in place of one that holds ``seen``; whether it did.
 
-        Of several that try at once, one does.
+        Of several that try at once, one does, and at no moment is there none.
         """
-        file = os.path.join(self.path, key)
-        aside = f"{file}.{uuid4().hex}.tmp"
-        if self.read(key) != seen:
+        claim, mine = f"{key}.claim", uuid4().hex.encode()
+        holder: bytes | None = mine
+        end = 0.0
+        while (is_same := self.read(key) == seen) and not self.create(claim, mine):
+            if (found := self.read(claim)) != holder:
+                holder, end = found, time.monotonic() + _CLAIM
+            elif time.monotonic() > end:
+                self.delete(claim)
+            time.sleep(_POLL)
+        if not is_same:
             return False
-        with writing(file), suppress(FileNotFoundError):
-            os.rename(file, aside)  # which one of several that try can do
-            found = Path(aside).read_bytes()  # of another, if that was quicker
-            is_put = self.create(key, content if found == seen else found)
-            os.unlink(aside)
-            return is_put and found == seen
-        return False
-
-    def renew(self, key: str, seen: bytes, content: bytes) -> bool:
-        """The same, where at no moment there may be none: for the owner of a lock.
-
-        Another one may slip in between the look and the write.
-        """
-        if is_same := self.read(key) == seen:
-            self.write(key, content)
-        return is_same
+        try:
+            if is_same := self.read(key) == seen:
+                self.write(key, content)
+            return is_same
+        finally:
+            if self.read(claim) == mine:
+                self.delete(claim)
 
     def delete(self, key: str) -> None:
         """Removes an object, which may be gone already; the folder goes with the last of them."""
@@ -152,7 +150,15 @@ class Folder:
             with suppress(OSError):
                 os.rmdir(os.path.dirname(file))
 
-    def _make(self) -> None:
-        os.makedirs(self.path, _PRIVATE, exist_ok=True)
-        with suppress(PermissionError):  # of somebody else
-            os.chmod(self.path, _PRIVATE)
+    def _open(self, file: str, mode: str) -> IO[bytes]:
+        for _ in range(_TRIES):
+            try:
+                os.makedirs(self.path, _PRIVATE, exist_ok=True)
+            except FileExistsError:
+                reason = os.strerror(errno.ENOTDIR)
+                raise NotADirectoryError(errno.ENOTDIR, reason, self.path) from None
+            with suppress(PermissionError):  # of somebody else
+                os.chmod(self.path, _PRIVATE)
+            with suppress(FileNotFoundError):  # whoever deleted the last object took it away
+                return open(file, mode, opener=_PRIVATELY)
+        return open(file, mode, opener=_PRIVATELY)
