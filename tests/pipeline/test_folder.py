@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from functools import partial
@@ -118,6 +120,61 @@ def test_who_died_while_putting_is_not_waited_for(monkeypatch: pytest.MonkeyPatc
     assert not place.replace("a", b"else", b"new")
     assert place.replace("a", b"first", b"new")
     assert (place.read("a"), os.listdir("journal")) == (b"new", ["a"])
+
+
+class Hesitant(Folder):
+    """Deletes no claim before another one puts."""
+
+    puts = Event()
+
+    def delete(self, key: str) -> None:
+        assert "claim" not in key or self.puts.wait(10)
+        super().delete(key)
+
+
+def test_of_two_that_wait_for_a_dead_one_one_puts(monkeypatch: pytest.MonkeyPatch) -> None:
+    def moved(move: Callable[[str, str], None], old: str, new: str) -> None:
+        Hesitant.puts.set()
+        time.sleep(0.2)  # in which the other may put, too
+        move(old, new)
+
+    monkeypatch.setattr(folder, "_CLAIM", 1.0)
+    place = Folder("journal")
+    place.write("a", b"first")
+    place.write("a.claim", b"of one that was killed")
+    monkeypatch.setattr(os, "replace", partial(moved, os.replace))
+    with ThreadPoolExecutor(2) as pool:
+        tried = (
+            pool.submit(each.replace, "a", b"first", b"new")
+            for each in (place, Hesitant("journal"))
+        )
+        put = [each.result() for each in [*tried]]
+    assert sorted(put) == [False, True]
+    assert os.listdir("journal") == ["a"]
+
+
+def test_a_full_disk_leaves_no_empty_object(monkeypatch: pytest.MonkeyPatch) -> None:
+    place = Folder("journal")
+    place.write("a", b"first")
+
+    def full(path: str, flags: int) -> int:
+        os.close(os.open(path, flags, mode=0o600))
+        return os.open("/dev/full", os.O_WRONLY)
+
+    monkeypatch.setattr(folder, "_PRIVATELY", full)
+    for call in (partial(place.create, "b"), partial(place.replace, "a", b"first")):
+        with pytest.raises(OutputError, match="the disk is full"):
+            call(b"more")
+        assert os.listdir("journal") == ["a"]
+
+
+def test_what_another_user_keeps_private_is_no_bug(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path) -> bytes:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    with pytest.raises(OutputError, match=r"journal/a cannot be read: .* call fdgrad as that user"):
+        Folder("journal").read("a")
 
 
 def test_an_object_is_what_it_was_until_it_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,6 +20,7 @@ import pytest
 from fdgrad_dask.errors import OutputError
 from fdgrad_dask.pipeline.execute import lock
 from fdgrad_dask.pipeline.execute.journal import Journal
+from fdgrad_dask.pipeline.store import folder
 from fdgrad_dask.pipeline.store.folder import Folder
 
 Called = Callable[..., tuple[int, str, str]]
@@ -202,6 +203,20 @@ def test_t19_a_torn_lock_is_nobodys_after_a_moment(
     with lock.locked(PLACE, "out.zarr"):
         assert lock.owner_in(PLACE.read("lock.json")) is not None
         assert time.monotonic() - began > 0.4
+
+
+def test_a_lock_that_was_taken_while_it_was_made_is_not_ours(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def opened(path: str, flags: int) -> int:
+        number = os.open(path, flags, mode=0o600)
+        owner(token="another, who took it for torn")
+        return number
+
+    monkeypatch.setattr(folder, "_PRIVATELY", opened)
+    with pytest.raises(OutputError, match="is locked by"), lock.locked(PLACE, "out.zarr"):
+        pytest.fail("there are two owners")
+    assert b"another" in (PLACE.read("lock.json") or b"")
 
 
 def test_a_file_system_without_hard_links_has_locks(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -101,7 +101,8 @@ def _acquire(place: Place, mine: Owner, shown: str) -> None:
     """Takes the lock, from a dead owner too, once its lease is over."""
     waited_for: bytes | None = None
     deadline = 0.0
-    while not place.create(_KEY, _alive(mine)):
+    # Who is held up between making it and writing into it may find that of another there.
+    while not (place.create(_KEY, _alive(mine)) and _held_by(place, mine)):
         if (held := place.read(_KEY)) is None:
             continue
         if held != waited_for:

@@ -81,22 +81,22 @@ class Folder:
 
     def read(self, key: str) -> bytes | None:
         """What the object holds; None where there is none."""
+        file = os.path.join(self.path, key)
         try:
-            return Path(self.path, key).read_bytes()
-        except FileNotFoundError:
+            return Path(file).read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
             return None
+        except PermissionError as error:
+            raise OutputError(
+                f"{file} cannot be read: permission denied; it is private to who made the run, so "
+                "call fdgrad as that user"
+            ) from error
 
     def write(self, key: str, content: bytes) -> None:
         """Puts an object, in place of one of the same key."""
         file = os.path.join(self.path, key)
-        unfinished = f"{file}.{os.getpid()}.tmp"
         with writing(file):
-            with self._open(unfinished, "wb") as made:
-                made.write(content)
-                made.flush()
-                # Else a machine that loses its power may keep the new name and not the content.
-                os.fsync(made.fileno())
-            os.replace(unfinished, file)
+            os.replace(self._unfinished(file, content), file)
 
     def append(self, key: str, content: bytes) -> None:
         """Adds to the end of an object, which need not be there; one process at a time does.
@@ -114,33 +114,47 @@ class Folder:
         file = os.path.join(self.path, key)
         # A hard link would come with its content, but gcsfuse, blobfuse and CIFS have none.
         with writing(file), suppress(FileExistsError), self._open(file, "xb") as made:
-            made.write(content)
+            try:
+                made.write(content)
+                made.flush()
+            except OSError:  # of a full disk: an empty object would stand for somebody
+                os.unlink(file)
+                raise
             return True
         return False
 
     def replace(self, key: str, seen: bytes, content: bytes) -> bool:
         """Puts an object in place of one that holds ``seen``; whether it did.
 
-        Of several that try at once, one does, and at no moment is there none.
+        Of several that try at once, one does, and at no moment is there none. That is who makes
+        the claim. Where he dies, it stays, and names the claim that is to be made next: to delete
+        it before could be to delete that of another, who was quicker.
         """
-        claim, mine = f"{key}.claim", uuid4().hex.encode()
-        holder: bytes | None = mine
+        file, mine = os.path.join(self.path, key), uuid4().hex.encode()
+        claim, dead = f"{key}.claim", dict[str, bytes]()
+        watched: bytes | None = None
         end = 0.0
         while (is_same := self.read(key) == seen) and not self.create(claim, mine):
-            if (found := self.read(claim)) != holder:
-                holder, end = found, time.monotonic() + _CLAIM
-            elif time.monotonic() > end:
-                self.delete(claim)
+            if (found := self.read(claim)) != watched:
+                watched, end = found, time.monotonic() + _CLAIM
+            elif found is not None and time.monotonic() > end:
+                dead[claim] = found
+                claim = f"{key}.claim.{len(dead)}.{found.hex()}"
             time.sleep(_POLL)
         if not is_same:
             return False
         try:
-            if is_same := self.read(key) == seen:
-                self.write(key, content)
+            with writing(file):
+                unfinished = self._unfinished(file, content)
+                if is_same := self.read(key) == seen:
+                    os.replace(unfinished, file)
+                else:
+                    os.unlink(unfinished)
             return is_same
         finally:
-            if self.read(claim) == mine:
-                self.delete(claim)
+            for name, held in {**dead, claim: mine}.items():
+                if self.read(name) == held:
+                    self.delete(name)
 
     def delete(self, key: str) -> None:
         """Removes an object, which may be gone already; the folder goes with the last of them."""
@@ -149,6 +163,16 @@ class Folder:
             os.unlink(file)
             with suppress(OSError):
                 os.rmdir(os.path.dirname(file))
+
+    def _unfinished(self, file: str, content: bytes) -> str:
+        """A file beside ``file`` that holds what is to be there."""
+        unfinished = f"{file}.{os.getpid()}.tmp"
+        with self._open(unfinished, "wb") as made:
+            made.write(content)
+            made.flush()
+            # Else a machine that loses its power may keep the new name and not the content.
+            os.fsync(made.fileno())
+        return unfinished
 
     def _open(self, file: str, mode: str) -> IO[bytes]:
         for _ in range(_TRIES):
