@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import pickle
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ import dask
 import numpy as np
 import pytest
 import xarray as xr
+from zarr.storage import LocalStore
 
 from fdgrad_dask.errors import ConfigError, InputError
 from fdgrad_dask.pipeline.config.source import Source
@@ -178,6 +181,40 @@ def test_files_that_do_not_fit_together(
         InputError, match=rf"the 2 files of a.nc and 1 more do not fit together.*{message}.*follow"
     ):
         opened(["a.nc", "b.nc"])
+
+
+def test_a_file_that_lacks_a_field_is_named(sst: xr.Dataset) -> None:
+    both = sst.assign(v=2 * sst.sst)
+    both.isel(time=slice(0, 2)).to_netcdf("a.nc")
+    both.isel(time=slice(2, 3)).drop_vars("v").to_netcdf("b.nc")
+    both.isel(time=slice(3, 4)).to_netcdf("c.nc")
+    with pytest.raises(InputError, match=r"together: b\.nc has no 'v', which a.nc has"):
+        opened(["a.nc", "b.nc", "c.nc"])
+
+
+@pytest.mark.parametrize("path", ["in.zarr", "*.nc"])
+def test_a_folder_that_may_not_be_read(
+    path: str, source: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(folder: str) -> list[str]:
+        raise PermissionError(errno.EACCES, "Permission denied", folder)
+
+    Path("in.zarr").mkdir()
+    monkeypatch.setattr(os, "listdir", refuse)
+    with pytest.raises(InputError, match=r"cannot be listed .*denied.*; fix its permissions"):
+        opened(path)
+
+
+def test_a_chunk_that_may_not_be_read_is_not_damaged(
+    source: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(*_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", "c/0")
+
+    found = opened(source)
+    monkeypatch.setattr(LocalStore, "get", refuse)
+    with pytest.raises(InputError, match=r"cannot be read .*denied.*; fix its permissions"):
+        found.sst.compute(scheduler="sync")
 
 
 def test_files_that_differ_in_space(sst: xr.Dataset) -> None:

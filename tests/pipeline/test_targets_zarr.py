@@ -20,7 +20,7 @@ from fdgrad_dask.pipeline.config.source import Source, Target
 from fdgrad_dask.pipeline.planning.job import laid_out, template
 from fdgrad_dask.pipeline.store.base import Held
 from fdgrad_dask.pipeline.store.folder import writing
-from fdgrad_dask.pipeline.store.zarr import ZarrFolder
+from fdgrad_dask.pipeline.store.zarr import ZarrFolder, is_empty
 
 TARGET = Target(path="deep/out.zarr")
 
@@ -227,7 +227,7 @@ SAID: list[tuple[OSError, str]] = [
     (OSError(errno.EDQUOT, "Quota"), r"out.zarr.partial cannot be written: the disk is full"),
     (PermissionError(errno.EACCES, "Permission denied"), r"permission denied; fix the permissions"),
     (OSError(errno.EROFS, "Read-only file system"), r"its file system is read-only; mount it"),
-    (OSError(errno.EFBIG, "File too large"), r"File too large; fix the path, or name another"),
+    (OSError(errno.EFBIG, "File too large"), r"raise ulimit -f, or lower target.shards"),
     (OSError("no number"), r"no number; fix the path"),
 ]
 
@@ -238,6 +238,28 @@ def test_what_the_file_system_says_is_told(error: OSError, message: str, tmp_pat
     arrived: Any = pickle.loads(pickle.dumps(error))
     with pytest.raises(OutputError, match=message), writing(ZarrFolder(TARGET)._partial):
         raise arrived
+
+
+def test_what_icechunk_hears_of_the_file_system_is_told() -> None:
+    said = type("IcechunkError", (Exception,), {"__module__": "icechunk"})
+    for number, message in (
+        (28, "the disk is full"),
+        (13, "permission denied; fix"),
+        (27, "ulimit"),
+    ):
+        text = f"x object store error\nUnable to open (os error {number})"
+        with pytest.raises(OutputError, match=message), writing("out.icechunk"):
+            raise said(text)
+
+
+def test_a_folder_that_may_not_be_read_is_not_empty(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(folder: str) -> list[str]:
+        raise PermissionError(errno.EACCES, "Permission denied", folder)
+
+    Path("out.zarr").mkdir()
+    assert is_empty("out.zarr")
+    monkeypatch.setattr(os, "listdir", refuse)
+    assert not is_empty("out.zarr")
 
 
 def test_errors_of_ours_pass() -> None:

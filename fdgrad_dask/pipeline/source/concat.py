@@ -109,10 +109,21 @@ def joined(names: Sequence[str], source: Source) -> xr.Dataset:
         datasets = [each.drop_vars(apart, errors="ignore") for each in datasets]
         return xr.merge(datasets, compat="override", join="exact", combine_attrs="override")
     except ValueError as error:
+        cause = str(error)
+        if "join='exact'" in cause:  # what it says of labels tells nobody which file it is
+            cause = _lacking(*list(groups.values())[:2]) or cause
         raise InputError(
-            f"the {len(names)} files of {source.shown} do not fit together: {error}; "
+            f"the {len(names)} files of {source.shown} do not fit together: {cause}; "
             "give files that follow one another along one coordinate"
         ) from error
+
+
+def _lacking(group: list[Part], other: list[Part]) -> str:
+    """What only one of two files has that do not lie beside each other."""
+    for one, two in ((group[0], other[0]), (other[0], group[0])):
+        if more := sorted(one.fields - two.fields):
+            return f"{two.name} has no {more[0]!r}, which {one.name} has, and other labels"
+    return ""
 
 
 def _part(files: Files, number: int, known: dict[str, Any]) -> Part:

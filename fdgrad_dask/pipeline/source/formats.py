@@ -55,7 +55,11 @@ class StoredArray(BackendArray):
         except Exception as error:
             ours = isinstance(error, FdgradError)
             cause = str(error) if ours else f"{type(error).__name__}: {error}"
-            advice = "" if ours else "; the file is damaged there, fetch it again"
+            barred = isinstance(error, PermissionError)
+            remedy = (
+                "fix its permissions" if barred else "the file is damaged there, fetch it again"
+            )
+            advice = "" if ours else f"; {remedy}"
             rows = [np.arange(size)[part] for part, size in zip(key, self.shape, strict=True)]
             ends = (f"{r.min()}:{r.max() + 1}" if r.size and r.ndim else str(r) for r in rows)
             place = ", ".join(ends)

@@ -147,6 +147,7 @@ def refusal(error: Exception, place: str, did: str, advice: str) -> InputError:
     shown = without_secrets(place)
     if no_keys := without_keys(error, place):
         return InputError(f"{shown} cannot be {did}: {no_keys}")
+    advice = "fix its permissions" if isinstance(error, PermissionError) else advice
     return InputError(f"{shown} cannot be {did} ({cause_of(error)}); {advice}")
 
 
@@ -227,7 +228,7 @@ def format_of(file: str, source: Stored) -> str:
     if is_url(file):
         return "netcdf" if name.endswith(_NETCDF) else "zarr"
     if os.path.isdir(file):
-        return "icechunk" if is_repository(os.listdir(file)) else "zarr"
+        return "icechunk" if is_repository(_listed(file)) else "zarr"
     return "zarr" if name.endswith(".zip") else "netcdf"
 
 
@@ -244,9 +245,16 @@ def _named(path: str, options: dict[str, Any]) -> list[str]:
         if not os.path.isdir(folder):
             raise InputError(f"no source {path!r}: there is no folder {folder!r}; fix the path")
         what = "no file matches" if glob.has_magic(path) else "no source"
-        inside = sorted(os.listdir(folder))
+        inside = _listed(folder)
         raise InputError(f"{what} {path!r}; {did_you_mean(os.path.basename(path), inside)}")
     return found
+
+
+def _listed(folder: str) -> list[str]:
+    try:
+        return sorted(os.listdir(folder))
+    except OSError as error:
+        raise refusal(error, folder, "listed", "fix the path") from error
 
 
 def _sample(name: str) -> str:

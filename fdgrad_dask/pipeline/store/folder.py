@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -38,9 +39,10 @@ def writing(path: str) -> Iterator[None]:
         raise OutputError(f"{place} cannot be written: {advice(error, path)}") from error
     except Exception as error:
         if type(error).__module__.startswith("icechunk"):
-            full = "os error 28" in str(error)
             cause = next(iter(str(error).strip().splitlines()), type(error).__name__)
-            cause = advice(OSError(errno.ENOSPC, ""), path) if full else f"{cause}; see its storage"
+            number = re.search(r"\(os error (\d+)\)", str(error))  # as Rust has it
+            known = number and OSError(int(number[1]), os.strerror(int(number[1])))
+            cause = advice(known, path) if known else f"{cause}; see its storage"
         elif str(error).startswith("NetCDF: "):  # a RuntimeError
             cause = advice(error, path)
         else:
@@ -58,6 +60,10 @@ def advice(error: Exception, path: str) -> str:
         return "its file system is read-only; mount it for writing, or name another target"
     if number in (errno.EACCES, errno.EPERM):
         return "permission denied; fix the permissions of the folder, or name another target"
+    if number == errno.EFBIG:
+        return (
+            "a file may not be as large; raise ulimit -f, or lower target.shards or target.chunks"
+        )
     reason = error.strerror if isinstance(error, OSError) else None
     return f"{reason or error}; fix the path, or name another target"
 

@@ -42,10 +42,10 @@ class IcechunkStore(Store):
         self._seen: ZarrHierarchy | None = None
 
     def _found(self) -> set[str]:
-        """What lies at the top of the folder or prefix; something where it is no folder."""
+        """What lies at the top of the folder or prefix; something where it is no folder of ours."""
         if self._bucket is not None:
             return self._bucket.top()
-        if not os.path.isdir(self._path):
+        if not os.path.isdir(self._path) or not os.access(self._path, os.R_OK):
             return {self._path} if os.path.lexists(self._path) else set()
         return {*os.listdir(self._path)}
 

@@ -249,7 +249,10 @@ def key_at(array: "zarr.Array[Any]", corner: tuple[int, ...]) -> str:
 
 def is_empty(path: str) -> bool:
     """Whether it is a folder with nothing in it."""
-    return os.path.isdir(path) and not os.path.islink(path) and not os.listdir(path)
+    try:
+        return os.path.isdir(path) and not os.path.islink(path) and not os.listdir(path)
+    except PermissionError:  # of somebody else, who would not hide nothing
+        return False
 
 
 def digest_of(group: bytes | None) -> str | None:
