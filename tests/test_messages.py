@@ -63,7 +63,6 @@ ONE_CLAUSE = {
     "Python's own words": [
         "module 'fdgrad_dask' has no attribute",
         "module 'fdgrad_dask.pipeline' has no attribute",
-        "{errno.ENOSPC}",
     ],
     "seen by nobody but us": [
         "{expression} is no sum of fields",

@@ -144,6 +144,27 @@ def test_target_and_source_stay_apart(
         load(write(source={"path": source}, target={"path": target}))
 
 
+@pytest.mark.parametrize(
+    ("pattern", "target", "taken"),
+    [
+        ("*.nc", "out.nc", "out.nc"),
+        ("d*/*", "data/out.zarr", "data/out.zarr"),
+        ("*.p*l", "out.zarr", "out.zarr.partial"),
+        ("*/*.nc", "out.nc", None),
+        ("[a-n]*.nc", "out.nc", None),
+    ],
+)
+def test_a_pattern_does_not_take_in_what_the_run_makes(
+    pattern: str, target: str, taken: str | None, write: Callable[..., str]
+) -> None:
+    config = write(source={"path": pattern}, target={"path": target})
+    if taken is None:
+        load(config)
+        return
+    with pytest.raises(ConfigError, match=rf"takes in '.*/{taken}'; name another path"):
+        load(config)
+
+
 def test_paths_take_home_and_environment(
     write: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -112,6 +112,24 @@ def test_the_folder_may_go_with_the_last_of_another(monkeypatch: pytest.MonkeyPa
     assert len(gone) == 3
 
 
+@pytest.mark.parametrize("when", ["mkdir", "chmod"])
+def test_the_folder_may_go_at_any_moment(when: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = []
+    do = getattr(os, when)
+
+    def late(path: str, *arguments: int) -> None:
+        if not gone:
+            gone.append(path)
+            if when == "mkdir":  # it was there, and is not when somebody looks
+                raise FileExistsError(errno.EEXIST, "File exists", path)
+            os.rmdir(path)
+        do(path, *arguments)
+
+    monkeypatch.setattr(os, when, late)
+    assert Folder("journal").create("a", b"here")
+    assert (Folder("journal").read("a"), gone) == (b"here", ["journal"])
+
+
 def test_who_died_while_putting_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(folder, "_CLAIM", 0.05)
     place = Folder("journal")

@@ -227,7 +227,9 @@ def test_coordinates_in_which_files_beside_one_another_differ_belong_to_none(
 def test_fields_beside_one_another_at_other_points(sst: xr.Dataset) -> None:
     sst[["sst"]].to_netcdf("a.nc")
     sst[["sst"]].rename(sst="other").isel(time=slice(1, 4)).to_netcdf("b.nc")
-    with pytest.raises(InputError, match=r"a.nc and 1 more do not fit .*'exact'.*'time'.*; give"):
+    with pytest.raises(
+        InputError, match=r"a.nc and 1 more .* b.nc has no 'sst',.* along 'time'; give"
+    ):
         open_files(Source(path=("a.nc", "b.nc")))
 
 

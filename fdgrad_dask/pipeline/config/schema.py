@@ -9,6 +9,7 @@ import json
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from fnmatch import fnmatchcase
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, field_validator
@@ -177,6 +178,11 @@ class Config(Section):
                 if _overlap(file, target.path) or _overlap(file, target.path + ".partial"):
                     message = f"{target.path!r} and the source {file!r} overlap; name another path"
                     raise FieldError((("path",), message))
+            # Else the next run, or this one, takes its own output for a source.
+            for made in (target.path + end for end in ("", ".partial", ".journal")):
+                if _is_matched(made, path):
+                    message = f"the source {path!r} takes in {made!r}; name another path"
+                    raise FieldError((("path",), message))
         return target
 
     @field_validator("picture", "report")
@@ -243,6 +249,13 @@ def _merged(grid: Grid | None, step: Step) -> Grid | None:
     if "geometry" in own:
         shared = {key: value for key, value in shared.items() if key == "boundary"}
     return Grid.model_validate({**shared, **own})
+
+
+def _is_matched(path: str, pattern: str) -> bool:
+    """Whether `glob` finds a path by a pattern, once it is there."""
+    names, patterns = path.split(os.sep), pattern.split(os.sep)
+    pairs = zip(names, patterns, strict=False)
+    return len(names) == len(patterns) and all(fnmatchcase(*pair) for pair in pairs)
 
 
 def _overlap(one: str, other: str) -> bool:

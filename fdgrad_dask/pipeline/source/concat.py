@@ -111,18 +111,25 @@ def joined(names: Sequence[str], source: Source) -> xr.Dataset:
     except ValueError as error:
         cause = str(error)
         if "join='exact'" in cause:  # what it says of labels tells nobody which file it is
-            cause = _lacking(*list(groups.values())[:2]) or cause
+            cause = _lacking(list(groups.values()), datasets) or cause
         raise InputError(
             f"the {len(names)} files of {source.shown} do not fit together: {cause}; "
             "give files that follow one another along one coordinate"
         ) from error
 
 
-def _lacking(group: list[Part], other: list[Part]) -> str:
-    """What only one of two files has that do not lie beside each other."""
-    for one, two in ((group[0], other[0]), (other[0], group[0])):
-        if more := sorted(one.fields - two.fields):
-            return f"{two.name} has no {more[0]!r}, which {one.name} has, and other labels"
+def _lacking(groups: list[list[Part]], datasets: list[xr.Dataset]) -> str:
+    """What only one file has of two that do not lie beside each other."""
+    (one, *_), first = groups[0], datasets[0].indexes
+    for (two, *_), dataset in zip(groups[1:], datasets[1:], strict=True):
+        for dim, labels in dataset.indexes.items():
+            if dim in first and not labels.equals(first[dim]):
+                less, more = (two, one) if one.fields - two.fields else (one, two)
+                name = min(more.fields - less.fields)
+                return (
+                    f"{less.name} has no {name!r}, which {more.name} has, and together they differ "
+                    f"along {dim!r}"
+                )
     return ""
 
 

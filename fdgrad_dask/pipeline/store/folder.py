@@ -20,6 +20,7 @@ from fdgrad_dask.pipeline.store.bucket import answering
 
 _FULL = 2**20  # bytes free; HDF5 says only that something went wrong, so this tells
 _CLAIM = 30.0  # seconds after which whoever was to replace an object is taken for dead
+_IN_TEXT = re.compile(r"\(os error (\d+)\)")  # as icechunk has the number of an error
 _POLL = 0.01  # seconds
 _PRIVATE = 0o700
 _TRIES = 9
@@ -40,9 +41,9 @@ def writing(path: str) -> Iterator[None]:
     except Exception as error:
         if type(error).__module__.startswith("icechunk"):
             cause = next(iter(str(error).strip().splitlines()), type(error).__name__)
-            number = re.search(r"\(os error (\d+)\)", str(error))  # as Rust has it
-            known = number and OSError(int(number[1]), os.strerror(int(number[1])))
-            cause = advice(known, path) if known else f"{cause}; see its storage"
+            cause = (
+                advice(error, path) if _IN_TEXT.search(str(error)) else f"{cause}; see its storage"
+            )
         elif str(error).startswith("NetCDF: "):  # a RuntimeError
             cause = advice(error, path)
         else:
@@ -53,6 +54,8 @@ def writing(path: str) -> Iterator[None]:
 def advice(error: Exception, path: str) -> str:
     """What went wrong with ``path``, and what to do."""
     number = error.errno if isinstance(error, OSError) else None
+    if said := _IN_TEXT.search(str(error)):
+        number = int(said[1])
     if number in (errno.ENOSPC, errno.EDQUOT) or (number is None and room(path) < _FULL):
         free = format_bytes(room(path))
         return f"the disk is full, {free} are free; make room, or name a target on another disk"
@@ -64,7 +67,7 @@ def advice(error: Exception, path: str) -> str:
         return (
             "a file may not be as large; raise ulimit -f, or lower target.shards or target.chunks"
         )
-    reason = error.strerror if isinstance(error, OSError) else None
+    reason = error.strerror if isinstance(error, OSError) else number and os.strerror(number)
     return f"{reason or error}; fix the path, or name another target"
 
 
@@ -182,13 +185,13 @@ class Folder:
 
     def _open(self, file: str, mode: str) -> IO[bytes]:
         for _ in range(_TRIES):
-            try:
-                os.makedirs(self.path, _PRIVATE, exist_ok=True)
-            except FileExistsError:
-                reason = os.strerror(errno.ENOTDIR)
-                raise NotADirectoryError(errno.ENOTDIR, reason, self.path) from None
-            with suppress(PermissionError):  # of somebody else
-                os.chmod(self.path, _PRIVATE)
             with suppress(FileNotFoundError):  # whoever deleted the last object took it away
+                try:
+                    os.makedirs(self.path, _PRIVATE, exist_ok=True)
+                except FileExistsError:
+                    os.listdir(self.path)  # which says that it is no folder, or is gone by now
+                with suppress(PermissionError):  # of somebody else
+                    os.chmod(self.path, _PRIVATE)
                 return open(file, mode, opener=_PRIVATELY)
+        return open(file, mode, opener=_PRIVATELY)
         return open(file, mode, opener=_PRIVATELY)
