@@ -26,7 +26,10 @@ ROOMS = {
     "pipeline": ("pipeline.execute pipeline.planning pipeline.commands", ""),
     "pipeline.config": ("operators", "dask pydantic yaml"),
     "pipeline.console": ("pipeline.config", ""),
-    "pipeline.source": ("pipeline.config", "dask fsspec icechunk numpy obstore pyproj xarray zarr"),
+    "pipeline.source": (
+        "grids pipeline.config",
+        "dask fsspec icechunk numpy obstore pyproj xarray zarr",
+    ),
     "pipeline.store": (
         "pipeline.config pipeline.console pipeline.source",
         "dask google_crc32c icechunk netCDF4 numcodecs numpy obstore xarray zarr",

@@ -6,6 +6,7 @@ as the same unit.
 
 from __future__ import annotations
 
+import math
 import re
 import threading
 from collections.abc import Mapping
@@ -166,6 +167,23 @@ def kelvin_conversion(units: Any) -> tuple[float, float] | None:
     if scale is None or re.search("C|F|celsius|centigrade|fahrenheit", units):
         return None
     return scale, 0.0
+
+
+def are_different(one: str, other: str) -> bool:
+    """Whether two units are known to be different; what cannot be parsed may be the same.
+
+    >>> are_different("m s**-1", "m/s"), are_different("psu", "1e-3"), are_different("K", "degC")
+    (False, False, True)
+    >>> are_different("hours since 2000-01-01", "hours since 2000-01-02")
+    True
+    """
+    if one == other or " since " in f"{one}{other}":
+        return one != other
+    if to_pint(one) is None or to_pint(other) is None:
+        return False
+    factor = conversion_factor(one, other)
+    is_same = factor is not None and math.isclose(factor, 1)
+    return not is_same or kelvin_conversion(one) != kelvin_conversion(other)
 
 
 def to_pint(units: str) -> str | None:

@@ -263,3 +263,37 @@ def test_files_that_are_opened_at_once_are_quiet(
         first.add_done_callback(lambda _: done.set())
         second = pool.submit(open_files, Source(path=("part1.nc",)))
         assert first.result().sizes == second.result().sizes
+
+
+UNITS = [
+    ("K", "degC", "'sst' is in 'degC' in b.nc and in 'K' in a.nc; convert one of them"),
+    ("m s-1", "km s-1", "'sst' is in 'km s-1' in b.nc"),
+    ("m s**-1", "m/s", None),
+    ("psu", "1e-3", None),
+    ("K", None, None),
+]
+
+
+@pytest.mark.parametrize(("first", "second", "message"), UNITS)
+def test_a_field_in_other_units_is_not_joined(
+    first: str, second: str | None, message: str | None, sst: xr.Dataset
+) -> None:
+    for name, units, part in (("a.nc", first, slice(0, 2)), ("b.nc", second, slice(2, 4))):
+        piece = sst[["sst"]].isel(time=part)
+        piece.sst.attrs = {"units": units} if units else {}
+        piece.to_netcdf(name)
+    if message is None:
+        assert open_source(Source(path=("a.nc", "b.nc"))).sst.attrs["units"] == first
+        return
+    with pytest.raises(InputError, match=message):
+        open_source(Source(path=("a.nc", "b.nc")))
+
+
+def test_numbers_since_other_dates_are_not_joined(sst: xr.Dataset) -> None:
+    for day, name in enumerate(("a.nc", "b.nc"), start=1):
+        since = {"units": f"days since 2000-01-0{day}"}
+        sst[["sst"]].isel(time=slice(2 * day - 2, 2 * day)).to_netcdf(
+            name, encoding={"time": since}
+        )
+    with pytest.raises(InputError, match=r"'time' is in 'days since 2000-01-02' in b.nc and in"):
+        open_source(Source(path=("a.nc", "b.nc"), decode_times=False))

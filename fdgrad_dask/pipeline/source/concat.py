@@ -17,6 +17,7 @@ from xarray.backends import BackendArray
 from xarray.core import indexing
 
 from fdgrad_dask.errors import InputError
+from fdgrad_dask.grids.units import are_different
 from fdgrad_dask.pipeline.config.source import Source
 from fdgrad_dask.pipeline.source.formats import opened
 from fdgrad_dask.pipeline.source.select import as_slice
@@ -84,6 +85,7 @@ class Part:
     points: dict[str, Any]
     """Labels by dimension, each a pandas.Index."""
     variables: dict[str, tuple[tuple[str, ...], tuple[int, ...], np.dtype[Any]]]
+    units: dict[str, str]
     held: dict[str, np.ndarray[Any, Any]]
     """Values of small labels that are not the same in each file."""
 
@@ -157,7 +159,12 @@ def _part(files: Files, number: int, known: dict[str, Any]) -> Part:
         for name, variable in dataset.variables.items()
     }
     fields = frozenset(map(str, dataset.data_vars))
-    return Part(number, files.names[number], fields, points, variables, held)
+    units = {
+        str(name): str(variable.attrs["units"])
+        for name, variable in dataset.variables.items()
+        if "units" in variable.attrs
+    }
+    return Part(number, files.names[number], fields, points, variables, units, held)
 
 
 def _followed(files: Files, parts: list[Part]) -> xr.Dataset:
@@ -208,7 +215,7 @@ def _ordered(parts: list[Part], dim: str) -> list[Part]:
 
 
 def _require_same_kinds(parts: list[Part], dim: str) -> None:
-    """Refuses files that have a variable with other dimensions, sizes or another kind."""
+    """Refuses files that have a variable with other dimensions, sizes, units or another kind."""
 
     def kind(part: Part, name: str) -> tuple[Any, ...]:
         dims, shape, dtype = part.variables.get(name, ((), (), np.dtype("V")))
@@ -221,6 +228,12 @@ def _require_same_kinds(parts: list[Part], dim: str) -> None:
                 raise ValueError(
                     f"{name!r} has other dimensions or another type in {part.name} than in "
                     f"{parts[0].name}"
+                )
+            own, other = parts[0].units.get(name), part.units.get(name)
+            if dim in dims and own and other and are_different(own, other):
+                raise InputError(
+                    f"{name!r} is in {other!r} in {part.name} and in {own!r} in {parts[0].name}; "
+                    "convert one of them, or correct its attribute units"
                 )
 
 
