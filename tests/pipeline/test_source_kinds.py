@@ -20,7 +20,8 @@ import obstore.fsspec
 import pytest
 import xarray as xr
 
-from fdgrad_dask.errors import ConfigError, InputError
+from fdgrad_dask import pipeline
+from fdgrad_dask.errors import ConfigError, InputError, OutputError
 from fdgrad_dask.pipeline.config.source import Source
 from fdgrad_dask.pipeline.source import remote
 from fdgrad_dask.pipeline.source.open import fingerprint, open_files, open_source, pinned
@@ -333,6 +334,24 @@ def test_kerchunk_references(sst: xr.Dataset) -> None:
     Path("in.json").write_text(json.dumps(references))
     with pytest.raises(InputError, match=r"sst\[2:4, 0:5, 0:4\] of in.json .*'sst/1.0.0'"):
         open_source(source_of("in.json")).compute(scheduler="sync")
+
+
+def test_a_run_from_references_knows_what_they_refer_to(sst: xr.Dataset) -> None:
+    hdf = pytest.importorskip("kerchunk.hdf")
+    sst.to_netcdf("in.nc", encoding={"sst": {"chunksizes": (2, 5, 4)}})
+    Path("in.json").write_text(
+        json.dumps(hdf.SingleHdf5ToZarr("in.nc", inline_threshold=0).translate())
+    )
+    step = {"operator": "gradient", "inputs": "sst", "output": "d", "options": {"dim": "longitude"}}
+    config = {"source": {"path": "in.json"}, "steps": [step], "target": {"path": "out.zarr"}}
+    assert pipeline.run(config).computed == 1
+    expected = np.gradient(sst.sst.values, sst.longitude.values, axis=2)
+    np.testing.assert_array_equal(xr.open_zarr("out.zarr").d, expected)
+    assert pipeline.run(config).computed == 0
+    pipeline.verify(config)
+    os.utime("in.nc", (0, 0))
+    with pytest.raises(OutputError, match="inputs have changed"):
+        pipeline.run(config)
 
 
 # By what it is known again

@@ -205,7 +205,7 @@ class Inputs:
         if source.coordinates:
             with suppress(InputError):  # they are gone
                 self._files |= numbered(source.coordinates)
-        self._store = cache(zarr_store)
+        self._store = cache(lambda number: zarr_store(*self._files[number]))
 
     def changed(self, read: Iterable[Mapping[str, str]]) -> set[str]:
         """The objects that some of ``read`` have in another version than the one of now."""
@@ -244,7 +244,7 @@ class Inputs:
                 return versions.of(file, source.storage_options)
             # References say in which file a key lies; of all others the path does.
             refers = format_of(file, source) == "kerchunk"
-            store = self._store(file, source) if refers else None
+            store = self._store(int(name.partition("/")[0])) if refers else None
             return versions.of_key(store, file.rstrip("/"), key, source.storage_options)
         except Exception as error:  # of whatever library opens the URL
             raise InputError(
