@@ -76,6 +76,13 @@ def _run(arguments: argparse.Namespace, called: str) -> int:
     except KeyboardInterrupt:
         return _failed(arguments, f"interrupted; again: {called}", 6)
     except Exception as error:
+        if isinstance(error, MemoryError) or "start new thread" in str(error):
+            return _failed(
+                arguments,
+                f"this process ran out of memory or threads ({error}); raise ulimit -v and "
+                "ulimit -u, or lower cluster.workers, cluster.threads or source.chunks",
+                5,
+            )
         bug = "This is a bug of fdgrad, not of your config; please report it with what --debug"
         return _failed(arguments, f"{type(error).__name__}: {error}\n{bug} shows", _BUG)
 

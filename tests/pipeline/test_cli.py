@@ -334,7 +334,7 @@ def test_exit_4_a_file_system_that_takes_no_more(fdgrad: Called, write: Write) -
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert code == 4
     assert "out.zarr.partial" in err
-    assert "cannot be written: File too large; fix the path" in err
+    assert "cannot be written: a file may not be as large; raise ulimit -f" in err
     assert "Traceback" not in err
     assert not Path("out.zarr").exists()
 
@@ -407,6 +407,19 @@ if __name__ == "__main__":
     original, source._read = source._read, slow
     sys.exit(cli.main())
 """
+
+
+@pytest.mark.parametrize("error", [MemoryError("9 GiB"), RuntimeError("can't start new thread")])
+def test_exit_5_limits_of_the_process(
+    error: Exception, fdgrad: Called, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stumbles(_: Any) -> str:
+        raise error
+
+    monkeypatch.setattr(conductor, "check", stumbles)
+    code, _, err = fdgrad("check", write())
+    assert code == 5
+    assert f"out of memory or threads ({error}); raise ulimit -v and ulimit -u, or lower" in err
 
 
 def test_exit_1_a_bug_of_ours(

@@ -16,6 +16,7 @@ from zarr.storage import LocalStore
 
 from fdgrad_dask.errors import ConfigError, InputError
 from fdgrad_dask.pipeline.config.source import Source
+from fdgrad_dask.pipeline.source.formats import open_netcdf
 from fdgrad_dask.pipeline.source.open import open_source
 
 ERA_INTERIM = Path(__file__).parents[3] / "shared" / "data" / "eraint_uvz.nc"
@@ -135,6 +136,24 @@ def test_files_need_their_package(
     monkeypatch.setattr("fdgrad_dask.pipeline.source.formats.find_spec", lambda name: None)
     with pytest.raises(InputError, match=rf"not installed: pip install 'fdgrad_dask\[{extra}\]'"):
         opened(name)
+
+
+@pytest.mark.parametrize("end", [b"", b"7777GRIB", b"7777" + bytes(9) + b"77"])
+def test_a_grib_file_that_was_cut_short(
+    end: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fdgrad_dask.pipeline.source.formats.find_spec", lambda name: name)
+    (tmp_path / "in.grib").write_bytes(b"GRIB" + bytes(20) + end)
+    with pytest.raises(InputError, match=r"does not end with the end of a GRIB message: .* fetch"):
+        opened("in.grib")
+
+
+def test_padding_behind_the_last_message_is_part_of_a_grib_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fdgrad_dask.pipeline.source.formats.find_spec", lambda name: name)
+    (tmp_path / "in.grib").write_bytes(b"GRIB" + bytes(20) + b"7777" + bytes(100) + b"\r\r\n\x03")
+    assert open_netcdf(str(tmp_path / "in.grib"), {}) == (str(tmp_path / "in.grib"), None)
 
 
 MISSING = [

@@ -27,6 +27,7 @@ from fdgrad_dask.pipeline.source.zarr import Guarded, zarr_store
 _opening = threading.Lock()  # what is said of warnings holds for the whole process
 _TIMES = re.compile(r"decod|since|calendar", re.IGNORECASE)  # what xarray says of bad times
 _GRIB = (".grib", ".grib2", ".grb", ".grb2")
+_TAIL, _PADDING = 2**16, b"\0\r\n\x03 "  # of archives and bulletins, behind the last message
 _MESSAGE = ("latitude", "longitude", "y", "x", "values")  # what one message of GRIB extends along
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 4, 6: 8, 7: 1, 8: 2, 9: 4, 10: 8, 11: 8}  # bytes of a type
 
@@ -167,7 +168,16 @@ def open_netcdf(file: str, options: dict[str, Any]) -> tuple[str | BinaryIO, str
     """What xarray opens, and by which engine."""
     if not remote.is_url(file):
         with open(file, "rb") as header:
-            _require_whole(header, os.path.getsize(file), file)
+            size = os.path.getsize(file)
+            _require_whole(header, size, file)
+            # cfgrib, if it is installed, would fill what is missing with NaN.
+            if file.endswith(_GRIB) and find_spec("cfgrib"):
+                header.seek(max(0, size - _TAIL))
+                if not header.read().rstrip(_PADDING).endswith(b"7777"):
+                    raise InputError(
+                        f"{file} is {size} bytes and does not end with the end of a GRIB message: "
+                        "it was cut short; fetch it again"
+                    )
         return file, None
     handle, size = remote.reading(file, options)
     if not _require_whole(handle, size, file):
