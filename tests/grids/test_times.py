@@ -362,3 +362,17 @@ def test_fields_of_numbers_stay_and_others_are_refused():
     for values in (["a", "b"], [True, False]):
         with pytest.raises(TypeError, match="which has no differences"):
             as_numbers(field(np.arange(2.0), values), None)
+
+
+@pytest.mark.parametrize("calendar", [None, "noleap"])
+def test_messages_about_dates_show_dates(calendar):
+    """Not the seconds since the first; and dates are no angles that wrap around."""
+    use = {} if calendar is None else {"calendar": calendar, "use_cftime": True}
+    f = field(xr.date_range("2000-01-01", periods=6, freq="MS", **use))
+    with pytest.raises(CoordinateError, match=r"'x' repeats 2000-02-01.* at positions 1 and 2"):
+        f.isel(x=[0, 1, 1, 2]).fdgrad.gradient("x")
+    unsorted = f.isel(x=[0, 2, 1])
+    turn = r"turns at position 1 \(2000-01-01\S*.*, 2000-03-01.*, 2000-02-01.*\); "
+    with pytest.raises(CoordinateError, match=turn + r"sort it \(\.sortby\('x'\)\)$"):
+        unsorted.fdgrad.gradient("x")
+    unsorted.sortby("x").fdgrad.gradient("x")
