@@ -141,6 +141,15 @@ def test_of_what_is_no_wind_the_name_is_left_open():
     assert name_flow(stress) == "wind"
 
 
+def test_what_is_made_of_a_geostrophic_wind_has_no_name_of_the_wind():
+    height = STATE["t"].rename("z").assign_attrs(standard_name="geopotential_height", units="m")
+    wind = op.geostrophic_wind(height)
+    assert wind.ug.attrs["standard_name"] == "geostrophic_eastward_wind"
+    made = op.kinematics(wind.ug, wind.vg)
+    assert all("standard_name" not in one.attrs for one in made.values())
+    assert "standard_name" not in op.absolute_vorticity(wind.ug, wind.vg).attrs
+
+
 def test_without_units_none_are_said():
     bare = STATE.copy()
     for n in bare:
