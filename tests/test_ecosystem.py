@@ -76,6 +76,14 @@ def test_apply_ufunc():
     np.testing.assert_allclose(found, SLOPE, atol=1e-11)
 
 
+def test_map_of_a_dataset_keeps_the_units_of_the_inputs():
+    ds = FIELD.to_dataset()
+    with xr.set_options(keep_attrs=True):
+        assert ds.map(lambda one: one.fdgrad.gradient("lat")).t.attrs["units"] == "K"
+        made = ds.fdgrad.gradient("lat")
+    assert made.dt_dlat.attrs["units"] == "K degree-1"
+
+
 def test_results_are_cf_to_cf_xarray_and_to_xarray(tmp_path):
     """In CF an attribute ``geometry`` names a variable; a result that had it broke both."""
     lon = ("lon", np.arange(4.0), {"units": "degrees_east"})
