@@ -76,6 +76,26 @@ def test_apply_ufunc():
     np.testing.assert_allclose(found, SLOPE, atol=1e-11)
 
 
+def test_map_of_a_dataset_keeps_the_units_of_the_inputs():
+    ds = FIELD.to_dataset()
+    with xr.set_options(keep_attrs=True):
+        assert ds.map(lambda one: one.fdgrad.gradient("lat")).t.attrs["units"] == "K"
+        made = ds.fdgrad.gradient("lat")
+    assert made.dt_dlat.attrs["units"] == "K degree-1"
+
+
+def test_results_are_cf_to_cf_xarray_and_to_xarray(tmp_path):
+    """In CF an attribute ``geometry`` names a variable; a result that had it broke both."""
+    lon = ("lon", np.arange(4.0), {"units": "degrees_east"})
+    ds = FIELD.expand_dims(lon=4).assign_coords(lon=lon).to_dataset()
+    slopes = ds.fdgrad.horizontal_gradient("t")
+    assert "latitude" in repr(slopes.cf)
+    assert slopes.cf["dt_dy"].attrs["horizontal_geometry"] == "sphere"
+    slopes.to_netcdf(tmp_path / "slopes.nc")
+    with xr.open_dataset(tmp_path / "slopes.nc", decode_coords="all") as found:
+        xr.testing.assert_allclose(found, slopes)
+
+
 @pytest.mark.parametrize("name", ["Y", "latitude", "lat"])
 def test_names_of_cf(name):
     field = FIELD.assign_coords(lat=FIELD.lat.assign_attrs(axis="Y"))

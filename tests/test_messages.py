@@ -183,7 +183,7 @@ def test_units_that_a_message_sets_make_it_a_sphere() -> None:
         op.laplacian(squares())
     code = str(caught.value).partition("set units: ")[2]
     fixed = eval(f"squares(){code.replace('…', 'squares()')}")
-    assert op.laplacian(fixed).attrs["geometry"] == "sphere"
+    assert op.laplacian(fixed).attrs["horizontal_geometry"] == "sphere"
 
 
 OPTIONS = [

@@ -81,7 +81,7 @@ def find_axis(field: xr.DataArray, dim: Hashable, *, datetime_unit: str | None =
     points, units, is_dated = _read_points(coordinate, index, name, datetime_unit)
     steps = step_range(points)
     if steps is None or not (steps[0] > 0 or steps[1] < 0):
-        _check_monotonic(points, name, along)
+        _check_monotonic(points, coordinate.values if is_dated else points, name, along)
     is_in_years = is_dated and datetime_unit in YEARS
     return Axis(
         asked=dim,
@@ -214,10 +214,9 @@ def _read_points(
     return values, units if isinstance(units, str) and units.strip() else None, False
 
 
-def _check_monotonic(points: NDArray[Any], name: Hashable, dim: Hashable) -> None:
-    """Raise unless ``points`` (n,) are finite and strictly monotonic."""
-    n = len(points)
-    if n < 2:
+def _check_monotonic(points: Any, shown: Any, name: Hashable, dim: Hashable) -> None:
+    """Raise unless ``points`` (n,) are finite and strictly monotonic; messages show the dates."""
+    if (n := len(points)) < 2:
         raise CoordinateError(
             f"coordinate {name!r} has {n} point{'s' if n != 1 else ''}, but a derivative needs "
             f"two or more; do not select a single {dim!r} before differentiating"
@@ -234,13 +233,14 @@ def _check_monotonic(points: NDArray[Any], name: Hashable, dim: Hashable) -> Non
         i = int((before == after).argmax())
         cure = f".drop_duplicates({dim!r})" if name == dim else f".drop_isel({dim}=[{i + 1}])"
         raise CoordinateError(
-            f"coordinate {name!r} repeats {points[i]} at positions {i} and {i + 1}; "
+            f"coordinate {name!r} repeats {shown[i]} at positions {i} and {i + 1}; "
             f"drop one of them: {cure}"
         )
     i = int(((before < after) != (before[0] < after[0])).argmax())
+    cure = _suggest_fix(points, name) if shown is points else f"sort it (.sortby({name!r}))"
     raise CoordinateError(
         f"coordinate {name!r} is not monotonic: it turns at position {i} "
-        f"({points[i - 1]}, {points[i]}, {points[i + 1]}); {_suggest_fix(points, name)}"
+        f"({', '.join(map(str, shown[i - 1 : i + 2]))}); {cure}"
     )
 
 

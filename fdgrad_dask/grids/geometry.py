@@ -161,7 +161,7 @@ class HorizontalGrid:
 
     def attrs(self) -> dict[str, Any]:
         """The attributes of a result that say which geometry was used."""
-        decided: dict[str, Any] = {"geometry": type(self.geometry).__name__.lower()}
+        decided: dict[str, Any] = {"horizontal_geometry": type(self.geometry).__name__.lower()}
         if not isinstance(self.geometry, Plane) and self.cell_sizes is None:
             decided["earth_radius"] = self.radii[0]
         if self.periodic[1]:

@@ -178,8 +178,11 @@ def _check_geometry(
             f"{field.name!r} lies on the projection {mapping.name!r}, where a step of the map is "
             "not a step on the ground, but "
             + (
-                "its attributes have neither a grid_mapping_name with parameters nor crs_wkt; set "
-                "them: pyproj.CRS(…).to_cf()"
+                f"{units}, which its axes have not; correct them, or if they are lengths on the "
+                "ground, give geometry=Plane()"
+                if mapping.is_described
+                else "its attributes have neither a grid_mapping_name with parameters nor crs_wkt; "
+                "set them: pyproj.CRS(…).to_cf()"
                 if mapping.is_carried
                 else "that variable is not among its coordinates; take it along: "
                 f".set_coords({mapping.name!r}) of the dataset, or open that with "

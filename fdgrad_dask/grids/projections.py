@@ -171,23 +171,32 @@ def find_grid_mapping(field: xr.DataArray) -> GridMapping | None:
 
 
 def label_axes(field: xr.DataArray) -> xr.DataArray:
-    """Give x and y without attributes those that their grid mapping implies.
+    """Give x and y with no more attributes than units those that their grid mapping implies.
 
-    rioxarray opens rasters so. Whole numbers may count points, and stay what they are.
+    rioxarray opens rasters without any. Whole numbers without units may count points, and stay
+    what they are.
     """
-    axes = {axis: field.coords.variables.get(axis.lower()) for axis in "XY"}
-    for one in axes.values():
-        if one is None or one.ndim != 1 or one.dtype.kind != "f":
+    for one in (field.coords.variables.get(name) for name in "xy"):
+        if one is None or one.ndim != 1 or one.dtype.kind not in "iuf":
             return field
-        if not one.attrs.keys().isdisjoint(("units", "standard_name", "axis")):
+        if not one.attrs.keys().isdisjoint(("standard_name", "axis")):
             return field
+    axes = {axis: field[axis.lower()] for axis in "XY"}
+    units = {axis: one.attrs.get("units") for axis, one in axes.items()}
+    has_units, has_none = all(units.values()), not any(units.values())
+    if not (has_units or (has_none and all(one.dtype.kind == "f" for one in axes.values()))):
+        return field
     mapping = find_grid_mapping(field)
     if mapping is None or not mapping.is_described:
         return field
     known = {each.get("axis"): each for each in mapping.crs.cs_to_cf()}
     if not axes.keys() <= known.keys():
         return field
-    return field.assign_coords({a.lower(): field[a.lower()].assign_attrs(known[a]) for a in axes})
+    if has_units and any(conversion_factor(units[a], known[a]["units"]) is None for a in axes):
+        return field
+    return field.assign_coords(
+        {one.name: one.assign_attrs({**known[axis], **one.attrs}) for axis, one in axes.items()}
+    )
 
 
 def earth_radii(field: xr.DataArray, given: float = EARTH_RADIUS) -> tuple[float, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from dataclasses import replace
 from typing import Any, Unpack, overload
 
 import xarray as xr
@@ -15,7 +16,7 @@ from fdgrad_dask.grids.attributes import (
     name_derivative,
 )
 from fdgrad_dask.grids.coordinate import Axis, check_axis_names, find_axis, has_axis
-from fdgrad_dask.grids.times import as_numbers
+from fdgrad_dask.grids.times import YEARS, as_numbers
 from fdgrad_dask.grids.units import divide_units
 from fdgrad_dask.grids.vertical import (
     align_levels,
@@ -179,7 +180,13 @@ def _derivative(field: xr.DataArray, dim: Hashable, options: Options) -> xr.Data
     else:
         if options.boundary is not None:
             raise OptionError("boundary and coordinate exclude each other; leave boundary at None")
+        is_dated = coordinate.dtype.kind in "mM"  # as the valid times of several forecasts
+        if is_dated:
+            coordinate = as_numbers(coordinate, options.datetime_unit)
         field, levels, axis = align_levels(field, coordinate, dim)
+        if is_dated:
+            units = f"({axis.units})" if options.datetime_unit in YEARS else axis.units
+            axis = replace(axis, units=units, is_time=True)
         if options.skipna is not None:
             field = field.where(levels.notnull())
         z, what = levels.data, describe_not_monotonic(axis)

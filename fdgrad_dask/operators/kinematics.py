@@ -237,9 +237,13 @@ def _solve(wind: Wind | StaggeredWind, names: Sequence[str]) -> list[xr.DataArra
 
 
 def name_flow(u: xr.DataArray) -> str:
-    """What flows, by the standard name of u, if that is a speed: wind, sea_water or nothing."""
+    """What flows, by the standard name of u, if that is a speed: wind, sea_water or nothing.
+
+    A geostrophic wind is not the wind, and CF has no names for what is made of it.
+    """
     attrs = u.attrs
     units, name = attrs.get("units"), str(attrs.get("standard_name", ""))
     is_speed = units is None or conversion_factor(units, "m s-1") is not None
-    found = [flow for flow in ("sea_water", "wind") if is_speed and flow in name]
+    is_flow = is_speed and "geostrophic" not in name
+    found = [flow for flow in ("sea_water", "wind") if is_flow and flow in name]
     return found[0] if found else ""

@@ -46,8 +46,9 @@ def potential_vorticity(
         units.
     temperature
         In kelvin or degrees Celsius, as its units say. A potential temperature is recognised by
-        its standard_name, else by its long_name, else by a name such as theta, th or pt. On
-        isentropic levels the level coordinate itself, with ``pressure``.
+        its standard_name, else by its long_name, else by a name such as theta, th or pt; without
+        any of these, or if they contradict, it is refused. On isentropic levels the level
+        coordinate itself, with ``pressure``.
     vertical
         The level coordinate, if CF attributes do not tell.
     pressure
@@ -75,6 +76,11 @@ def potential_vorticity(
     """
     potential = options.get("potential")
     potential = is_potential(temperature) if potential is None else potential
+    if potential is None:
+        raise OptionError(
+            f"{temperature.name!r} has no name, and no standard_name that says whether it is the "
+            "temperature or a potential one; give potential=True or potential=False"
+        )
     factor, offset = find_kelvin_scale(temperature, _RESULT)
     pressure, pascal = find_pressure_field(u, options, _RESULT)
     is_directed = options.get("coriolis") is None

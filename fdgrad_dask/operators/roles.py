@@ -27,7 +27,9 @@ _SCALAR = re.compile(
 )
 _TURNED = re.compile(r"component (to the|along) (?:east|north|x|y) of ")
 _SLOPE = re.compile(r"per metre along [xy]$")  # as `horizontal_gradient` calls what it makes
-_POTENTIAL = ("theta", "thta", "th", "pt", "thetao", "potential_temperature")
+# Names of potential temperatures: those that mean nothing else, and those that may.
+_THETA = re.compile("theta|thta|potential|pot_?temp")
+_SHORT_THETA = ("th", "pt", "pot", "tpot", "ptemp")
 
 
 def match_components(
@@ -199,13 +201,31 @@ def find_kelvin_scale(temperature: xr.DataArray, result: str) -> tuple[float, fl
     return found
 
 
-def is_potential(temperature: xr.DataArray) -> bool:
-    """True for a potential temperature: by standard name, else by long name, else by name."""
+def is_potential(temperature: xr.DataArray) -> bool | None:
+    """True for a potential temperature: by standard name, else by long name, else by name.
+
+    None where nothing says which temperature it is: no words, and no name.
+
+    Raises OptionError if a name such as theta contradicts the words, which xarray's arithmetic
+    copies from the temperature to what is computed from it.
+    """
+    name = str(temperature.name).lower()
+    is_theta = not isinstance(temperature.name, Unnamed) and bool(_THETA.search(name))
     for key in ("standard_name", "long_name"):
         words = str(temperature.attrs.get(key, "")).lower().replace("_", " ")
-        if "temperature" in words:
-            return "potential" in words
-    return str(temperature.name).lower() in _POTENTIAL
+        if "temperature" not in words:
+            continue
+        if is_theta and "potential" not in words:
+            raise OptionError(
+                f"{temperature.name!r} is a potential temperature by its name, but a temperature "
+                f"by its {key}, {temperature.attrs[key]!r}; if it is potential, correct that: "
+                ".assign_attrs(standard_name='air_potential_temperature'), and if not, rename it: "
+                ".rename('t')"
+            )
+        return "potential" in words
+    if isinstance(temperature.name, Unnamed):
+        return None
+    return is_theta or name in _SHORT_THETA
 
 
 def _has_units(field: xr.DataArray) -> bool:

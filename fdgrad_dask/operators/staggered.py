@@ -178,7 +178,7 @@ class StaggeredPass(FusedPass):
         check_result_name(name, result)
         attrs = derive_attributes(self.outer, units, long_name)
         attrs |= {"standard_name": standard_name} if standard_name else {}
-        attrs |= {"geometry": "grid"}
+        attrs |= {"horizontal_geometry": "grid"}
         attrs |= {"grid_source": self.grid.source} if self.grid.source else {}
         result.name, result.attrs = name, attrs
         return result

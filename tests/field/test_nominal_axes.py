@@ -118,7 +118,7 @@ def test_two_dimensional_copies_of_straight_axes_change_nothing(dtype):
     )
     z = both.fdgrad.vorticity("u", "v")
     np.testing.assert_array_equal(z, ds.fdgrad.vorticity("u", "v"))
-    assert z.attrs["geometry"] == "sphere"
+    assert z.attrs["horizontal_geometry"] == "sphere"
 
 
 def test_places_that_contradict_each_other_are_not_passed_over():

@@ -160,4 +160,4 @@ def test_units_and_names_of_files(units, names):
     ds = ds.rename(dict(zip(("lat", "lon"), names, strict=True)))
     z = ds.fdgrad.vorticity("u", "v")
     assert worst(z, ds.true) < 0.02
-    assert (z.attrs["geometry"], z.attrs["periodic"]) == ("sphere", names[1])
+    assert (z.attrs["horizontal_geometry"], z.attrs["periodic"]) == ("sphere", names[1])

@@ -7,6 +7,7 @@ import pytest
 import xarray as xr
 from model_grids import LAMBERT, PER_DEGREE, A, flow_on, projected, right_or_refused, worst
 
+import fdgrad_dask
 from fdgrad_dask.errors import FdgradError
 
 UNITS = {"m": 1.0, "km": 1e3, "kilometers": 1e3, "hm": 100.0}
@@ -277,6 +278,27 @@ def test_x_and_y_without_attributes_are_those_of_their_projection(per_unit, chun
     assert made.df_dy.attrs["units"] == "K m-1"
     assert not made.x.attrs  # the labels stay as they were
     assert "curvilinear" in repr(f.fdgrad)
+
+
+@pytest.mark.parametrize("units", UNITS)
+@pytest.mark.parametrize("dtype", ["f8", "i4"])
+def test_x_and_y_with_units_alone_are_those_of_their_projection(units, dtype):
+    """They were refused, by a message that its attributes describe no projection."""
+    f, _, _ = projected(LAMBERT, units, UNITS[units])
+    for name in "xy":
+        f = f.assign_coords({name: (name, f[name].values.round().astype(dtype), {"units": units})})
+    if dtype == "f8" or UNITS[units] < 1e3:
+        assert_north(f.fdgrad.horizontal_gradient())
+    assert "curvilinear" in repr(f.fdgrad)
+
+
+def test_lengths_where_the_grid_mapping_has_degrees():
+    f = xr.DataArray(np.zeros((4, 5)), dims=("y", "x"), name="f", attrs={"grid_mapping": "crs"})
+    lines = {name: (name, 1e3 * np.arange(n), {"units": "m"}) for name, n in (("y", 4), ("x", 5))}
+    f = f.assign_coords(lines | {"crs": ((), 0, {"grid_mapping_name": "latitude_longitude"})})
+    with pytest.raises(FdgradError, match="units 'm' and 'm', which its axes have not"):
+        f.fdgrad.horizontal_gradient()
+    f.fdgrad.horizontal_gradient(geometry=fdgrad_dask.Plane())  # what the message says
 
 
 def test_x_and_y_without_attributes_may_be_degrees():

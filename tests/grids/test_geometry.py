@@ -55,10 +55,10 @@ def over(lon: int) -> xr.DataArray:
 METRES = {name: (name, np.arange(4.0), {"units": "m"}) for name in "yx"}
 FLAT = xr.DataArray(np.zeros((4, 4)), METRES, ("y", "x"), "t")
 GEOMETRIES = [
-    (over(3), Sphere(A), {"geometry": "sphere", "earth_radius": A}),
-    (over(4), Sphere(A), {"geometry": "sphere", "earth_radius": A, "periodic": "lon"}),
-    (FLAT, Plane(), {"geometry": "plane"}),
-    (over(3), Curvilinear(dx=2.0, dy=3.0), {"geometry": "curvilinear"}),
+    (over(3), Sphere(A), {"horizontal_geometry": "sphere", "earth_radius": A}),
+    (over(4), Sphere(A), {"horizontal_geometry": "sphere", "earth_radius": A, "periodic": "lon"}),
+    (FLAT, Plane(), {"horizontal_geometry": "plane"}),
+    (over(3), Curvilinear(dx=2.0, dy=3.0), {"horizontal_geometry": "curvilinear"}),
 ]
 
 

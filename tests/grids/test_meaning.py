@@ -225,6 +225,9 @@ POTENTIAL = [
     {"name": "theta"},
     {"name": "TH"},
     {"name": "pt"},
+    {"name": "theta_e"},
+    {"name": "POT_TEMP"},
+    {"name": "tpot"},
 ]
 
 
@@ -242,6 +245,40 @@ def test_or_said_by_an_option():
     attrs = {"standard_name": "air_temperature", "units": "K"}
     assert pv(state(T, name="th", **attrs), "th") == pv(state(T, units="K"))
     assert pv(state(T, name="th", units="K"), "th", potential=False) == pv(state(T, units="K"))
+
+
+@pytest.mark.parametrize("attrs", [{"units": "K"}, {"units": "K", "long_name": "smoothed"}])
+def test_a_temperature_without_a_name_may_be_potential(attrs):
+    """As θ is from MetPy, and from xarray's arithmetic; it was taken for the temperature."""
+    ds = state()
+    theta = xr.DataArray(ds.t.variable.copy(deep=False), ds.t.coords)
+    theta.attrs = attrs
+
+    def pv(**options):
+        made = op.potential_vorticity(ds.u, ds.v, theta, edge_order=2, **options)
+        return float(made.sel(p=850, lat=4, lon=105))
+
+    with pytest.raises(OptionError, match="the temperature or a potential one; give potential="):
+        pv()
+    assert_allclose(pv(potential=True), TRUE, rtol=1e-9)  # what the message says
+    theta.attrs["standard_name"] = "air_potential_temperature"
+    assert_allclose(pv(), TRUE, rtol=1e-9)
+
+
+@pytest.mark.parametrize("key", ["standard_name", "long_name"])
+@pytest.mark.parametrize("operator", ["potential_vorticity", "q_vector"])
+def test_theta_with_the_words_of_the_temperature_that_it_was_made_of(key, operator):
+    """xarray's arithmetic keeps attributes; PV was 2.6 times too large."""
+    ds = state(T, units="K", **{key: "air_temperature"})
+    with xr.set_options(keep_attrs=True):
+        ds["theta"] = ds.t * (1000 / ds.p.drop_attrs()) ** (2 / 7)
+    with pytest.raises(OptionError, match=f"but a temperature by its {key}, 'air_temperature'"):
+        getattr(ds.fdgrad, operator)("u", "v", "theta")
+    said = ds.assign(theta=ds.theta.assign_attrs(standard_name="air_potential_temperature"))
+    if operator == "potential_vorticity":
+        assert_allclose(pv(said, "theta"), pv(ds, "theta", potential=True), rtol=1e-12)
+        assert_allclose(pv(said, "theta"), pv(ds), rtol=1e-9)
+    getattr(ds.rename(t="t0", theta="t").fdgrad, operator)("u", "v", "t")
 
 
 def test_a_q_vector_of_a_potential_temperature_is_refused():

@@ -149,7 +149,7 @@ def test_an_unnamed_wind_about_a_rotated_pole_is_not_guessed():
         op.vorticity(u, u.rename("v"))
     x_wind = u.assign_attrs(standard_name="x_wind")
     y_wind = u.rename("v").assign_attrs(standard_name="y_wind")
-    assert op.vorticity(x_wind, y_wind).attrs["geometry"] == "sphere"
+    assert op.vorticity(x_wind, y_wind).attrs["horizontal_geometry"] == "sphere"
 
 
 # --- the row beside a pole -------------------------------------------------------------------
@@ -283,7 +283,7 @@ def both_kinds(off_y=0.0, off_x=0.0, at=(0, 0)):
 )
 def test_places_that_repeat_the_axes_to_a_twentieth_of_a_step(off, kind, sense):
     off = {key: sense * one if key[:3] == "off" else one for key, one in off.items()}
-    assert op.gradient_magnitude(both_kinds(**off)).attrs["geometry"] == kind
+    assert op.gradient_magnitude(both_kinds(**off)).attrs["horizontal_geometry"] == kind
 
 
 @pytest.mark.parametrize("lat", [90.5, -90.5, 90.00005, None])
@@ -293,7 +293,7 @@ def test_no_latitude_is_beyond_a_pole_and_no_longitude_beyond_two_turns(lat):
     coords[name][3, 4] = 720.5 if lat is None else lat
     f = on_places(LAT, *coords.values())
     if lat == 90.00005:
-        assert op.gradient_magnitude(f).attrs["geometry"] == "curvilinear"
+        assert op.gradient_magnitude(f).attrs["horizontal_geometry"] == "curvilinear"
         return
     with pytest.raises(CoordinateError, match=rf"'{name}' is .* at .'j': 3, 'i': 4.*\.where\(abs"):
         op.gradient_magnitude(f)
@@ -312,9 +312,9 @@ def test_what_is_larger_than_a_turn_is_no_radian(lat, lon, is_angle):
     f = on_places(LAT, LAT / LAT.max() * lat, LON / LON.max() * lon)
     f.lat2.attrs, f.lon2.attrs = {"standard_name": "latitude"}, {"standard_name": "longitude"}
     named = f.assign_coords(lon2=f.lon2.assign_attrs(units="degrees_east"))
-    assert op.gradient_magnitude(named).attrs["geometry"] == "curvilinear"
+    assert op.gradient_magnitude(named).attrs["horizontal_geometry"] == "curvilinear"
     if is_angle:
-        assert op.gradient_magnitude(f).attrs["geometry"] == "curvilinear"
+        assert op.gradient_magnitude(f).attrs["horizontal_geometry"] == "curvilinear"
         return
     with pytest.raises(CoordinateError, match="may be radians; set units"):
         op.gradient_magnitude(f)

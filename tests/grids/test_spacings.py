@@ -77,7 +77,7 @@ def assert_is_the_plane(ds, given, name, options):
     here = outputs(name, ds, geometry=given, **options, **extra)
     there = outputs(name, ds, geometry=fd.Plane(), **options, **extra)
     for k in there:
-        assert here[k].attrs["geometry"] == "curvilinear"
+        assert here[k].attrs["horizontal_geometry"] == "curvilinear"
         assert "earth_radius" not in here[k].attrs
         assert here[k].attrs["units"] == there[k].attrs["units"]
         scale = np.nanmax(np.abs(there[k].values))

@@ -362,3 +362,39 @@ def test_fields_of_numbers_stay_and_others_are_refused():
     for values in (["a", "b"], [True, False]):
         with pytest.raises(TypeError, match="which has no differences"):
             as_numbers(field(np.arange(2.0), values), None)
+
+
+@pytest.mark.parametrize("calendar", [None, "noleap"])
+def test_messages_about_dates_show_dates(calendar):
+    """Not the seconds since the first; and dates are no angles that wrap around."""
+    use = {} if calendar is None else {"calendar": calendar, "use_cftime": True}
+    f = field(xr.date_range("2000-01-01", periods=6, freq="MS", **use))
+    with pytest.raises(CoordinateError, match=r"'x' repeats 2000-02-01.* at positions 1 and 2"):
+        f.isel(x=[0, 1, 1, 2]).fdgrad.gradient("x")
+    unsorted = f.isel(x=[0, 2, 1])
+    turn = r"turns at position 1 \(2000-01-01\S*.*, 2000-03-01.*, 2000-02-01.*\); "
+    with pytest.raises(CoordinateError, match=turn + r"sort it \(\.sortby\('x'\)\)$"):
+        unsorted.fdgrad.gradient("x")
+    unsorted.sortby("x").fdgrad.gradient("x")
+
+
+@pytest.mark.parametrize("chunks", [None, {"time": 1, "step": 2}])
+@pytest.mark.parametrize(
+    ("unit", "per", "units"),
+    [(None, 1.0, "K s-1"), ("D", 86400.0, "K day-1"), ("year", 31556952.0, "K (365.2425 days)-1")],
+)
+def test_valid_times_of_several_forecasts(unit, per, units, chunks):
+    """Over (time, step), as cfgrib gives them; the message about two dimensions names this way."""
+    start = pd.date_range("2000-01-01", periods=2, freq="D").values[:, None]
+    valid = start + np.array([0, 6, 18], "m8[h]").astype("m8[s]")
+    seconds = (valid - valid[0, 0]) / np.timedelta64(1, "s")
+    t = xr.DataArray(seconds, dims=("time", "step"), name="t", attrs={"units": "K"})
+    t = t.assign_coords(valid_time=(("time", "step"), valid))
+    t = t if chunks is None else t.chunk(chunks)
+    with pytest.raises(CoordinateError, match="pass it as coordinate= beside dim"):
+        t.fdgrad.gradient("valid_time")
+    made = t.fdgrad.gradient("step", coordinate=t.valid_time, datetime_unit=unit)
+    assert_allclose(made, per, rtol=1e-12)
+    assert made.attrs["units"] == units
+    assert made.name == "dt_dvalid_time"
+    assert made.coords["valid_time"].dtype.kind == "M"

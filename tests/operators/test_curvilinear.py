@@ -103,7 +103,7 @@ def test_flows_in_two_dimensions_are_those_in_one(flow):
         here = op.kinematics(*(two_dimensional(f, lat, lon) for f in (u, v)))
         exact = {k: flow.exact(k, grid).values for k in here}
         part = {k: np.abs(interior(here[k].values - exact[k])).max() for k in here}
-        assert {a.attrs["geometry"] for a in there.values()} == {"sphere"}
+        assert {a.attrs["horizontal_geometry"] for a in there.values()} == {"sphere"}
         for k in here:
             between = np.abs(interior(here[k].values - there[k].values)).max()
             size = max(np.abs(there[k].values).max(), U0 / A)
@@ -358,13 +358,13 @@ def test_the_two_dimensional_places_count_where_the_axes_are_nominal():
         lat=("y", lat[:, 0], {"units": "degrees_north"}),
         lon=("x", lon[0], {"units": "degrees_east"}),
     )
-    assert op.gradient_magnitude(s).attrs["geometry"] == "sphere"
+    assert op.gradient_magnitude(s).attrs["horizontal_geometry"] == "sphere"
     moved = s.assign_coords(lat2=s.lat2 + 3.0)
-    assert op.gradient_magnitude(moved).attrs["geometry"] == "curvilinear"
+    assert op.gradient_magnitude(moved).attrs["horizontal_geometry"] == "curvilinear"
     lazy = s.assign_coords(lat2=s.lat2.chunk())
     with pytest.raises(CoordinateError, match=r"load it: \.assign_coords\(lat2=….lat2.load\(\)\)"):
         op.gradient_magnitude(lazy)
     loaded = op.gradient_magnitude(lazy.assign_coords(lat2=lazy.lat2.load()))
-    assert loaded.attrs["geometry"] == "sphere"
+    assert loaded.attrs["horizontal_geometry"] == "sphere"
     asked = op.gradient_magnitude(s, geometry=fd.Curvilinear())
-    assert asked.attrs["geometry"] == "curvilinear"
+    assert asked.attrs["horizontal_geometry"] == "curvilinear"

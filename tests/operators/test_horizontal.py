@@ -150,7 +150,7 @@ def test_about_a_rotated_pole_axes_are_taken_where_nothing_needs_the_true_north(
     given = [t] if along is None else [u, v, t] if name[0] in "pq" else [u, v]
     made = getattr(op, name)(*given, **options)
     made = made if isinstance(made, xr.DataArray) else next(iter(made.values()))
-    assert made.attrs["geometry"] == ("curvilinear" if is_needed else "sphere")
+    assert made.attrs["horizontal_geometry"] == ("curvilinear" if is_needed else "sphere")
 
 
 def test_the_laplacian_has_the_edges_of_its_terms():

@@ -201,7 +201,7 @@ def test_a_geometry_that_is_given_goes_before_the_coordinates():
     f = f.assign_coords(crs=((), 0, {"earth_radius": 1.0})).assign_attrs(grid_mapping="crs")
     result = f.fdgrad.gradient_magnitude(geometry=fd.Sphere(3389500.0))
     assert result.attrs["earth_radius"] == 3389500.0
-    assert result.attrs["geometry"] == "sphere"
+    assert result.attrs["horizontal_geometry"] == "sphere"
     assert_allclose(
         result.values[5:-5], (exact * A / 3389500.0)[5:-5], rtol=0.02, atol=0.01 / 3389500
     )
@@ -239,7 +239,7 @@ def test_on_a_plane(field, options, metres, chunks):
     field = field if chunks is None else field.chunk(e=chunks, n=1)
     result = field.fdgrad.gradient_magnitude(**options)
     assert_allclose(result.values, 5 / metres, rtol=1e-13)
-    assert result.attrs["geometry"] == "plane"
+    assert result.attrs["horizontal_geometry"] == "plane"
     assert result.attrs["units"] == "K m-1"
     assert not {"earth_radius", "periodic"} & set(result.attrs)
 
@@ -312,7 +312,7 @@ def test_units_are_inferred_from_unmistakable_names_only(names):
     bare = f.drop_attrs(deep=True)
     result = bare.rename(lat=names[0], lon=names[1]).fdgrad.gradient_magnitude()
     assert_array_equal(result.values, f.fdgrad.gradient_magnitude().values)
-    assert result.attrs["geometry"] == "sphere"
+    assert result.attrs["horizontal_geometry"] == "sphere"
     with pytest.raises(CoordinateError, match="cannot be inferred"):
         bare.rename(lat="northing", lon="easting").fdgrad.gradient_magnitude()
 
@@ -342,7 +342,7 @@ def test_labels_and_attributes():
         "units": "K m-1",
         "long_name": "magnitude of the gradient of air temperature",
         "cell_methods": "time: mean",
-        "geometry": "sphere",
+        "horizontal_geometry": "sphere",
         "earth_radius": A,
         "periodic": "lon",
     }

@@ -326,7 +326,7 @@ def test_results_have_the_coordinates_of_their_points(position):
         "units": "s-1",
         "long_name": "relative vorticity",
         "standard_name": "ocean_relative_vorticity",
-        "geometry": "grid",
+        "horizontal_geometry": "grid",
         "grid_source": "a test",
     }
     absolute = op.absolute_vorticity(u, v, geometry=globe.grid)

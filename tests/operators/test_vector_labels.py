@@ -107,7 +107,7 @@ def test_units_names_and_what_was_decided(results, name):
         assert words
         assert attrs == {
             "cell_methods": "time: mean",
-            "geometry": "sphere",
+            "horizontal_geometry": "sphere",
             "earth_radius": A,
             "periodic": "lon",
         }
@@ -139,6 +139,15 @@ def test_of_what_is_no_wind_the_name_is_left_open():
     assert name_flow(stress) == ""
     del stress.attrs["units"]
     assert name_flow(stress) == "wind"
+
+
+def test_what_is_made_of_a_geostrophic_wind_has_no_name_of_the_wind():
+    height = STATE["t"].rename("z").assign_attrs(standard_name="geopotential_height", units="m")
+    wind = op.geostrophic_wind(height)
+    assert wind.ug.attrs["standard_name"] == "geostrophic_eastward_wind"
+    made = op.kinematics(wind.ug, wind.vg)
+    assert all("standard_name" not in one.attrs for one in made.values())
+    assert "standard_name" not in op.absolute_vorticity(wind.ug, wind.vg).attrs
 
 
 def test_without_units_none_are_said():
@@ -270,7 +279,7 @@ def test_degrees_lie_on_a_sphere_and_close(lat, lon):
     if "grid_latitude" in lat.values():
         winds = along_the_grid(winds)
     result = op.vorticity(*winds)
-    assert result.attrs["geometry"] == "sphere"
+    assert result.attrs["horizontal_geometry"] == "sphere"
     assert result.attrs["periodic"] == "lon"
     expected = op.vorticity(STATE["u"], STATE["v"]).isel(p=0)
     assert_allclose(result, expected, rtol=1e-14, atol=1e-20)
@@ -728,4 +737,4 @@ def test_x_and_y_in_metres_are_a_plane(geometry):
 
 def test_degrees_of_what_is_called_lat_and_lon():
     result = op.vorticity(*with_axes({"units": "degrees"}, {"units": "degrees"}))
-    assert result.attrs["geometry"] == "sphere"
+    assert result.attrs["horizontal_geometry"] == "sphere"

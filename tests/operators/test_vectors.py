@@ -603,7 +603,7 @@ def test_on_a_plane_linear_winds_are_exact(units, metres):
     expected = (9, -8, -5, -2, np.hypot(5, 2))
     for name, value in zip(NAMES, expected, strict=True):
         assert_allclose(result[name], value / metres, rtol=1e-12)
-        assert result[name].attrs["geometry"] == "plane"
+        assert result[name].attrs["horizontal_geometry"] == "plane"
         assert result[name].attrs["units"] == "s-1"
     assert_allclose(op.absolute_vorticity(u, v, coriolis=1e-4), -8 / metres + 1e-4, rtol=1e-12)
 
@@ -667,7 +667,7 @@ def test_degrees_may_be_taken_for_a_plane(whole):
     result = op.divergence(u, v, geometry=Plane(1000.0))
     expected = u.differentiate("lon") + v.differentiate("lat")
     assert_allclose(result, expected / 1000, rtol=1e-12, atol=1e-15)
-    assert result.attrs["geometry"] == "plane"
+    assert result.attrs["horizontal_geometry"] == "plane"
     assert "periodic" not in result.attrs
 
 

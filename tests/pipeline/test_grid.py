@@ -66,7 +66,7 @@ def test_steps_of_the_grid_are_variables_of_the_source(fdgrad: Called, write: Wr
     assert code == 0, err
     found = result()
     np.testing.assert_allclose(found.zeta[:, 1:-1, 1:-1], 2 * TURN, rtol=1e-2)
-    assert found.zeta.attrs["geometry"] == "curvilinear"
+    assert found.zeta.attrs["horizontal_geometry"] == "curvilinear"
     whole = write(source={"path": "in.zarr"}, grid=grid, steps=[VORTICITY])
     assert fdgrad("run", whole, "--fresh")[0] == 0
     np.testing.assert_array_equal(result().zeta, found.zeta)

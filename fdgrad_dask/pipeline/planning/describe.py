@@ -57,7 +57,7 @@ def _grids(job: Job) -> list[str]:
     """What was recognised of the grids of the results, and what the config says of them all."""
     found: dict[str, list[str]] = {}
     for name, each in job.result.data_vars.items():
-        if kind := each.attrs.get("geometry"):
+        if kind := each.attrs.get("horizontal_geometry"):
             radius = each.attrs.get("earth_radius")
             along = each.attrs.get("periodic")
             words = str(each.attrs.get("grid_source", kind))
