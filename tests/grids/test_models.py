@@ -201,6 +201,46 @@ def test_faces_selected_apart_from_cells_are_not_taken(model):
     assert find_layout(thinned) is None  # its cells are larger than their sizes
 
 
+TURNED = {"NEMO": "y", "NEMO, XIOS": "x", "POP": "nlat", "CICE": "ni", "ROMS": "eta", "MOM6": "y"}
+
+
+def turn(ds, axis, step):
+    """The dataset with every second point along an axis, or all of them in the other order."""
+    dims = [dim for dim in ds.sizes if str(dim).startswith(axis)]
+    first = 1 if step > 1 else None  # odd points, of which ROMS has one face fewer still
+    return ds.isel({dim: slice(first, None, step) for dim in dims})
+
+
+@pytest.mark.parametrize("step", [2, -1])
+@pytest.mark.parametrize("model", TURNED)
+def test_cells_of_other_lengths_or_in_another_order_are_refused(model, step):
+    """Labels do not say so, or there are none: places do. Turned back they are what they were."""
+    case = ALL[model](12)
+    names, axis = (case.u, case.v), TURNED[model]
+    made = case.ds.fdgrad.vorticity(*names)
+    ds = turn(case.ds, axis, step)
+    if step == -1:
+        with pytest.raises(CoordinateError, match=r"turn it back|turn the one .* back"):
+            ds.fdgrad.vorticity(*names)
+        xr.testing.assert_identical(turn(ds, axis, step).fdgrad.vorticity(*names), made)
+    else:
+        with pytest.raises(CoordinateError, match=r"25% of the way|on different points"):
+            ds.fdgrad.divergence(*names)
+
+
+def test_places_that_say_nothing_refuse_nothing():
+    """Fill values on land, one row of cells, and what is counted in something else."""
+    ds = cases.pop(12).ds
+    made = ds.fdgrad.vorticity("UVEL", "VVEL").values
+    land = ds.TLAT < 20
+    for fill in (np.nan, 0.0, -1e34):
+        places = {name: ds[name].variable.where(~land, fill) for name in ("TLAT", "TLONG", "ULAT")}
+        got = ds.assign(places).fdgrad.vorticity("UVEL", "VVEL").values
+        np.testing.assert_array_equal(got, made)
+    row = ds.isel(nlat=slice(3, 4)).fdgrad.kinematics("UVEL", "VVEL")
+    assert row.sizes == {"nlat": 1, "nlon": 24}
+
+
 def test_around_the_globe_by_longitudes_alone():
     ds = cases.mom6(12).ds
     assert recognise_grid(ds).boundary == {"x": "periodic"}
