@@ -93,7 +93,7 @@ _CURRENT = re.compile(
     r"(?i)^([uv]os?|ss[uv]|[uv]tau|tau[uv]o) |sea.(water|surface).[xy].velocity|along.[ij]-axis"
 )
 CUBE = ("face", "tile")  # of MITgcm's LLC and cubed-sphere grids
-_PADDING = {"none": "outer", "both": "inner", "low": "right", "high": "left"}  # SGRID 0.3
+_PADDING = {"low": "right", "high": "left"}  # SGRID 0.3, where as many faces as cells lie
 _FOLD = "; the upper end of y is open, also at the fold of a tripolar grid"
 _Axis = tuple[Sequence[Hashable], Sequence[Hashable], str]  # cells, faces, where if as many
 

@@ -12,7 +12,7 @@ from tripolar import FOLDED, tripolar
 import fdgrad_dask as fd
 from fdgrad_dask.errors import CoordinateError, OptionError
 from fdgrad_dask.grids.model_cells import ModelCells
-from fdgrad_dask.grids.models import find_layout
+from fdgrad_dask.grids.models import PLACES, find_layout
 from fdgrad_dask.grids.staggered import find_point
 
 ALL = {**cases.C_GRIDS, **cases.B_GRIDS}
@@ -201,6 +201,7 @@ def test_faces_selected_apart_from_cells_are_not_taken(model):
     assert find_layout(thinned) is None  # its cells are larger than their sizes
 
 
+PLACES_OF_ALL = ["XC", "YC", "XG", "YG", *" ".join(PLACES.values()).split()]
 TURNED = {"NEMO": "y", "NEMO, XIOS": "x", "POP": "nlat", "CICE": "ni", "ROMS": "eta", "MOM6": "y"}
 
 
@@ -226,6 +227,24 @@ def test_cells_of_other_lengths_or_in_another_order_are_refused(model, step):
     else:
         with pytest.raises(CoordinateError, match=r"25% of the way|on different points"):
             ds.fdgrad.divergence(*names)
+
+
+@pytest.mark.parametrize("model", ["MITgcm", "MOM6, non-symmetric", "xnemogcm"])
+def test_one_column_is_as_many_of_the_same(model):
+    """As of a channel without a zonal direction: where x is periodic nothing changes along it."""
+    case = ALL[model](12)
+    both = list(recognise_grid(case.ds).x.values())
+    places = [name for name in PLACES_OF_ALL if name in case.ds.variables]
+    bare = case.ds.drop_vars([*places, *both])
+    one, three = (
+        bare.isel({dim: [4] * n for dim in both}).fdgrad.kinematics(
+            case.u, case.v, boundary={"x": "periodic"}
+        )
+        for n in (1, 3)
+    )
+    for name, made in one.items():
+        assert made.notnull().any()
+        np.testing.assert_allclose(made, three[name][:, :1], rtol=1e-14)
 
 
 def test_places_that_say_nothing_refuse_nothing():
@@ -508,6 +527,11 @@ def test_the_padding_of_sgrid_says_which_faces_there_are_of_as_many(padding, pos
     assert layout.grid.y == {"center": "eta", "outer": "etan"}
     plain = attrs | {"face_dimensions": "xi: xin eta: etan (padding: none)"}
     assert find_layout(ds.assign(grid=((), 0, plain))) is None  # of which none are said
+    for other in ("none", "both"):  # of which there are more, or fewer
+        padded = attrs | {
+            "face_dimensions": said.replace(f"padding: {padding}", f"padding: {other}")
+        }
+        assert find_layout(ds.assign(grid=((), 0, padded))) is None
 
 
 SIDES = {"left": -0.5, "right": 0.5, "inner": 0.5, "outer": -0.5}
