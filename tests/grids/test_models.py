@@ -201,6 +201,27 @@ def test_faces_selected_apart_from_cells_are_not_taken(model):
     assert find_layout(thinned) is None  # its cells are larger than their sizes
 
 
+@pytest.mark.parametrize("model", ["NEMO", "NEMO, XIOS", "POP", "CICE"])
+def test_a_result_says_on_which_points_it_lies(model, tmp_path):
+    """Where points share dimensions: as a variable of its dataset, also by way of a file."""
+    case = ALL[model](24)
+    ds = case.ds.set_coords([n for n in case.ds.data_vars if n not in (case.u, case.v)])
+    made = ds.fdgrad.kinematics(case.u, case.v, which=["vorticity", "divergence"])
+    ds.assign(made.data_vars).to_netcdf(tmp_path / "made.nc")
+    with xr.open_dataset(tmp_path / "made.nc") as read:
+        for one in (ds.assign(made.data_vars), read):
+            for name in made:
+                at_u = one.fdgrad.interpolate(name, to="u")
+                true = case.cells.values(getattr(cases, name), "u")
+                error = abs(at_u - true).values.reshape(-1, *true.shape)[:, 2:-2, 2:-2]
+                assert error.max() < 5e-3 * abs(true).max()
+    slope = ds.fdgrad.gradient_magnitude(case.scalar)
+    assert np.isfinite(slope.fdgrad.gradient_magnitude()).all()
+    lost = ds.assign({name: one.drop_encoding() for name, one in made.items()})
+    with pytest.raises(CoordinateError, match="nothing says on which points"):
+        lost.fdgrad.interpolate("vorticity", to="center")
+
+
 PLACES_OF_ALL = ["XC", "YC", "XG", "YG", *" ".join(PLACES.values()).split()]
 TURNED = {"NEMO": "y", "NEMO, XIOS": "x", "POP": "nlat", "CICE": "ni", "ROMS": "eta", "MOM6": "y"}
 
