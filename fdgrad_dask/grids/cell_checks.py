@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
+from functools import cache
 from itertools import product
 from typing import Any
 
@@ -99,34 +100,55 @@ def check_places(grid: Grid, templates: Mapping[str, xr.DataArray]) -> None:
         return
     probes = (np.unique(np.linspace(0, n - 2, _PROBES, dtype=int)) for n in shape)
     rows, columns = (np.stack([first, first + 1], 1) for first in probes)
-    # By point: some points, each followed by the next one, [row, y or next, column, x or next].
-    at = {
-        point: locate(*(one[rows.ravel(), columns.ravel()].values for one in places)).reshape(
-            len(rows), 2, len(columns), 2, 3
-        )
-        for point, places in known.items()
-    }
-    for axis in "xy":
-        pairs = [
-            (sum(np.not_equal(POINTS[cell], POINTS[face])), cell, face)
-            for cell, face in product(at, at)
-            if is_on_face(face, axis) and not is_on_face(cell, axis)
-        ]
-        if pairs:
-            _, cell, face = min(pairs)  # one that differs along this axis alone, if there is any
-            y, x, above = int(axis == "y"), int(axis == "x"), int(IS_BELOW[grid.face(axis)])
-            here = at[cell][:, 0, :, 0]
-            step = at[cell][:, y, :, x] - here
-            share = _find_median(at[face][:, y * above, :, x * above] - here, step, step)
-            if abs(share - 0.5) > 0.2:
-                _refuse_places(grid, axis, face, share)
-    point, places = next(iter(at.items()))
-    here = places[:, 0, :, 0]
-    turn = np.cross(places[:, 0, :, 1] - here, places[:, 1, :, 0] - here)
-    labels = templates[point].indexes.values()
+
+    @cache  # since a file may not be loaded; centres and corners suffice for both axes
+    def look(point: str) -> Points:
+        """Some points, each with the next: [row, this or next, column, this or next, xyz]."""
+        lat, lon = (one[rows.ravel(), columns.ravel()].values for one in known[point])
+        lat = np.where(abs(lat) <= 90, lat, np.nan)  # others are fill values, or kilometres
+        return locate(lat, lon).reshape(len(rows), 2, len(columns), 2, 3)
+
+    point = next(iter(known))
+    here, labels = look(point)[:, 0, :, 0], templates[point].indexes.values()
+    turn = np.cross(look(point)[:, 0, :, 1] - here, look(point)[:, 1, :, 0] - here)
     falls = any(one.is_monotonic_decreasing and len(one) > 1 for one in labels)
     if not falls and _find_median(turn, here, turn) < 0:
         _refuse_mirror(*grid.dims(point))
+    for axis in "xy":
+        pairs = [
+            ((cell, face) != ("center", "corner"), cell, face)
+            for cell, face in product(known, known)
+            if is_on_face(face, axis) and not is_on_face(cell, axis)
+        ]
+        if pairs:
+            _, cell, face = min(pairs)
+            share = _find_share(grid, axis, {point: look(point) for point in (cell, face)})
+            if abs(share - 0.5) > 0.2:
+                _refuse_places(grid, axis, face, share)
+
+
+def _find_share(grid: Grid, axis: str, at: Mapping[str, Points]) -> float:
+    """How much of the way to the next cell lies before the face between both, along an axis.
+
+    Where one of the two kinds of points, ``at`` which places are known, lies on faces along the
+    other axis, the mean of two neighbours of the other kind does, too.
+    """
+    (cell, centers), (face, faces) = at.items()
+    other = "y" if axis == "x" else "x"
+    above = {one: int(IS_BELOW[grid.face(one)]) for one in "xy"}
+    is_aside = is_on_face(cell, other), is_on_face(face, other)
+
+    def take(points: Points, number: int, on_face: bool) -> Points:
+        turned = points if axis == "x" else points.transpose(2, 3, 0, 1, 4)
+        line = turned[:, :, :, number]
+        if is_aside[0] == is_aside[1]:
+            return line[:, 0]
+        mean: Points = line.mean(1)
+        return line[:, above[other]] if on_face else mean
+
+    here = take(centers, 0, is_aside[0])
+    step = take(centers, 1, is_aside[0]) - here
+    return _find_median(take(faces, above[axis], is_aside[1]) - here, step, step)
 
 
 def _find_places(here: xr.DataArray) -> tuple[xr.Variable, ...]:

@@ -277,6 +277,9 @@ def test_places_that_say_nothing_refuse_nothing():
         places = {name: ds[name].variable.where(~land, fill) for name in ("TLAT", "TLONG", "ULAT")}
         got = ds.assign(places).fdgrad.vorticity("UVEL", "VVEL").values
         np.testing.assert_array_equal(got, made)
+    plane = {n: 111 * ds[n].variable for n in ("TLAT", "TLONG", "ULAT", "ULONG")}
+    got = ds.assign(plane).fdgrad.vorticity("UVEL", "VVEL").values
+    np.testing.assert_array_equal(got, made)
     row = ds.isel(nlat=slice(3, 4)).fdgrad.kinematics("UVEL", "VVEL")
     assert row.sizes == {"nlat": 1, "nlon": 24}
 
