@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
+from functools import cache
+from itertools import product
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
+from fdgrad_dask.blocks.device import is_jax
 from fdgrad_dask.errors import CoordinateError
 from fdgrad_dask.grids.coordinate import find_cf_names
-from fdgrad_dask.grids.staggered import POINTS, Grid
+from fdgrad_dask.grids.fold import Points, locate
+from fdgrad_dask.grids.places import list_candidates
+from fdgrad_dask.grids.staggered import IS_BELOW, POINTS, Grid, is_on_face
+from fdgrad_dask.halo.compute import is_dask
+
+_PROBES = 16  # rows and columns at which places are looked at
 
 
 def check_arrays(
@@ -75,3 +84,109 @@ def _require_count(array: xr.DataArray, dim: Hashable) -> None:
             "cells that follow each other in the sense of the components; turn all of them around: "
             f".isel({dim}=slice(None, None, -1)), and the positions left and right with them"
         )
+
+
+def check_places(grid: Grid, templates: Mapping[str, xr.DataArray]) -> None:
+    """Check how points follow each other, as their 2-D latitude and longitude in memory say.
+
+    Raises CoordinateError unless faces lie about midway between the two cells that share them,
+    which they do not after selecting every second one or turning an axis around, and if y lies to
+    the right of x.
+    """
+    found = {point: _find_places(here) for point, here in templates.items()}
+    known = {point: places for point, places in found.items() if places}
+    shape = np.min([lat.shape for lat, _ in known.values()], axis=0) if known else (0, 0)
+    if min(shape) < 2:
+        return
+    probes = (np.unique(np.linspace(0, n - 2, _PROBES, dtype=int)) for n in shape)
+    rows, columns = (np.stack([first, first + 1], 1) for first in probes)
+
+    @cache  # since a file may not be loaded; centres and corners suffice for both axes
+    def look(point: str) -> Points:
+        """Some points, each with the next: [row, this or next, column, this or next, xyz]."""
+        lat, lon = (one[rows.ravel(), columns.ravel()].values for one in known[point])
+        lat = np.where(abs(lat) <= 90, lat, np.nan)  # others are fill values, or kilometres
+        return locate(lat, lon).reshape(len(rows), 2, len(columns), 2, 3)
+
+    point = next(iter(known))
+    here, labels = look(point)[:, 0, :, 0], templates[point].indexes.values()
+    turn = np.cross(look(point)[:, 0, :, 1] - here, look(point)[:, 1, :, 0] - here)
+    falls = any(one.is_monotonic_decreasing and len(one) > 1 for one in labels)
+    if not falls and _find_median(turn, here, turn) < 0:
+        _refuse_mirror(*grid.dims(point))
+    for axis in "xy":
+        pairs = [
+            ((cell, face) != ("center", "corner"), cell, face)
+            for cell, face in product(known, known)
+            if is_on_face(face, axis) and not is_on_face(cell, axis)
+        ]
+        if pairs:
+            _, cell, face = min(pairs)
+            share = _find_share(grid, axis, {point: look(point) for point in (cell, face)})
+            if abs(share - 0.5) > 0.2:
+                _refuse_places(grid, axis, face, share)
+
+
+def _find_share(grid: Grid, axis: str, at: Mapping[str, Points]) -> float:
+    """How much of the way to the next cell lies before the face between both, along an axis.
+
+    Where one of the two kinds of points, ``at`` which places are known, lies on faces along the
+    other axis, the mean of two neighbours of the other kind does, too.
+    """
+    (cell, centers), (face, faces) = at.items()
+    other = "y" if axis == "x" else "x"
+    above = {one: int(IS_BELOW[grid.face(one)]) for one in "xy"}
+    is_aside = is_on_face(cell, other), is_on_face(face, other)
+
+    def take(points: Points, number: int, on_face: bool) -> Points:
+        turned = points if axis == "x" else points.transpose(2, 3, 0, 1, 4)
+        line = turned[:, :, :, number]
+        if is_aside[0] == is_aside[1]:
+            return line[:, 0]
+        mean: Points = line.mean(1)
+        return line[:, above[other]] if on_face else mean
+
+    here = take(centers, 0, is_aside[0])
+    step = take(centers, 1, is_aside[0]) - here
+    return _find_median(take(faces, above[axis], is_aside[1]) - here, step, step)
+
+
+def _find_places(here: xr.DataArray) -> tuple[xr.Variable, ...]:
+    """Latitude and longitude over (y, x), if they are in memory and no others are there."""
+    names = [list_candidates(here, key, 2) for key in ("latitude", "longitude")]
+    if any(len(one) != 1 for one in names):
+        return ()
+    places = tuple(here.coords.variables[name].transpose(*here.dims) for (name,) in names)
+    return () if any(is_dask(one._data) or is_jax(one._data) for one in places) else places
+
+
+def _find_median(one: Points, other: Points, size: Points) -> float:
+    """The median of one · other / size², of vectors that are known and not zero."""
+    square = (size * size).sum(-1)
+    shares = ((one * other).sum(-1) / np.where(square > 0, square, np.nan)).ravel()
+    shares = shares[np.isfinite(shares)]
+    return float(np.median(shares)) if shares.size else np.nan
+
+
+def _refuse_places(grid: Grid, axis: str, face: str, share: float) -> None:
+    dim = grid.dims(face)["yx".index(axis)]
+    found = f"{share:.0%} of the way from the cell before them to the next one"
+    way = "select ranges without a step, since lengths are those of single cells"
+    if not 0 < share < 1:
+        position = grid.face(axis)
+        way = (
+            f"if {axis} has been turned around, turn it back: .isel({dim}=slice(None, None, -1)) "
+            f"for cells and faces; else correct the position {position!r} in the Grid"
+        )
+    raise CoordinateError(
+        f"faces along {dim!r} lie half way between two cells, but latitude and longitude say that "
+        f"they lie {found}; {way}"
+    )
+
+
+def _refuse_mirror(y: Hashable, x: Hashable) -> None:
+    raise CoordinateError(
+        f"latitude and longitude say that {y!r} runs to the right of {x!r}, but components and "
+        "lengths of a staggered grid are those of a y to the left of x; turn the one that has been "
+        f"turned around back, for cells and faces: .isel({y}=slice(None, None, -1)), or {x}"
+    )

@@ -15,7 +15,7 @@ import numpy as np
 import xarray as xr
 
 from fdgrad_dask.errors import CoordinateError
-from fdgrad_dask.grids.cell_checks import check_arrays
+from fdgrad_dask.grids.cell_checks import check_arrays, check_places
 from fdgrad_dask.grids.great_circles import measure_steps
 from fdgrad_dask.grids.places import LATITUDES, LONGITUDES, find_1d, find_2d, repeat_axes
 from fdgrad_dask.grids.staggered import (
@@ -54,6 +54,8 @@ class Cells:
             placed += [(array, point) for point, array in arrays.items()]
         self._placed = placed
         check_arrays(grid, placed, {p: (self.size(p, "y"), self.size(p, "x")) for p in POINTS})
+        if any(one.ndim == 2 for array, _ in placed for one in array.coords.variables.values()):
+            check_places(grid, self._templates)
 
     def _count(self, axis: str, placed: Sequence[tuple[xr.DataArray, str]]) -> int:
         """The number of cells along an axis."""

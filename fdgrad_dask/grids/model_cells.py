@@ -174,17 +174,21 @@ def _add(
 ) -> xr.Variable:
     """The sum of two neighbours along an axis, at the face, or the cell, between them.
 
-    A missing neighbour at an end is extrapolated: lengths must be finite, and results that need
-    what lies beyond the end are NaN by themselves.
+    A missing neighbour at an end is extrapolated, beside a single one it is the same: lengths must
+    be finite, and results that need what lies beyond the end are NaN by themselves.
     """
     ((position, face),) = ((p, dim) for p, dim in positions.items() if p != "center")
     old, new = (face, positions["center"]) if to_cells else (positions["center"], face)
     low, high = (values.isel({old: part}) for part in (slice(None, -1), slice(1, None)))
+    first = last = 2 * values
+    if values.sizes[old] > 1:
+        first = 3 * low.isel({old: slice(1)}) - high.isel({old: slice(1)})
+        last = 3 * high.isel({old: slice(-1, None)}) - low.isel({old: slice(-1, None)})
     parts: list[xr.Variable] = [low + high]
     if (position in ("left", "outer")) != to_cells:
-        parts = [3 * low.isel({old: slice(1)}) - high.isel({old: slice(1)}), *parts]
+        parts = [first, *parts]
     if (position in ("right", "outer")) != to_cells:
-        parts = [*parts, 3 * high.isel({old: slice(-1, None)}) - low.isel({old: slice(-1, None)})]
+        parts = [*parts, last]
     added: xr.Variable = xr.Variable.concat(parts, old) if len(parts) > 1 else parts[0]
     added.dims = tuple(new if dim == old else dim for dim in added.dims)
     return added

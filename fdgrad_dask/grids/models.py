@@ -93,7 +93,7 @@ _CURRENT = re.compile(
     r"(?i)^([uv]os?|ss[uv]|[uv]tau|tau[uv]o) |sea.(water|surface).[xy].velocity|along.[ij]-axis"
 )
 CUBE = ("face", "tile")  # of MITgcm's LLC and cubed-sphere grids
-_PADDING = {"none": "outer", "both": "inner", "low": "right", "high": "left"}  # SGRID 0.3
+_PADDING = {"low": "right", "high": "left"}  # SGRID 0.3, where as many faces as cells lie
 _FOLD = "; the upper end of y is open, also at the fold of a tripolar grid"
 _Axis = tuple[Sequence[Hashable], Sequence[Hashable], str]  # cells, faces, where if as many
 
@@ -267,8 +267,11 @@ def _read_labels(ds: xr.Dataset, dim: Hashable) -> NDArray[np.float64] | None:
 
 def _find_own_point(one: xr.Variable, name: Hashable, model: _Shared) -> str | None:
     """The point of a field by its own coordinates, its levels, POP's grid_loc or its name."""
-    own = {*find_own_coordinates(one), *one.dims}
-    found = [point for point in POINTS if own & {*PLACES[point].split(), _DEPTHS[point]}]
+    own = find_own_coordinates(one)
+    found = [point for point in POINTS if own & {*PLACES[point].split()}]
+    # What is computed at any points of NEMO has the levels of one file; it says that it is so.
+    if not found and one.attrs.get("geometry") != "grid":
+        found = [point for point in POINTS if _DEPTHS[point] in own | {*one.dims}]
     place = re.fullmatch(r"\d([12])([12])\d", str(one.attrs.get("grid_loc", "")).strip())
     if place and not found:
         is_on_face = place[1] == "2", place[2] == "2"

@@ -232,6 +232,7 @@ def restore(
     moved = list_varying(first, dims)
     kept = first.drop_vars(list(moved)).coords
     result = xr.DataArray(variable, kept, name=first.name, attrs=first.attrs | dict(attrs))
+    result.encoding = first.encoding
     lines = {n for n, one in coords.items() if len({*one.dims} & dims) == 1}
     return result.assign_coords(
         {n: coords[n] for n in (*moved, *lines) if {*coords[n].dims} <= {*result.dims}}

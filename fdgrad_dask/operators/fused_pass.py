@@ -16,7 +16,7 @@ from fdgrad_dask.blocks.program import Derivative as PlannedDerivative
 from fdgrad_dask.blocks.program import Formula, Operand, PoleRow, Program
 from fdgrad_dask.errors import CoordinateError
 from fdgrad_dask.grids.attributes import check_result_name
-from fdgrad_dask.grids.coordinate import Axis
+from fdgrad_dask.grids.coordinate import Axis, find_own_coordinates
 from fdgrad_dask.grids.times import as_numbers
 from fdgrad_dask.grids.units import divide_units
 from fdgrad_dask.grids.vertical import describe_not_monotonic
@@ -194,6 +194,8 @@ def label(field: xr.DataArray, data: Any, name: Hashable, attrs: dict[str, Any])
         return xr.DataArray(data, field.coords, field.dims, name, attrs)
     result = field.copy(deep=False, data=data)
     result.name, result.attrs, result.encoding = name, attrs, {}
+    if own := find_own_coordinates(field) & field.coords.keys():  # among those of other points
+        result.encoding = {"coordinates": " ".join(sorted(own))}
     return result
 
 

@@ -207,10 +207,10 @@ class Ghosts:
                 f"{name!r} has no row on {where} itself, where {point!r} lies; give the faces "
                 f"{way if self.dim is None else 'at both ends of the cells: outer'}"
             )
-        if needed >= n:
+        if needed >= n or rows.start < 0 or rows.stop > n:
             raise CoordinateError(
                 f"{name!r} has {n} points along {self.points[point].dims[side[1]]!r}, but {needed} "
-                f"are needed beyond {where}; lower the accuracy"
+                f"beside {where} are needed beyond it; select more of them, or lower the accuracy"
             )
 
 

@@ -181,6 +181,9 @@ class StaggeredPass(FusedPass):
         attrs |= {"horizontal_geometry": "grid"}
         attrs |= {"grid_source": self.grid.source} if self.grid.source else {}
         result.name, result.attrs = name, attrs
+        if self.grid.dims("center") == self.grid.dims("corner"):  # dimensions do not tell the point
+            places = sorted(str(n) for n, one in own.variables.items() if one.ndim == 2)
+            result.encoding = {"coordinates": " ".join(places)} if places else {}
         return result
 
     def to_dataset(self, results: Iterable[xr.DataArray]) -> xr.Dataset:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from typing import Any
 
 import xarray as xr
@@ -98,10 +98,22 @@ def _connect_circle(
 def _find_fold(grid: Grid, cells: Cells, is_folded: bool) -> tuple[Fold | None, str]:
     """The fold of a grid, by latitude and longitude at any point, and that point.
 
-    Without a fold the columns that repeat others, as in files of NEMO; None if none do.
+    Without a fold the columns that repeat others, as in files of NEMO; None if none do. Those of
+    POP and CICE do not.
     """
-    at, places = next(_places(cells), ("", ()))
+    known = list(_places(cells))
+    in_memory = (each for each in known if not any(is_dask(one._data) for one in each[1].values()))
+    at, found = next(in_memory, ("", {}))
+    places = tuple(one.data for one in found.values())
     if not is_folded:
+        is_like_nemo = grid.dims("center") == grid.dims("corner")
+        if known and not at and is_like_nemo and not grid.source.startswith(("POP", "CICE")):
+            lat, lon = known[0][1]
+            raise CoordinateError(
+                "x is periodic, and whether its last columns are the first ones once more, as in "
+                f"files of NEMO, is found from latitude and longitude; {lat!r} and {lon!r} are "
+                f"dask arrays: load both, ds[{lat!r}].load() and ds[{lon!r}].load()"
+            )
         repeated = count_repeated_columns(*places) if at and EXTRA[grid.face("x")] == 0 else 0
         return Fold(0, 0, repeated // 2, cells.counts["x"] - repeated) if repeated else None, at
     if not at:
@@ -121,17 +133,15 @@ def _find_fold(grid: Grid, cells: Cells, is_folded: bool) -> tuple[Fold | None, 
     return fold, at
 
 
-def _places(cells: Cells) -> Iterator[tuple[str, tuple[Any, ...]]]:
-    """The points of a cell whose 2-D latitude and longitude are in memory, with these."""
+def _places(cells: Cells) -> Iterator[tuple[str, dict[Hashable, xr.Variable]]]:
+    """The points of a cell whose 2-D latitude and longitude are known, with these."""
     for point in POINTS:
         if all(one.ndim < 2 for one in cells.coords(point).values()):
             continue  # as most have none, and a template of all its coordinates takes a while
         here = cells.template(point)
         names = [find_2d(here, key) for key in ("latitude", "longitude")]
         if None not in names:
-            found = [here.coords.variables[name].transpose(*here.dims) for name in names]
-            if not any(is_dask(one._data) for one in found):
-                yield point, tuple(one.data for one in found)
+            yield point, {n: here.coords.variables[n].transpose(*here.dims) for n in names if n}
 
 
 def _first(grid: Grid, point: str, axis: str) -> int:

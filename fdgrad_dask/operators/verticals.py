@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from fdgrad_dask.blocks.device import is_jax
 from fdgrad_dask.errors import CoordinateError, OptionError
 from fdgrad_dask.grids.coordinate import Axis, find_axis, find_cf_names
 from fdgrad_dask.grids.parametric import compute_levels, find_parametric_level, list_parametric
@@ -163,16 +164,34 @@ def find_rate_factor(
 def find_sense(coordinate: xr.DataArray, positive: str | None) -> bool | None:
     """`is_height`, by the option ``positive`` where the coordinate does not say it."""
     said = is_height(coordinate)
+    if positive not in (None, "up", "down"):
+        raise OptionError(f"positive is {positive!r}; choose 'up' or 'down'")
+    if said is False and _lies_below_zero(coordinate):
+        if positive is None:
+            raise OptionError(
+                f"{coordinate.name!r} says that it grows downward, but its values lie below zero, "
+                "as heights below a surface do; correct its attribute: "
+                ".assign_attrs(positive='up'), or give the option positive=: 'up' or 'down'"
+            )
+        return positive == "up"
     if positive is None:
         return said
-    if positive not in ("up", "down"):
-        raise OptionError(f"positive is {positive!r}; choose 'up' or 'down'")
     if said is not None and said != (positive == "up"):
         raise OptionError(
             f"positive is {positive!r}, but {coordinate.name!r} says that it grows "
             f"{'up' if said else 'down'}ward; leave the option out, or correct its attributes"
         )
     return positive == "up"
+
+
+def _lies_below_zero(depth: xr.DataArray) -> bool:
+    """True if none of some depths is one, as xmitgcm calls the levels Z that MITgcm counts upward.
+
+    A field is not computed, nor is what JAX traces.
+    """
+    if depth.ndim > 1 or depth.chunks is not None or is_jax(depth.variable._data):
+        return False
+    return bool((depth <= 0).all() and (depth < 0).any())
 
 
 def is_upward(w: xr.DataArray) -> bool | None:

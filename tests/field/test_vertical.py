@@ -131,6 +131,30 @@ def test_a_sense_that_is_an_option():
     np.testing.assert_allclose(curl.curl_y, 0.01)
 
 
+def test_depths_below_zero():
+    """Levels of xmitgcm are called depths that grow downward, and are heights below the surface."""
+    z, down = ("lev", -DEPTH), {"standard_name": "depth", "units": "m", "positive": "down"}
+    ds = sea(UPWARD, DOWN).assign_coords(lev=(*z, down))
+    wrong = r"'lev' says that it grows downward, but .* below zero.*assign_attrs\(positive='up'\)"
+    names = "uo", "vo", "thetao", "wo"
+    for refused in (
+        lambda: ds.thetao.fdgrad.gradient("lev", upward=True),
+        lambda: ds.fdgrad.advection(*names),
+    ):
+        with pytest.raises(FdgradError, match=wrong):
+            refused()
+    corrected = ds.assign_coords(lev=ds.lev.assign_attrs(positive="up"))
+    for one, options in ((ds, {"positive": "up"}), (corrected, {})):
+        made = one.thetao.fdgrad.gradient("lev", upward=True, **options)
+        np.testing.assert_allclose(made, 0.1)
+        np.testing.assert_allclose(one.fdgrad.advection(*names, **options), -1e-5 * ONE, rtol=1e-9)
+    ground = ds.assign_coords(lev=("lev", [0.0, *-DEPTH[1:]], down))
+    with pytest.raises(FdgradError, match=wrong):
+        ground.thetao.fdgrad.gradient("lev", upward=True)
+    waves = ds.assign_coords(lev=("lev", [-1.0, *DEPTH[1:]], down))  # above a surface at rest
+    assert (waves.thetao.fdgrad.gradient("lev", upward=True) > 0).all()
+
+
 WRONG_SENSES = {
     "unknown": ({"upward": True}, "lev", "'lev' does not say whether it is a height or a depth"),
     "other word": ({"upward": True, "positive": "Up"}, "lev", "positive is 'Up'; choose 'up' or"),

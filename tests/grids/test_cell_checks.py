@@ -106,3 +106,36 @@ def test_centres_and_faces_that_share_a_dimension_have_labels_of_their_own():
         other = made[point].assign_coords({dim: made[point][dim] + 0.25}).rename("other")
         with pytest.raises(CoordinateError, match=f"'other' have different labels along '{dim}'"):
             Cells(grid, [made[point], other], [point, point])
+
+
+def skewed(position, points, slope=0.0, stretch=1.0, step=1, sense=1):
+    """Ones at points of cells whose y leans to x, and is so many times as long."""
+    ends = {"left": (0, -1), "right": (1, None), "inner": (1, -1), "outer": (0, None)}[position]
+    cells, faces = np.arange(12) + 0.5, np.arange(13.0)[slice(*ends)]
+    made = {}
+    for point in points:
+        y, x = POINTS[point]
+        dims = "yf" if y else "yc", "xf" if x else "xc"
+        i, j = np.meshgrid(faces if x else cells, faces if y else cells)
+        lon, lat = i + slope * stretch * j, stretch * j
+        east, north = {"units": "degrees_east"}, {"units": "degrees_north"}
+        coords = {f"lon_{point}": (dims, 0.1 * lon, east), f"lat_{point}": (dims, 0.1 * lat, north)}
+        one = xr.DataArray(np.ones(lon.shape), coords, dims, point)
+        made[point] = one[:: sense * step, ::step]
+    return made
+
+
+POINTS = {"center": (0, 0), "u": (0, 1), "v": (1, 0), "corner": (1, 1)}
+
+
+@pytest.mark.parametrize("points", [("center", "corner"), ("u", "v"), ("center", "u"), POINTS])
+@pytest.mark.parametrize("position", ["left", "right", "inner", "outer"])
+def test_cells_may_lean_and_be_long(position, points):
+    """Faces are half way from cell to cell; not where every second one is selected."""
+    for slope, stretch in ((0.0, 1.0), (0.5, 1.0), (-0.1, 12.0), (0.3, 0.2)):
+        check(skewed(position, points, slope, stretch), position)
+        with pytest.raises(CoordinateError, match=r"turned around, turn it back|the right of"):
+            check(skewed(position, points, slope, stretch, sense=-1), position)
+    if position in ("left", "right"):
+        with pytest.raises(CoordinateError, match=r"[27]5% of the way"):
+            check(skewed(position, points, step=2), position)

@@ -12,7 +12,7 @@ from tripolar import FOLDED, tripolar
 import fdgrad_dask as fd
 from fdgrad_dask.errors import CoordinateError, OptionError
 from fdgrad_dask.grids.model_cells import ModelCells
-from fdgrad_dask.grids.models import find_layout
+from fdgrad_dask.grids.models import PLACES, find_layout
 from fdgrad_dask.grids.staggered import find_point
 
 ALL = {**cases.C_GRIDS, **cases.B_GRIDS}
@@ -199,6 +199,89 @@ def test_faces_selected_apart_from_cells_are_not_taken(model):
     assert find_layout(ds.isel({x: slice(2, 9)})) is None
     thinned = ds.isel({x: slice(None, None, 2), face: slice(None, None, 2)})
     assert find_layout(thinned) is None  # its cells are larger than their sizes
+
+
+@pytest.mark.parametrize("model", ["NEMO", "NEMO, XIOS", "POP", "CICE"])
+def test_a_result_says_on_which_points_it_lies(model, tmp_path):
+    """Where points share dimensions: as a variable of its dataset, also by way of a file."""
+    case = ALL[model](24)
+    ds = case.ds.set_coords([n for n in case.ds.data_vars if n not in (case.u, case.v)])
+    made = ds.fdgrad.kinematics(case.u, case.v, which=["vorticity", "divergence"])
+    ds.assign(made.data_vars).to_netcdf(tmp_path / "made.nc")
+    with xr.open_dataset(tmp_path / "made.nc") as read:
+        for one in (ds.assign(made.data_vars), read):
+            for name in made:
+                at_u = one.fdgrad.interpolate(name, to="u")
+                true = case.cells.values(getattr(cases, name), "u")
+                error = abs(at_u - true).values.reshape(-1, *true.shape)[:, 2:-2, 2:-2]
+                assert error.max() < 5e-3 * abs(true).max()
+    slope = ds.fdgrad.gradient_magnitude(case.scalar)
+    assert np.isfinite(slope.fdgrad.gradient_magnitude()).all()
+    lost = ds.assign({name: one.drop_encoding() for name, one in made.items()})
+    with pytest.raises(CoordinateError, match="nothing says on which points"):
+        lost.fdgrad.interpolate("vorticity", to="center")
+
+
+PLACES_OF_ALL = ["XC", "YC", "XG", "YG", *" ".join(PLACES.values()).split()]
+TURNED = {"NEMO": "y", "NEMO, XIOS": "x", "POP": "nlat", "CICE": "ni", "ROMS": "eta", "MOM6": "y"}
+
+
+def turn(ds, axis, step):
+    """The dataset with every second point along an axis, or all of them in the other order."""
+    dims = [dim for dim in ds.sizes if str(dim).startswith(axis)]
+    first = 1 if step > 1 else None  # odd points, of which ROMS has one face fewer still
+    return ds.isel({dim: slice(first, None, step) for dim in dims})
+
+
+@pytest.mark.parametrize("step", [2, -1])
+@pytest.mark.parametrize("model", TURNED)
+def test_cells_of_other_lengths_or_in_another_order_are_refused(model, step):
+    """Labels do not say so, or there are none: places do. Turned back they are what they were."""
+    case = ALL[model](12)
+    names, axis = (case.u, case.v), TURNED[model]
+    made = case.ds.fdgrad.vorticity(*names)
+    ds = turn(case.ds, axis, step)
+    if step == -1:
+        with pytest.raises(CoordinateError, match=r"turn it back|turn the one .* back"):
+            ds.fdgrad.vorticity(*names)
+        xr.testing.assert_identical(turn(ds, axis, step).fdgrad.vorticity(*names), made)
+    else:
+        with pytest.raises(CoordinateError, match=r"25% of the way|on different points"):
+            ds.fdgrad.divergence(*names)
+
+
+@pytest.mark.parametrize("model", ["MITgcm", "MOM6, non-symmetric", "xnemogcm"])
+def test_one_column_is_as_many_of_the_same(model):
+    """As of a channel without a zonal direction: where x is periodic nothing changes along it."""
+    case = ALL[model](12)
+    both = list(recognise_grid(case.ds).x.values())
+    places = [name for name in PLACES_OF_ALL if name in case.ds.variables]
+    bare = case.ds.drop_vars([*places, *both])
+    one, three = (
+        bare.isel({dim: [4] * n for dim in both}).fdgrad.kinematics(
+            case.u, case.v, boundary={"x": "periodic"}
+        )
+        for n in (1, 3)
+    )
+    for name, made in one.items():
+        assert made.notnull().any()
+        np.testing.assert_allclose(made, three[name][:, :1], rtol=1e-14)
+
+
+def test_places_that_say_nothing_refuse_nothing():
+    """Fill values on land, one row of cells, and what is counted in something else."""
+    ds = cases.pop(12).ds
+    made = ds.fdgrad.vorticity("UVEL", "VVEL").values
+    land = ds.TLAT < 20
+    for fill in (np.nan, 0.0, -1e34):
+        places = {name: ds[name].variable.where(~land, fill) for name in ("TLAT", "TLONG", "ULAT")}
+        got = ds.assign(places).fdgrad.vorticity("UVEL", "VVEL").values
+        np.testing.assert_array_equal(got, made)
+    plane = {n: 111 * ds[n].variable for n in ("TLAT", "TLONG", "ULAT", "ULONG")}
+    got = ds.assign(plane).fdgrad.vorticity("UVEL", "VVEL").values
+    np.testing.assert_array_equal(got, made)
+    row = ds.isel(nlat=slice(3, 4)).fdgrad.kinematics("UVEL", "VVEL")
+    assert row.sizes == {"nlat": 1, "nlon": 24}
 
 
 def test_around_the_globe_by_longitudes_alone():
@@ -468,6 +551,11 @@ def test_the_padding_of_sgrid_says_which_faces_there_are_of_as_many(padding, pos
     assert layout.grid.y == {"center": "eta", "outer": "etan"}
     plain = attrs | {"face_dimensions": "xi: xin eta: etan (padding: none)"}
     assert find_layout(ds.assign(grid=((), 0, plain))) is None  # of which none are said
+    for other in ("none", "both"):  # of which there are more, or fewer
+        padded = attrs | {
+            "face_dimensions": said.replace(f"padding: {padding}", f"padding: {other}")
+        }
+        assert find_layout(ds.assign(grid=((), 0, padded))) is None
 
 
 SIDES = {"left": -0.5, "right": 0.5, "inner": 0.5, "outer": -0.5}

@@ -310,6 +310,21 @@ def test_what_cannot_be_right_is_refused_with_a_way_out():
         ds.s.fdgrad.laplacian(boundary=FOLDED, geometry=fd.Curvilinear(angle=3.0))
 
 
+@pytest.mark.parametrize(("pivot", "repeats"), [("T", False), ("T", True), ("F", True)])
+def test_the_last_rows_are_enough_or_refused(pivot, repeats):
+    """A row beyond the fold is none of those that go on there."""
+    ds, _ = tripolar(32, pivot, repeats)
+    made = ds.fdgrad.divergence("u", "v", boundary=FOLDED)
+    for n in range(4, 10):
+        last = ds.isel(y=slice(-n, None))
+        if n < 5 + repeats * (1 + (pivot == "T")):
+            with pytest.raises(CoordinateError, match=r"\d beside the fold .* select more|no fold"):
+                last.fdgrad.divergence("u", "v", boundary=FOLDED)
+        else:
+            got = last.fdgrad.divergence("u", "v", boundary=FOLDED)
+            np.testing.assert_allclose(got[2:], made[2 - n :], rtol=1e-12, atol=1e-18)
+
+
 # --- the fold, without an operator ----------------------------------------------------------------
 
 N = 40  # columns of a grid of half as many rows

@@ -125,6 +125,42 @@ def test_columns_that_are_there_twice_are_one_without_a_fold_too():
         assert_array_equal(made[k].values[:, [0, -1]], made[k].values[:, [-2, 1]])
 
 
+def test_columns_that_may_be_there_twice_are_looked_for():
+    """Also where places are dask arrays: these are asked for, where NEMO repeats columns."""
+    fields, grid, _ = staggered(24, "T", "right", True)
+    names = {"xf": "xc", "yf": "yc"}
+
+    def share(one, lazily=False):
+        one = one.rename({d: new for d, new in names.items() if d in one.dims})
+        return one.assign_coords({n: c.chunk() for n, c in one.coords.items()}) if lazily else one
+
+    made = []
+    for lazily in (False, True):
+        sizes = {p: share(one, lazily) for p, one in grid.dx.items()}
+        shared = fd.Grid(
+            {"center": "xc", "right": "xc"},
+            {"center": "yc", "right": "yc"},
+            dx=sizes,
+            dy=sizes,
+            boundary={"x": "periodic"},
+            points={"u": "u", "v": "v"},
+        )
+        wind = [share(fields[name], lazily) for name in "uv"]
+        if lazily:
+            with pytest.raises(
+                CoordinateError, match=r"load both, ds\['lat_center'\]\.load\(\) and"
+            ):
+                op.vorticity(*wind, geometry=shared)
+            assert op.vorticity(*wind, geometry=replace(shared, source="POP: …")).chunks is None
+            arrays = [*wind, *sizes.values()]
+            for name in ("lat_center", "lon_center"):
+                for one in (one for one in arrays if name in one.coords):
+                    one[name].load()
+        made.append(op.vorticity(*wind, geometry=shared))
+    xr.testing.assert_identical(*made)
+    assert_array_equal(made[0][:, [0, -1]], made[0][:, [-2, 1]])
+
+
 def test_an_operator_of_several_points_meets_at_centres():
     fields, grid, exact = staggered(96, "F")
     made = op.advection(fields["u"], fields["v"], fields["s"], geometry=grid)
