@@ -23,7 +23,7 @@ from fdgrad_dask.blocks.fields import ShiftedField
 from fdgrad_dask.blocks.kernel import interned, run, run_kernel
 from fdgrad_dask.blocks.program import Block, Program, weights_of
 from fdgrad_dask.blocks.sharded import compute_sharded, find_division, is_on_many, send
-from fdgrad_dask.stencils.dtypes import wide
+from fdgrad_dask.stencils.dtypes import in_native_order, wide
 
 SMALL = 1 << 20  # bytes; factors and tables up to this size are sent to a device once
 
@@ -206,6 +206,7 @@ def is_traced(f: Any) -> bool:
     return isinstance(f, jax.core.Tracer)
 
 
-def as_jax(f: Any) -> jax.Array:
-    """``f`` as a JAX array."""
-    return jnp.asarray(f)
+def as_jax(f: np.ndarray) -> jax.Array:
+    """``f`` as a JAX array: integers with all digits, floats as the user's switch has them."""
+    with jax.enable_x64(True) if f.dtype.kind in "iu" else nullcontext():
+        return jnp.asarray(in_native_order(f))

@@ -204,6 +204,15 @@ def test_numpy_data_with_a_traced_coordinate_come_out_as_jax():
         assert_allclose(got, truth(F, x), **TOLERANCE)
 
 
+@pytest.mark.parametrize("dtype", [">f4", ">i8", "i8", "u8"])
+def test_numpy_data_of_any_byte_order_and_integers_beyond_32_bits(dtype):
+    """Which JAX cuts to 32 bits in silence, unless it is asked for 64."""
+    f = (np.arange(6) ** 2 * 2**40).astype(dtype)
+    got = jax.jit(lambda h: gradient(f, h, edge_order=2))(2.0)
+    assert got.dtype == np.float32
+    assert_array_equal(got, np.arange(6) * 2.0**40)
+
+
 # -- dtypes ----------------------------------------------------------------------------------
 
 
