@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -100,6 +101,7 @@ def gradient(
     if _is_for_numpy(f, spacings) and plain and not is_dask(f):
         # Called by name: the overloads of NumPy have no room for a spacing of any kind.
         return np.gradient(f, *given, axis=axis, edge_order=edge_order)  # type: ignore[call-overload]
+    spacings = [_as_floats(x) for x in spacings]
     _refuse_dtype(f, spacings)
     results = []
     for number, x in zip(axes, spacings, strict=True):
@@ -169,6 +171,16 @@ def _as_spacing(x: Any) -> Any:
     if is_extension(x.dtype):
         x = x.astype(np.float64)
     return x if x.ndim or x.dtype == object else x[()]
+
+
+def _as_floats(x: Any) -> Any:
+    """Convert objects that are real numbers, such as integers beyond 64 bits, to floats."""
+    is_object = isinstance(x, np.ndarray) and x.dtype == object
+    return x.astype(np.float64)[()] if is_object and _are_real(x) else x
+
+
+def _are_real(x: np.ndarray) -> bool:
+    return all(isinstance(each, Real) and not isinstance(each, bool) for each in x.flat)
 
 
 def _list_ends(boundary: Any) -> list[Any]:

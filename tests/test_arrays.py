@@ -577,6 +577,19 @@ def test_spacings_without_a_kernel_give_what_numpy_gives(f, spacing):
     assert_same_odd(gradient(f, spacing), np.gradient(f, spacing))
 
 
+@pytest.mark.parametrize("kind", [np.asarray, jnp.asarray, lambda f: da.from_array(f, chunks=2)])
+@pytest.mark.parametrize(
+    "spacing", [10**20, [i * 10**20 for i in (0, 1, 3, 4)], Fraction(1, 4)], ids=str
+)
+def test_integers_beyond_64_bits_and_fractions_are_numbers(kind, spacing):
+    """Which NumPy holds as objects, for every kind of array and with options of ours."""
+    f = kind(np.array([1.0, 2, 8, 16], "f4"))
+    x = np.asarray(spacing).astype("f8")
+    np.testing.assert_allclose(gradient(f, spacing), np.gradient(np.asarray(f), x), rtol=1e-6)
+    outside = gradient(f, spacing, boundary=0.0)
+    np.testing.assert_allclose(outside, gradient(f, x, boundary=0.0), rtol=1e-6)
+
+
 def test_durations_are_no_spacing_for_numbers():
     with pytest.raises(TypeError):
         gradient(LINE, np.timedelta64(2, "s"))

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from fdgrad_dask.blocks.device import compute_on_device
 from fdgrad_dask.blocks.host import cut_block, cut_rows
 from fdgrad_dask.blocks.program import Block, Program
+from fdgrad_dask.stencils.dtypes import in_native_order
 
 SHARE = 8  # a block and its results take no more than this part of the memory; threads share it
 
@@ -56,7 +57,7 @@ def _compute_part(
     """What fills the block goes up here; factors are sent once by `compute_on_device`."""
     device = jax.local_devices()[0]
     placed = [
-        Block(jax.device_put(block.core, device), block.low, block.high)
+        Block(jax.device_put(in_native_order(block.core), device), block.low, block.high)
         if block.core.shape == shape
         else block
         for block in blocks

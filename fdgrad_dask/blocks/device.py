@@ -7,7 +7,6 @@ operation, which rounds once: there the last bits are the compiler's.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from functools import lru_cache, partial
@@ -23,7 +22,7 @@ from fdgrad_dask.blocks.fields import ShiftedField
 from fdgrad_dask.blocks.kernel import interned, run, run_kernel
 from fdgrad_dask.blocks.program import Block, Program, weights_of
 from fdgrad_dask.blocks.sharded import compute_sharded, find_division, is_on_many, send
-from fdgrad_dask.stencils.dtypes import wide
+from fdgrad_dask.stencils.dtypes import in_native_order, wide
 
 SMALL = 1 << 20  # bytes; factors and tables up to this size are sent to a device once
 
@@ -38,10 +37,10 @@ def compute_on_device(
     """
     given = {pole.field for pole in program.pole_rows}
     used = {i: block for i, block in enumerate(blocks) if i not in given}
-    shape = np.broadcast_shapes(*(block.core.shape for block in used.values()))
+    shape = jnp.broadcast_shapes(*(block.core.shape for block in used.values()))
     place = _Place(list(blocks), program, dtype)
     with place.settings():
-        if math.prod(shape) == 0:
+        if 0 in shape:
             return [jnp.zeros(shape, dtype) for _ in range(program.outputs)]
         real, inverted = wide(place.dtype), program.formula is not None
         to_table = partial(place.put, dtype=real, is_table=True)
@@ -86,7 +85,7 @@ class _Place:
         self.device = next(iter(like.devices())) if one else None
         # On a mesh, fields lie as the first one does, and tables on every device.
         cores = [block.core for block in blocks]
-        shape = np.broadcast_shapes(*(core.shape for core in cores))
+        shape = jnp.broadcast_shapes(*(core.shape for core in cores))
         self.division = None if self.is_traced else find_division(cores, shape)
 
     def settings(self) -> ExitStack:
@@ -206,6 +205,7 @@ def is_traced(f: Any) -> bool:
     return isinstance(f, jax.core.Tracer)
 
 
-def as_jax(f: Any) -> jax.Array:
-    """``f`` as a JAX array."""
-    return jnp.asarray(f)
+def as_jax(f: np.ndarray) -> jax.Array:
+    """``f`` as a JAX array: integers with all digits, floats as the user's switch has them."""
+    with jax.enable_x64(True) if f.dtype.kind in "iu" else nullcontext():
+        return jnp.asarray(in_native_order(f))

@@ -43,11 +43,16 @@ def run_differentiable(
     if is_finite and plan.formula is None and not has_two_ways:
         return run(views, weights, *numbers, **static)
     is_given = [isinstance(leaf, jax.Array) for leaf in leaves]
+    given_arrays = [leaf for leaf in leaves if isinstance(leaf, jax.Array)]
+    # JAX arrays are arguments: a rule may not close over what is traced, nor keep it alive.
+    leaves, finite = (
+        [None if isinstance(leaf, jax.Array) else leaf for leaf in constants]
+        for constants in (leaves, finite)
+    )
 
     def run_with(
         constants: list[Any], arrays: tuple[jax.Array, ...], **how: Any
     ) -> list[jax.Array]:
-        # JAX arrays are arguments, since a rule may not close over what is traced.
         given = iter(arrays)
         filled = [next(given) if is_given[i] else one for i, one in enumerate(constants)]
         return run(*jax.tree.unflatten(tree, filled), **static, **how)
@@ -62,9 +67,7 @@ def run_differentiable(
         _, moved = jax.jvp(lambda *arrays: smooth(arrays), primals, tangents)
         return run_arrays(*primals), moved
 
-    result: list[jax.Array] = run_arrays(
-        *(leaf for leaf, given in zip(leaves, is_given, strict=True) if given)
-    )
+    result: list[jax.Array] = run_arrays(*given_arrays)
     return result
 
 

@@ -11,6 +11,7 @@ from fdgrad_dask.blocks.accelerator import has_room as has_room
 from fdgrad_dask.blocks.accelerator import is_accelerated as is_accelerated
 from fdgrad_dask.blocks.device import is_jax
 from fdgrad_dask.halo.fields import is_dask
+from fdgrad_dask.stencils.dtypes import in_native_order
 
 
 def to_device(obj: Any, device: Any = None) -> Any:
@@ -32,7 +33,7 @@ def to_device(obj: Any, device: Any = None) -> Any:
     Returns
     -------
     As ``obj``
-        Of the same shape, dtype and labels.
+        Of the same shape, dtype and labels; the bytes in this machine's order.
 
     Raises
     ------
@@ -53,7 +54,8 @@ def to_device(obj: Any, device: Any = None) -> Any:
         _refuse_foreign(obj._meta)
         if obj.dtype.kind not in _KINDS:
             return obj
-        return obj.map_blocks(_put, device, dtype=obj.dtype, meta=_put(np.empty(0, obj.dtype)))
+        meta = _put(np.empty(0, obj.dtype))
+        return obj.map_blocks(_put, device, dtype=meta.dtype, meta=meta)
     _refuse_foreign(obj)
     return _put(obj, device) if obj.dtype.kind in _KINDS else obj
 
@@ -62,6 +64,7 @@ _KINDS = "biufc"
 
 
 def _put(array: Any, device: Any = None) -> jax.Array:
+    array = array if is_jax(array) else in_native_order(array)
     with jax.enable_x64(True):
         placed: jax.Array = jax.device_put(array, device)
     return placed

@@ -5,7 +5,6 @@ The fields over the same labels, the program of their equations, and the labels 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -190,7 +189,7 @@ def label(field: xr.DataArray, data: Any, name: Hashable, attrs: dict[str, Any])
     The constructor copies and checks them, which takes longer than small differences.
     """
     check_result_name(name, field)
-    if any(math.isnan(size) for size in field.shape):  # dask's unknown chunks; copy refuses them
+    if any(isinstance(size, float) for size in field.shape):  # NaN: dask's unknown chunks
         return xr.DataArray(data, field.coords, field.dims, name, attrs)
     result = field.copy(deep=False, data=data)
     result.name, result.attrs, result.encoding = name, attrs, {}

@@ -51,6 +51,15 @@ def result_dtype(of: Any) -> np.dtype[Any]:
     return dtype.newbyteorder("=")
 
 
+def in_native_order(f: np.ndarray) -> np.ndarray:
+    """``f`` in the byte order of this machine, the only one of XLA; files of netCDF-3 have another.
+
+    >>> in_native_order(np.zeros(3, ">f4")).dtype
+    dtype('float32')
+    """
+    return f if f.dtype.isnative else f.astype(f.dtype.newbyteorder("="))
+
+
 def wide(of: Any) -> np.dtype[Any]:
     """The real dtype in which data are scaled: at least float32."""
     dtype: np.dtype[Any] = np.dtype(of)

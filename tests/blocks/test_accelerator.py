@@ -51,6 +51,12 @@ def test_numpy_blocks_go_up_once_and_their_tables_once_for_all(accelerated, opti
     assert sent[1] == sent[0] + 1
 
 
+def test_blocks_in_another_byte_order_go_up(accelerated):
+    got = gradient(F.astype(">f8"), X, axis=0)
+    assert accelerated.count(F.shape) == 1
+    assert_array_equal(got, np.gradient(F, X, axis=0))
+
+
 @options
 @pytest.mark.parametrize("axis", [0, 1])
 def test_blocks_larger_than_the_device_are_cut(accelerated, monkeypatch, axis, options):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
+from fdgrad_dask.arrays import gradient
 from fdgrad_dask.blocks.arithmetic import Arithmetic
 from fdgrad_dask.blocks.device import compute_on_device
 from fdgrad_dask.blocks.program import Block, Derivative, Program
@@ -134,3 +135,10 @@ def _only(program, f):
 
 def _squared(values, slopes):
     return [slopes[0] * slopes[0]]
+
+
+def test_nothing_that_is_traced_is_kept_by_the_rule():
+    """Where there are two ways, as beside edges of second order: JAX's own check for leaks."""
+    with jax.checking_leaks():
+        slopes = jax.jit(lambda f: gradient(f, 0.5, edge_order=2))(jnp.arange(6.0) ** 2)
+    assert slopes.tolist() == [0, 4, 8, 12, 16, 20]

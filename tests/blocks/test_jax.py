@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import jax
+import jax.export
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -202,6 +203,24 @@ def test_numpy_data_with_a_traced_coordinate_come_out_as_jax():
         got = jax.jit(lambda x: gradient(F, x))(x)
         assert isinstance(got, jax.Array)
         assert_allclose(got, truth(F, x), **TOLERANCE)
+
+
+@pytest.mark.parametrize("dtype", [">f4", ">i8", "i8", "u8"])
+def test_numpy_data_of_any_byte_order_and_integers_beyond_32_bits(dtype):
+    """Which JAX cuts to 32 bits in silence, unless it is asked for 64."""
+    f = (np.arange(6) ** 2 * 2**40).astype(dtype)
+    got = jax.jit(lambda h: gradient(f, h, edge_order=2))(2.0)
+    assert got.dtype == np.float32
+    assert_array_equal(got, np.arange(6) * 2.0**40)
+
+
+@calls
+def test_sizes_across_may_be_unknown_when_exported(options):
+    function = jax.jit(lambda f: gradient(f, X, axis=1, **options))
+    f = np.stack([F, 2 * F, -F])
+    shape = jax.export.symbolic_shape("members, 10")
+    exported = jax.export.export(function)(jax.ShapeDtypeStruct(shape, f.dtype))
+    assert_allclose(exported.call(f), function(f), **slack(options))
 
 
 # -- dtypes ----------------------------------------------------------------------------------

@@ -34,6 +34,15 @@ def test_numbers_keep_all_their_digits(dtype):
     assert to_device(da.from_array(f, chunks=4), device).blocks[0, 0].compute().committed
 
 
+@pytest.mark.parametrize("dtype", [">f4", ">i8", ">c16"])
+def test_numbers_in_another_byte_order_as_netcdf3_has_them(dtype):
+    f = (100 * F).astype(dtype)
+    lazy = to_device(da.from_array(f, chunks=(2, 3)))
+    for there in (to_device(f), lazy.compute(), lazy):
+        assert there.dtype == np.dtype(dtype).newbyteorder("=")
+        assert_array_equal(there, f)
+
+
 def test_labels_stay_and_dates_too():
     dataset = xr.Dataset({"t": ("x", F[0]), "day": ("d", DAYS)}, {"x": np.arange(6)}, {"a": 1})
     there = to_device(dataset)

@@ -249,6 +249,21 @@ def test_grad_is_that_of_finite_differences(kind, call):
     assert got == pytest.approx((moved[1] - moved[0]) / 2e-5, rel=1e-5, abs=1e-6)
 
 
+def test_the_number_of_members_may_be_unknown_when_exported():
+    """Labels have names for dimensions, and JAX for sizes."""
+    d = dataset("globe").isel(p=0, drop=True)
+
+    def vorticity(u, v):
+        dims = ("member", *d.u.dims)
+        wind = xr.Dataset({"u": (dims, u), "v": (dims, v)}, d.coords)
+        return wind.fdgrad.vorticity("u", "v").data
+
+    u, v = (jnp.stack([f.values, 2 * f.values]) for f in (d.u, d.v))
+    shape = jax.ShapeDtypeStruct(jax.export.symbolic_shape("members, 7, 8"), u.dtype)
+    exported = jax.export.export(jax.jit(vorticity))(shape, shape)
+    assert_allclose(exported.call(u, v), vorticity(u, v), rtol=1e-5, atol=1e-11)
+
+
 @cases
 def test_vmap_over_members(kind, call):
     d = fields(kind)
