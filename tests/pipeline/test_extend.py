@@ -22,7 +22,9 @@ from zarr.core.buffer import default_buffer_prototype
 from zarr.core.sync import collect_aiterator, sync
 
 from fdgrad_dask.errors import OutputError
+from fdgrad_dask.pipeline.execute.journal import Journal
 from fdgrad_dask.pipeline.execute.task import Task
+from fdgrad_dask.pipeline.store.folder import Folder
 from fdgrad_dask.pipeline.store.icechunk import IcechunkStore
 
 Called = Callable[..., tuple[int, str, str]]
@@ -384,3 +386,20 @@ def test_what_cannot_be_extended_is_refused(
     code, _, err = fdgrad("run", config(write, ALONG["time"], **target))
     assert code == 2
     assert told in err
+
+
+@pytest.mark.parametrize(
+    ("package", "code"), [("numpy", 0), ("jax", 0), ("jaxlib", 0), ("fdgrad_dask", 4)]
+)
+def test_what_is_new_may_be_computed_by_newer_packages_of_the_same_bits(
+    package: str, code: int, short: str, fdgrad: Called
+) -> None:
+    journal, before = Journal(Folder("out.zarr.journal")), objects("out.zarr")
+    run = journal.run()
+    assert run is not None
+    journal.amend(identity={**run.identity, f"version of {package}": "0.0.1"})
+    found, _, err = fdgrad("run", short)
+    assert found == code, err
+    refusal = f"is the result of something else: version of {package} (was 0.0.1, is "
+    assert (refusal in err) is (objects("out.zarr") == before) is (code == 4)
+    assert fdgrad("verify", short)[0] == code

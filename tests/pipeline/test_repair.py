@@ -54,6 +54,23 @@ def test_t24_broken_shards_are_found_and_only_they_repaired(
     assert {file: file.read_bytes() for file in whole} == whole
 
 
+@pytest.mark.parametrize(("package", "code"), [("jax", 0), ("fdgrad_dask", 4)])
+def test_newer_packages_of_the_same_bits_repair_what_is_finished(
+    package: str, code: int, fdgrad: Called, write: Write
+) -> None:
+    config, journal = write(target=TARGET), Journal(Folder("out.zarr.journal"))
+    assert fdgrad("run", config)[0] == 0
+    whole = {file: file.read_bytes() for file in Path("out.zarr").rglob("*") if file.is_file()}
+    run = journal.run()
+    assert run is not None
+    journal.amend(identity={**run.identity, f"version of {package}": "0.0.1"})
+    Path("out.zarr", next(iter(journal.numbered()[0].checksums))).unlink()
+    found, _, err = fdgrad("run", "--repair", config)
+    assert found == code, err
+    assert (f"version of {package} (was 0.0.1, is " in err) is (code == 4)
+    assert all(file.is_file() and file.read_bytes() == whole[file] for file in whole) is (code == 0)
+
+
 SHARDS = {"chunks": {"time": 1, "longitude": 2}, "shards": {"time": 2, "longitude": 4}}
 
 

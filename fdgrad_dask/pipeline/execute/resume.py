@@ -59,7 +59,10 @@ class Beginning:
                 raise OutputError(
                     f"the target {path} has no journal to repair it by; run with --fresh"
                 )
-            verify.require_config(begun.identity, job.identity, path)
+            is_complete = state == "finished"
+            verify.require_config(
+                begun.identity, job.identity, path, is_complete=is_complete, is_changed=True
+            )
             # What lies there is the target before it, or one without its coordinates.
             if not begun.laid_out:
                 raise OutputError(
@@ -128,7 +131,9 @@ class Beginning:
         job, store, journal, path = self.job, self.store, self.journal, self.job.config.target.path
         require_only_ours(store, begun)
         old = extending.find_beginning(job, begun)
-        verify.require_config(begun.identity, old.identity, path)
+        verify.require_config(
+            begun.identity, old.identity, path, is_complete=is_complete, is_changed=True
+        )
         plan = extending.plan_longer(job, begun)
         job.require_room(plan)
         kept = extending.keep_records(old, job, begun, plan, journal, is_complete=is_complete)

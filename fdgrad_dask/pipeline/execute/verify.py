@@ -110,10 +110,16 @@ def require_config(
     advice: str = "",
     *,
     is_complete: bool = False,
+    is_changed: bool = False,
 ) -> None:
-    """Refuses a config that is not the one of a run; a complete target outlives its packages."""
+    """Refuses a config that is not the one of a run; a complete target outlives its packages.
+
+    Where it ``is_changed`` they are but those that give the same bits; see `identity`.
+    """
     if is_complete:
-        before, now = identity.without_versions(before), identity.without_versions(now)
+        before, now = (
+            identity.without_versions(keys, but_ours=is_changed) for keys in (before, now)
+        )
     if before != now:
         made = "is the result of" if is_complete else "was begun with"
         differing = "; ".join(identity.changed(before, now))
