@@ -292,7 +292,7 @@ def test_old_labels_that_have_changed_are_refused(short: str, fdgrad: Called) ->
     grow(0, 31, hours=np.arange(31) + 1)
     code, _, err = fdgrad("run", short)
     assert code == 4
-    assert "out.zarr was begun with something else: coordinate time (was " in err
+    assert "out.zarr is the result of something else: coordinate time (was " in err
     assert "run with --fresh" in err
 
 
