@@ -270,7 +270,7 @@ def _find_own_point(one: xr.Variable, name: Hashable, model: _Shared) -> str | N
     own = find_own_coordinates(one)
     found = [point for point in POINTS if own & {*PLACES[point].split()}]
     # What is computed at any points of NEMO has the levels of one file; it says that it is so.
-    if not found and one.attrs.get("geometry") != "grid":
+    if not found and one.attrs.get("horizontal_geometry") != "grid":
         found = [point for point in POINTS if _DEPTHS[point] in own | {*one.dims}]
     place = re.fullmatch(r"\d([12])([12])\d", str(one.attrs.get("grid_loc", "")).strip())
     if place and not found:
