@@ -54,8 +54,8 @@ class Cells:
             placed += [(array, point) for point, array in arrays.items()]
         self._placed = placed
         check_arrays(grid, placed, {p: (self.size(p, "y"), self.size(p, "x")) for p in POINTS})
-        if any(one.ndim == 2 for array, _ in placed for one in array.coords.variables.values()):
-            check_places(grid, self._templates)
+        if any(one.ndim > 1 for array, _ in placed for one in array.coords.variables.values()):
+            check_places(grid, {point: self.template(point, of_first=True) for point in POINTS})
 
     def _count(self, axis: str, placed: Sequence[tuple[xr.DataArray, str]]) -> int:
         """The number of cells along an axis."""
@@ -100,11 +100,14 @@ class Cells:
                     found.setdefault(name, one)
         return found
 
-    def template(self, point: str) -> xr.DataArray:
-        """A DataArray of zeros with the coordinates of a point, without memory of its own."""
-        dims = self.grid.dims(point)
+    def template(self, point: str, of_first: bool = False) -> xr.DataArray:
+        """Zeros without memory of their own, with a point's coordinates, or ``of_first`` time."""
+        dims, coords = self.grid.dims(point), {}
         shape = self.size(point, "y"), self.size(point, "x")
-        coords = {n: one for n, one in self.coords(point).items() if set(one.dims) <= set(dims)}
+        for name, one in self.coords(point).items():
+            others = dict.fromkeys(set(one.dims) - set(dims), 0) if of_first and one.size else {}
+            if set(one.dims) <= {*dims, *others}:
+                coords[name] = one.isel(others)
         return xr.DataArray(np.broadcast_to(0.0, shape), coords, dims, name=point)
 
     @cached_property
