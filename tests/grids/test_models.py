@@ -7,6 +7,7 @@ import model_cases as cases
 import numpy as np
 import pytest
 import xarray as xr
+from numpy.testing import assert_equal
 from tripolar import FOLDED, tripolar
 
 import fdgrad_dask as fd
@@ -199,6 +200,27 @@ def test_faces_selected_apart_from_cells_are_not_taken(model):
     assert find_layout(ds.isel({x: slice(2, 9)})) is None
     thinned = ds.isel({x: slice(None, None, 2), face: slice(None, None, 2)})
     assert find_layout(thinned) is None  # its cells are larger than their sizes
+
+
+@pytest.mark.parametrize("first", [0, 1])
+@pytest.mark.parametrize("model", ["ROMS", "WRF"])
+def test_cells_and_faces_may_both_be_counted(model, first):
+    """Also where there are more of one than of the other; equal numbers, equal places."""
+    case = ALL[model](12)
+    of = {dim: np.arange(n) + first for dim, n in case.ds.sizes.items() if dim != "Time"}
+    ds = case.ds.assign_coords(of)
+    made = ds.fdgrad.vorticity(case.u, case.v)
+    assert_equal(made.values, case.ds.fdgrad.vorticity(case.u, case.v).values)
+    grid = recognise_grid(ds)
+    x, face = grid.x["center"], grid.x[grid.face("x")]
+    names = [dim for dim in ds.dims if str(dim)[:2] == str(x)[:2]]
+    shift = {d: slice(1, None) for d in names if ds.sizes[d] == ds.sizes[face]}
+    cut = {d: slice(0, -1) for d in names if ds.sizes[d] == ds.sizes[x]}
+    assert find_layout(ds.isel(shift | cut)) is None
+    same = dict.fromkeys(names, slice(1, None))
+    assert find_layout(ds.isel(same)) is not None
+    bad = ds.assign_coords({dim: 0 * ds[dim] for dim in names})  # numbers that were never written
+    assert find_layout(bad) is None
 
 
 @pytest.mark.parametrize("model", ["NEMO", "NEMO, XIOS", "POP", "CICE"])
