@@ -244,6 +244,27 @@ def test_a_result_says_on_which_points_it_lies(model, tmp_path):
         lost.fdgrad.interpolate("vorticity", to="center")
 
 
+@pytest.mark.parametrize("model", ["WRF", "xwrf", "ROMS"])
+def test_absolute_vorticity_where_corners_have_no_latitude(model):
+    """Those of u or v beside them count, also where places have a time and do not move."""
+    case = ALL[model](24)
+    ds = case.ds.drop_vars(["lat_psi", "lon_psi"], errors="ignore")
+    lon, lat = case.cells.at("corner")
+    true = cases.vorticity(lon, lat) + 2 * 7.292115e-5 * np.sin(np.deg2rad(lat))
+    made = ds.fdgrad.absolute_vorticity(case.u, case.v)
+    assert_equal(made.isnull().values, ds.fdgrad.vorticity(case.u, case.v).isnull().values)
+    assert abs(made - true).max() < 1e-3 * abs(true).max()
+    lazily = ds.chunk().fdgrad.absolute_vorticity(case.u, case.v)
+    assert lazily.chunks is not None
+    xr.testing.assert_identical(lazily.compute(), made)
+    if model == "WRF":
+        moved = {n: one + 0.5 * one.Time for n, one in ds.coords.items()}
+        moving = ds.assign_coords(Time=[0, 1]).assign_coords(
+            {n: (one.dims, one.values, ds[n].attrs) for n, one in moved.items()}
+        )
+        assert moving.fdgrad.absolute_vorticity(case.u, case.v).isnull().all()
+
+
 PLACES_OF_ALL = ["XC", "YC", "XG", "YG", *" ".join(PLACES.values()).split()]
 TURNED = {"NEMO": "y", "NEMO, XIOS": "x", "POP": "nlat", "CICE": "ni", "ROMS": "eta", "MOM6": "y"}
 TURNED |= {"WRF": "south"}  # whose places have a time
