@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable, Mapping
 from dataclasses import replace
 from typing import Any, NoReturn
@@ -40,7 +41,9 @@ from fdgrad_dask.grids.staggered import Grid
 from fdgrad_dask.grids.units import conversion_factor
 
 # Names of dimensions along which unstructured models and HEALPix list their cells.
-_CELLS = {"cell", "cells", "ncells", "ncol", "node", "nod2", "nele", "values", "npix", "healpix"}
+_CELLS = re.compile(
+    r"(.*_)?n?(cells?|col|nodes?|nod2|ele|elem|edges?|faces|vertices|pix)|values|healpix"
+)
 
 
 def find_horizontal_grid(
@@ -212,8 +215,8 @@ def _refuse_unstructured(field: xr.DataArray, lon: Hashable, lat: Hashable) -> N
 def _refuse_without_axes(field: xr.DataArray) -> NoReturn:
     """Raise an error that says which of the horizontal axes is missing, and why."""
     mapping = find_grid_mapping(field)
-    cells = [dim for dim in field.dims if str(dim).lower() in _CELLS]
-    if cells or (mapping is not None and mapping.kind == "healpix"):
+    cells = [dim for dim in field.dims if _CELLS.fullmatch(str(dim).lower())]
+    if cells or "mesh" in field.attrs or (mapping is not None and mapping.kind == "healpix"):
         raise CoordinateError(
             f"{field.name!r} lies on an unstructured grid (dimensions {field.dims}), which has no "
             "two axes; interpolate it to a grid of two dimensions first"
