@@ -87,7 +87,7 @@ def _grid_of_axes(
         require_angles(field, lat, lon)
         geometry = geometry or Sphere(earth_radii(field)[0])
     else:
-        x, y = _find_planar_axes(field)
+        x, y = _find_planar_axes(field, isinstance(geometry, Plane))
     geometry = _check_geometry(field, geometry, x, y)
     is_sphere = isinstance(geometry, Sphere)
     is_rotated = field.coords.variables[y.name].attrs.get("standard_name") == "grid_latitude"
@@ -145,20 +145,24 @@ def recognise_circle(points: NDArray[Any]) -> tuple[NDArray[Any], bool, bool]:
     return points, True, False
 
 
-def _find_planar_axes(field: xr.DataArray) -> tuple[Axis, Axis]:
-    x, y = (_find_planar_name(field, name) for name in ("x", "y"))
+def _find_planar_axes(field: xr.DataArray, is_plane: bool) -> tuple[Axis, Axis]:
+    x, y = (_find_planar_name(field, name, is_plane) for name in ("x", "y"))
     if x is None or y is None:
         _refuse_without_axes(field)
     return find_axis(field, x), find_axis(field, y)
 
 
-def _find_planar_name(field: xr.DataArray, name: str) -> Hashable | None:
-    """Find x or y by its attributes, or by that name if it has a unit of length."""
+def _find_planar_name(field: xr.DataArray, name: str, is_plane: bool) -> Hashable | None:
+    """Find x or y by its attributes, or by that name if it has a unit of length, or ``is_plane``.
+
+    A given plane says what its units are.
+    """
     known = find_1d(field, name.upper(), f"projection_{name}_coordinate")
     named = field.coords.variables.get(name)
     if known is not None or named is None or named.ndim != 1:
         return known
-    return name if conversion_factor(named.attrs.get("units"), "m") is not None else None
+    is_length = conversion_factor(named.attrs.get("units"), "m") is not None
+    return name if is_plane or is_length else None
 
 
 def _check_geometry(
