@@ -16,9 +16,10 @@ from fdgrad_dask.grids.coordinate import find_cf_names
 from fdgrad_dask.grids.fold import Points, locate
 from fdgrad_dask.grids.places import list_candidates
 from fdgrad_dask.grids.staggered import IS_BELOW, POINTS, Grid, is_on_face
+from fdgrad_dask.grids.units import conversion_factor
 from fdgrad_dask.halo.compute import is_dask
 
-_PROBES = 16  # rows and columns at which places are looked at
+_PROBES = 8  # rows and columns at which places are looked at
 
 
 def check_arrays(
@@ -84,6 +85,18 @@ def _require_count(array: xr.DataArray, dim: Hashable) -> None:
             "cells that follow each other in the sense of the components; turn all of them around: "
             f".isel({dim}=slice(None, None, -1)), and the positions left and right with them"
         )
+
+
+def to_metres(given: xr.DataArray, needed: str) -> xr.Variable:
+    """Lengths in metres, or areas in m²; those without units are so already."""
+    units = given.attrs.get("units", needed)
+    factor = conversion_factor(units, needed)
+    if factor is None:
+        raise CoordinateError(
+            f"{given.name!r} of the grid is in {units!r}, but {needed} is needed; convert it, or "
+            f"correct its units: .assign_attrs(units={needed!r})"
+        )
+    return given.variable if factor == 1 else given.variable * factor
 
 
 def check_places(grid: Grid, templates: Mapping[str, xr.DataArray]) -> None:

@@ -15,9 +15,16 @@ import numpy as np
 import xarray as xr
 
 from fdgrad_dask.errors import CoordinateError
-from fdgrad_dask.grids.cell_checks import check_arrays, check_places
+from fdgrad_dask.grids.cell_checks import check_arrays, check_places, to_metres
 from fdgrad_dask.grids.great_circles import measure_steps
-from fdgrad_dask.grids.places import LATITUDES, LONGITUDES, find_1d, find_2d, repeat_axes
+from fdgrad_dask.grids.places import (
+    LATITUDES,
+    LONGITUDES,
+    find_1d,
+    find_2d,
+    repeat_axes,
+    take_first,
+)
 from fdgrad_dask.grids.staggered import (
     EXTRA,
     LEFT_OUT,
@@ -27,7 +34,6 @@ from fdgrad_dask.grids.staggered import (
     find_point,
     is_on_face,
 )
-from fdgrad_dask.grids.units import conversion_factor
 
 _UNITS = {"x": "degrees_east", "y": "degrees_north"}
 Lines = Mapping[tuple[str, bool], Any]
@@ -54,8 +60,8 @@ class Cells:
             placed += [(array, point) for point, array in arrays.items()]
         self._placed = placed
         check_arrays(grid, placed, {p: (self.size(p, "y"), self.size(p, "x")) for p in POINTS})
-        if any(one.ndim == 2 for array, _ in placed for one in array.coords.variables.values()):
-            check_places(grid, self._templates)
+        if any(one.ndim > 1 for array, _ in placed for one in array.coords.variables.values()):
+            check_places(grid, {point: self.template(point, of_first=True) for point in POINTS})
 
     def _count(self, axis: str, placed: Sequence[tuple[xr.DataArray, str]]) -> int:
         """The number of cells along an axis."""
@@ -100,11 +106,14 @@ class Cells:
                     found.setdefault(name, one)
         return found
 
-    def template(self, point: str) -> xr.DataArray:
-        """A DataArray of zeros with the coordinates of a point, without memory of its own."""
-        dims = self.grid.dims(point)
+    def template(self, point: str, of_first: bool = False) -> xr.DataArray:
+        """Zeros without memory of their own, with a point's coordinates, or ``of_first`` time."""
+        dims, coords = self.grid.dims(point), {}
         shape = self.size(point, "y"), self.size(point, "x")
-        coords = {n: one for n, one in self.coords(point).items() if set(one.dims) <= set(dims)}
+        for name, one in self.coords(point).items():
+            others = dict.fromkeys(set(one.dims) - set(dims), 0) if of_first and one.size else {}
+            if set(one.dims) <= {*dims, *others}:
+                coords[name] = one.isel(others)
         return xr.DataArray(np.broadcast_to(0.0, shape), coords, dims, name=point)
 
     @cached_property
@@ -164,11 +173,15 @@ class Cells:
 
     def latitude(self, point: str) -> xr.Variable | None:
         """The latitude of a point in degrees, along y or over (y, x); None if it is unknown."""
-        here, name = self._templates[point], None
-        if self._lines["y", is_on_face(point, "y")] is not None:
-            name = find_1d(here, "latitude", names=LATITUDES)
-        name = name or find_2d(here, "latitude")
-        return None if name is None else here.coords.variables[name]
+        here, is_line = self._templates[point], self._lines["y", is_on_face(point, "y")] is not None
+        name = find_1d(here, "latitude", names=LATITUDES) if is_line else None
+        name = name or find_2d(self.template(point, of_first=True), "latitude")
+        if name is None:
+            return None
+        latitude = self.coords(point)[name]
+        for dim in {*latitude.dims}.difference(here.dims):  # times
+            latitude = take_first(latitude, dim)
+        return latitude
 
     # -- lengths and areas ---------------------------------------------------------------------
 
@@ -183,7 +196,7 @@ class Cells:
     def _length(self, axis: str, point: str) -> xr.Variable:
         given = self.grid.dx if axis == "x" else self.grid.dy
         if point in given:
-            return _in_metres(given[point], "m")
+            return to_metres(given[point], "m")
         step = self._step(axis, point)
         latitude = self._lines["y", is_on_face(point, "y")]
         if axis == "y" and step is not None:
@@ -205,7 +218,7 @@ class Cells:
         """The area of the cell around a point, in m²; of centres and corners, or any other."""
         grid = self.grid
         if point in grid.area:
-            return _in_metres(grid.area[point], "m2")
+            return to_metres(grid.area[point], "m2")
         step = self._step("x", point)
         bounds = self._bounds("y", point)
         if step is not None and bounds is not None and not (point in grid.dx or point in grid.dy):
@@ -283,15 +296,3 @@ class Cells:
             return None
         found = [here.coords.variables[name].transpose(*here.dims).data for name in names]
         return np.deg2rad(np.stack(found).astype(np.float64))
-
-
-def _in_metres(given: xr.DataArray, needed: str) -> xr.Variable:
-    """Lengths in metres, or areas in m²; those without units are so already."""
-    units = given.attrs.get("units", needed)
-    factor = conversion_factor(units, needed)
-    if factor is None:
-        raise CoordinateError(
-            f"{given.name!r} of the grid is in {units!r}, but {needed} is needed; convert it, or "
-            f"correct its units: .assign_attrs(units={needed!r})"
-        )
-    return given.variable if factor == 1 else given.variable * factor

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from fdgrad_dask.errors import OptionError
+from fdgrad_dask.errors import CoordinateError, OptionError
 from fdgrad_dask.grids.cell_sizes import (
     find_dims,
     find_orientation,
@@ -20,6 +20,7 @@ from fdgrad_dask.grids.coordinate import Axis, index_axis, select_for_axis
 from fdgrad_dask.grids.geometry import Curvilinear, HorizontalGrid
 from fdgrad_dask.grids.places import LATITUDES, LONGITUDES, find_1d, list_candidates
 from fdgrad_dask.grids.projections import earth_radii
+from fdgrad_dask.halo.compute import is_dask
 from fdgrad_dask.stencils.boundary import boundary_pair
 
 
@@ -34,6 +35,7 @@ def grid_of_places(
     geometry = geometry or Curvilinear(earth_radii(field)[0])
     dims = order_dims(field, lat.dims)
     x, y = index_axis(field, dims.x), index_axis(field, dims.y)
+    _require_change(field, lat, lon)
     places = _mask_fill_places(*(one.transpose(dims.y, dims.x).data for one in (lat, lon)))
     return HorizontalGrid(
         x=x,
@@ -48,6 +50,24 @@ def grid_of_places(
         orientation=find_orientation(field, dims),
         is_certain=dims.is_certain,
     )
+
+
+def _require_change(field: xr.DataArray, *places: xr.Variable) -> None:
+    """Raise if latitude and longitude change along one of their two dimensions only."""
+    if any(is_dask(one._data) for one in places):
+        return
+    same = []
+    for dim in places[0].dims:
+        rows = [one.transpose(dim, ...).values for one in places]
+        # The first two rows tell most grids; only in others all are compared.
+        if all((one[:n] == one[:1]).all() for n in (2, None) for one in rows):
+            same.append(dim)
+    if len(same) == 1 and field.sizes[same[0]] > 1:
+        raise CoordinateError(
+            f"latitude and longitude of {field.name!r} are the same all along {same[0]!r}; if that "
+            f"is no horizontal axis, select one of it: .isel({same[0]}=0), and if it is one, give "
+            "lengths: geometry=Curvilinear(dx=…, dy=…)"
+        )
 
 
 def grid_of_cell_sizes(field: xr.DataArray, geometry: Curvilinear, boundary: Any) -> HorizontalGrid:

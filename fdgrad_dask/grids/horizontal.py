@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable, Mapping
 from dataclasses import replace
 from typing import Any, NoReturn
@@ -40,7 +41,9 @@ from fdgrad_dask.grids.staggered import Grid
 from fdgrad_dask.grids.units import conversion_factor
 
 # Names of dimensions along which unstructured models and HEALPix list their cells.
-_CELLS = {"cell", "cells", "ncells", "ncol", "node", "nod2", "nele", "values", "npix", "healpix"}
+_CELLS = re.compile(
+    r"(.*_)?n?(cells?|col|nodes?|nod2|ele|elem|edges?|faces|vertices|pix)|values|healpix"
+)
 
 
 def find_horizontal_grid(
@@ -84,7 +87,7 @@ def _grid_of_axes(
         require_angles(field, lat, lon)
         geometry = geometry or Sphere(earth_radii(field)[0])
     else:
-        x, y = _find_planar_axes(field)
+        x, y = _find_planar_axes(field, isinstance(geometry, Plane))
     geometry = _check_geometry(field, geometry, x, y)
     is_sphere = isinstance(geometry, Sphere)
     is_rotated = field.coords.variables[y.name].attrs.get("standard_name") == "grid_latitude"
@@ -142,20 +145,24 @@ def recognise_circle(points: NDArray[Any]) -> tuple[NDArray[Any], bool, bool]:
     return points, True, False
 
 
-def _find_planar_axes(field: xr.DataArray) -> tuple[Axis, Axis]:
-    x, y = (_find_planar_name(field, name) for name in ("x", "y"))
+def _find_planar_axes(field: xr.DataArray, is_plane: bool) -> tuple[Axis, Axis]:
+    x, y = (_find_planar_name(field, name, is_plane) for name in ("x", "y"))
     if x is None or y is None:
         _refuse_without_axes(field)
     return find_axis(field, x), find_axis(field, y)
 
 
-def _find_planar_name(field: xr.DataArray, name: str) -> Hashable | None:
-    """Find x or y by its attributes, or by that name if it has a unit of length."""
+def _find_planar_name(field: xr.DataArray, name: str, is_plane: bool) -> Hashable | None:
+    """Find x or y by its attributes, or by that name if it has a unit of length, or ``is_plane``.
+
+    A given plane says what its units are.
+    """
     known = find_1d(field, name.upper(), f"projection_{name}_coordinate")
     named = field.coords.variables.get(name)
     if known is not None or named is None or named.ndim != 1:
         return known
-    return name if conversion_factor(named.attrs.get("units"), "m") is not None else None
+    is_length = conversion_factor(named.attrs.get("units"), "m") is not None
+    return name if is_plane or is_length else None
 
 
 def _check_geometry(
@@ -212,8 +219,8 @@ def _refuse_unstructured(field: xr.DataArray, lon: Hashable, lat: Hashable) -> N
 def _refuse_without_axes(field: xr.DataArray) -> NoReturn:
     """Raise an error that says which of the horizontal axes is missing, and why."""
     mapping = find_grid_mapping(field)
-    cells = [dim for dim in field.dims if str(dim).lower() in _CELLS]
-    if cells or (mapping is not None and mapping.kind == "healpix"):
+    cells = [dim for dim in field.dims if _CELLS.fullmatch(str(dim).lower())]
+    if cells or "mesh" in field.attrs or (mapping is not None and mapping.kind == "healpix"):
         raise CoordinateError(
             f"{field.name!r} lies on an unstructured grid (dimensions {field.dims}), which has no "
             "two axes; interpolate it to a grid of two dimensions first"

@@ -241,12 +241,12 @@ def _agree(ds: xr.Dataset, cells: Hashable, faces: Hashable, position: str) -> b
     centers, edges = _read_labels(ds, cells), _read_labels(ds, faces)
     if centers is None or edges is None or len(centers) < 2:
         return True
-    if np.array_equal(centers, edges):  # both count 0, 1, 2, …
-        return bool((np.diff(centers) == 1).all())
+    if centers[0] == edges[0] and all((np.diff(one) == 1).all() for one in (centers, edges)):
+        return True  # both count 0, 1, 2, …
     ends = np.array([2 * centers[0] - centers[1], *centers, 2 * centers[-1] - centers[-2]])
     ends = ends[position in ("right", "inner") :]
     low, high = ends[: len(edges)], ends[1 : len(edges) + 1]
-    return bool((np.abs((edges - low) / (high - low) - 0.5) < 0.2).all())
+    return bool((np.abs(edges - (low + high) / 2) < 0.2 * np.abs(high - low)).all())
 
 
 def _is_around(ds: xr.Dataset, dim: Hashable) -> bool:
@@ -270,7 +270,7 @@ def _find_own_point(one: xr.Variable, name: Hashable, model: _Shared) -> str | N
     own = find_own_coordinates(one)
     found = [point for point in POINTS if own & {*PLACES[point].split()}]
     # What is computed at any points of NEMO has the levels of one file; it says that it is so.
-    if not found and one.attrs.get("geometry") != "grid":
+    if not found and one.attrs.get("horizontal_geometry") != "grid":
         found = [point for point in POINTS if _DEPTHS[point] in own | {*one.dims}]
     place = re.fullmatch(r"\d([12])([12])\d", str(one.attrs.get("grid_loc", "")).strip())
     if place and not found:

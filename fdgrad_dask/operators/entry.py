@@ -22,6 +22,7 @@ from fdgrad_dask.grids.geometry import Curvilinear, Geometry
 from fdgrad_dask.grids.staggered import Grid
 from fdgrad_dask.grids.units import to_pint
 from fdgrad_dask.halo.compute import is_dask
+from fdgrad_dask.operators.columns import find_repeated_columns, solve_without_columns
 from fdgrad_dask.operators.connected import has_faces, has_fold, solve_connected
 from fdgrad_dask.operators.interpolation import place_fields
 from fdgrad_dask.operators.options import COORDINATES, public_signature
@@ -90,6 +91,8 @@ def _solve_beyond_ends(
         return cast(R, solve_around(solve, fields, plain))
     if has_faces(boundary) or has_fold(boundary):
         return cast(R, solve_connected(operator, fields, plain))
+    if "geometry" in known and (n := find_repeated_columns(plain.get(fields[0]), plain)):
+        return cast(R, solve_without_columns(operator, fields, plain, n))
     return solve(**plain)  # type: ignore[call-arg]
 
 

@@ -22,6 +22,8 @@ from fdgrad_dask.operators.extended import (
 )
 from fdgrad_dask.operators.ghosts import Ghosts, Points, list_varying
 
+_NEMO = {"x_c", "x_f"}  # what xnemogcm calls the dimensions along x
+
 
 def goes_around(geometry: Any) -> bool:
     """True for a staggered grid with faces, or whose x is periodic: it may have a fold then."""
@@ -106,7 +108,7 @@ def _find_fold(grid: Grid, cells: Cells, is_folded: bool) -> tuple[Fold | None, 
     at, found = next(in_memory, ("", {}))
     places = tuple(one.data for one in found.values())
     if not is_folded:
-        is_like_nemo = grid.dims("center") == grid.dims("corner")
+        is_like_nemo = grid.dims("center") == grid.dims("corner") or {*grid.x.values()} == _NEMO
         if known and not at and is_like_nemo and not grid.source.startswith(("POP", "CICE")):
             lat, lon = known[0][1]
             raise CoordinateError(

@@ -7,6 +7,7 @@ lengths and areas of the grid (Arakawa and Lamb 1977; deformations as Smagorinsk
 from __future__ import annotations
 
 from collections.abc import Hashable
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -17,7 +18,7 @@ from fdgrad_dask.errors import CoordinateError, OptionError
 from fdgrad_dask.grids.cells import Cells
 from fdgrad_dask.grids.coordinate import index_axis
 from fdgrad_dask.grids.geometry import coriolis_parameter
-from fdgrad_dask.grids.staggered import Grid, find_point
+from fdgrad_dask.grids.staggered import Grid, across, find_point
 from fdgrad_dask.operators.expression import Factor, hypot
 from fdgrad_dask.operators.horizontal import Wind
 from fdgrad_dask.operators.interpolation import interpolate_to
@@ -140,6 +141,8 @@ class StaggeredWind(StaggeredPass):
             return np.full((1, 1), self.options.coriolis)
         latitude = self.cells.latitude(self.around)
         if latitude is None:
+            latitude = self._average_latitude()
+        if latitude is None:
             raise CoordinateError(
                 f"the Coriolis parameter needs the latitude of the points "
                 f"{self.grid.dims(self.around)}, but no coordinate has it; give coriolis= in "
@@ -148,6 +151,17 @@ class StaggeredWind(StaggeredPass):
         f = coriolis_parameter(latitude.data)
         values = self.factor(xr.Variable(latitude.dims, f), self.around)
         return values.values[:, None] if latitude.ndim == 1 else values.values
+
+    def _average_latitude(self) -> xr.Variable | None:
+        """The mean of neighbours that have a latitude, as those of u and v do in WRF's files."""
+        grid = replace(self.grid, boundary={})
+        for axis in "xy":
+            at = across(self.around, axis)
+            beside = self.cells.latitude(at)
+            if beside is not None and beside.ndim == 2:
+                field = xr.DataArray(beside.data, dims=beside.dims, name="latitude")
+                return interpolate_to(field, grid, self.around, at=at).variable
+        return None
 
     # At a pole a staggered grid has cells like any others.
     def polar_divergence(self) -> dict[int, Any]:

@@ -46,6 +46,40 @@ def test_a_scalar_on_cells_is_refused(kind):
         cells(*KINDS[kind]).u.fdgrad.horizontal_gradient()
 
 
+@pytest.mark.parametrize(
+    ("dim", "attrs"),
+    [
+        ("elem", {}),
+        ("nMesh2_node", {}),
+        ("nSCHISM_hgrid_node", {}),
+        ("nVertices", {}),
+        ("n", {"mesh": "Mesh2", "location": "node"}),
+    ],
+)
+def test_cells_without_places_are_refused_by_name(dim, attrs):
+    """FESOM, UGRID, SCHISM, MPAS: places are variables of the file, or in another one."""
+    with pytest.raises(FdgradError, match=r"unstructured"):
+        xr.DataArray(np.ones(60), dims=dim, name="t", attrs=attrs).fdgrad.gradient_magnitude()
+
+
+@pytest.mark.parametrize("lead", ["time", "lev"])
+def test_places_of_cells_that_were_repeated_along_another_dimension_are_refused(lead):
+    """As open_mfdataset does, which joins all variables along time: results were NaN."""
+    of = {
+        name: ((lead, "ncol"), np.tile(one, (3, 1))) for name, one in (("lat", LAT), ("lon", LON))
+    }
+    ds = xr.Dataset({"t": ((lead, "ncol"), np.ones((3, 60)), {"units": "K"})}, of)
+    ds.lat.attrs, ds.lon.attrs = NORTH, EAST
+    for one in (ds, ds.reset_coords()):
+        with pytest.raises(FdgradError, match=rf"the same all along '{lead}'") as caught:
+            one.fdgrad.gradient_magnitude("t")
+        assert f".isel({lead}=0)" in str(caught.value)
+    with pytest.raises(FdgradError, match="unstructured"):
+        ds.isel({lead: 0}).fdgrad.gradient_magnitude("t")
+    sized = ds.t.rename({lead: "y", "ncol": "x"})
+    assert (sized.fdgrad.gradient_magnitude(geometry=Curvilinear(dx=1e3, dy=1e3)) == 0).all()
+
+
 def test_cells_by_the_command(check):
     code, message = check(cells(*KINDS["ICON"]), ("vorticity", ["u", "v"], "z"))
     assert code == 3

@@ -19,6 +19,7 @@ from fdgrad_dask.grids.geometry import (
     is_pole,
 )
 from fdgrad_dask.grids.horizontal import find_horizontal_grid, recognise_circle
+from fdgrad_dask.operators import horizontal_gradient
 
 LAT = np.array([-90.0, -60.0, 0.0, 45.0, 90.0])
 A = 6371229.0
@@ -229,3 +230,16 @@ def test_without_two_axes_it_is_said_which_are_missing():
     with pytest.raises(CoordinateError, match="lies on the projection 'crs'"):
         find_horizontal_grid(projected)
     assert find_horizontal_grid(projected, Plane()).h_x[0] == 1
+
+
+@pytest.mark.parametrize("plane", [Plane(), Plane(1000.0)])
+@pytest.mark.parametrize("attrs", [{}, {"units": "1"}])
+def test_a_plane_that_is_given_has_axes_by_their_names(attrs, plane):
+    """Of x and y without attributes; without a plane, nothing says what one unit of them is."""
+    coords = {"x": ("x", np.arange(4.0), attrs), "y": ("y", np.arange(3.0), attrs)}
+    h = xr.DataArray(np.add.outer(2 * np.arange(3.0), np.arange(4.0)), coords, ("y", "x"), "h")
+    made = horizontal_gradient(h, geometry=plane)
+    assert_allclose(made.dh_dx, 1 / (plane.metres or 1))
+    assert_allclose(made.dh_dy, 2 / (plane.metres or 1))
+    with pytest.raises(CoordinateError, match="cannot be inferred"):
+        horizontal_gradient(h)

@@ -152,6 +152,17 @@ def test_columns_that_may_be_there_twice_are_looked_for():
             ):
                 op.vorticity(*wind, geometry=shared)
             assert op.vorticity(*wind, geometry=replace(shared, source="POP: …")).chunks is None
+            apart = [
+                one.rename({d: d[0] + "_" + d[1] for d in one.dims}) for one in fields.values()
+            ]
+            apart = [
+                one.assign_coords({n: c.chunk() for n, c in one.coords.items()}) for one in apart
+            ]
+            own = fd.Grid(
+                *({"center": f"{k}_c", "right": f"{k}_f"} for k in "xy"), boundary={"x": "periodic"}
+            )
+            with pytest.raises(CoordinateError, match="load both"):
+                op.vorticity(*apart[:2], geometry=own)
             arrays = [*wind, *sizes.values()]
             for name in ("lat_center", "lon_center"):
                 for one in (one for one in arrays if name in one.coords):
