@@ -33,7 +33,8 @@ _IN_YAML = {
     r"\.assign_attrs\(": "; a config has source.attrs: {NAME: {KEY: VALUE}} for it",
     r"\.(sortby|drop_duplicates|drop_isel|isel|sel)\(": "; a config takes points in any order by "
     "source.select: {DIMENSION: {indices: [0, 2, 1, …]}}, or reads a file in which that was done",
-    r"\.(assign_coords|drop_vars)\(": "; a config changes no values, so write a file with it",
+    r"\.(assign_coords|drop_vars)\(|rad2deg": "; a config changes no values, so write a file "
+    "with it",
     r"DataArray": ", in a config the name of a variable",
 }
 _BY_POINT = ("dx", "dy", "area", "fraction")
