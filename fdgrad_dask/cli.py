@@ -142,7 +142,7 @@ def _options() -> tuple[argparse.ArgumentParser, argparse.ArgumentParser]:
     shared = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
     shared.add_argument("--debug", action="store_true", help="show the traceback of an error")
     level = partial(shared.add_argument, dest="level", action="store_const")
-    level("-q", "--quiet", const=logging.ERROR, help="say nothing but errors")
+    level("-q", "--quiet", const=logging.ERROR, help="say nothing but errors and results")
     what = "say a line a region too, and what libraries warn of"
     level("-v", "--verbose", const=logging.DEBUG, help=what)
     configured = argparse.ArgumentParser(add_help=False, parents=[shared])

@@ -36,6 +36,16 @@ Called = Callable[..., tuple[int, str, str]]
 Write = Callable[..., str]
 
 
+def test_files_by_url_end_with_the_code_of_the_run(write: Write, sst: xr.Dataset) -> None:
+    """HDF5 closed them after the end of Python, whose process crashed with all written."""
+    for part in range(2):
+        sst.isel(time=slice(2 * part, 2 * part + 2)).to_netcdf(f"{part}.nc", engine="h5netcdf")
+    config = write(source={"path": f"file://{os.getcwd()}/*.nc"})
+    for command in ("check", "run"):
+        done = subprocess.run([*COMMAND, command, config], capture_output=True, text=True)
+        assert (done.returncode, "Traceback" in done.stderr) == (0, False), done.stderr
+
+
 def test_the_quickstart_end_to_end() -> None:
     done = subprocess.run(
         [*COMMAND, "run", str(CONFIGS / "quickstart.yaml")],

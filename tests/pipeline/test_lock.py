@@ -192,6 +192,23 @@ def test_t19_a_container_of_this_host_counts_its_processes_by_itself(
         assert time.monotonic() - began > 0.5
 
 
+def test_t19_two_machines_of_one_name_have_spaces_of_their_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Their namespaces bear one number, so the live run of the other seemed dead."""
+    with lock.locked(PLACE, "out.zarr"):
+        own = json.loads((PLACE.read("lock.json") or b"").decode())["space"]
+    assert Path("/proc/sys/kernel/random/boot_id").read_text().strip() in own
+    monkeypatch.setattr(lock, "_WATCH", 1.0)
+    monkeypatch.setattr(lock, "_POLL", 0.1)
+    other = f"another-start {os.readlink('/proc/self/ns/pid')}"
+    pid = dead_process()
+    owner(pid=pid, space=other)
+    Timer(0.4, owner, kwargs={"pid": pid, "space": other, "seen": time.time() + 1}).start()
+    with pytest.raises(OutputError, match="is locked by"), lock.locked(PLACE, "out.zarr"):
+        pytest.fail("it lives")
+
+
 @pytest.mark.parametrize("content", ["", '{"host": "a'])
 def test_t19_a_torn_lock_is_nobodys_after_a_moment(
     content: str, monkeypatch: pytest.MonkeyPatch

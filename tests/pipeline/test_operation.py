@@ -16,6 +16,7 @@ from threading import Event
 from typing import Any
 
 import pytest
+import xarray as xr
 
 from fdgrad_dask import pipeline
 from fdgrad_dask.pipeline import commands, console
@@ -213,6 +214,23 @@ def test_a_program_that_calls_the_engine_keeps_its_own_handlers() -> None:
 
 
 # --- fdgrad status --------------------------------------------------------------------------------
+
+
+def test_status_says_what_lies_there_as_run_does(fdgrad: Called, write: Write) -> None:
+    """A target of others was "not begun" and one that is gone "complete"."""
+    config = write(target=FOUR)
+    assert fdgrad("run", config)[0] == 0
+    shutil.move("out.zarr", "away.zarr")
+    code, out, _ = fdgrad("status", config)
+    assert code == 0
+    assert "state    not begun; the target that out.zarr.journal is about is gone" in out
+    assert "regions" not in out
+    xr.Dataset({"a": 1}).to_zarr("out.zarr", zarr_format=2)
+    code, out, _ = fdgrad("status", config)
+    assert code == 0
+    assert "state    not begun; out.zarr exists, and nothing shows that fdgrad wrote it" in out
+    refused = fdgrad("run", config)[2].removeprefix("fdgrad: ").strip()
+    assert f"not begun; {refused}" in out
 
 
 def test_status_before_and_after_without_the_source(

@@ -169,6 +169,22 @@ def test_what_is_not_there_is_named(path: str, message: str, source: str) -> Non
         opened(path)
 
 
+@pytest.mark.parametrize(
+    ("written", "meant"), [("a [2020]/*.nc", "a [[]2020]/*.nc"), ("[v1]*.nc", "[[]v1]*.nc")]
+)
+def test_brackets_that_stand_for_themselves_are_written_otherwise(
+    written: str, meant: str, sst: xr.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = Path(written.replace("*", "t"))
+    file.parent.mkdir(exist_ok=True)
+    sst.to_netcdf(file)
+    with pytest.raises(InputError, match="where the name has brackets, write ") as error:
+        opened(written)
+    assert repr(meant) in str(error.value)
+    assert "sst" in opened(meant)
+
+
 def test_a_file_that_is_no_data(tmp_path: Path) -> None:
     (tmp_path / "in.nc").write_text("no data")
     (tmp_path / "empty.zarr").mkdir()

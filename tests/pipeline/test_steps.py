@@ -14,9 +14,11 @@ import xarray as xr
 from fdgrad_dask import operators
 from fdgrad_dask.errors import ConfigError, CoordinateError, InputError, OptionError
 from fdgrad_dask.pipeline.config.schema import Config, load
+from fdgrad_dask.pipeline.config.source import Picked
 from fdgrad_dask.pipeline.planning import steps
 from fdgrad_dask.pipeline.planning.steps import build, with_grid
 from fdgrad_dask.pipeline.source.open import open_source
+from fdgrad_dask.pipeline.source.select import selected
 
 ALONG_LATITUDE = {"operator": "gradient", "inputs": ["sst"], "options": {"dim": "latitude"}}
 BOTH = {
@@ -265,3 +267,40 @@ def test_open_shares_that_a_model_gives_stay_in_its_file() -> None:
     assert {"dyG", "dxG", "rA"} <= names
     assert not names & {*shares}
     assert made.hFacC.dims == ("k", "j", "i")
+
+
+IN_YAML: list[tuple[dict[str, Any], str, str]] = [
+    (
+        {"time": [0, 2, 1, 3]},
+        "sort it",
+        "in which that was done",
+    ),
+    (
+        {"time": [0, 1, 1, 3]},
+        "drop one",
+        "in which that was done",
+    ),
+    ({"x": ["a", "b", "c", "d"]}, "drop it", "so write a file with it"),
+]
+
+
+@pytest.mark.parametrize(("labels", "python", "in_yaml"), IN_YAML)
+def test_what_a_message_says_in_python_a_config_says_too(
+    labels: dict[str, list[Any]], python: str, in_yaml: str
+) -> None:
+    """The remedies were methods of xarray alone, which no YAML can call."""
+    [(dim, points)] = labels.items()
+    field = xr.DataArray([0.0, 4.0, 1.0, 9.0], {dim: points}, name="a")
+    given = {
+        "source": {"path": "in.zarr"},
+        "steps": [{"operator": "gradient", "inputs": ["a"], "options": {"dim": dim}}],
+        "target": {"path": "out.zarr"},
+    }
+    with pytest.raises(CoordinateError, match=python) as error:
+        build(Config.model_validate(given), field.to_dataset())
+    assert str(error.value).endswith(in_yaml)
+    sorted_out = {"indices": [0, 2, 1, 3] if points[1] == 2 else [0, 2, 3]}
+    if dim == "time":  # the remedy works
+        part = selected(field.to_dataset(), {dim: Picked.model_validate(sorted_out)})
+        made = build(Config.model_validate(given), part)["da_dtime"]
+        np.testing.assert_array_equal(made, np.gradient(part.a, part.time))

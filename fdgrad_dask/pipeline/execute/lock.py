@@ -44,7 +44,7 @@ class Owner:
     seen: float
     token: str
     space: str = ""
-    """In which the process has its number: containers of one host have one each."""
+    """Where the process has its number: one start of a machine, and one container of it."""
 
 
 @contextmanager
@@ -172,7 +172,14 @@ def _born(pid: int) -> float | None:
 
 
 def _space() -> str:
-    try:
-        return os.readlink("/proc/self/ns/pid")
-    except OSError:
-        return ""
+    """See `Owner.space`.
+
+    The namespaces of two machines bear one number, and some machines one name. After a restart of
+    a machine its old locks are those of another one, so that their lease has to end first.
+    """
+    found = []
+    with suppress(OSError), open("/proc/sys/kernel/random/boot_id", encoding="ascii") as start:
+        found.append(start.read().strip())
+    with suppress(OSError):
+        found.append(os.readlink("/proc/self/ns/pid"))
+    return " ".join(found)

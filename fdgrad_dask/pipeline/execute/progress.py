@@ -10,12 +10,15 @@ from typing import TextIO
 from dask.utils import format_bytes, format_time
 from tqdm import tqdm
 
+from fdgrad_dask.errors import OutputError
 from fdgrad_dask.pipeline.config.schema import AnyConfig, load
+from fdgrad_dask.pipeline.config.source import Target
 from fdgrad_dask.pipeline.console import has_bar, say
-from fdgrad_dask.pipeline.execute.journal import Journal, RegionRecord
+from fdgrad_dask.pipeline.execute.journal import Journal, RegionRecord, RunRecord
 from fdgrad_dask.pipeline.execute.lock import living_owner
+from fdgrad_dask.pipeline.execute.verify import require_ours
 from fdgrad_dask.pipeline.planning.describe import Summary
-from fdgrad_dask.pipeline.store.open import beside
+from fdgrad_dask.pipeline.store.open import beside, store_of
 
 _LINE = 5.0  # seconds between two lines where there is no terminal
 _EVENTS = 3  # the last so many are shown
@@ -75,6 +78,9 @@ def status(config: AnyConfig, *, settings: Sequence[str] = ()) -> Standing:
     regions, finished = run.regions if run else 0, len(records)
     if owner:
         state, more = "running", f" by {owner.host}:{owner.pid} since {_date(owner.since)}"
+    elif obstacle := _why_not_begun(run, journal, target):
+        run, regions, finished = None, 0, 0
+        state, more = "not begun", f"; {obstacle}"
     elif run is None:
         state, more = "not begun", ""
     elif run.ended is not None and finished == regions:
@@ -96,6 +102,17 @@ def status(config: AnyConfig, *, settings: Sequence[str] = ()) -> Standing:
     events = run.events[-_EVENTS:] if run else []
     lines += [f"event    {_date(each.time)}: {each.text}" for each in events]
     return Standing("\n".join(lines), path, state, regions, finished)
+
+
+def _why_not_begun(run: RunRecord | None, journal: Journal, target: Target) -> str:
+    """What lies at the target that is not ours, or that nothing is left of a run; else nothing."""
+    try:
+        held = require_ours(store_of(target), journal)
+    except OutputError as error:
+        return str(error)
+    if held != "absent" or run is None or not run.laid_out:
+        return ""
+    return f"the target that {journal.place.path} is about is gone; fdgrad run starts over"
 
 
 def _bytes(records: list[RegionRecord]) -> int:

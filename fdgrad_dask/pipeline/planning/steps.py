@@ -4,6 +4,7 @@ A step takes its inputs by name, from the source or from an earlier step, and ca
 that a notebook would call; nothing is computed.
 """
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -26,6 +27,16 @@ from fdgrad_dask.pipeline.config.source import Picked
 from fdgrad_dask.pipeline.source.open import IN_MEMORY
 from fdgrad_dask.pipeline.source.select import named_in, selected
 
+# Patterns of what messages say in Python, and how a config says it; the first that is found counts.
+_IN_YAML = {
+    r"geometry=|Grid\(": ", as keys of the section grid",
+    r"\.assign_attrs\(": "; a config has source.attrs: {NAME: {KEY: VALUE}} for it",
+    r"\.(sortby|drop_duplicates|drop_isel|isel|sel)\(": "; a config takes points in any order by "
+    "source.select: {DIMENSION: {indices: [0, 2, 1, …]}}, or reads a file in which that was done",
+    r"\.(assign_coords|drop_vars)\(|rad2deg": "; a config changes no values, so write a file "
+    "with it",
+    r"DataArray": ", in a config the name of a variable",
+}
 _BY_POINT = ("dx", "dy", "area", "fraction")
 
 
@@ -89,12 +100,15 @@ def _called(step: Step, known: xr.Dataset, config: Config, place: str) -> xr.Dat
             known, getattr(operators, step.operator), step.inputs, options
         )
     except FdgradError as error:
-        is_of_grid = "geometry=" in str(error) or "Grid(" in str(error)
-        in_yaml = ", as keys of the section grid" if is_of_grid else ""
-        raise type(error)(f"{_told(step, place)}: {error}{in_yaml}") from error
+        raise type(error)(f"{_told(step, place)}: {error}{_in_yaml(str(error))}") from error
     except (TypeError, ValueError) as error:
         raise ConfigError(f"{_told(step, place)}: {error}; see the options of the step") from error
     return result
+
+
+def _in_yaml(message: str) -> str:
+    """How a config says what a message has in Python; nothing where it has none."""
+    return next((words for python, words in _IN_YAML.items() if re.search(python, message)), "")
 
 
 def _told(step: Step, place: str) -> str:

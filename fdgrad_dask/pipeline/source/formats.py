@@ -1,8 +1,10 @@
 """One file or store, opened: a lazy Dataset whose variables say where they lie when they fail."""
 
+import atexit
 import math
 import os
 import re
+import sys
 import threading
 import warnings
 from collections.abc import Callable
@@ -182,9 +184,28 @@ def open_netcdf(file: str, options: dict[str, Any]) -> tuple[str | BinaryIO, str
     handle, size = remote.reading(file, options)
     if not _require_whole(handle, size, file):
         handle.seek(0)
+        _close_at_exit()
         return handle, "h5netcdf"
     # Only the C library reads netCDF-3 piece by piece, and from disk.
     return remote.local_copy(file, options), None
+
+
+@cache
+def _close_at_exit() -> None:
+    """Have files that are Python objects closed before Python ends.
+
+    HDF5 closes what is open after that, and then calls Python: the process crashed, though all
+    was written.
+    """
+
+    def close() -> None:
+        if (h5py := sys.modules.get("h5py")) is None:
+            return
+        for file in h5py.h5f.get_obj_ids(h5py.h5f.OBJ_ALL, h5py.h5f.OBJ_FILE):
+            if file.get_access_plist().get_driver() == h5py.h5fd.fileobj_driver:
+                h5py.File(file).close()
+
+    atexit.register(close)
 
 
 def _require_whole(header: BinaryIO, size: int, name: str) -> bool:

@@ -241,6 +241,12 @@ def _named(path: str, options: dict[str, Any]) -> list[str]:
         return [path]
     found = sorted(glob.glob(path))
     if not found:
+        for literal in _with_brackets(path):
+            if glob.glob(literal):
+                raise InputError(
+                    f"no file matches {path!r}, in which [...] stands for one character; where the "
+                    f"name has brackets, write {literal!r}"
+                )
         folder = os.path.dirname(path) or "."
         if not os.path.isdir(folder):
             raise InputError(f"no source {path!r}: there is no folder {folder!r}; fix the path")
@@ -248,6 +254,13 @@ def _named(path: str, options: dict[str, Any]) -> list[str]:
         inside = _listed(folder)
         raise InputError(f"{what} {path!r}; {did_you_mean(os.path.basename(path), inside)}")
     return found
+
+
+def _with_brackets(pattern: str) -> Iterator[str]:
+    """The pattern with brackets that stand for themselves, in the folder or everywhere."""
+    folder, name = os.path.split(pattern)
+    yield os.path.join(glob.escape(folder), name)
+    yield pattern.replace("[", "[[]")
 
 
 def _listed(folder: str) -> list[str]:
