@@ -36,6 +36,17 @@ from fdgrad_dask.operators.options import (
 )
 from fdgrad_dask.operators.overview import describe_dataset, describe_field
 
+# What other libraries call an operator.
+_ELSEWHERE = {
+    **dict.fromkeys(("differentiate", "derivative", "first_derivative"), "gradient(dim)"),
+    "second_derivative": "gradient(dim, order=2)",
+    **dict.fromkeys(("geospatial_gradient", "grad_xy"), "horizontal_gradient"),
+    **dict.fromkeys(("relative_vorticity", "curl_xy"), "vorticity"),
+    **dict.fromkeys(("div", "div_xy"), "divergence"),
+    **dict.fromkeys(("stretching_deformation", "shearing_deformation"), "deformation"),
+    **dict.fromkeys(("sfvp", "VectorWind"), "helmholtz"),
+    "rotate_winds": "rotate_to_earth",
+}
 Field = Hashable | xr.DataArray
 Method = TypeVar("Method", bound=Callable[..., Any])
 
@@ -269,4 +280,6 @@ class DatasetAccessor:
 
 def _refuse(name: str, accessor: type) -> NoReturn:
     known = [key for key in vars(accessor) if not key.startswith("_")]
-    raise AttributeError(f"fdgrad has no operator {name!r}; {did_you_mean(name, known)}")
+    ours = _ELSEWHERE.get(name)
+    hint = did_you_mean(name, known) if ours is None else f"it is called {ours} here"
+    raise AttributeError(f"fdgrad has no operator {name!r}; {hint}")

@@ -28,6 +28,19 @@ from fdgrad_dask.operators.interpolation import place_fields
 from fdgrad_dask.operators.options import COORDINATES, public_signature
 from fdgrad_dask.operators.staggered_ghosts import goes_around, solve_around
 
+# Names by which other libraries know an option: that of ours, and what to do.
+_READ = "geometry", "leave it out, the axes are found in the coordinates of the fields"
+_ELSEWHERE = {
+    ("axis", "coord", "dims"): ("dim", "it is called dim here"),
+    ("axis", "crs", "dim", "dims", "latitude", "longitude", "x_dim", "y_dim"): _READ,
+    ("dx", "dy"): ("geometry", "give geometry=fdgrad_dask.Curvilinear(dx=…, dy=…)"),
+    ("radius",): ("geometry", "give geometry=fdgrad_dask.Sphere(radius)"),
+    ("f",): ("coriolis", "f is found from the latitude; or give it as coriolis=, in s-1"),
+    ("cyclic", "periodic", "wrap"): ("boundary", "give boundary={'x': 'periodic'}, by axis"),
+    ("fill_value", "padding"): ("boundary", "give the number that stands outside as boundary="),
+    ("one_sided_at_boundary",): ("boundary", "leave it out, ends are one-sided by themselves"),
+}
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -42,16 +55,15 @@ def takes_fields(operator: Callable[P, R]) -> Callable[P, R]:
     positional = [p.name for p in parameters if p.kind is not p.KEYWORD_ONLY]
     required = {p.name for p in parameters if p.default is p.empty}
     fields = [name for name in positional if name != "dim"]
-    known, arrays = {*signature.parameters}, (*fields, *COORDINATES)
+    known, arrays = tuple(signature.parameters), (*fields, *COORDINATES)
     takes_datasets = "Dataset" in str(signature.parameters[fields[0]].annotation)
 
     @functools.wraps(operator)
     def entered(*args: P.args, **kwargs: P.kwargs) -> R:
-        for option in kwargs.keys() - known:
-            options = [name for name in signature.parameters if name not in positional]
+        for option in (name for name in kwargs if name not in known):
             raise TypeError(
                 f"{operator.__name__}() got an unexpected keyword argument {option!r}; "
-                f"{did_you_mean(option, options)}"
+                + _suggest_option(option, [name for name in known if name not in fields])
             )
         given: dict[str, Any] = {**dict(zip(positional, args, strict=False)), **kwargs}
         if len(given) < len(args) + len(kwargs) or not required <= given.keys():
@@ -78,6 +90,14 @@ def takes_fields(operator: Callable[P, R]) -> Callable[P, R]:
 
     entered.__signature__ = signature  # type: ignore[attr-defined]
     return entered
+
+
+def _suggest_option(name: str, options: Collection[str]) -> str:
+    """What to do about an option that an operator lacks: those of other libraries are known."""
+    for names, (option, advice) in _ELSEWHERE.items():
+        if name in names and option in options:
+            return advice
+    return did_you_mean(name, options)
 
 
 def _solve_beyond_ends(
@@ -187,7 +207,11 @@ def _numbers_of_geometry(geometry: Curvilinear | Grid) -> Curvilinear | Grid:
     for name in ("dx", "dy", "area", "fraction", "angle"):
         held = getattr(geometry, name, None)
         each = held if isinstance(held, Mapping) else {name: held}
-        plain = {k: _numbers(one) for k, one in each.items() if isinstance(one, xr.DataArray)}
+        plain = {
+            k: _numbers(xr.DataArray(one))  # a quantity without dimensions stands for a number
+            for k, one in each.items()
+            if isinstance(one, xr.DataArray) or (_is_quantity(one) and np.ndim(one) == 0)
+        }
         if any(plain[k] is not each[k] for k in plain):
             changed[name] = {**each, **plain} if each is held else plain[name]
     return replace(geometry, **changed) if changed else geometry
@@ -205,7 +229,13 @@ def _check_options(options: Mapping[str, Any]) -> None:
     if not (isinstance(radius, int | float | np.number) and 0 < radius < np.inf):
         raise OptionError(f"the radius of {geometry!r} is no length; give one in metres")
     if not isinstance(coriolis, int | float | np.number | None):
-        raise OptionError(f"coriolis is {coriolis!r}; give a number in s-1")
+        found = repr(coriolis) if np.ndim(coriolis) == 0 else f"a {type(coriolis).__name__}"
+        raise OptionError(
+            f"coriolis is {found}; give a number in s-1, or leave it out where a latitude says it"
+        )
+    for flag in ("upward", "potential"):
+        if not isinstance(given := options.get(flag), bool | np.bool_ | None):
+            raise OptionError(f"{flag} is {given!r}; give True or False")
 
 
 def _as_before(result: Any, field: xr.DataArray | xr.Dataset) -> Any:
