@@ -207,14 +207,17 @@ def _numbers_of_geometry(geometry: Curvilinear | Grid) -> Curvilinear | Grid:
     for name in ("dx", "dy", "area", "fraction", "angle"):
         held = getattr(geometry, name, None)
         each = held if isinstance(held, Mapping) else {name: held}
-        plain = {
-            k: _numbers(xr.DataArray(one))  # a quantity without dimensions stands for a number
-            for k, one in each.items()
-            if isinstance(one, xr.DataArray) or (_is_quantity(one) and np.ndim(one) == 0)
-        }
-        if any(plain[k] is not each[k] for k in plain):
-            changed[name] = {**each, **plain} if each is held else plain[name]
+        plain = {k: _plain_number(one) for k, one in each.items()}
+        if any(plain[k] is not each[k] for k in each):
+            changed[name] = plain if each is held else plain[name]
     return replace(geometry, **changed) if changed else geometry
+
+
+def _plain_number(given: Any) -> Any:
+    """A DataArray of numbers for one that holds quantities, or for one quantity; else as given."""
+    if _is_quantity(given) and np.ndim(given.magnitude) == 0:
+        return xr.DataArray(given.magnitude, attrs={"units": _text(given.units)})
+    return _numbers(given) if isinstance(given, xr.DataArray) else given
 
 
 def _check_options(options: Mapping[str, Any]) -> None:
@@ -234,7 +237,7 @@ def _check_options(options: Mapping[str, Any]) -> None:
             f"coriolis is {found}; give a number in s-1, or leave it out where a latitude says it"
         )
     for flag in ("upward", "potential"):
-        if not isinstance(given := options.get(flag), bool | np.bool_ | None):
+        if not isinstance(given := options.get(flag), int | np.bool_ | None):
             raise OptionError(f"{flag} is {given!r}; give True or False")
 
 

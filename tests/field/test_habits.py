@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
+import pint
 import pytest
 import xarray as xr
 from model_grids import CIRCLE, HALF_STEP, flow_on
+
+import fdgrad_dask as fd
+from fdgrad_dask import operators as op
 
 
 @pytest.fixture
@@ -51,3 +56,25 @@ def test_operators_under_other_names(ds, name, ours):
     """A relative vorticity is no absolute one, which it is close to in letters."""
     with pytest.raises(AttributeError, match=rf"it is called {ours} here|did you mean '{ours}'"):
         getattr(ds.fdgrad, name)
+
+
+def test_a_step_that_is_a_quantity():
+    """A wind of 2 m s-1 more for each 3 km to the north: ζ = −2/3000 s-1."""
+    u = xr.DataArray(2.0 * np.arange(5)[:, None] * np.ones(6), dims=("y", "x"), name="u")
+    km = pint.UnitRegistry().km
+    for step in (3 * km, 3000.0, xr.DataArray(3.0, attrs={"units": "km"})):
+        zeta = op.vorticity(u, 0 * u.rename("v"), geometry=fd.Curvilinear(dx=step, dy=step))
+        np.testing.assert_allclose(zeta, -2 / 3000, rtol=1e-12)
+
+
+def test_words_are_no_flags(ds):
+    """A string is true in Python whatever it says."""
+    levels = xr.DataArray([1e5, 9e4], dims="p", coords={"p": ("p", [1e5, 9e4], {"units": "Pa"})})
+    with pytest.raises(ValueError, match="upward is 'no'; give True or False"):
+        levels.fdgrad.gradient("p", upward="no")
+
+
+def test_the_coriolis_parameter_of_every_latitude_is_named_by_its_kind(ds):
+    z = ds.u.assign_attrs(units="m2 s-2")
+    with pytest.raises(ValueError, match=r"coriolis is a DataArray; .* leave it out"):
+        z.fdgrad.geostrophic_wind(coriolis=1e-4 * np.sin(ds.lat))
