@@ -6,8 +6,10 @@ from collections.abc import Hashable, Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fdgrad_dask.errors import CoordinateError
+from fdgrad_dask.grids.units import is_degrees
 
 # Attributes that are as true of a derivative as of its field.
 _KEPT = ("cell_methods", "grid_mapping")
@@ -43,6 +45,34 @@ def require_decoded(name: Hashable | None, attrs: Mapping[Any, Any], may_lack: b
             "mask_and_scale=True (in rioxarray masked=True); if that was done by hand, delete "
             f"what no longer holds: del ….attrs[{held[0]}]"
         )
+
+
+def refuse_radians(name: Hashable | None, values: NDArray[Any], units: Any) -> None:
+    """Raise for degrees that are surely radians: numpy.deg2rad keeps the attribute ``units``.
+
+    Taken as radians they are whole seconds of arc, or a full or half circle; as degrees they are
+    neither.
+    """
+    is_small = values.size > 2 and values.dtype.kind == "f" and abs(values.flat[-1]) < 6.3
+    if not (is_small and units and is_degrees(units)):
+        return
+    line = values.ravel().astype(np.float64)
+    span, step = abs(line[-1] - line[0]), abs(line[1] - line[0])
+    turns = np.array([span, span + step]) / np.pi
+    is_turn = values.ndim == 1 and np.isin(turns.round(6), (1.0, 2.0)).any()
+    if is_turn or (_are_seconds(np.rad2deg(line)) and not _are_seconds(line)):
+        raise CoordinateError(
+            f"{name!r} has the units {units!r}, but values from {line[0]:g} to {line[-1]:g} that "
+            "are radians, as numpy.deg2rad leaves them with the attributes of degrees; turn them "
+            f"back: .assign_coords({name}=numpy.rad2deg(….{name})), or say what they are, for a "
+            f"derivative per radian: ….{name}.attrs['units'] = 'radian'"
+        )
+
+
+def _are_seconds(degrees: NDArray[np.float64]) -> bool:
+    """True if angles are multiples of a second of arc, to the rounding of float64."""
+    seconds = degrees * 3600
+    return bool((np.abs(seconds - seconds.round()) < 1e-6).all())
 
 
 def _is_plain(value: Any, plain: Any) -> bool:

@@ -15,7 +15,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from fdgrad_dask.errors import CoordinateError, OptionError, did_you_mean
-from fdgrad_dask.grids.attributes import choose_long_name, require_decoded
+from fdgrad_dask.grids.attributes import choose_long_name, refuse_radians, require_decoded
 from fdgrad_dask.grids.times import YEARS, count_time, is_time, restore_even_step, unbox_numbers
 from fdgrad_dask.grids.units import is_degrees
 from fdgrad_dask.halo.compute import is_dask
@@ -99,8 +99,8 @@ def find_axis(field: xr.DataArray, dim: Hashable, *, datetime_unit: str | None =
 
 def index_axis(field: xr.DataArray, dim: Hashable) -> Axis:
     """Make the axis of a dimension that is counted in steps."""
-    number, title = field.dims.index(dim), f"index of {dim}"
-    return Axis(dim, dim, dim, number, 1.0, title, units="1", steps=(1.0, 1.0))
+    title, steps = f"index of {dim}", (1.0, 1.0)
+    return Axis(dim, dim, dim, field.dims.index(dim), 1.0, title, "1", steps=steps)
 
 
 def find_coordinate(field: xr.DataArray, dim: Hashable) -> Hashable | None:
@@ -211,6 +211,7 @@ def _read_points(
             f"drop it to count in steps (.drop_vars({name!r})), or name another"
         )
     units = coordinate.attrs.get("units")
+    refuse_radians(name, values, units)
     return values, units if isinstance(units, str) and units.strip() else None, False
 
 
@@ -226,8 +227,7 @@ def _check_monotonic(points: Any, shown: Any, name: Hashable, dim: Hashable) -> 
     is_strict = (before < after).all() or (before > after).all()
     if is_strict and np.isfinite(points[[0, -1]]).all():  # then those between are finite too
         return
-    broken = ~np.isfinite(points)
-    if broken.any():
+    if (broken := ~np.isfinite(points)).any():
         _refuse_nan(int(broken.argmax()), name, dim, points[broken][0])
     if (before == after).any():
         i = int((before == after).argmax())

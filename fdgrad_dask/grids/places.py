@@ -12,7 +12,7 @@ import numpy as np
 import xarray as xr
 
 from fdgrad_dask.errors import CoordinateError
-from fdgrad_dask.grids.attributes import require_decoded
+from fdgrad_dask.grids.attributes import refuse_radians, require_decoded
 from fdgrad_dask.grids.coordinate import find_cf_names, find_own_coordinates
 from fdgrad_dask.grids.projections import find_grid_mapping
 from fdgrad_dask.grids.units import is_degrees
@@ -183,9 +183,8 @@ def _invert_projection(
     if mapping.kind == "rotated_latitude_longitude":
         keys = [("grid_longitude",), ("grid_latitude",)] if is_directed else []
     names = [find_1d(field, *key) for key in keys]
-    if not names or None in names:
-        return None
-    return mapping.places(*(field.coords[name] for name in names))
+    is_found = names and None not in names
+    return mapping.places(*(field.coords[name] for name in names)) if is_found else None
 
 
 def require_same_places(one: xr.DataArray, other: xr.DataArray) -> None:
@@ -288,6 +287,7 @@ def _require_degrees(name: Hashable, coordinate: xr.Variable, most: float) -> No
         )
     if is_dask(coordinate._data):
         return
+    refuse_radians(name, coordinate.values, units)
     values = np.asarray(coordinate.values, np.float64)
     wrong = np.isfinite(values) & (np.abs(values) > most + 1e-4)
     if wrong.any():

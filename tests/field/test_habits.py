@@ -78,3 +78,60 @@ def test_the_coriolis_parameter_of_every_latitude_is_named_by_its_kind(ds):
     z = ds.u.assign_attrs(units="m2 s-2")
     with pytest.raises(ValueError, match=r"coriolis is a DataArray; .* leave it out"):
         z.fdgrad.geostrophic_wind(coriolis=1e-4 * np.sin(ds.lat))
+
+
+RADIANS = {
+    "a circle": (HALF_STEP, CIRCLE, np.float64),
+    "float32": (HALF_STEP, CIRCLE, np.float32),
+    "a region": (np.arange(30.0, 50, 1.5), np.arange(-10.0, 20, 1 / 12), np.float64),
+    "about zero": (np.arange(-2.0, 2.1, 0.25), np.arange(0.0, 5, 0.25), np.float64),
+}
+
+
+@pytest.mark.parametrize(
+    ("case", "is_2d"),
+    # Two-dimensional angles of few digits close no circle, and are not round.
+    [
+        (case, is_2d)
+        for case in RADIANS
+        for is_2d in (False, True)
+        if (case, is_2d) != ("float32", True)
+    ],
+)
+def test_radians_that_kept_the_units_of_degrees(case, is_2d):
+    """``np.deg2rad(ds.lat)`` is in degrees_north still, and was a region of a few degrees."""
+    lat, lon, dtype = RADIANS[case]
+    ds = flow_on(lat, lon)
+    names = {name: ds[name].astype(dtype) for name in ("lat", "lon")}
+    turned = ds.assign_coords(
+        {n: (n, np.deg2rad(one.values), one.attrs) for n, one in names.items()}
+    )
+    if is_2d:
+        places = dict(zip(names, xr.broadcast(turned.lat, turned.lon), strict=True))
+        turned = turned.drop_vars(["lat", "lon"]).rename(lat="y", lon="x")
+        turned = turned.assign_coords(
+            {n: (("y", "x"), p.values, p.attrs) for n, p in places.items()}
+        )
+    with pytest.raises(ValueError, match=r"are radians, .* turn them back") as refused:
+        turned.fdgrad.vorticity("u", "v")
+    assert "=numpy.rad2deg(….l" in str(refused.value)
+    back = {n: turned[n].copy(data=np.rad2deg(turned[n].values)) for n in names}
+    zeta = turned.assign_coords(back).fdgrad.vorticity("u", "v", edge_order=2)
+    true = np.asarray(ds.true)
+    assert np.nanmax(np.abs(zeta.values - true)[2:-2, 2:-2]) < 1e-2 * np.abs(true).max()
+
+
+def test_a_gradient_along_radians_that_say_degrees(ds):
+    turned = ds.assign_coords(lat=("lat", np.deg2rad(ds.lat.values), ds.lat.attrs))
+    with pytest.raises(ValueError, match="say what they are, for a derivative per radian"):
+        turned.u.fdgrad.gradient("lat")
+    turned.lat.attrs["units"] = "radian"
+    made = turned.u.fdgrad.gradient("lat")
+    np.testing.assert_array_equal(made, turned.u.differentiate("lat"))
+    assert made.attrs["units"] == "m s-1 rad-1"
+
+
+@pytest.mark.parametrize("step", [0.01, 0.0157, 1 / 12, 0.1, 1.0, 0.05234])
+def test_small_regions_in_degrees_are_no_radians(step):
+    ds = flow_on(np.arange(16) * step, np.arange(16) * step)
+    assert ds.fdgrad.vorticity("u", "v").notnull().all()

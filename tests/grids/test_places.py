@@ -115,11 +115,16 @@ def test_radians_without_units_are_not_taken_for_degrees():
     line = field(lambda x, y: y + 0 * x, degrees(lat[:, 0], lon[0]), "f").drop_attrs(deep=True)
     with pytest.raises(CoordinateError, match="may be radians; set units"):
         op.gradient_magnitude(line)
-    named = line.assign_coords(
-        lat=line.lat.assign_attrs(units="degrees_north"),
-        lon=line.lon.assign_attrs(units="degrees_east"),
-    )
-    assert_allclose(op.gradient_magnitude(named), 1 / A, rtol=1e-9)
+
+    def name(stretched: float) -> xr.DataArray:
+        north, east = {"units": "degrees_north"}, {"units": "degrees_east"}
+        lat, lon = line.lat * stretched, line.lon * stretched
+        return line.assign_coords(lat=lat.assign_attrs(north), lon=lon.assign_attrs(east))
+
+    # A small region that is no round one in radians.
+    assert_allclose(op.gradient_magnitude(name(np.sqrt(1.02))), 1 / np.sqrt(1.02) / A, rtol=1e-9)
+    with pytest.raises(CoordinateError, match=r"are radians, .* turn them back"):
+        op.gradient_magnitude(name(1.0))
 
 
 # --- winds -----------------------------------------------------------------------------------
