@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable, Mapping
 from typing import Any
 
@@ -45,6 +46,29 @@ def require_decoded(name: Hashable | None, attrs: Mapping[Any, Any], may_lack: b
             "mask_and_scale=True (in rioxarray masked=True); if that was done by hand, delete "
             f"what no longer holds: del ….attrs[{held[0]}]"
         )
+
+
+def require_points(name: Hashable | None, values: NDArray[Any], units: Any) -> None:
+    """Raise unless the values of a coordinate are numbers, and no radians called degrees."""
+    if values.dtype.kind not in "iuf":
+        raise CoordinateError(
+            f"coordinate {name!r} holds {values.dtype}, but a derivative needs numbers or dates; "
+            f"{_suggest_points(name, values)}drop it to count in steps (.drop_vars({name!r})), or "
+            "name another"
+        )
+    refuse_radians(name, values, units)
+
+
+def _suggest_points(name: Hashable | None, labels: NDArray[Any]) -> str:
+    """What turns the periods or intervals of pandas, or dates as texts, into points; else ""."""
+    first = labels.flat[0] if labels.size else None
+    if hasattr(first, "to_timestamp"):
+        return f"take their starts, .assign_coords({name}=….indexes[{name!r}].to_timestamp()), or "
+    if hasattr(first, "mid"):
+        return f"take their middles, .assign_coords({name}=….indexes[{name!r}].mid), or "
+    if isinstance(first, str) and re.fullmatch(r"\d{4}-\d\d(-\d\d.*)?", first):
+        return f"make dates of texts, .assign_coords({name}=….{name}.astype('datetime64[ns]')), or "
+    return ""
 
 
 def refuse_radians(name: Hashable | None, values: NDArray[Any], units: Any) -> None:

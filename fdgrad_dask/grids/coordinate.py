@@ -15,7 +15,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from fdgrad_dask.errors import CoordinateError, OptionError, did_you_mean
-from fdgrad_dask.grids.attributes import choose_long_name, refuse_radians, require_decoded
+from fdgrad_dask.grids.attributes import choose_long_name, require_decoded, require_points
 from fdgrad_dask.grids.times import YEARS, count_time, is_time, restore_even_step, unbox_numbers
 from fdgrad_dask.grids.units import is_degrees
 from fdgrad_dask.halo.compute import is_dask
@@ -205,13 +205,8 @@ def _read_points(
         if values.dtype.kind in "mM" and (missing := np.isnat(values)).any():
             _refuse_nan(int(missing.argmax()), name, coordinate.dims[0], "NaT")
         return *count_time(values, datetime_unit), True
-    if values.dtype.kind not in "iuf":
-        raise CoordinateError(
-            f"coordinate {name!r} holds {values.dtype}, but a derivative needs numbers or dates; "
-            f"drop it to count in steps (.drop_vars({name!r})), or name another"
-        )
     units = coordinate.attrs.get("units")
-    refuse_radians(name, values, units)
+    require_points(name, values, units)
     return values, units if isinstance(units, str) and units.strip() else None, False
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pint
 import pytest
 import xarray as xr
@@ -135,3 +136,26 @@ def test_a_gradient_along_radians_that_say_degrees(ds):
 def test_small_regions_in_degrees_are_no_radians(step):
     ds = flow_on(np.arange(16) * step, np.arange(16) * step)
     assert ds.fdgrad.vorticity("u", "v").notnull().all()
+
+
+MONTHS = pd.period_range("2001-01", periods=5, freq="M")
+
+
+@pytest.mark.parametrize(
+    ("labels", "remedy", "obey"),
+    [
+        (MONTHS, r"indexes\['x'\].to_timestamp\(\)", lambda f: f.indexes["x"].to_timestamp()),
+        (pd.interval_range(0, 10, 5), r"indexes\['x'\].mid", lambda f: f.indexes["x"].mid),
+        (MONTHS.strftime("%Y-%m-%d"), r"astype", lambda f: f.x.astype("datetime64[ns]")),
+        (list("abcde"), r"; drop it|or drop it", lambda f: np.arange(5.0)),
+    ],
+)
+def test_labels_that_are_no_points(labels, remedy, obey):
+    """Months of pandas, the bins of ``groupby_bins``, dates that were left as texts."""
+    f = xr.DataArray(np.arange(5.0) ** 2, dims="x", coords={"x": labels}, name="f")
+    with pytest.raises(ValueError, match=remedy):
+        f.fdgrad.gradient("x")
+    again = f.assign_coords(x=obey(f))
+    is_dated = again.x.dtype.kind == "M"
+    wanted = again.differentiate("x", datetime_unit="s" if is_dated else None)
+    np.testing.assert_allclose(again.fdgrad.gradient("x"), wanted, rtol=1e-12)
