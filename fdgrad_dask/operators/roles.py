@@ -18,6 +18,7 @@ from fdgrad_dask.grids.attributes import Unnamed
 from fdgrad_dask.grids.geometry import Curvilinear, HorizontalGrid
 from fdgrad_dask.grids.units import conversion_factor, kelvin_conversion
 from fdgrad_dask.halo.compute import scale
+from fdgrad_dask.operators.verticals import require_same_level
 
 _TO_X = re.compile(r"eastward|(^|_)x_")
 _TO_Y = re.compile(r"northward|(^|_)y_")
@@ -39,6 +40,7 @@ def match_components(
 
     Where one of them has no units, it has those of the other.
     """
+    require_same_level(u, v)
     hint, along = _suggest_order(u, v, others), (_find_direction(u), _find_direction(v))
     if along == ("y", "x"):
         raise OptionError(

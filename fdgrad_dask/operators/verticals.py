@@ -14,8 +14,10 @@ from fdgrad_dask.blocks.device import is_jax
 from fdgrad_dask.errors import CoordinateError, OptionError
 from fdgrad_dask.grids.coordinate import Axis, find_axis, find_cf_names
 from fdgrad_dask.grids.parametric import compute_levels, find_parametric_level, list_parametric
+from fdgrad_dask.grids.times import is_time
 from fdgrad_dask.grids.units import conversion_factor, divide_units
 from fdgrad_dask.grids.vertical import resolve_levels
+from fdgrad_dask.halo.compute import is_dask
 
 # CF appendix D: coordinates whose levels are computed by a formula from other fields.
 _PARAMETRIC = re.compile(r"(atmosphere|ocean)_.*_coordinate(_g[12])?")
@@ -220,3 +222,31 @@ def is_height(coordinate: xr.DataArray) -> bool | None:
         if re.search(r"height|altitude", str(words).lower()):
             return True
     return None
+
+
+def require_same_level(u: xr.DataArray, v: xr.DataArray) -> None:
+    """Raise if two fields were selected at different levels or times, which xarray drops."""
+    for name in (n for n in u.coords if n in v.coords):
+        one, other = u.coords[name].variable, v.coords[name].variable
+        if one.ndim or other.ndim or any(is_dask(c._data) or is_jax(c._data) for c in (one, other)):
+            continue
+        first, second = one.values, other.values
+        if is_time(first) and is_time(second):
+            is_same = first == second or first != first or second != second  # NaT is no time
+        elif _is_level(u.coords[name]) and first.dtype.kind in "iuf" and second.dtype.kind in "iuf":
+            is_same = one.attrs.get("units") != other.attrs.get("units") or not (
+                abs(first - second) > 1e-5 * abs(first)
+            )
+        else:
+            continue
+        if not is_same:
+            raise CoordinateError(
+                f"{u.name!r} is at {name} = {first} and {v.name!r} at {second}, but both components"
+                " of a vector are needed at one level and time; select both alike, or if they "
+                f"belong together, drop what differs: .drop_vars({name!r})"
+            )
+
+
+def _is_level(coordinate: xr.DataArray) -> bool:
+    is_named = _LEVELS.fullmatch(str(coordinate.name).lower()) is not None
+    return is_named or is_height(coordinate) is not None

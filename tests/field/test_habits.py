@@ -7,7 +7,7 @@ import pandas as pd
 import pint
 import pytest
 import xarray as xr
-from model_grids import CIRCLE, HALF_STEP, flow_on
+from model_grids import CIRCLE, HALF_STEP, flow_on, worst
 
 import fdgrad_dask as fd
 from fdgrad_dask import operators as op
@@ -159,3 +159,41 @@ def test_labels_that_are_no_points(labels, remedy, obey):
     is_dated = again.x.dtype.kind == "M"
     wanted = again.differentiate("x", datetime_unit="s" if is_dated else None)
     np.testing.assert_allclose(again.fdgrad.gradient("x"), wanted, rtol=1e-12)
+
+
+LEVELS = {
+    "hPa": xr.DataArray([1000.0, 850.0], dims="k", attrs={"units": "hPa"}, name="plev"),
+    "level": xr.DataArray([1, 2], dims="k", name="level"),
+    "height": xr.DataArray([2.0, 10.0], dims="k", attrs={"units": "m"}, name="height"),
+    "dates": xr.DataArray(pd.date_range("2001-01-01", periods=2).values, dims="k", name="time"),
+    "cftime": xr.DataArray(
+        xr.date_range("2001-01-01", periods=2, calendar="noleap", use_cftime=True).values,
+        dims="k",
+        name="time",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", LEVELS)
+def test_components_at_different_levels_or_times(ds, kind):
+    """xarray's arithmetic drops a scalar coordinate that differs."""
+    levels = LEVELS[kind]
+    name = levels.name
+    u, v = (ds[one].assign_coords({name: levels[i]}) for i, one in enumerate("uv"))
+    with pytest.raises(ValueError, match=rf"'u' is at {name} = .* at one level and time"):
+        op.vorticity(u, v)
+    same = op.vorticity(u, v.assign_coords({name: levels[0]}))
+    assert worst(same[2:-2], ds.true[2:-2]) < 1e-2
+    xr.testing.assert_identical(op.vorticity(u, v.drop_vars(name)), same)
+
+
+def test_scalar_coordinates_that_may_differ(ds):
+    """Labels of ``to_array`` and bands; a level to its rounding; a temperature at two metres."""
+    u, v = (ds[one].assign_coords(variable=one, band=i) for i, one in enumerate("uv"))
+    height = {"height": ((), 10.0, {"units": "m"})}
+    rounded = {"height": ((), np.float32(10.00001), {"units": "m"})}
+    two = {"height": ((), 2.0, {"units": "m"})}
+    t = (280 + ds.u).rename("t").assign_coords(two).assign_attrs(units="K")
+    u, v = u.assign_coords(height), v.assign_coords(rounded)
+    assert worst(op.vorticity(u, v)[2:-2], ds.true[2:-2]) < 1e-2
+    assert op.advection(u, v, t)[2:-2].notnull().all()
