@@ -249,8 +249,9 @@ def _select_period(period: Any, axis: int, ndim: int) -> float | None:
     try:
         return None if period is None else float(period)
     except (TypeError, ValueError):
+        way = ", which is not traced: of a closure, or static_argnames" if is_traced(period) else ""
         raise OptionError(
-            f"period is {period!r}, but it must be a number, in units of the coordinate"
+            f"period is {period!r}, but it must be a number, in units of the coordinate{way}"
         ) from None
 
 

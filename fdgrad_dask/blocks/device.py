@@ -7,8 +7,8 @@ operation, which rounds once: there the last bits are the compiler's.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
 from functools import lru_cache, partial
 from typing import Any, cast
 
@@ -146,17 +146,21 @@ def _kept(content: bytes, shape: tuple[int, ...], dtype: np.dtype[Any], device: 
         return send(array, device)
 
 
-def in_double(arrays: Sequence[Any]) -> AbstractContextManager[Any]:
+@contextmanager
+def in_double(arrays: Sequence[Any]) -> Iterator[None]:
     """A context in which arithmetic on JAX arrays has the digits that it has in NumPy.
 
     For concrete floats only: integers become the default float, and what is traced stays as wide
-    as its user wants it.
+    as its user wants it. JAX's transfer guard, which is about the user's own arrays, lets the
+    numbers of a grid through.
     """
     found = [f for f in arrays if is_jax(f)]
     is_plain = found and not any(map(is_traced, found))
-    if is_plain and all(jnp.issubdtype(f.dtype, jnp.inexact) for f in found):
-        return cast(AbstractContextManager[Any], jax.enable_x64(True))
-    return nullcontext()
+    with ExitStack() as stack:
+        if is_plain and all(jnp.issubdtype(f.dtype, jnp.inexact) for f in found):
+            stack.enter_context(jax.enable_x64(True))
+            stack.enter_context(jax.transfer_guard_host_to_device("allow"))
+        yield
 
 
 def result_dtype(fields: Sequence[Any], dtype: Any) -> np.dtype[Any]:

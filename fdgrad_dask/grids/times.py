@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from fdgrad_dask.blocks.device import is_traced
 from fdgrad_dask.errors import CoordinateError, OptionError
 from fdgrad_dask.grids.units import conversion_factor
 from fdgrad_dask.stencils.dtypes import is_extension
@@ -151,6 +152,11 @@ def convert_period(period: Any, units: str | None, is_dated: bool) -> Any:
                 "numpy.timedelta64(365, 'D')"
             ) from None
     is_number = isinstance(period, int | float | np.number) or getattr(period, "shape", None) == ()
+    if is_traced(period):
+        raise OptionError(
+            f"period is {period!r}; give a number, which is not traced: of a closure, or "
+            "static_argnames"
+        )
     if period is not None and (not is_number or np.isinf(period)):
         raise OptionError(f"period is {period!r}; give a finite number, or leave it at None")
     return period

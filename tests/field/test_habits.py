@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pint
@@ -197,3 +199,23 @@ def test_scalar_coordinates_that_may_differ(ds):
     u, v = u.assign_coords(height), v.assign_coords(rounded)
     assert worst(op.vorticity(u, v)[2:-2], ds.true[2:-2]) < 1e-2
     assert op.advection(u, v, t)[2:-2].notnull().all()
+
+
+def test_a_period_that_is_traced():
+    """Weights are formed before JAX computes; a static argument is known then."""
+    x = np.array([0.0, 1.0, 2.5, 4.0])
+    f = xr.DataArray(jnp.asarray(x**2), dims="x", coords={"x": x}, name="f")
+
+    def slopes(period):
+        plain = fd.gradient(f.data, x, boundary="periodic", period=period)
+        return plain, f.fdgrad.gradient("x", boundary="periodic", period=period).data
+
+    def labelled(period):
+        return f.fdgrad.gradient("x", boundary="periodic", period=period).data
+
+    for function in (slopes, labelled):
+        with pytest.raises(ValueError, match=r"not traced: of a closure, or static_argnames"):
+            jax.jit(function)(5.0)
+    plain, named = jax.jit(slopes, static_argnames="period")(period=5.0)
+    np.testing.assert_allclose(plain, named)
+    np.testing.assert_allclose(plain, slopes(5.0)[0])

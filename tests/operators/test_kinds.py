@@ -136,6 +136,20 @@ def data_of(d: xr.Dataset) -> dict[str, jax.Array]:
     return {name: jnp.asarray(one.values) for name, one in d.data_vars.items()}
 
 
+@cases
+def test_nothing_but_numbers_of_the_grid_goes_to_a_device(kind, call):
+    """They are ours, so that JAX's guard is about the user's own arrays, which it still finds."""
+    d = fields(kind)
+    data = data_of(d)
+    wanted = pure(call, d)(data)
+    with jax.transfer_guard_host_to_device("disallow"):
+        found = pure(call, d)(data)
+        with pytest.raises(Exception, match="Disallowed host-to-device"):
+            jnp.asarray(d.u.values) + 1
+    for name, one in wanted.items():
+        assert_array_equal(found[name], one)
+
+
 @pytest.mark.parametrize("name", [name for name in OPERATORS if name != "curl"])
 def test_nothing_between_is_as_large_as_a_field(monkeypatch, name):
     """What outputs share, or what is divided and read twice, XLA may compute first, as an array."""
