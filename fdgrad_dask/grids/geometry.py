@@ -122,7 +122,7 @@ class HorizontalGrid:
     latitude
         In degrees along y (n,), or over (y, x); None if it is unknown.
     repeats
-        True if the last point along x is the first one again, a full turn further.
+        How many of the last points along x are the first ones again, a full turn further.
     is_rotated
         True about a rotated pole, where x and y are not east and north.
     poles
@@ -147,7 +147,7 @@ class HorizontalGrid:
     periodic: tuple[bool, bool]
     radii: tuple[float, float] = (EARTH_RADIUS, EARTH_RADIUS)
     latitude: Any = None
-    repeats: bool = False
+    repeats: int = 0
     is_rotated: bool = False
     poles: tuple[bool, bool] = (False, False)
     h_x: Any = None

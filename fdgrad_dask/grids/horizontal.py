@@ -91,7 +91,7 @@ def _grid_of_axes(
     geometry = _check_geometry(field, geometry, x, y)
     is_sphere = isinstance(geometry, Sphere)
     is_rotated = field.coords.variables[y.name].attrs.get("standard_name") == "grid_latitude"
-    around = repeats = False
+    around, repeats = False, 0
     if is_sphere and lon is not None and _is_free(field, x, boundary):
         points, around, repeats = recognise_circle(x.points)
         x = replace(x, points=points)
@@ -122,8 +122,8 @@ def _is_free(field: xr.DataArray, x: Axis, boundary: Any) -> bool:
     return all(map(is_periodic, named))
 
 
-def recognise_circle(points: NDArray[Any]) -> tuple[NDArray[Any], bool, bool]:
-    """Recognise longitudes (n,) that are a full circle, or whose last point repeats the first.
+def recognise_circle(points: NDArray[Any]) -> tuple[NDArray[Any], bool, int]:
+    """Recognise longitudes (n,) that are a full circle, or how many of the last repeat the first.
 
     Rounding is allowed for, as files write 0.083333 for a twelfth of a degree. Where it exceeds a
     thousandth of a step, the points are replaced by those of the even circle.
@@ -134,15 +134,17 @@ def recognise_circle(points: NDArray[Any]) -> tuple[NDArray[Any], bool, bool]:
     step = span / len(steps)
     is_even = bool((abs(abs(steps) - step) <= 0.1 * step).all())
     near = 0.1 * step if is_even else 1e-3 * step
-    if abs(span - 360.0) <= near and len(points) > 2:
-        return points, False, True
+    beyond = max(round((span - 360.0) / step), 0) if is_even else 0
+    repeats = beyond + 1
+    if abs(span - 360.0 - beyond * step) <= near and 2 < len(points) >= 2 * repeats:
+        return points, False, repeats
     off = abs(span + step - 360.0)
     if off > near:
-        return points, False, False
+        return points, False, 0
     if off >= 1e-3 * step:
         turn = np.copysign(360.0 / len(points), steps[0])
         points = exact[0] + turn * np.arange(len(points))
-    return points, True, False
+    return points, True, 0
 
 
 def _find_planar_axes(field: xr.DataArray, is_plane: bool) -> tuple[Axis, Axis]:

@@ -63,6 +63,7 @@ class FusedPass:
         self.data: list[Any] = [field.data for field in self.labelled]
         self.plane = plane  # (y, x), along which the arrays in equations vary
         self.repeated: Axis | None = None
+        self.repeats = 0
         leaves: list[Any] = [Field(i) for i in range(len(aligned))]
         self.fields = leaves[:count]
         self.levels = leaves[-1]  # the last field, if no ``levels`` are given
@@ -77,10 +78,10 @@ class FusedPass:
         """The first field, as it is computed."""
         return self.labelled[0]
 
-    def leave_out_last(self, axis: Axis) -> None:
-        """Leaves out the last point along ``axis``, which repeats the first, as its result does."""
-        self.repeated = axis
-        self.labelled = [field.isel({axis.dim: slice(None, -1)}) for field in self.labelled]
+    def leave_out_last(self, axis: Axis, count: int) -> None:
+        """Leaves out the last points along ``axis``, which repeat the first, as results do."""
+        self.repeated, self.repeats = axis, count
+        self.labelled = [field.isel({axis.dim: slice(None, -count)}) for field in self.labelled]
         self.data = [field.data for field in self.labelled]
 
     def differentiate(
@@ -172,7 +173,7 @@ class FusedPass:
         data = self.as_wide(data)
         if self.repeated is not None:
             number = self.repeated.number
-            first = data[(slice(None),) * number + (slice(1),)]
+            first = data[(slice(None),) * number + (slice(self.repeats),)]
             data = concatenate([data, first], number)
             if self.outer.chunks is not None:
                 data = data.rechunk(self.outer.chunks)

@@ -227,8 +227,8 @@ class _SpectralPass(FusedPass):
                     "real numbers; convert it first, or take its real and imaginary parts each"
                 )
         self.grid = find_horizontal_grid(self.template, geometry)
-        if self.grid.repeats:  # a meridian that is present twice is computed once
-            self.leave_out_last(self.grid.x)
+        if self.grid.repeats:  # meridians that are present twice are computed once
+            self.leave_out_last(self.grid.x, self.grid.repeats)
             self.grid = find_horizontal_grid(self.template, geometry)
         self.rings = find_rings(self.template, self.grid)
         self.truncation = check_truncation(truncation, self.rings, self.template.name)

@@ -58,8 +58,8 @@ class HorizontalPass(FusedPass):
         super().__init__(*fields, levels=levels)
         asked = self.options.geometry, self.options.boundary, is_directed
         self.grid = find_horizontal_grid(self.template, *asked)
-        if self.grid.repeats:  # a meridian that is present twice is computed once
-            self.leave_out_last(self.grid.x)
+        if self.grid.repeats:  # meridians that are present twice are computed once
+            self.leave_out_last(self.grid.x, self.grid.repeats)
             self.grid = find_horizontal_grid(self.template, *asked)
         if self.grid.places is not None:
             for other in self.labelled[1:]:

@@ -219,3 +219,34 @@ def test_a_period_that_is_traced():
     plain, named = jax.jit(slopes, static_argnames="period")(period=5.0)
     np.testing.assert_allclose(plain, named)
     np.testing.assert_allclose(plain, slopes(5.0)[0])
+
+
+@pytest.mark.parametrize(("before", "after"), [(0, 1), (1, 1), (2, 1), (0, 8), (18, 18)])
+@pytest.mark.parametrize("chunks", [None, 7])
+def test_cyclic_points_at_both_ends(before, after, chunks):
+    """As plotting libraries add them: what is known there is what the circle has."""
+    ds = flow_on(np.arange(-90.0, 91, 5), np.arange(0.0, 360, 10))
+    wide = ds.pad(lon=(before, after), mode="wrap")
+    lon = 10.0 * np.arange(-before, 36 + after)
+    wide = wide.assign_coords(lon=("lon", lon, ds.lon.attrs), lat=ds.lat)
+    wide = wide if chunks is None else wide.chunk(lon=chunks)
+    index = np.arange(-before, 36 + after) % 36
+    for made, wanted in (
+        (wide.fdgrad.vorticity("u", "v"), ds.fdgrad.vorticity("u", "v")),
+        (wide.u.fdgrad.laplacian(), ds.u.fdgrad.laplacian()),
+        (wide.fdgrad.stream_function("u", "v"), ds.fdgrad.stream_function("u", "v")),
+    ):
+        assert made.notnull().all()
+        assert made.chunks is None or made.chunksizes["lon"] == wide.chunksizes["lon"]
+        np.testing.assert_allclose(
+            made, wanted.isel(lon=index), rtol=1e-9, atol=1e-12 * abs(wanted).max()
+        )
+
+
+def test_longitudes_that_go_around_more_than_twice_are_left_open():
+    ds = flow_on(np.arange(-40.0, 41, 5), np.arange(0.0, 720, 10))
+    assert ds.fdgrad.vorticity("u", "v").notnull().all()
+    more = flow_on(np.arange(-40.0, 41, 5), np.arange(0.0, 721, 10))
+    one_sided, closed = more.fdgrad.vorticity("u", "v"), ds.fdgrad.vorticity("u", "v")
+    np.testing.assert_allclose(one_sided[:, 1:71], closed[:, 1:71], rtol=1e-9, atol=1e-18)
+    assert ["periodic" in made.attrs for made in (closed, one_sided)] == [True, False]
