@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import copyreg
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -133,15 +134,32 @@ def concatenate(parts: Sequence[Any], axis: int) -> Any:
 def register_jax(kind: type) -> None:
     """Tell dask how to join chunks that are JAX arrays, which it would turn into NumPy arrays.
 
-    ``kind`` is their concrete type: dask remembers what it once did with it, and no longer asks
-    what its base class is registered for.
+    And `pickle` how they travel, or are spilled to the disk, with all their digits. ``kind`` is
+    their concrete type: dask remembers what it once did with it, and no longer asks what its base
+    class is registered for.
     """
     if concatenate_lookup.dispatch(kind) is _concatenate_jax:
         return
+    copyreg.pickle(kind, _reduce_jax)
     concatenate_lookup.register(kind, _concatenate_jax)
     tensordot_lookup.register(kind, jnp.tensordot)
     einsum_lookup.register(kind, _einsum_jax)
     take_lookup.register(kind, jnp.take)
+
+
+def _reduce_jax(array: jax.Array) -> Any:
+    """As JAX does it, where that keeps the dtype: it would load 64 bits as 32."""
+    reduced: Any = array.__reduce__()
+    if jax.dtypes.canonicalize_dtype(array.dtype) == array.dtype:
+        return reduced
+    return _load_jax, reduced
+
+
+def _load_jax(make: Callable[..., jax.Array], arguments: tuple[Any, ...]) -> jax.Array:
+    with jax.enable_x64(True):
+        array = make(*arguments)
+    register_jax(type(array))  # it may travel on
+    return array
 
 
 def _concatenate_jax(parts: Sequence[Any], axis: int = 0) -> jax.Array:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import pickle
+import subprocess
+import sys
+import textwrap
+
 import dask
 import dask.array as da
 import jax
@@ -12,7 +17,7 @@ import xarray as xr
 from ducks import Duck, plain
 from numpy.testing import assert_array_equal
 
-from fdgrad_dask import gradient
+from fdgrad_dask import gradient, to_device
 
 F = np.random.default_rng(3).normal(size=(12, 18)).astype("float32")
 MECHANISMS = pytest.mark.parametrize("mechanism", ["attach", "map_overlap"])
@@ -53,6 +58,33 @@ def test_chunks_of_jax_are_joined_and_split_as_jax():
     blocks = dask.compute(*[lazy.blocks[i, 0] for i in range(12)])
     assert {type(block) for block in blocks} == {type(jnp.zeros(0))}
     assert_array_equal(lazy, gradient(F, axis=0))
+
+
+@pytest.mark.parametrize("dtype", ["float64", "complex128", "int64", "float32"])
+def test_chunks_of_jax_keep_their_digits_where_they_are_pickled(dtype):
+    """As edge rows travel between processes, and what is spilled: JAX loads 64 bits as 32."""
+    values = (F * 1e9).astype(dtype) / 3 if dtype != "int64" else 2**40 + np.arange(5)
+    code = """
+        import pickle, sys
+        array = pickle.loads(sys.stdin.buffer.read())
+        again = pickle.dumps([array])  # from a worker to the next, in a fresh process
+        sys.stdout.buffer.write(again)
+    """
+    command = [sys.executable, "-c", textwrap.dedent(code)]
+    sent = pickle.dumps(to_device(values))
+    there = subprocess.run(command, input=sent, stdout=subprocess.PIPE, check=True)
+    (back,) = pickle.loads(there.stdout)
+    assert isinstance(back, jax.Array)
+    assert back.dtype == values.dtype
+    assert_array_equal(back, values)
+
+
+def test_pickles_that_jax_loads_as_they_were_are_those_of_jax():
+    """So that a user's own files need nothing but JAX."""
+    plain_pickle = pickle.dumps(to_device(F))
+    assert b"fdgrad" not in plain_pickle
+    with jax.enable_x64(True):
+        assert b"fdgrad" not in pickle.dumps(to_device(F.astype("float64")))
 
 
 @pytest.fixture
