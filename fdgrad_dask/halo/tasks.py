@@ -80,6 +80,8 @@ class ChunkTask:
             _refuse_foreign(block.core)
             if is_jax(block.core):  # for graphs whose metadata did not say so
                 register_jax(type(block.core))
+        if self.program.reads_nan:
+            blocks = [_fill_masked(block) for block in blocks]
         along = {(d.z, d.axis): d.error_text for d in self.program.derivatives if d.z is not None}
         for (z, axis), error_text in along.items():  # each coordinate once
             check_levels(_joined(blocks[z], axis), axis, error_text, " of its chunk")
@@ -96,6 +98,22 @@ def _refuse_foreign(core: Any) -> None:
             f"the data are of {kind}, of which no derivative is taken here; convert them to NumPy: "
             "np.asarray(f), or f.map_blocks(np.asarray) if they are chunks of dask"
         )
+
+
+def _fill_masked(block: Block) -> Block:
+    """The block with NaN for what is masked, as xarray has it.
+
+    It fills arrays whose metadata say that they are masked. Of others, such as what netCDF4 reads
+    in delayed functions, a formula would take the values below the mask.
+    """
+
+    def fill(part: Any) -> Any:
+        if not isinstance(part, np.ma.MaskedArray) or part.dtype.kind not in "iufc":
+            return part
+        return np.ma.filled(part.astype(np.result_type(part.dtype, np.float16)), np.nan)
+
+    low, high = ({n: fill(rows) for n, rows in side.items()} for side in (block.low, block.high))
+    return Block(fill(block.core), low, high)
 
 
 def is_duck(f: Any) -> bool:

@@ -17,6 +17,7 @@ import xarray as xr
 from ducks import Duck, plain
 from numpy.testing import assert_array_equal
 
+import fdgrad_dask as fd
 from fdgrad_dask import gradient, to_device
 
 F = np.random.default_rng(3).normal(size=(12, 18)).astype("float32")
@@ -153,3 +154,28 @@ def test_an_unknown_mechanism_is_refused_with_those_there_are():
         pytest.raises(ValueError, match=r"is 'overlap', but it must be 'attach' or 'map_overlap'"),
     ):
         gradient(da.ones(8, chunks=4))
+
+
+@MECHANISMS
+@pytest.mark.parametrize("name", ["magnitude", "deformation", "coast", "pole"])
+def test_masks_that_the_metadata_do_not_know_are_gaps(mechanism, name):
+    """As netCDF4 reads them in delayed functions; xarray fills those that it knows of."""
+    operator = {
+        "magnitude": lambda f: f.fdgrad.gradient_magnitude(),
+        "deformation": lambda f: fd.operators.deformation(f, f),
+        "coast": lambda f: f.fdgrad.gradient("lat", skipna="one-sided"),
+        "pole": lambda f: f.fdgrad.laplacian(),
+    }[name]
+    values = np.where(F < -1, 1e20, F).astype("float64")
+    values[:2, 3] = 1e20
+    hidden = da.from_array(values, chunks=(4, 5)).map_blocks(
+        np.ma.masked_greater, 1e19, meta=np.empty((0, 0))
+    )
+    coords = {
+        "lat": ("lat", np.linspace(-90, 20, 12), {"units": "degrees_north"}),
+        "lon": ("lon", np.arange(18) * 20.0, {"units": "degrees_east"}),
+    }
+    field = xr.DataArray(hidden, coords, ("lat", "lon"), "u", {"units": "m s-1"})
+    with_nan = field.copy(data=np.where(values > 1e19, np.nan, values))
+    with dask.config.set({"fdgrad.halo": mechanism}):
+        xr.testing.assert_identical(operator(field).compute(), operator(with_nan))
