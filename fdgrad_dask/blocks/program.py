@@ -108,6 +108,11 @@ class Program:
         """True if weights have exponents of their own, for which kernels have no room."""
         return any(window.exponent is not None for window in self.windows)
 
+    @property
+    def reads_nan(self) -> bool:
+        """True if gaps have to be NaN: in formulas, and where stencils step around them."""
+        return self.formula is not None or any(len(d.stencil.windows) > 1 for d in self.derivatives)
+
     def has_numpy_bits(self, dtype: np.dtype[Any]) -> bool:
         """True if NumPy and XLA compute the same bits.
 

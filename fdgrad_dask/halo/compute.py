@@ -183,4 +183,7 @@ def _scale_chunk(chunk: Any, factor: Any, offset: Any) -> Any:
 
 
 def _average_on_host(chunk: Any, axis: int, dtype: Any) -> Any:
-    return np.asanyarray(chunk).mean(axis, dtype=dtype, keepdims=True)
+    chunk = np.asanyarray(chunk)
+    if isinstance(chunk, np.ma.MaskedArray):
+        chunk = np.ma.filled(chunk.astype(dtype), np.nan)  # as in `ChunkTask.compute`
+    return chunk.mean(axis, dtype=dtype, keepdims=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import copyreg
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -79,6 +80,8 @@ class ChunkTask:
             _refuse_foreign(block.core)
             if is_jax(block.core):  # for graphs whose metadata did not say so
                 register_jax(type(block.core))
+        if self.program.reads_nan:
+            blocks = [_fill_masked(block) for block in blocks]
         along = {(d.z, d.axis): d.error_text for d in self.program.derivatives if d.z is not None}
         for (z, axis), error_text in along.items():  # each coordinate once
             check_levels(_joined(blocks[z], axis), axis, error_text, " of its chunk")
@@ -95,6 +98,22 @@ def _refuse_foreign(core: Any) -> None:
             f"the data are of {kind}, of which no derivative is taken here; convert them to NumPy: "
             "np.asarray(f), or f.map_blocks(np.asarray) if they are chunks of dask"
         )
+
+
+def _fill_masked(block: Block) -> Block:
+    """The block with NaN for what is masked, as xarray has it.
+
+    It fills arrays whose metadata say that they are masked. Of others, such as what netCDF4 reads
+    in delayed functions, a formula would take the values below the mask.
+    """
+
+    def fill(part: Any) -> Any:
+        if not isinstance(part, np.ma.MaskedArray) or part.dtype.kind not in "iufc":
+            return part
+        return np.ma.filled(part.astype(np.result_type(part.dtype, np.float16)), np.nan)
+
+    low, high = ({n: fill(rows) for n, rows in side.items()} for side in (block.low, block.high))
+    return Block(fill(block.core), low, high)
 
 
 def is_duck(f: Any) -> bool:
@@ -133,15 +152,32 @@ def concatenate(parts: Sequence[Any], axis: int) -> Any:
 def register_jax(kind: type) -> None:
     """Tell dask how to join chunks that are JAX arrays, which it would turn into NumPy arrays.
 
-    ``kind`` is their concrete type: dask remembers what it once did with it, and no longer asks
-    what its base class is registered for.
+    And `pickle` how they travel, or are spilled to the disk, with all their digits. ``kind`` is
+    their concrete type: dask remembers what it once did with it, and no longer asks what its base
+    class is registered for.
     """
     if concatenate_lookup.dispatch(kind) is _concatenate_jax:
         return
+    copyreg.pickle(kind, _reduce_jax)
     concatenate_lookup.register(kind, _concatenate_jax)
     tensordot_lookup.register(kind, jnp.tensordot)
     einsum_lookup.register(kind, _einsum_jax)
     take_lookup.register(kind, jnp.take)
+
+
+def _reduce_jax(array: jax.Array) -> Any:
+    """As JAX does it, where that keeps the dtype: it would load 64 bits as 32."""
+    reduced: Any = array.__reduce__()
+    if jax.dtypes.canonicalize_dtype(array.dtype) == array.dtype:
+        return reduced
+    return _load_jax, reduced
+
+
+def _load_jax(make: Callable[..., jax.Array], arguments: tuple[Any, ...]) -> jax.Array:
+    with jax.enable_x64(True):
+        array = make(*arguments)
+    register_jax(type(array))  # it may travel on
+    return array
 
 
 def _concatenate_jax(parts: Sequence[Any], axis: int = 0) -> jax.Array:

@@ -11,6 +11,7 @@ from fdgrad_dask.blocks.accelerator import has_room as has_room
 from fdgrad_dask.blocks.accelerator import is_accelerated as is_accelerated
 from fdgrad_dask.blocks.device import is_jax
 from fdgrad_dask.halo.fields import is_dask
+from fdgrad_dask.halo.tasks import register_jax
 from fdgrad_dask.stencils.dtypes import in_native_order
 
 
@@ -67,6 +68,7 @@ def _put(array: Any, device: Any = None) -> jax.Array:
     array = array if is_jax(array) else in_native_order(array)
     with jax.enable_x64(True):
         placed: jax.Array = jax.device_put(array, device)
+    register_jax(type(placed))
     return placed
 
 

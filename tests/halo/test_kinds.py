@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import pickle
+import subprocess
+import sys
+import textwrap
+
 import dask
 import dask.array as da
 import jax
@@ -12,7 +17,8 @@ import xarray as xr
 from ducks import Duck, plain
 from numpy.testing import assert_array_equal
 
-from fdgrad_dask import gradient
+import fdgrad_dask as fd
+from fdgrad_dask import gradient, to_device
 
 F = np.random.default_rng(3).normal(size=(12, 18)).astype("float32")
 MECHANISMS = pytest.mark.parametrize("mechanism", ["attach", "map_overlap"])
@@ -53,6 +59,33 @@ def test_chunks_of_jax_are_joined_and_split_as_jax():
     blocks = dask.compute(*[lazy.blocks[i, 0] for i in range(12)])
     assert {type(block) for block in blocks} == {type(jnp.zeros(0))}
     assert_array_equal(lazy, gradient(F, axis=0))
+
+
+@pytest.mark.parametrize("dtype", ["float64", "complex128", "int64", "float32"])
+def test_chunks_of_jax_keep_their_digits_where_they_are_pickled(dtype):
+    """As edge rows travel between processes, and what is spilled: JAX loads 64 bits as 32."""
+    values = (F * 1e9).astype(dtype) / 3 if dtype != "int64" else 2**40 + np.arange(5)
+    code = """
+        import pickle, sys
+        array = pickle.loads(sys.stdin.buffer.read())
+        again = pickle.dumps([array])  # from a worker to the next, in a fresh process
+        sys.stdout.buffer.write(again)
+    """
+    command = [sys.executable, "-c", textwrap.dedent(code)]
+    sent = pickle.dumps(to_device(values))
+    there = subprocess.run(command, input=sent, stdout=subprocess.PIPE, check=True)
+    (back,) = pickle.loads(there.stdout)
+    assert isinstance(back, jax.Array)
+    assert back.dtype == values.dtype
+    assert_array_equal(back, values)
+
+
+def test_pickles_that_jax_loads_as_they_were_are_those_of_jax():
+    """So that a user's own files need nothing but JAX."""
+    plain_pickle = pickle.dumps(to_device(F))
+    assert b"fdgrad" not in plain_pickle
+    with jax.enable_x64(True):
+        assert b"fdgrad" not in pickle.dumps(to_device(F.astype("float64")))
 
 
 @pytest.fixture
@@ -121,3 +154,28 @@ def test_an_unknown_mechanism_is_refused_with_those_there_are():
         pytest.raises(ValueError, match=r"is 'overlap', but it must be 'attach' or 'map_overlap'"),
     ):
         gradient(da.ones(8, chunks=4))
+
+
+@MECHANISMS
+@pytest.mark.parametrize("name", ["magnitude", "deformation", "coast", "pole"])
+def test_masks_that_the_metadata_do_not_know_are_gaps(mechanism, name):
+    """As netCDF4 reads them in delayed functions; xarray fills those that it knows of."""
+    operator = {
+        "magnitude": lambda f: f.fdgrad.gradient_magnitude(),
+        "deformation": lambda f: fd.operators.deformation(f, f),
+        "coast": lambda f: f.fdgrad.gradient("lat", skipna="one-sided"),
+        "pole": lambda f: f.fdgrad.laplacian(),
+    }[name]
+    values = np.where(F < -1, 1e20, F).astype("float64")
+    values[:2, 3] = 1e20
+    hidden = da.from_array(values, chunks=(4, 5)).map_blocks(
+        np.ma.masked_greater, 1e19, meta=np.empty((0, 0))
+    )
+    coords = {
+        "lat": ("lat", np.linspace(-90, 20, 12), {"units": "degrees_north"}),
+        "lon": ("lon", np.arange(18) * 20.0, {"units": "degrees_east"}),
+    }
+    field = xr.DataArray(hidden, coords, ("lat", "lon"), "u", {"units": "m s-1"})
+    with_nan = field.copy(data=np.where(values > 1e19, np.nan, values))
+    with dask.config.set({"fdgrad.halo": mechanism}):
+        xr.testing.assert_identical(operator(field).compute(), operator(with_nan))
