@@ -210,7 +210,7 @@ def test_beyond_a_fold_lie_the_last_rows(pivot):
     assert_array_equal(made, np.concatenate([values, beyond]))
     angles = ghosts.extend(0, given, "center", Quantity({("", "center"): given}, "", "angle"))
     assert_array_equal(angles, np.concatenate([values, beyond + 180]))
-    with pytest.raises(CoordinateError, match="but 8 are needed beyond the fold; lower the acc"):
+    with pytest.raises(CoordinateError, match="but 8 beside the fold are needed beyond it; "):
         replace(ghosts, width={"y": 8, "x": 0}).extend(0, given, "center")
 
 
@@ -229,6 +229,6 @@ def test_faces_above_their_cells_that_are_not_turned():
     for what in (None, Quantity({("", "u"): u}, "", "angle")):
         assert_array_equal(ghosts.extend(1, u, "u", what), whole[:, M - WIDTH :])
         assert_array_equal(ghosts.extend(0, u, "u", what), whole[:, : M + WIDTH])
-    narrow = "4 points along 'i', but 4 are needed beyond the upper end of X of face 0"
+    narrow = "4 points along 'i', but 4 beside the upper end of X of face 0 are needed"
     with pytest.raises(CoordinateError, match=narrow):
         replace(ghosts, width={"y": M, "x": M}).extend(0, center, "center")

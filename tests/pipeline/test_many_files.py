@@ -242,25 +242,40 @@ def test_a_damaged_file_among_many_is_named(four: xr.Dataset) -> None:
         lazy.sst.load()
 
 
+@pytest.mark.parametrize("name", ["", "sst"], ids=["opened", "renamed"])
 def test_files_that_are_opened_at_once_are_quiet(
-    four: xr.Dataset, monkeypatch: pytest.MonkeyPatch
+    name: str, four: xr.Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What one thread has to say of warnings ends when it does, and not for another."""
     original, inside, done = xr.open_dataset, threading.Event(), threading.Event()
+    rename, first_is_inside = xr.Dataset.rename, threading.Event()
+
+    def pause() -> None:
+        first_is_inside.set()
+        inside.wait(0.3)  # for the other, which has to come later
 
     def slow(what: Any, **options: Any) -> xr.Dataset:
         if "part0" in str(what):
-            inside.wait(0.3)  # for the other, which has to come later
+            if not name:
+                pause()
         else:
             inside.set()
             done.wait(3)
             warnings.warn("a non-conforming '_FillValue' is dropped", stacklevel=1)
         return original(what, **options)
 
+    def slow_rename(dataset: xr.Dataset, names: Any) -> xr.Dataset:
+        if names:
+            pause()
+        return rename(dataset, names)
+
     monkeypatch.setattr(xr, "open_dataset", slow)
+    monkeypatch.setattr(xr.Dataset, "rename", slow_rename)
     with ThreadPoolExecutor(2) as pool:
-        first = pool.submit(open_files, Source(path=("part0.nc",)))
+        renamed = {name: "t"} if name else {}
+        first = pool.submit(open_files, Source(path=("part0.nc",), rename=renamed))
         first.add_done_callback(lambda _: done.set())
+        assert first_is_inside.wait(10)
         second = pool.submit(open_files, Source(path=("part1.nc",)))
         assert first.result().sizes == second.result().sizes
 

@@ -5,8 +5,6 @@ import math
 import os
 import re
 import sys
-import threading
-import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache, partial
@@ -23,10 +21,9 @@ from fdgrad_dask.pipeline.config.redaction import without_secrets
 from fdgrad_dask.pipeline.config.source import Stored
 from fdgrad_dask.pipeline.source import remote, versions
 from fdgrad_dask.pipeline.source.remote import format_of
-from fdgrad_dask.pipeline.source.select import with_related_coords
+from fdgrad_dask.pipeline.source.select import with_related_coords, without_warnings
 from fdgrad_dask.pipeline.source.zarr import Guarded, zarr_store
 
-_opening = threading.Lock()  # what is said of warnings holds for the whole process
 _TIMES = re.compile(r"decod|since|calendar", re.IGNORECASE)  # what xarray says of bad times
 _GRIB = (".grib", ".grib2", ".grb", ".grb2")
 _TAIL, _PADDING = 2**16, b"\0\r\n\x03 "  # of archives and bulletins, behind the last message
@@ -121,10 +118,10 @@ def _lazy(path: str, source: Stored, number: int) -> xr.Dataset:
     else:
         what, engine = Guarded(zarr_store(path, source), path, source, number), "zarr"
     in_group: dict[str, Any] = {"group": source.group} if source.group else {}  # GRIB has none
-    with _opening, warnings.catch_warnings():
-        # The fill value is dropped, which is right where all values are there.
-        warnings.filterwarnings("ignore", ".*non-conforming '_FillValue'")
-        warnings.filterwarnings("ignore", "Failed to open Zarr store with consolidated")
+    # The fill value is dropped, which is right where all values are there.
+    with without_warnings(
+        ".*non-conforming '_FillValue'", "Failed to open Zarr store with consolidated"
+    ):
         return xr.open_dataset(
             what,
             engine=engine,

@@ -5,8 +5,10 @@ begins in the middle of a stored chunk begins with the rest of that chunk.
 """
 
 import re
+import threading
 import warnings
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterator, Mapping
+from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any
 
@@ -22,6 +24,16 @@ ATTRIBUTES = ("grid_mapping", "bounds", "climatology")
 _PER_AXIS = ("chunks", "shards", "chunksizes", "original_shape")  # in an encoding, by axis
 
 Rows = np.ndarray[Any, Any]
+_ignoring = threading.Lock()
+
+
+@contextmanager
+def without_warnings(*patterns: str) -> Iterator[None]:
+    """Ignores warnings; one thread at a time, since what is ignored is so for the whole process."""
+    with _ignoring, warnings.catch_warnings():
+        for pattern in patterns:
+            warnings.filterwarnings("ignore", pattern)
+        yield
 
 
 def renamed(dataset: xr.Dataset, names: Mapping[str, str]) -> xr.Dataset:
@@ -33,8 +45,8 @@ def renamed(dataset: xr.Dataset, names: Mapping[str, str]) -> xr.Dataset:
                 f"source.rename: no {old!r} in the source; {did_you_mean(old, known)}"
             )
     try:
-        with warnings.catch_warnings():  # of a label that becomes that of a dimension: see below
-            warnings.filterwarnings("ignore", "rename .* does not create an index")
+        # Of a label that becomes that of a dimension: see below.
+        with without_warnings("rename .* does not create an index"):
             result = dataset.rename(names)
     except ValueError as error:
         raise ConfigError(f"source.rename: {error}; choose another name") from error
