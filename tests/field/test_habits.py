@@ -189,6 +189,24 @@ def test_components_at_different_levels_or_times(ds, kind):
     xr.testing.assert_identical(op.vorticity(u, v.drop_vars(name)), same)
 
 
+def test_scalar_coordinates_that_cannot_be_compared(ds):
+    """Dates of two calendars, of two libraries, and levels as texts were bare errors of Python."""
+    dates = [
+        xr.date_range("2001-01-01", periods=1, calendar=calendar, use_cftime=True).values[0]
+        for calendar in ("noleap", "standard")
+    ]
+    now = np.datetime64("2001-01-01", "ns")
+    same = op.vorticity(ds.u, ds.v).values
+    for name, one, other in (
+        ("time", *dates),
+        ("time", dates[1], now),
+        ("time", now, np.timedelta64(6, "h").astype("timedelta64[ns]")),
+        ("depth", "surface", "bottom"),
+    ):
+        found = op.vorticity(ds.u.assign_coords({name: one}), ds.v.assign_coords({name: other}))
+        np.testing.assert_array_equal(found, same)
+
+
 def test_scalar_coordinates_that_may_differ(ds):
     """Labels of ``to_array`` and bands; a level to its rounding; a temperature at two metres."""
     u, v = (ds[one].assign_coords(variable=one, band=i) for i, one in enumerate("uv"))
