@@ -7,11 +7,13 @@ from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypedDict, get_args, get_type_hints
 
+import numpy as np
 import xarray as xr
 
 from fdgrad_dask.errors import CoordinateError, OptionError, did_you_mean
 from fdgrad_dask.grids.coordinate import Axis, select_for_axis
 from fdgrad_dask.grids.geometry import Curvilinear, Geometry, HorizontalGrid
+from fdgrad_dask.grids.horizontal import recognise_circle
 from fdgrad_dask.grids.times import convert_period
 from fdgrad_dask.halo.compute import length
 from fdgrad_dask.stencils.boundary import Boundary, Period, boundary_pair, check_period, full_turn
@@ -164,7 +166,7 @@ class Options:
         check_period(self.boundary, self.period)
         low, high = boundary_pair(select_for_axis(self.boundary, axis, field))
         period = convert_period(select_for_axis(self.period, axis, field), axis.units, axis.is_time)
-        if period is None and axis.period is not None and low == "periodic":
+        if low == "periodic" and axis.period is not None and period in (None, axis.period):
             _require_gap(axis, axis.period)
         return stencil(
             axis.points,
@@ -248,13 +250,16 @@ def public_signature(operator: Callable[..., Any]) -> inspect.Signature:
 
 
 def _require_gap(axis: Axis, period: float) -> None:
-    """Raises if both ends of a longitude are the same meridian, or have passed each other."""
-    span = abs(float(axis.points[-1]) - float(axis.points[0]))
-    if span >= period:
+    """Raises if the last points of a longitude are the first ones, to their rounding, or beyond."""
+    distances = np.abs(axis.points.astype(np.float64) - float(axis.points[0]))
+    _, _, repeats = recognise_circle(axis.points * (360.0 / period))
+    count = max(repeats, int((distances >= period).sum()))
+    if count:
+        many = "drop one of them" if count == 1 else f"drop all {count} that repeat others"
         raise CoordinateError(
-            f"the period {period:g} of {axis.name!r} must be longer than the {span:g} from "
-            "its first point to its last; if these are the same place, drop one of them: "
-            f".isel({axis.dim}=slice(None, -1))"
+            f"the period {period:g} of {axis.name!r} must be longer than the {distances[-1]:g} from"
+            " its first point to its last, beyond their rounding; if these are the same place, "
+            f"{many}: .isel({axis.dim}=slice(None, -{count}))"
         )
 
 

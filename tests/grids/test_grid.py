@@ -9,7 +9,7 @@ import dask.array as da
 import numpy as np
 import pytest
 import xarray as xr
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 
 from fdgrad_dask.errors import ChunkError, CoordinateError, OptionError
 from fdgrad_dask.grids.coordinate import find_axis
@@ -355,3 +355,25 @@ NOTHING = {
 def test_nothing_to_differentiate_is_said(field, dim, text):
     with pytest.raises(CoordinateError, match=text):
         field.fdgrad.gradient(dim)
+
+
+@pytest.mark.parametrize("given", [{}, {"period": 360}])
+@pytest.mark.parametrize(("first", "last"), [(0, 73), (-1, 73), (-2, 74), (74, -2)])
+def test_of_several_cyclic_points_the_number_is_said(first, last, given):
+    """At one end and at both, obeyed at once; rounded points too, whose ends had no slope."""
+    sense = 1 if last > first else -1
+    numbers = np.arange(first, last, sense)
+    for step in (5.0, 4.99999):
+        f = xr.DataArray(
+            np.sin(np.deg2rad(5.0 * numbers)),
+            {"x": ("x", step * numbers, {"units": "degrees_east"})},
+            name="f",
+        )
+        with pytest.raises(CoordinateError, match="same place, drop") as error:
+            f.fdgrad.gradient("x", boundary="periodic", **given)
+        remedy = re.search(r"\.isel\(x=slice\(None, (-\d)\)\)", str(error.value))
+        assert int(remedy[1]) == 72 - len(numbers)
+        kept = f.isel(x=slice(None, int(remedy[1])))
+        made = kept.fdgrad.gradient("x", boundary="periodic", **given)
+        true = np.deg2rad(1.0) * np.cos(np.deg2rad(5.0 * kept.x / step))
+        assert_allclose(made, true, atol=3e-5)
