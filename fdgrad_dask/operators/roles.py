@@ -30,6 +30,7 @@ _TURNED = re.compile(r"component (to the|along) (?:east|north|x|y) of ")
 _SLOPE = re.compile(r"per metre along [xy]$")  # as `horizontal_gradient` calls what it makes
 # Names of potential temperatures: those that mean nothing else, and those that may.
 _THETA = re.compile("theta|thta|potential|pot_?temp")
+_POTENTIAL = re.compile(r"potential|\bpot\b")
 _SHORT_THETA = ("th", "pt", "pot", "tpot", "ptemp")
 
 
@@ -215,16 +216,17 @@ def is_potential(temperature: xr.DataArray) -> bool | None:
     is_theta = not isinstance(temperature.name, Unnamed) and bool(_THETA.search(name))
     for key in ("standard_name", "long_name"):
         words = str(temperature.attrs.get(key, "")).lower().replace("_", " ")
-        if "temperature" not in words:
+        is_said = _POTENTIAL.search(words) is not None
+        if "temperature" not in words and not (is_said and "temp" in words):
             continue
-        if is_theta and "potential" not in words:
+        if is_theta and not is_said:
             raise OptionError(
                 f"{temperature.name!r} is a potential temperature by its name, but a temperature "
                 f"by its {key}, {temperature.attrs[key]!r}; if it is potential, correct that: "
                 ".assign_attrs(standard_name='air_potential_temperature'), and if not, rename it: "
                 ".rename('t')"
             )
-        return "potential" in words
+        return is_said
     if isinstance(temperature.name, Unnamed):
         return None
     return is_theta or name in _SHORT_THETA

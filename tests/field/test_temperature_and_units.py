@@ -107,6 +107,16 @@ def test_a_potential_temperature_without_its_standard_name(of):
     right_or_refused(lambda: pv_of(ds, name), "standard_name|potential", assert_pv)
 
 
+@pytest.mark.parametrize("words", ["Potential temp.", "pot. temperature", "Pot.Temp. [K]"])
+@pytest.mark.parametrize("name", ["t", "theta"])
+def test_a_potential_temperature_in_abbreviated_words(name, words):
+    """θ that is called t was taken for T, and one that is called theta refused."""
+    ds = linear()
+    theta = ds.th.copy()
+    theta.attrs = {"units": "K", "long_name": words}
+    assert_pv(pv_of(ds.assign({name: theta}), name))
+
+
 SPEEDS = {"knots": 1 / 0.514444, "cm s-1": 100.0, "km/h": 3.6, "m/s": 1.0, "m s**-1": 1.0}
 
 
