@@ -107,7 +107,13 @@ class Grid:
         for axis in ("x", "y"):
             _check_positions(axis, getattr(self, axis))
         for name in ("dx", "dy", "area", "fraction"):
-            for point, values in getattr(self, name).items():
+            given = getattr(self, name)
+            if not isinstance(given, Mapping):
+                raise OptionError(
+                    f"{name} of a Grid is a {type(given).__name__}, but each point has its own; "
+                    f"give a dict by point: {name}={{'center': …, 'u': …, 'v': …, 'corner': …}}"
+                )
+            for point, values in given.items():
                 self._check_metric(name, point, values)
         for named, point in self.points.items():
             _require_known(f"the point of {named!r}", point, POINTS)

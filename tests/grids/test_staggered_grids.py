@@ -59,6 +59,8 @@ def test_points_tell_where_dimensions_are_the_same():
         ),
         ({"points": {"U": "face"}}, "the point of 'U' is 'face'"),
         ({"dx": {"t": on("YC", "XC")}}, "a point of dx is 't'"),
+        ({"dx": on("YC", "XC")}, "dx of a Grid is a DataArray.*dict by point"),
+        ({"area": 1.0}, "area of a Grid is a float.*dict by point"),
     ],
 )
 def test_unknown_words_are_refused(options, message):
