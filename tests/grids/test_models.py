@@ -713,3 +713,14 @@ def test_currents_of_nemo_without_places(attrs, is_nemo):
     placed = ds.assign_coords(nav_lat=(("y", "x"), np.zeros((3, 4))))
     is_east = "standard_name" in attrs
     assert (find_layout(placed) is None) == is_east
+
+
+@pytest.mark.parametrize("model", ["MITgcm", "MOM6", "NEMO, XIOS", "ROMS", "WRF", "POP"])
+def test_the_boundary_of_a_scalar_names_the_axes_of_the_grid_as_that_of_a_wind(model):
+    case = ALL[model](8)
+    y, x = case.ds[case.scalar].dims[-2:]
+    by_dims = case.ds.fdgrad.laplacian(case.scalar, boundary={x: "periodic", y: 0.0})
+    by_axes = case.ds.fdgrad.laplacian(case.scalar, boundary={"x": "periodic", "y": 0.0})
+    xr.testing.assert_identical(by_axes, by_dims)
+    with pytest.raises(OptionError, match="names 'z'"):
+        case.ds.fdgrad.laplacian(case.scalar, boundary={"x": "periodic", "z": 0.0})
