@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -114,6 +114,19 @@ class Layout:
     other_names: Mapping[Hashable, Hashable] = field(default_factory=dict)
     is_c_grid: bool = False
     is_nominal: bool = False
+
+    def name_dims(
+        self, boundary: Mapping[Hashable, Any], *fields: xr.DataArray | None
+    ) -> dict[Hashable, Any]:
+        """A boundary by x and y of the grid, by the dimensions that fields have for these."""
+        given = [one for one in fields if one is not None]
+        dims = {dim: self.other_names.get(dim, dim) for one in given for dim in one.dims}
+        names: dict[Hashable, Hashable] = {}
+        for axis in {"x", "y"} - {name for one in given for name in (*one.dims, *one.coords)}:
+            own = [dim for dim in dims if dims[dim] in getattr(self.grid, axis).values()]
+            if len(own) == 1 and own[0] not in boundary:
+                names[axis] = own[0]
+        return {names.get(key, key): ends for key, ends in boundary.items()}
 
 
 def find_layout(ds: xr.Dataset) -> Layout | None:

@@ -197,7 +197,9 @@ def compute_levels(
         raise CoordinateError(
             f"the {formula.quantity} of {level!r} needs {', '.join(missing)}, which "
             f"{field.name!r} has not among its coordinates; set them (.set_coords) and select "
-            "the same points of all, or call the method of the dataset: ds.fdgrad"
+            "the same points of all, or call the method of the dataset: ds.fdgrad; if they lie on "
+            "other points of a cell, as those of u and v in ROMS, bring their level there: "
+            "coordinate=ds.fdgrad.interpolate('z', to='u'), where ds has vertical_coordinate as 'z'"
         )
     variables = [field.coords.variables[terms[term]] for term in formula.terms]
     factors = [

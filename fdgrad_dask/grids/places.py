@@ -77,7 +77,8 @@ def list_candidates(field: xr.DataArray, key: str, ndim: int) -> list[Hashable]:
 def carry_places(field: xr.DataArray, dataset: xr.Dataset) -> xr.DataArray:
     """Give a field of a dataset its 2-D latitude and longitude, where those are variables there.
 
-    Nothing is given where several pairs may be meant, or if the field may lie on other points.
+    Several pairs are given for a message, where no axis tells its places, and nothing if the field
+    may lie on other points.
     """
     variables = {
         name: one
@@ -93,10 +94,12 @@ def carry_places(field: xr.DataArray, dataset: xr.Dataset) -> xr.DataArray:
     variables = {name: one for name, one in variables.items() if {*one.dims} <= dims}
     offered = field.assign_coords({n: one for n, one in variables.items() if n not in field.coords})
     found = [list_candidates(offered, key, 2) for key in ("latitude", "longitude")]
-    pair = [offered.coords.variables[names[0]] for names in found if len(names) == 1]
-    if len(pair) < 2 or {*pair[0].dims} != {*pair[1].dims}:
+    places = {name: offered.coords.variables[name] for names in found for name in names}
+    if not all(found) or len({frozenset(one.dims) for one in places.values()}) > 1:
         return field
-    return field.assign_coords({n: offered.coords.variables[n] for (n,) in found})
+    axes = [field.coords[dim] for dim in places[found[0][0]].dims if dim in field.coords]
+    is_told = list_candidates(field, "latitude", 1) or any("units" in one.attrs for one in axes)
+    return field if len(places) > 2 and is_told else field.assign_coords(places)
 
 
 def find_shared_dims(field: xr.DataArray, dataset: xr.Dataset) -> set[Hashable]:
@@ -158,12 +161,9 @@ def repeat_axes(field: xr.DataArray, lat: Hashable, lon: Hashable) -> bool:
             )
     off_y = coords[lat] - coords[y]
     off_x = ((coords[lon] - coords[x] + 180) % 360 - 180) * np.cos(np.deg2rad(coords[lat]))
-    for off, axis in ((off_y, y), (off_x, x)):
-        steps = np.abs(np.diff(coords[axis].values.astype(np.float64)))
-        # A small part of a step is rounding; more means another position.
-        if (abs(off) > 0.05 * steps.min(initial=np.inf)).any():
-            return False
-    return True
+    steps = [np.abs(np.diff(coords[axis].values.astype(np.float64))) for axis in (y, x)]
+    least = [0.05 * one.min(initial=np.inf) for one in steps]  # less is rounding
+    return not ((abs(off_y) > least[0]).any() or (abs(off_x) > least[1]).any())
 
 
 def _invert_projection(

@@ -142,10 +142,11 @@ def _call_at_places(
         return operator(*fields, **options)
     found = [(one, None) if one is None else find_place(one, ds) for one in fields]
     placed, geometries = zip(*found, strict=True)
-    if options.get("geometry") is None:
-        options = {**options, "geometry": geometries[0]}
-    own = {name for one in fields if one is not None for name in one.coords}
+    options = {**options, "geometry": options.get("geometry") or geometries[0]}
+    if isinstance(options.get("boundary"), Mapping) and (layout := find_layout(ds)):
+        options["boundary"] = layout.name_dims(options["boundary"], *fields)
     result = operator(*placed, **options)
+    own = {name for one in fields if one is not None for name in one.coords}
     added = [name for name in result.coords if name in ds.data_vars and name not in own]
     return cast(R, result.drop_vars(added)) if added else result
 
@@ -157,9 +158,8 @@ def find_place(field: xr.DataArray, ds: xr.Dataset) -> tuple[xr.DataArray, Curvi
     field. Where none has, the geometry of the cell sizes there.
     """
     placed = carry_places(field, ds)
-    if list_candidates(placed, "latitude", 1):
-        return placed, None
-    if len(list_candidates(placed, "latitude", 2) or list_candidates(placed, "latitude", 3)) == 1:
+    axes, pairs, moving = (list_candidates(placed, "latitude", ndim) for ndim in (1, 2, 3))
+    if axes or len(pairs or moving) == 1:
         return placed, None
     layout = find_layout(ds)
     points = [] if layout is None else _list_points(_rename(field, layout), ds, layout.grid)
@@ -286,9 +286,9 @@ def _restore(result: R, ds: xr.Dataset, layout: Layout) -> R:
     if not layout.other_names:
         return result
     pairs = list(dict.fromkeys(one.dims[-2:] for one in ds.variables.values() if one.ndim > 1))
-    if isinstance(result, xr.DataArray):
-        return cast(R, _restore_dims(result, pairs, layout))
-    return cast(R, result.map(_restore_dims, args=(pairs, layout), keep_attrs=True))
+    if isinstance(result, xr.Dataset):
+        return cast(R, result.map(_restore_dims, args=(pairs, layout), keep_attrs=True))
+    return cast(R, _restore_dims(result, pairs, layout))
 
 
 def _restore_dims(

@@ -713,3 +713,36 @@ def test_currents_of_nemo_without_places(attrs, is_nemo):
     placed = ds.assign_coords(nav_lat=(("y", "x"), np.zeros((3, 4))))
     is_east = "standard_name" in attrs
     assert (find_layout(placed) is None) == is_east
+
+
+@pytest.mark.parametrize("model", ["MITgcm", "MOM6", "NEMO, XIOS", "ROMS", "WRF", "POP"])
+def test_the_boundary_of_a_scalar_names_the_axes_of_the_grid_as_that_of_a_wind(model):
+    case = ALL[model](8)
+    y, x = case.ds[case.scalar].dims[-2:]
+    by_dims = case.ds.fdgrad.laplacian(case.scalar, boundary={x: "periodic", y: 0.0})
+    by_axes = case.ds.fdgrad.laplacian(case.scalar, boundary={"x": "periodic", "y": 0.0})
+    xr.testing.assert_identical(by_axes, by_dims)
+    with pytest.raises(OptionError, match="names 'z'"):
+        case.ds.fdgrad.laplacian(case.scalar, boundary={"x": "periodic", "z": 0.0})
+
+
+def test_the_height_of_s_levels_at_u_is_that_of_the_centres_brought_there():
+    """As the message says that refuses the formula at u: ∂u/∂z of u = z / 1000 is 1 / 1000 s-1."""
+    case, s = cases.roms(8), np.linspace(-0.95, -0.05, 10)
+    terms = "s: s_rho C: Cs_r eta: zeta depth: h depth_c: hc"
+    attrs = {"standard_name": "ocean_s_coordinate_g2", "positive": "up", "formula_terms": terms}
+    ds = case.ds.assign_coords(s_rho=("s_rho", s, attrs), Cs_r=("s_rho", s**3), hc=20.0)
+    ds["h"] = 100 + ds[case.scalar] % 7
+    ds["zeta"] = 0 * ds["h"]
+    for name in ("h", "zeta", "hc"):
+        ds[name].attrs = {"units": "m"}
+    ds[case.scalar] = ds[case.scalar] + 0 * ds["s_rho"]
+    z = fd.vertical_coordinate(ds[case.scalar], ds)
+    at_u = ds.assign(z=z).fdgrad.interpolate("z", to="u")
+    ds[case.u] = (at_u / 1000).drop_vars(at_u.coords).assign_coords(s_rho=ds["s_rho"])
+    with pytest.raises(
+        CoordinateError, match=r"other points of a cell.*interpolate\('z', to='u'\)"
+    ):
+        ds[case.u].fdgrad.gradient("s_rho", coordinate="height")
+    made = ds[case.u].fdgrad.gradient("s_rho", coordinate=at_u)
+    np.testing.assert_allclose(made, 1e-3, rtol=1e-12)

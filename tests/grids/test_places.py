@@ -393,4 +393,33 @@ def test_places_among_the_variables_of_a_dataset_are_those_of_its_own_points():
     assert not carry_places(third["f"], third).coords
     twice = ds.assign(again=ds["lat2"] + 1.0)
     twice["again"].attrs = NORTH
-    assert not carry_places(twice["f"], twice).coords
+    assert {*carry_places(twice["f"], twice).coords} == {
+        "lat2",
+        "again",
+        "lon2",
+    }  # one is asked for
+    told = twice.assign_coords(i=("i", np.arange(22.0), {"units": "m"}))
+    assert {*carry_places(told["f"], told).coords} == {"i"}
+
+
+def test_several_pairs_of_places_in_a_dataset_are_named_and_one_can_be_chosen():
+    """As in archives of HYCOM: p, u and v points over the same Y and X."""
+    lon, lat = np.meshgrid(np.linspace(0, 30, 9), np.linspace(-20, 20, 8))
+    ds = xr.Dataset({"t": (("Y", "X"), lat + 0.1 * lon)})
+    for n, point in enumerate("puv"):
+        ds[f"{point}lat"] = ("Y", "X"), lat + 0.1 * lon + 0.01 * n, NORTH
+        ds[f"{point}lon"] = ("Y", "X"), lon + 0.01 * n, EAST
+    counted = ds.assign_coords(
+        {dim: (dim, np.arange(ds.sizes[dim]), {"axis": dim}) for dim in "YX"}
+    )
+    for each in (ds, counted):
+        with pytest.raises(CoordinateError, match=r"3 coordinates .* latitude .*'plat', 'ula"):
+            each.fdgrad.gradient_magnitude("t")
+        expected = each.set_coords(["plat", "plon"])["t"].fdgrad.gradient_magnitude()
+        others = [name for name in ds if str(name)[0] in "uv"]
+        xr.testing.assert_identical(
+            each.drop_vars(others).fdgrad.gradient_magnitude("t"),
+            expected.drop_vars(["plat", "plon"]),
+        )
+        each["t"].encoding["coordinates"] = "plat plon"
+        np.testing.assert_array_equal(each.fdgrad.gradient_magnitude("t"), expected)
