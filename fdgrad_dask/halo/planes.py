@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import dask.array as da
@@ -12,6 +13,7 @@ from fdgrad_dask.blocks.harmonics import Transform
 from fdgrad_dask.halo.chunks import make_meta, map_chunks
 from fdgrad_dask.halo.compute import length
 from fdgrad_dask.halo.fields import is_dask
+from fdgrad_dask.halo.tasks import fill_masked, refuse_complex, refuse_foreign
 
 
 def transform_planes(fields: Sequence[Any], transform: Transform) -> list[Any]:
@@ -36,5 +38,12 @@ def transform_planes(fields: Sequence[Any], transform: Transform) -> list[Any]:
         for f in fields
     ]
     meta = make_meta(fields, ndim, transform.dtype)
-    results = map_chunks(transform.compute_in_task, arrays, transform.count, meta)
+    results = map_chunks(partial(_transform_chunk, transform), arrays, transform.count, meta)
     return [result.rechunk({axis: first.chunks[axis] for axis in axes}) for result in results]
+
+
+def _transform_chunk(transform: Transform, *chunks: Any) -> Any:
+    for chunk in chunks:
+        refuse_foreign(chunk)
+    refuse_complex(chunks, transform.dtype)
+    return transform.compute_in_task(*map(fill_masked, chunks))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copyreg
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -77,7 +77,8 @@ class ChunkTask:
     def compute(self, blocks: Sequence[Block]) -> list[Any]:
         """Compute all outputs of one block."""
         for block in blocks:
-            _refuse_foreign(block.core)
+            refuse_foreign(block.core)
+            refuse_complex([block.core, *block.low.values(), *block.high.values()], self.dtype)
             if is_jax(block.core):  # for graphs whose metadata did not say so
                 register_jax(type(block.core))
         if self.program.reads_nan:
@@ -88,7 +89,7 @@ class ChunkTask:
         return list(compute_block(blocks, self.program, self.dtype))
 
 
-def _refuse_foreign(core: Any) -> None:
+def refuse_foreign(core: Any) -> None:
     """Raises for chunks whose units, places or gaps arithmetic in memory would drop."""
     if is_jax(core) or is_duck(core):
         return
@@ -100,20 +101,31 @@ def _refuse_foreign(core: Any) -> None:
         )
 
 
+def refuse_complex(chunks: Iterable[Any], dtype: np.dtype[Any]) -> None:
+    """Raises for complex chunks where the metadata promised reals: the imaginary part would go."""
+    if dtype.kind != "c" and any(chunk.dtype.kind == "c" for chunk in chunks):
+        raise TypeError(
+            "chunks are complex, though the metadata of the dask array say that they are not; say "
+            "so before the derivative, f.astype('complex128'), or take their real parts: f.real"
+        )
+
+
 def _fill_masked(block: Block) -> Block:
-    """The block with NaN for what is masked, as xarray has it.
+    low, high = (
+        {n: fill_masked(rows) for n, rows in side.items()} for side in (block.low, block.high)
+    )
+    return Block(fill_masked(block.core), low, high)
+
+
+def fill_masked(part: Any) -> Any:
+    """The same with NaN for what is masked, as xarray has it.
 
     It fills arrays whose metadata say that they are masked. Of others, such as what netCDF4 reads
     in delayed functions, a formula would take the values below the mask.
     """
-
-    def fill(part: Any) -> Any:
-        if not isinstance(part, np.ma.MaskedArray) or part.dtype.kind not in "iufc":
-            return part
-        return np.ma.filled(part.astype(np.result_type(part.dtype, np.float16)), np.nan)
-
-    low, high = ({n: fill(rows) for n, rows in side.items()} for side in (block.low, block.high))
-    return Block(fill(block.core), low, high)
+    if not isinstance(part, np.ma.MaskedArray) or part.dtype.kind not in "iufc":
+        return part
+    return np.ma.filled(part.astype(np.result_type(part.dtype, np.float16)), np.nan)
 
 
 def is_duck(f: Any) -> bool:
@@ -129,7 +141,7 @@ def take_edge_rows(
 
     They are copied: a view would keep the chunk in memory until the last neighbour has it.
     """
-    _refuse_foreign(chunk)
+    refuse_foreign(chunk)
     chunk = chunk if expansion is None else expansion.apply(chunk)
     return {axis: _edge_rows(chunk, axis, width) for axis, width in widths.items()}
 

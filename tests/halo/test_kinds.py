@@ -179,3 +179,34 @@ def test_masks_that_the_metadata_do_not_know_are_gaps(mechanism, name):
     with_nan = field.copy(data=np.where(values > 1e19, np.nan, values))
     with dask.config.set({"fdgrad.halo": mechanism}):
         xr.testing.assert_identical(operator(field).compute(), operator(with_nan))
+
+
+@MECHANISMS
+@pytest.mark.parametrize("name", ["gradient", "coast", "laplacian", "transform"])
+@pytest.mark.parametrize("to", [np.asarray, jnp.asarray])
+def test_complex_chunks_that_the_metadata_do_not_know_are_refused(mechanism, name, to):
+    """The imaginary part was dropped, with a warning of a worker that a cluster does not show."""
+    operator = {
+        "gradient": lambda f: f.fdgrad.gradient("lat"),
+        "coast": lambda f: f.fdgrad.gradient("lat", skipna="one-sided"),
+        "laplacian": lambda f: f.fdgrad.laplacian(),
+        "transform": lambda f: f.fdgrad.truncate(truncation=3),
+    }[name]
+    chunks = da.from_array(F.astype("float64"), chunks=(4, 5))
+    hidden = chunks.map_blocks(lambda b: to(b + 2j * b), dtype="f8", meta=np.empty((0, 0)))
+    coords = {
+        "lat": ("lat", np.linspace(-82.5, 82.5, 12), {"units": "degrees_north"}),
+        "lon": ("lon", np.arange(18) * 20.0, {"units": "degrees_east"}),
+    }
+    field = xr.DataArray(hidden, coords, ("lat", "lon"), "u", {"units": "m s-1"})
+    with dask.config.set({"fdgrad.halo": mechanism}):
+        with pytest.raises(TypeError, match=r"chunks are complex, though .* say that they are not"):
+            operator(field).compute()
+        if name == "transform":
+            return
+        want = operator(field.copy(data=F.astype("float64") * (1 + 2j)))
+        with jax.enable_x64(True):
+            got = np.asarray(operator(field.astype("complex128")).data.compute())
+            real = np.asarray(operator(field.copy(data=field.data.real)).data.compute())
+    np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-12)
+    np.testing.assert_allclose(real, want.real, rtol=1e-5, atol=1e-12)

@@ -64,3 +64,13 @@ def test_unknown_sizes_do_no_harm_but_in_planes():
     broken = lazy[:, lazy[0, :, 0] > -9]
     with pytest.raises(ChunkError, match="the chunks of axis 1 have unknown sizes"):
         transform_planes([broken], Anomalies(1))
+
+
+def test_masks_that_the_metadata_do_not_know_are_gaps():
+    """The values below the mask went into every harmonic, in silence."""
+    hidden = da.from_array(np.where(F > 1, 1e20, F), chunks=(1, 2, 3)).map_blocks(
+        np.ma.masked_greater, 1e19, meta=np.empty((0, 0, 0))
+    )
+    (lazy,) = transform_planes([hidden], Anomalies(1))
+    (want,) = Anomalies(1).compute(np.where(F > 1, np.nan, F))
+    assert_array_equal(lazy.compute(scheduler="sync"), want)
