@@ -53,7 +53,11 @@ if not TYPE_CHECKING:  # for type checkers an unknown name is an error, not Any
         if name in ("accessor", "operators"):
             return import_module(f"fdgrad_dask.{name}")
         if name not in _MODULES:
-            raise AttributeError(f"module 'fdgrad_dask' has no attribute {name!r}")
+            raise AttributeError(
+                f"module 'fdgrad_dask' has no attribute {name!r}; operators of labelled fields are "
+                "functions of fdgrad_dask.operators, and methods: ds.fdgrad.vorticity('u', 'v'); "
+                f"{errors.did_you_mean(name, __all__)}"
+            )
         value = getattr(import_module(f"fdgrad_dask.{_MODULES[name]}"), name)
         globals()[name] = value
         return value

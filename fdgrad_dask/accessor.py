@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, Unpack, overload
 import xarray as xr
 
 from fdgrad_dask import operators
-from fdgrad_dask.errors import did_you_mean
 from fdgrad_dask.operators.datasets import R, call_on
+from fdgrad_dask.operators.elsewhere import name_here
 from fdgrad_dask.operators.options import (
     AdvectionOptions,
     CoriolisOptions,
@@ -36,17 +36,6 @@ from fdgrad_dask.operators.options import (
 )
 from fdgrad_dask.operators.overview import describe_dataset, describe_field
 
-# What other libraries call an operator.
-_ELSEWHERE = {
-    **dict.fromkeys(("differentiate", "derivative", "first_derivative"), "gradient(dim)"),
-    "second_derivative": "gradient(dim, order=2)",
-    **dict.fromkeys(("geospatial_gradient", "grad_xy"), "horizontal_gradient"),
-    **dict.fromkeys(("relative_vorticity", "curl_xy"), "vorticity"),
-    **dict.fromkeys(("div", "div_xy"), "divergence"),
-    **dict.fromkeys(("stretching_deformation", "shearing_deformation"), "deformation"),
-    **dict.fromkeys(("sfvp", "VectorWind"), "helmholtz"),
-    "rotate_winds": "rotate_to_earth",
-}
 Field = Hashable | xr.DataArray
 Method = TypeVar("Method", bound=Callable[..., Any])
 
@@ -55,7 +44,7 @@ def _documented(method: Method) -> Method:
     """Give a method the docstring of its operator, and the operator's options in its signature."""
     operator = getattr(operators, method.__name__)
     parameters = inspect.signature(method).parameters.values()
-    own = [p for p in parameters if p.kind is not p.VAR_KEYWORD]
+    own = [p for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
     # The options are written once, in the operator; help() and completion show them here too.
     options = inspect.signature(operator).parameters.values()
     shown = [*own, *(p for p in options if p.kind is p.KEYWORD_ONLY)]
@@ -89,8 +78,13 @@ class DataArrayAccessor:
     def gradient(self, dim: Hashable, **options: Unpack[GradientOptions]) -> xr.DataArray: ...
     @_documented
     def gradient(
-        self, dim: Dims | Hashable = None, **options: Unpack[GradientOptions]
+        self, dim: Dims | Hashable = None, *more: Hashable, **options: Unpack[GradientOptions]
     ) -> xr.DataArray | xr.Dataset:
+        if more:
+            raise TypeError(
+                f"gradient takes one dim and has {1 + len(more)}; give several in a list: "
+                f"gradient({[dim, *more]!r})"
+            )
         return operators.gradient(self._field, dim, **options)
 
     @_documented
@@ -152,8 +146,15 @@ class DatasetAccessor:
 
     @_documented
     def gradient(
-        self, dim: Dims | Hashable = None, **options: Unpack[GradientOptions]
+        self, dim: Dims | Hashable = None, *more: Hashable, **options: Unpack[GradientOptions]
     ) -> xr.Dataset:
+        if more:
+            name = getattr(dim, "name", dim)
+            if name in list(self._dataset.data_vars):
+                ours = f"of one field it is ds[{name!r}].fdgrad.gradient(dim)"
+            else:
+                ours = f"give several dimensions in a list: gradient({[name, *more]!r})"
+            raise TypeError(f"gradient of a Dataset takes no field, but maps over all; {ours}")
         # It takes all variables, as xarray's differentiate does.
         return call_on(self._dataset, operators.gradient, self._dataset, {"dim": dim, **options})
 
@@ -280,6 +281,4 @@ class DatasetAccessor:
 
 def _refuse(name: str, accessor: type) -> NoReturn:
     known = [key for key in vars(accessor) if not key.startswith("_")]
-    ours = _ELSEWHERE.get(name)
-    hint = did_you_mean(name, known) if ours is None else f"it is called {ours} here"
-    raise AttributeError(f"fdgrad has no operator {name!r}; {hint}")
+    raise AttributeError(f"fdgrad has no operator {name!r}; {name_here(name, known)}")

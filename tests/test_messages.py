@@ -61,7 +61,6 @@ def find_messages() -> list[Message]:
 # Where one clause is enough, by how the text begins.
 ONE_CLAUSE = {
     "Python's own words": [
-        "module 'fdgrad_dask' has no attribute",
         "module 'fdgrad_dask.pipeline' has no attribute",
     ],
     "seen by nobody but us": [

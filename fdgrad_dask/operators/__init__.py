@@ -3,12 +3,15 @@
 ``__all__`` is the one list of them; the accessor, the YAML and ``fdgrad operators`` follow it.
 """
 
+from typing import TYPE_CHECKING, NoReturn
+
 from fdgrad_dask.operators.curl import curl
 from fdgrad_dask.operators.dynamics import (
     advection,
     frontogenesis,
     q_vector,
 )
+from fdgrad_dask.operators.elsewhere import name_here
 from fdgrad_dask.operators.gradient import gradient
 from fdgrad_dask.operators.helmholtz import (
     divergent_wind,
@@ -67,3 +70,11 @@ __all__ = [
 
 def __dir__() -> list[str]:
     return __all__
+
+
+if not TYPE_CHECKING:  # for type checkers an unknown name is an error
+
+    def __getattr__(name: str) -> NoReturn:
+        raise AttributeError(
+            f"module {__name__!r} has no attribute {name!r}; {name_here(name, __all__)}"
+        )

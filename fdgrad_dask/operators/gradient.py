@@ -252,6 +252,8 @@ def _require_one_along(name: Hashable, fields: Sequence[xr.DataArray]) -> None:
 
 def _refuse_nothing_along(what: str, fields: Sequence[xr.DataArray]) -> None:
     have = sorted({str(name) for field in fields for name in field.dims})
+    known = {repr(field.name) for field in fields}
+    hint = f"; of one field it is ds[{what}].fdgrad.gradient(dim)" if what in known else ""
     raise CoordinateError(
-        f"no variable of numbers extends along {what}; there are the dimensions {have}"
+        f"no variable of numbers extends along {what}; there are the dimensions {have}{hint}"
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypedDict, get_args, get_type_hints
 
@@ -209,7 +209,7 @@ class Options:
 
 def choose_names(option: str, given: str | Sequence[str], known: Collection[str]) -> list[str]:
     """The results that an option such as ``which`` asks for; raises for others, or for none."""
-    names = [given] if isinstance(given, str) else list(given)
+    names = list(given) if isinstance(given, Iterable) and not isinstance(given, str) else [given]
     unknown = [name for name in names if name not in known]
     if unknown or not names:
         close = f" ({did_you_mean(unknown[0], known)})" if unknown else ""

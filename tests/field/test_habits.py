@@ -59,6 +59,33 @@ def test_operators_under_other_names(ds, name, ours):
     """A relative vorticity is no absolute one, which it is close to in letters."""
     with pytest.raises(AttributeError, match=rf"it is called {ours} here|did you mean '{ours}'"):
         getattr(ds.fdgrad, name)
+    with pytest.raises(AttributeError, match=rf"it is called {ours} here|did you mean '{ours}'"):
+        getattr(op, name)
+
+
+def test_operators_where_modules_do_not_have_them():
+    with pytest.raises(AttributeError, match=r"functions of fdgrad_dask\.operators, and methods"):
+        fd.vorticity  # noqa: B018
+    with pytest.raises(AttributeError, match="did you mean 'Sphere'"):
+        fd.Sphre  # noqa: B018
+
+
+def test_a_gradient_of_one_field_of_a_dataset(ds):
+    for arguments in [("u", "lat"), (ds.u, "lat")]:
+        with pytest.raises(TypeError, match=r"of one field it is ds\['u'\].fdgrad.gradient\(dim\)"):
+            ds.fdgrad.gradient(*arguments)
+    with pytest.raises(ValueError, match=r"of one field it is ds\['u'\].fdgrad.gradient\(dim\)"):
+        ds.fdgrad.gradient("u")
+    with pytest.raises(TypeError, match=r"in a list: gradient\(\['lat', 'lon'\]\)"):
+        ds.u.fdgrad.gradient("lat", "lon")
+    with pytest.raises(TypeError, match=r"in a list: gradient\(\['lat', 'lon'\]\)"):
+        ds.fdgrad.gradient("lat", "lon")
+
+
+def test_which_is_no_list(ds):
+    for which in (None, 3):
+        with pytest.raises(ValueError, match=r"which is \[.*give a list of some of divergence"):
+            ds.fdgrad.kinematics("u", "v", which=which)
 
 
 def test_a_step_that_is_a_quantity():
