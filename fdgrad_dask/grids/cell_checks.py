@@ -106,8 +106,12 @@ def check_places(grid: Grid, templates: Mapping[str, xr.DataArray]) -> None:
     which they do not after selecting every second one or turning an axis around, and if y lies to
     the right of x.
     """
-    found = {point: _find_places(here) for point, here in templates.items()}
-    known = {point: places for point, places in found.items() if places}
+    found = {point: find_places(here) for point, here in templates.items()}
+    known = {
+        point: [one.transpose(*templates[point].dims) for one in places]
+        for point, places in found.items()
+        if places
+    }
     shape = np.min([lat.shape for lat, _ in known.values()], axis=0) if known else (0, 0)
     if min(shape) < 2:
         return
@@ -164,12 +168,12 @@ def _find_share(grid: Grid, axis: str, at: Mapping[str, Points]) -> float:
     return _find_median(take(faces, above[axis], is_aside[1]) - here, step, step)
 
 
-def _find_places(here: xr.DataArray) -> tuple[xr.Variable, ...]:
-    """Latitude and longitude over (y, x), if they are in memory and no others are there."""
+def find_places(here: xr.DataArray) -> tuple[xr.Variable, ...]:
+    """2-D latitude and longitude, if they are in memory and no others are there."""
     names = [list_candidates(here, key, 2) for key in ("latitude", "longitude")]
     if any(len(one) != 1 for one in names):
         return ()
-    places = tuple(here.coords.variables[name].transpose(*here.dims) for (name,) in names)
+    places = tuple(here.coords.variables[name] for (name,) in names)
     return () if any(is_dask(one._data) or is_jax(one._data) for one in places) else places
 
 

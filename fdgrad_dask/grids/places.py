@@ -289,8 +289,7 @@ def _require_degrees(name: Hashable, coordinate: xr.Variable, most: float) -> No
         return
     refuse_radians(name, coordinate.values, units)
     values = np.asarray(coordinate.values, np.float64)
-    wrong = np.isfinite(values) & (np.abs(values) > most + 1e-4)
-    if wrong.any():
+    if (wrong := np.isfinite(values) & (np.abs(values) > most + 1e-4)).any():
         place = np.unravel_index(int(wrong.argmax()), wrong.shape)
         where = {dim: int(i) for dim, i in zip(coordinate.dims, place, strict=True)}
         raise CoordinateError(

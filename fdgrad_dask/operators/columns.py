@@ -7,13 +7,11 @@ from typing import Any
 
 import xarray as xr
 
-from fdgrad_dask.blocks.device import is_jax
+from fdgrad_dask.grids.cell_checks import find_places
 from fdgrad_dask.grids.coordinate import index_axis, select_for_axis
 from fdgrad_dask.grids.fold import Fold, count_repeated_columns
 from fdgrad_dask.grids.geometry import Curvilinear
 from fdgrad_dask.grids.horizontal import find_horizontal_grid
-from fdgrad_dask.grids.places import list_candidates
-from fdgrad_dask.halo.compute import is_dask
 from fdgrad_dask.operators.extended import list_centers, restore, solve_extended
 from fdgrad_dask.operators.ghosts import Ghosts, list_varying
 from fdgrad_dask.operators.options import COORDINATES
@@ -29,9 +27,7 @@ def find_repeated_columns(field: Any, given: Mapping[str, Any]) -> int:
     is_named = isinstance(boundary, Mapping) and isinstance(field, xr.DataArray)
     if not is_named or not (geometry is None or isinstance(geometry, Curvilinear)):
         return 0
-    names = [list_candidates(field, key, 2) for key in ("latitude", "longitude")]
-    places = [field.coords.variables[found[0]] for found in names if len(found) == 1]
-    if len(places) < 2 or any(is_dask(one._data) or is_jax(one._data) for one in places):
+    if not (places := find_places(field)):
         return 0
     closed = [
         dim

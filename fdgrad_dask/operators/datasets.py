@@ -195,8 +195,7 @@ def _place_boundary(grid: Grid, options: Mapping[str, Any]) -> dict[str, Any]:
 
 def select_cells(ds: xr.Dataset, fields: Sequence[xr.DataArray], count: int) -> xr.Dataset | None:
     """The first cells of ``ds`` and their faces, of ones; None if no grid is needed for fields."""
-    layout = find_layout(ds)
-    if layout is None or not _need_grid(ds, fields, layout):
+    if (layout := find_layout(ds)) is None or not _need_grid(ds, fields, layout):
         return None
     rows: dict[Hashable, slice] = {}
     for positions in (layout.grid.x, layout.grid.y):

@@ -16,7 +16,7 @@ import numpy as np
 import xarray as xr
 
 from fdgrad_dask.blocks.device import in_double, is_jax
-from fdgrad_dask.errors import OptionError, did_you_mean
+from fdgrad_dask.errors import OptionError
 from fdgrad_dask.grids.attributes import Unnamed, require_decoded
 from fdgrad_dask.grids.geometry import Curvilinear, Geometry
 from fdgrad_dask.grids.staggered import Grid
@@ -24,22 +24,10 @@ from fdgrad_dask.grids.units import to_pint
 from fdgrad_dask.halo.compute import is_dask
 from fdgrad_dask.operators.columns import find_repeated_columns, solve_without_columns
 from fdgrad_dask.operators.connected import has_faces, has_fold, solve_connected
+from fdgrad_dask.operators.elsewhere import suggest_option
 from fdgrad_dask.operators.interpolation import place_fields
 from fdgrad_dask.operators.options import COORDINATES, public_signature
 from fdgrad_dask.operators.staggered_ghosts import goes_around, solve_around
-
-# Names by which other libraries know an option: that of ours, and what to do.
-_READ = "geometry", "leave it out, the axes are found in the coordinates of the fields"
-_ELSEWHERE = {
-    ("axis", "coord", "dims"): ("dim", "it is called dim here"),
-    ("axis", "crs", "dim", "dims", "latitude", "longitude", "x_dim", "y_dim"): _READ,
-    ("dx", "dy"): ("geometry", "give geometry=fdgrad_dask.Curvilinear(dx=…, dy=…)"),
-    ("radius",): ("geometry", "give geometry=fdgrad_dask.Sphere(radius)"),
-    ("f",): ("coriolis", "f is found from the latitude; or give it as coriolis=, in s-1"),
-    ("cyclic", "periodic", "wrap"): ("boundary", "give boundary={'x': 'periodic'}, by axis"),
-    ("fill_value", "padding"): ("boundary", "give the number that stands outside as boundary="),
-    ("one_sided_at_boundary",): ("boundary", "leave it out, ends are one-sided by themselves"),
-}
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -63,7 +51,7 @@ def takes_fields(operator: Callable[P, R]) -> Callable[P, R]:
         for option in (name for name in kwargs if name not in known):
             raise TypeError(
                 f"{operator.__name__}() got an unexpected keyword argument {option!r}; "
-                + _suggest_option(option, [name for name in known if name not in fields])
+                + suggest_option(option, [name for name in known if name not in fields])
             )
         given: dict[str, Any] = {**dict(zip(positional, args, strict=False)), **kwargs}
         if len(given) < len(args) + len(kwargs) or not required <= given.keys():
@@ -90,14 +78,6 @@ def takes_fields(operator: Callable[P, R]) -> Callable[P, R]:
 
     entered.__signature__ = signature  # type: ignore[attr-defined]
     return entered
-
-
-def _suggest_option(name: str, options: Collection[str]) -> str:
-    """What to do about an option that an operator lacks: those of other libraries are known."""
-    for names, (option, advice) in _ELSEWHERE.items():
-        if name in names and option in options:
-            return advice
-    return did_you_mean(name, options)
 
 
 def _solve_beyond_ends(

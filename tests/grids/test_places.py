@@ -398,8 +398,8 @@ def test_places_among_the_variables_of_a_dataset_are_those_of_its_own_points():
         "again",
         "lon2",
     }  # one is asked for
-    told = twice.assign_coords(i=("i", np.arange(22.0), {"units": "m"}))
-    assert {*carry_places(told["f"], told).coords} == {"i"}
+    labelled = twice.assign_coords(i=("i", np.arange(22.0), {"units": "m"}))
+    assert {*carry_places(labelled["f"], labelled).coords} == {"i"}
 
 
 def test_several_pairs_of_places_in_a_dataset_are_named_and_one_can_be_chosen():
